@@ -1,0 +1,1 @@
+"""Hear what an audio classifier listens to."""

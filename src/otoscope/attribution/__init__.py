@@ -1,0 +1,20 @@
+"""Room 6: post-hoc attribution methods, one file a method.
+
+A method takes a `Problem` (an inspected classifier, targets, a seed, a batch size) and gives one signed number for each
+cell, ``(batch, freq, frame)``. Scores are logits unless a name says probability. No method changes the model.
+"""
+
+from otoscope.attribution.base import Problem, Result, attribute
+
+__all__ = ["Problem", "Result", "attribute"]
+
+from otoscope.attribution import (  # noqa: F401  (they register themselves)
+    grad_cam,
+    gradient,
+    input_x_gradient,
+    integrated_gradients,
+    mask_optimisation,
+    occlusion,
+    rise,
+    smooth_grad,
+)

@@ -1,0 +1,156 @@
+"""What an attribution method is given and gives, and the few steps that methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from otoscope.classifiers import Inspected
+from otoscope.core import registry
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
+from otoscope.core.runtime import generator
+
+
+class Result(NamedTuple):
+    """Values ``(batch, freq, frame)`` and, for sampling methods, their standard errors."""
+
+    values: Tensor
+    standard_error: Tensor | None = None
+
+
+@dataclass
+class Problem:
+    """What is asked: why did this classifier give these clips these scores for these classes?
+
+    Parameters
+    ----------
+    inspected : Inspected
+        The classifier behind a domain, with a batch of clips.
+    targets : Tensor (batch,), int64
+        Class of each clip.
+    seed : int
+        Every clip of a batch sees the same random numbers, so a batch gives what single clips give.
+    batch_size : int
+        Most clips in one pass.
+    tick : callable
+        Called with the number of passes done, for progress bars.
+    """
+
+    inspected: Inspected
+    targets: Tensor
+    seed: int = 0
+    batch_size: int = 16
+    tick: Callable[[int], None] = field(default=lambda _n: None)
+
+    @property
+    def batch(self) -> int:
+        """How many clips."""
+        return self.inspected.batch
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(freq, frame) of the grid."""
+        return self.inspected.grid.shape
+
+    def rng(self) -> torch.Generator:
+        """A fresh random generator on the CPU."""
+        return generator(self.seed)
+
+    def of_target(self, logits: Tensor, index: Tensor | None = None) -> Tensor:
+        """Each row's number for its target."""
+        targets = self.targets if index is None else self.targets[index]
+        return logits.gather(1, targets[:, None])[:, 0]
+
+    def gradient(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Gradient of the target logit by the mask, ``(batch, freq, frame)``."""
+        mask = mask.detach().requires_grad_(True)
+        with torch.enable_grad():
+            score = self.of_target(self.inspected(mask, index), index)
+            if not score.requires_grad:
+                raise UnsupportedError(
+                    f"classifier {self.inspected.classifier.name!r} gives no gradients (its output does not depend on its "
+                    "input in a differentiable way); use occlusion or rise"
+                )
+            (gradient,) = torch.autograd.grad(score.sum(), mask)
+        self.tick(len(mask))
+        return gradient
+
+    def probability(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Probability of the target under masks, ``(batch,)``, without gradients."""
+        with torch.no_grad():
+            probabilities = self.inspected.classifier.probabilities(self.inspected(mask, index))
+        self.tick(len(mask))
+        return self.of_target(probabilities, index)
+
+    def chunks(self, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All pairs of ``n`` samples and the clips, in chunks of the batch size: (sample numbers, clip numbers)."""
+        pairs = torch.arange(n * self.batch, device=self.targets.device)
+        for chunk in pairs.split(self.batch_size):
+            yield chunk // self.batch, chunk % self.batch
+
+
+Method = Callable[..., "Result | Tensor"]
+
+
+def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
+    """Run a method, by name or as a captum object, and check what comes out.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str or captum attribution object
+    settings : mapping, optional
+        Parameters of the method.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    UnknownNameError, ParameterError, UnsupportedError
+        If the method does not exist, a setting is wrong, or the domain cannot be asked that.
+    NonFiniteError
+        If NaN or infinity comes out.
+    """
+    if isinstance(method, str):
+        entry = registry.get("method", method)
+        result = entry.target(problem, **entry.settings(settings))
+        name = method
+    else:
+        from otoscope.attribution.captum_bridge import run_captum
+
+        name = type(method).__name__
+        result = run_captum(problem, method, settings or {})
+    values, error = result if isinstance(result, tuple) else (result, None)
+    values = values.detach().float()
+    if tuple(values.shape) != (problem.batch, *problem.shape):
+        raise ShapeError(f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}")
+    if not torch.isfinite(values).all():
+        raise NonFiniteError(
+            f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
+        )
+    return Result(values, None if error is None else error.detach().float())
+
+
+def method_name(method: Any) -> str:
+    """The name to write into records."""
+    if isinstance(method, str):
+        return method
+    if not hasattr(method, "attribute"):
+        raise ParameterError(f"a method is a name or a captum attribution object; got {type(method).__name__}")
+    return f"captum:{type(method).__name__}"
+
+
+def per_amplitude(problem: Problem, by_mask: Tensor) -> Tensor:
+    """Gradient by the mask -> gradient by the amplitude of what each cell holds; empty cells get 0.
+
+    A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude.
+    """
+    amplitude = problem.inspected.analysis.amplitude()
+    floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
+    return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))

@@ -1,0 +1,39 @@
+"""Gradient (saliency): how the target logit answers to a little more of each cell."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from otoscope.attribution.base import Problem, per_amplitude
+from otoscope.core.registry import register
+
+
+@register(
+    "method",
+    "gradient",
+    family="gradient",
+    needs="gradients",
+    signed=True,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features",
+    cost="1 forward and backward",
+    passes=lambda: 1,
+    source="simonyan2014deep",
+)
+def gradient(problem: Problem) -> Tensor:
+    """Gradient of the target logit by the amplitude of each cell (saliency, signed).
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+
+    Notes
+    -----
+    Source: simonyan2014deep, signed instead of absolute. Cells that hold nothing get 0.
+    """
+    return per_amplitude(problem, problem.gradient(problem.inspected.ones()))

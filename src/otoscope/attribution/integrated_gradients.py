@@ -1,0 +1,60 @@
+"""Integrated gradients from silence to the clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.core.registry import Parameter, register
+
+
+@register(
+    "method",
+    "integrated_gradients",
+    family="gradient",
+    parameters=(
+        Parameter("steps", int, 32, "points on the path from silence to the clip", 1, 1000),
+        Parameter("density", float, 3.0, "how much denser the points lie near silence; 1 is evenly", 1.0, 10.0),
+    ),
+    needs="gradients",
+    signed=True,
+    complete=True,
+    deterministic=True,
+    domains="stft, mel, time, features",
+    cost="steps forward and backward",
+    passes=lambda steps, density: steps,
+    source="sundararajan2017axiomatic",
+)
+def integrated_gradients(problem: Problem, steps: int, density: float) -> Tensor:
+    """Mean gradient on the straight path from silence to the clip; sums to the difference of their logits.
+
+    Parameters
+    ----------
+    problem : Problem
+    steps : int
+        Nodes of Gauss-Legendre quadrature.
+    density : float
+        The path is walked as ``alpha = u ** density``. Log-mel front ends change most within the first hundredth of the
+        path, which evenly spaced points miss (on mn04_as and a clip of typing, 32 points: 9 % of the sum; 0.7 % at 3).
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+
+    Notes
+    -----
+    Source: sundararajan2017axiomatic, eq. 1; the baseline is silence (mask 0).
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    device = problem.targets.device
+    place = (nodes + 1) / 2
+    alphas = torch.as_tensor(place**density, dtype=torch.float32, device=device)
+    shares = torch.as_tensor(weights / 2 * density * place ** (density - 1), dtype=torch.float32, device=device)
+    ones = problem.inspected.ones(1)
+    total = torch.zeros(problem.batch, *problem.shape, device=device)
+    for step, clip in problem.chunks(steps):
+        gradient = problem.gradient(alphas[step, None, None] * ones, clip)
+        total.index_add_(0, clip, gradient * shares[step, None, None])
+    return total

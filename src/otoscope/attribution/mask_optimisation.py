@@ -1,0 +1,97 @@
+"""Mask optimisation: a mask made for this clip, so that the kept part keeps the decision and the removed part loses it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.core.errors import UnsupportedError
+from otoscope.core.registry import Parameter, register
+
+
+@register(
+    "method",
+    "mask_optimisation",
+    family="optimisation",
+    parameters=(
+        Parameter("steps", int, 60, "steps of Adam", 1, 10000),
+        Parameter("rate", float, 0.2, "step size on the mask's logits", 1e-4, 10.0),
+        Parameter("size", float, 1.0, "weight of the mask's mean: higher keeps less", 0.0, 1000.0),
+        Parameter("smoothness", float, 0.5, "weight of differences between neighbouring cells", 0.0, 1000.0),
+        Parameter("removed", float, 1.0, "weight of losing the decision on the removed part", 0.0, 1000.0),
+        Parameter("jitter_ms", float, 10.0, "random shift in time at each step, for masks that do not hang on one frame", 0.0, 1e3),
+    ),
+    needs="gradients",
+    signed=False,
+    complete=False,
+    deterministic=False,
+    domains="stft, mel, time, features",
+    cost="2 * steps forward and backward",
+    passes=lambda steps, **_: 2 * steps,
+    source="fong2017interpretable, dabkowski2017real",
+)
+def mask_optimisation(
+    problem: Problem, steps: int, rate: float, size: float, smoothness: float, removed: float, jitter_ms: float
+) -> Tensor:
+    """A mask for each clip: small and smooth, keeps the target on the kept part, loses it on the removed part.
+
+    Parameters
+    ----------
+    problem : Problem
+    steps : int
+    rate, size, smoothness, removed, jitter_ms : float
+
+    Returns
+    -------
+    Tensor (batch, freq, frame) in [0, 1]
+        The mask itself.
+
+    Notes
+    -----
+    Source: fong2017interpretable (deletion and preservation), dabkowski2017real (both at once); here on the cells of any
+    domain, with logarithmic losses and a shift in time instead of blur.
+    """
+    rng, inspected = problem.rng(), problem.inspected
+    logits = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=rate)
+    most = int(jitter_ms / 1000 * inspected.classifier.sample_rate) if inspected.analysis.feeds == "waveform" else 0
+    for _ in range(steps):
+        shift = int(torch.randint(-most, most + 1, (1,), generator=rng))
+        with torch.enable_grad():
+            mask = logits.sigmoid()
+            loss = _decision(problem, mask, removed, shift) + size * mask.mean((1, 2)) + smoothness * roughness(mask)
+            if not loss.requires_grad:
+                raise UnsupportedError("the classifier gives no gradients; use occlusion or rise")
+            (logits.grad,) = torch.autograd.grad(loss.sum(), logits)
+        optimiser.step()
+        problem.tick(2 * problem.batch)
+    return logits.detach().sigmoid()
+
+
+def _decision(problem: Problem, mask: Tensor, weight: float, shift: int) -> Tensor:
+    """-log p(target | kept) - weight * log(1 - p(target | removed)), a number for each clip; one pass for both parts."""
+    inspected = problem.inspected
+    kept = inspected.analysis.synthesise(mask)
+    both = torch.cat([kept, inspected.analysis.complement(kept)])
+    if shift:
+        both = both.roll(shift, -1)
+    keep, lose = log_odds(inspected.classify(both), problem.targets.repeat(2), inspected.classifier.multilabel).chunk(2)
+    return torch.nn.functional.softplus(-keep) + weight * torch.nn.functional.softplus(lose)
+
+
+def log_odds(logits: Tensor, targets: Tensor, multilabel: bool) -> Tensor:
+    """Log-odds of each row's target: the logit itself for sigmoid outputs, against all other classes for softmax."""
+    own = logits.gather(1, targets[:, None])[:, 0]
+    if multilabel:
+        return own
+    if logits.shape[1] == 1:
+        return torch.zeros_like(own) + own * 0
+    others = logits.scatter(1, targets[:, None], float("-inf"))
+    return own - others.logsumexp(1)
+
+
+def roughness(mask: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring cells in time and in frequency, a number for each mask."""
+    along = [mask.diff(dim=d).abs() for d in (1, 2) if mask.shape[d] > 1]
+    return sum((d.mean((1, 2)) for d in along), torch.zeros(len(mask), device=mask.device))

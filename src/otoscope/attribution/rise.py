@@ -1,0 +1,85 @@
+"""RISE: many random soft masks, weighted by what the classifier says of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem, Result
+from otoscope.core.registry import Parameter, register
+
+
+@register(
+    "method",
+    "rise",
+    family="perturbation",
+    parameters=(
+        Parameter("masks", int, 500, "random masks", 2, 100000),
+        Parameter("cells_freq", int, 8, "random cells along frequency", 1, 512),
+        Parameter("cells_time", int, 16, "random cells along time", 1, 4096),
+        Parameter("keep", float, 0.5, "probability that a cell is kept", 0.01, 0.99),
+        Parameter("centred", bool, True, "subtract the means: signed, and free of the masks' own pattern"),
+    ),
+    needs="",
+    signed=True,
+    complete=False,
+    deterministic=False,
+    domains="stft, mel, time, features",
+    cost="masks forward",
+    passes=lambda masks, **_: masks,
+    source="petsiuk2018rise",
+)
+def rise(problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: float, centred: bool) -> Result:
+    """Mean of random masks, weighted by the target's probability under them.
+
+    Parameters
+    ----------
+    problem : Problem
+    masks, cells_freq, cells_time : int
+        Fewer cells where the grid has fewer.
+    keep : float
+    centred : bool
+        True: covariance of mask and probability over the mask's variance, so that a cell without influence gets 0.
+        False: the paper's weighted mean, which is never negative.
+
+    Returns
+    -------
+    Result
+        With standard errors.
+
+    Notes
+    -----
+    Source: petsiuk2018rise, eq. 6; the centred form differs as said.
+    """
+    device = problem.targets.device
+    drawn = random_masks(masks, problem.shape, (cells_freq, cells_time), keep, problem.rng()).to(device)
+    scores = torch.zeros(masks, problem.batch, device=device)
+    for sample, clip in problem.chunks(masks):
+        scores[sample, clip] = problem.probability(drawn[sample], clip)
+    if not centred:
+        terms = [s[:, None, None] * drawn / keep for s in scores.T]
+        return _mean(terms)
+    deviation = drawn - drawn.mean(0)
+    variance = deviation.square().mean(0).clamp_min(1e-8)
+    return _mean([(s - s.mean())[:, None, None] * deviation / variance for s in scores.T])
+
+
+def _mean(terms: list[Tensor]) -> Result:
+    n = len(terms[0])
+    return Result(torch.stack([t.mean(0) for t in terms]), torch.stack([t.std(0) / n**0.5 for t in terms]))
+
+
+def random_masks(
+    n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator
+) -> Tensor:
+    """Random coarse masks, enlarged bilinearly and shifted by less than a cell, ``(n, *shape)`` in [0, 1]."""
+    coarse = tuple(min(c, s) for c, s in zip(cells, shape, strict=True))
+    sizes = tuple(-(-s // c) for s, c in zip(shape, coarse, strict=True))
+    grid = (torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng) < keep).float()
+    large = torch.nn.functional.interpolate(
+        grid, size=[(c + 1) * s for c, s in zip(coarse, sizes, strict=True)], mode="bilinear", align_corners=False
+    )[:, 0]
+    shifts = [torch.randint(0, s, (n,), generator=rng) for s in sizes]
+    return torch.stack(
+        [large[i, int(f) : int(f) + shape[0], int(t) : int(t) + shape[1]] for i, (f, t) in enumerate(zip(*shifts, strict=True))]
+    )

@@ -1,0 +1,148 @@
+"""What a file's header promises, where decoders do not tell: lengths of RIFF, AIFF, Ogg, MP4, Matroska; MP3."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_NEAR_END = 1 << 17  # an Ogg page is at most 65 307 bytes
+
+
+def missing_part(file: BinaryIO) -> str | None:
+    """What the header promises and the file does not hold, in words; None where nothing is known to be missing.
+
+    Parameters
+    ----------
+    file : binary file
+        It can be sought.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        return _chunks(file, size, ">" if head[:4] == b"RIFX" else "<", b"data", head)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _chunks(file, size, ">", b"SSND", head)
+    if head[:4] == b"OggS":
+        return _ogg(file, size)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide"):
+        return _boxes(file, size)
+    if head[:4] == _EBML:
+        return _matroska(file, size)
+    return None
+
+
+def _chunks(file: BinaryIO, size: int, order: str, wanted: bytes, head: bytes) -> str | None:
+    """Walk the chunks of a RIFF or AIFF file up to the one that holds the samples."""
+    per_second, long_size, at = 0, 0, 12
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack(order + "4sI", file.read(8))
+        body = at + 8
+        if name == b"ds64" and size >= body + 16:
+            long_size = struct.unpack(order + "8xQ", file.read(16))[0]
+        if name == b"fmt " and size >= body + 12:
+            per_second = struct.unpack(order + "8xI", file.read(12))[0]
+        if name == wanted:
+            promised = long_size if length == 0xFFFFFFFF and long_size else length
+            return None if _unknown(promised) else _shortfall(promised, size - body, per_second)
+        at = body + length + (length & 1)
+    promised = struct.unpack(order + "I", head[4:8])[0] + 8
+    return None if _unknown(promised) else _shortfall(promised, size, 0)
+
+
+def _unknown(length: int) -> bool:
+    """Whether the length is what programs write that stream to a pipe and cannot know it."""
+    return 0x7FFFF000 <= length <= 0x7FFFFFFF or 0xFFFFF000 <= length <= 0xFFFFFFFF
+
+
+def _shortfall(promised: int, found: int, per_second: int) -> str | None:
+    if found >= promised:
+        return None
+    seconds = f" ({promised / per_second:.3f} s)" if per_second else ""
+    there = f" ({found / per_second:.3f} s)" if per_second else ""
+    return f"its header promises {promised} bytes{seconds} but {found}{there} are there"
+
+
+def _ogg(file: BinaryIO, size: int) -> str | None:
+    """Look whether the last page of an Ogg file is whole."""
+    start = max(0, size - _NEAR_END)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(b"OggS\0")
+    if at < 0:
+        return "no whole page of it is near its end" if size > _NEAR_END else None
+    header = tail[at : at + 27]
+    if len(header) < 27:
+        return "it ends inside a page's header"
+    laces = tail[at + 27 : at + 27 + header[26]]
+    end = at + 27 + header[26] + sum(laces)
+    if len(laces) == header[26] and end < len(tail) and b"OggS\0".startswith(tail[end:]):
+        return "it ends inside a page's header"
+    if len(laces) < header[26] or end > len(tail):
+        return f"its last page promises {start + end} bytes in all but {size} are there"
+    return None
+
+
+def _boxes(file: BinaryIO, size: int) -> str | None:
+    """Walk the outermost boxes of an MP4 file."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, name = struct.unpack(">I4s", head[:8])
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        if length < 8 or not name.isalnum():  # to the end of the file, or something else behind the last box
+            return None
+        if at + length > size:
+            kind = name.decode("latin-1")
+            return f"its part {kind!r} promises {length} bytes but {size - at} are there"
+        at += length
+    return None
+
+
+def _matroska(file: BinaryIO, size: int) -> str | None:
+    """Compare the length of a Matroska or WebM file's segment, where it is stated, with what is there."""
+    at = 0
+    for name in (_EBML, _SEGMENT):
+        file.seek(at)
+        head = file.read(12)
+        if head[:4] != name or len(head) < 5 or not head[4]:
+            return None if head[:4] == name and len(head) > 4 else "it ends inside its header"
+        width = 9 - head[4].bit_length()
+        number = head[4 : 4 + width]
+        length = int.from_bytes(number, "big") & ((1 << 7 * width) - 1)
+        begin = at + 4 + width
+        if length == (1 << 7 * width) - 1:  # not known, as in a live recording
+            return None
+        if begin + length > size:
+            return f"its header promises {begin + length} bytes in all but {size} are there"
+        at = begin + length
+    return None
+
+
+def mp3_length_known(file: BinaryIO) -> bool:
+    """Whether an MP3 file says its own length (a Xing, Info or VBRI header) and does not go on far beyond it.
+
+    Without one, decoders guess the length from the first frame's bit rate.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(10)
+    start = 0
+    if head[:3] == b"ID3" and len(head) == 10:
+        start = 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(start)
+    first = file.read(4096)
+    if b"VBRI" in first[:256]:
+        return True
+    at = max(first.find(b"Xing"), first.find(b"Info"))
+    if at < 0 or len(first) < at + 16:
+        return False
+    flags = struct.unpack(">I", first[at + 4 : at + 8])[0]
+    if flags & 3 != 3:
+        return bool(flags & 1)
+    length = struct.unpack(">I", first[at + 12 : at + 16])[0]
+    return bool(size - start <= length + 65536)

@@ -1,0 +1,111 @@
+"""Levels and mixing: pure functions of ``samples (channel, time)`` or ``(time,)``, full scale 1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from otoscope.core.errors import NonFiniteError, ShapeError
+
+
+def _rms(samples: np.ndarray) -> float:
+    if not np.size(samples):
+        return 0.0
+    return math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def rms_db(samples: np.ndarray) -> float:
+    """Level in dB re full scale (a constant 1 has 0 dB); -inf for silence.
+
+    Parameters
+    ----------
+    samples : ndarray (channel, time) or (time,)
+
+    Returns
+    -------
+    float, dB
+
+    Examples
+    --------
+    >>> round(rms_db(np.full((1, 8), 0.1)), 6)
+    -20.0
+    """
+    level = _rms(samples)
+    return 20.0 * math.log10(level) if level > 0.0 else -math.inf
+
+
+def peak(samples: np.ndarray) -> float:
+    """Largest absolute sample; 0 for an empty array.
+
+    Parameters
+    ----------
+    samples : ndarray, any shape
+
+    Returns
+    -------
+    float, full scale is 1
+    """
+    return float(np.max(np.abs(samples), initial=0.0))
+
+
+def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
+    """Whether the RMS level lies below ``threshold_db`` (dB re full scale).
+
+    Parameters
+    ----------
+    samples : ndarray (channel, time) or (time,)
+    threshold_db : float, dB
+
+    Returns
+    -------
+    bool
+    """
+    return rms_db(samples) < threshold_db
+
+
+def level_gain(samples: np.ndarray, reference_rms: float) -> float:
+    """The factor that gives ``samples`` the RMS ``reference_rms``; 1 for silence, which no factor can lift.
+
+    Parameters
+    ----------
+    samples : ndarray (channel, time) or (time,)
+    reference_rms : float >= 0
+        Linear, full scale is 1.
+
+    Returns
+    -------
+    float >= 0
+    """
+    level = _rms(samples)
+    gain = reference_rms / level if level > 0.0 else 1.0
+    return gain if math.isfinite(gain) else 1.0
+
+
+def mix(a: np.ndarray, b: np.ndarray, snr_db: float) -> np.ndarray:
+    """``a`` plus ``b``, which is scaled so that ``a`` lies ``snr_db`` above it.
+
+    Where one of the two is silent there is no such ratio, and ``b`` is added as it is.
+
+    Parameters
+    ----------
+    a, b : ndarray (channel, time) or (time,)
+        Of one shape.
+    snr_db : float, dB
+        RMS level of ``a`` over that of ``b`` in the mix.
+
+    Returns
+    -------
+    ndarray, the shape of ``a``, float32
+
+    Raises
+    ------
+    ShapeError, NonFiniteError
+    """
+    if np.shape(a) != np.shape(b):
+        raise ShapeError(f"two sounds of shapes {np.shape(a)} and {np.shape(b)} cannot be mixed; cut or pad one to fit")
+    if not math.isfinite(snr_db):
+        raise NonFiniteError(f"snr_db must be a finite number of dB; got {snr_db}")
+    level = _rms(a)
+    gain = level_gain(b, level * 10.0 ** (-snr_db / 20.0)) if level > 0.0 else 1.0
+    return (np.asarray(a, dtype=np.float64) + gain * np.asarray(b, dtype=np.float64)).astype(np.float32)

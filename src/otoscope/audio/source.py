@@ -1,0 +1,277 @@
+"""The door for sounds of any length, read in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+import numpy as np
+import soundfile
+
+from otoscope.audio.check import check_finite
+from otoscope.audio.decode import FOREIGN, Decoding, decoding, exact_end
+from otoscope.audio.encoded import Encoded, encoded
+from otoscope.audio.load import check_rate, load_audio
+from otoscope.core.errors import AudioReadError, ParameterError, ShapeError
+from otoscope.core.records import Clip
+
+DIGEST_VALUES = 1 << 20  # samples times channels that are hashed at a time
+_GONE = "was the file changed or taken away?"
+
+
+@runtime_checkable
+class AudioSource(Protocol):
+    """A sound that can be read in parts: a `Clip`, in memory, or a `FileSource`, on disk."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+
+    @property
+    def frames(self) -> int:
+        """Length in samples."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+
+    @property
+    def source(self) -> str:
+        """Where it came from."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to it on the way in."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples ``(channel, time)`` float32 from ``start`` to ``stop``; what lies outside is silence."""
+
+    def digest(self) -> str:
+        """SHA-256 of rate, channels, length and samples."""
+
+
+class _Reader(Protocol):
+    def __call__(self, start: int, count: int) -> np.ndarray:
+        """``count`` samples from ``start``, ``(time, channel)`` float32."""
+
+
+class FileSource:
+    """A sound on disk, of which only what is asked for is in memory. Made by `open_audio`.
+
+    It is a context manager; what it holds open (a file, a temporary file) is let go by ``close``, or when nobody
+    refers to it any more. It may be read by several threads.
+
+    Parameters
+    ----------
+    read : callable
+        Gives ``count`` samples from ``start``, ``(time, channel)``.
+    sample_rate : int, Hz
+    channels, frames : int
+    source : str
+    stack : ExitStack
+        What to close at the end.
+    """
+
+    def __init__(
+        self, read: _Reader, sample_rate: int, channels: int, frames: int, source: str, stack: contextlib.ExitStack
+    ):
+        self.sample_rate, self.channels, self.frames, self.source = sample_rate, channels, frames, source
+        self.notes: tuple[str, ...] = ()
+        self._read, self._lock = read, threading.Lock()
+        self._closing = weakref.finalize(self, stack.close)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples from ``start`` to ``stop``, ``(channel, time)`` float32; what lies outside the sound is silence.
+
+        Raises
+        ------
+        AudioReadError
+            Where the file cannot be read any more, is damaged, or holds NaN or infinity there.
+        """
+        if stop < start:
+            raise ShapeError(f"read needs start <= stop; got {start} and {stop}")
+        lo, hi = max(start, 0), min(stop, self.frames)
+        out = np.zeros((self.channels, stop - start), dtype=np.float32)
+        if hi <= lo:
+            return out
+        with self._lock:
+            if not self._closing.alive:
+                raise AudioReadError(self.source, "it was closed; open it again with open_audio")
+            try:
+                block = self._read(lo, hi - lo)
+            except FOREIGN as error:
+                raise AudioReadError(self.source, f"samples {lo} to {hi} cannot be read ({error}); {_GONE}") from error
+        if block.shape != (hi - lo, self.channels):
+            raise AudioReadError(self.source, f"of samples {lo} to {hi} only {len(block)} can be read; {_GONE}")
+        out[:, lo - start : hi - start] = block.T
+        check_finite(self.source, out[:, lo - start : hi - start], self.sample_rate, lo)
+        return out
+
+    def digest(self) -> str:
+        """SHA-256 of rate, channels, length and samples: that of the `Clip` with the same sound."""
+        h = hashlib.sha256(f"{self.sample_rate}:{self.channels}:{self.frames}:".encode())
+        step = max(1, DIGEST_VALUES // self.channels)
+        for start in range(0, self.frames, step):
+            h.update(self.read(start, min(start + step, self.frames)).T.tobytes())
+        return h.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the file; reading is an error from here on. Closing twice does no harm."""
+        with self._lock:
+            self._closing()
+
+    def __enter__(self) -> FileSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_audio(source: Any, sample_rate: int | None = None, *, in_memory_s: float = 60.0) -> AudioSource:
+    """Any sound, to be read in parts, in constant memory where it is long.
+
+    WAV, FLAC and the like are read where they lie. MP3, OGG, M4A and others, in which no decoder seeks to the exact
+    sample, are decoded once, in blocks, to a temporary file (float32, in the folder that ``TMPDIR`` names).
+
+    Parameters
+    ----------
+    source : path, bytes, binary file, array, dict, Clip or AudioSource
+        As for `load_audio`; what is in memory already stays there, and an `AudioSource` is returned as it is.
+    sample_rate : int, Hz
+        As for `load_audio`.
+    in_memory_s : float >= 0, s
+        Sounds up to this length become a `Clip`.
+
+    Returns
+    -------
+    AudioSource
+        A `Clip` or a `FileSource`; give it to `close_audio` when done.
+
+    Raises
+    ------
+    AudioReadError, ParameterError
+    """
+    if not in_memory_s >= 0:
+        raise ParameterError(f"in_memory_s must be at least 0 s; got {in_memory_s!r}")
+    if isinstance(source, FileSource):
+        check_rate(source.source, source.sample_rate, sample_rate)
+        return source
+    if isinstance(source, Mapping) and source.get("array") is None and source.get("raw") is None:
+        inner = source.get("bytes") or source.get("path")
+        source = source if inner is None else inner
+    sound = None if isinstance(source, Clip) else encoded(source)
+    if sound is None:
+        return load_audio(source, sample_rate)
+    opened = _opened(sound, in_memory_s)
+    try:
+        check_rate(opened.source, opened.sample_rate, sample_rate)
+    except ParameterError:
+        close_audio(opened)
+        raise
+    return opened
+
+
+def close_audio(source: AudioSource) -> None:
+    """Let go of what a source holds open; a `Clip` holds nothing."""
+    if isinstance(source, FileSource):
+        source.close()
+
+
+def _opened(sound: Encoded, in_memory_s: float) -> AudioSource:
+    with decoding(sound) as opened:
+        frames = opened.frames
+        if opened.exact and frames is not None and frames > in_memory_s * opened.sample_rate:
+            exact_end(sound, frames)
+            stack = contextlib.ExitStack()
+            return FileSource(_InPlace(sound, stack), opened.sample_rate, opened.channels, frames, sound.name, stack)
+        return _gathered(sound.name, opened, in_memory_s)
+
+
+def _gathered(name: str, sound: Decoding, in_memory_s: float) -> AudioSource:
+    """Decode all of it: into memory while it is short, then into a temporary file."""
+    blocks: list[np.ndarray] = []
+    frames, limit = 0, in_memory_s * sound.sample_rate
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO | None = None
+        for block in sound.blocks:
+            blocks.append(block)
+            frames += block.shape[1]
+            if frames > limit:
+                file = file or stack.enter_context(_temporary(name))
+                _spill(name, file, blocks)
+                blocks.clear()
+        if not frames:
+            raise AudioReadError(name, "it holds no samples (its length is zero); at least one sample is needed")
+        if file is None:
+            return Clip(np.concatenate(blocks, axis=1), sound.sample_rate, name)
+        read = _Raw(file, sound.channels)
+        return FileSource(read, sound.sample_rate, sound.channels, frames, name, stack.pop_all())
+
+
+def _temporary(name: str) -> Any:
+    try:
+        return tempfile.TemporaryFile(prefix="otoscope-")
+    except OSError as error:
+        raise _no_room(name, error) from error
+
+
+def _spill(name: str, file: BinaryIO, blocks: list[np.ndarray]) -> None:
+    try:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block.T).data)
+        file.flush()
+    except OSError as error:
+        raise _no_room(name, error) from error
+
+
+def _no_room(name: str, error: OSError) -> AudioReadError:
+    return AudioReadError(
+        name,
+        f"it must be decoded to a temporary file, which cannot be written in {tempfile.gettempdir()} "
+        f"({error.strerror or error}); make room there, or name another folder in the variable TMPDIR",
+    )
+
+
+class _InPlace:
+    """Reads a file that soundfile seeks exactly; opened when it is first read."""
+
+    def __init__(self, sound: Encoded, stack: contextlib.ExitStack):
+        self._sound, self._stack = sound, stack
+        self._file: Any = None
+
+    def __call__(self, start: int, count: int) -> np.ndarray:
+        if self._file is None:
+            self._file = self._stack.enter_context(soundfile.SoundFile(self._sound.handle()))
+        self._file.seek(start)
+        with np.errstate(over="ignore"):
+            return np.asarray(self._file.read(count, dtype="float32", always_2d=True))
+
+
+class _Raw:
+    """Reads a temporary file of interleaved float32 samples."""
+
+    def __init__(self, file: BinaryIO, channels: int):
+        self._file, self._channels = file, channels
+
+    def __call__(self, start: int, count: int) -> np.ndarray:
+        width = 4 * self._channels
+        self._file.seek(start * width)
+        data = self._file.read(count * width)
+        return np.frombuffer(data, dtype=np.float32).reshape(-1, self._channels)

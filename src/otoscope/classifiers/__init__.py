@@ -1,0 +1,11 @@
+"""Room 5: classifiers, one file an architecture.
+
+Each is waveform ``(batch, time)`` at its own ``sample_rate`` (Hz) -> logits ``(batch, class)``, in two halves:
+``frontend`` (waveform -> features ``(batch, 1, freq, frame)``) and ``network`` (features -> logits).
+"""
+
+from otoscope.classifiers.base import Classifier, wrap
+from otoscope.classifiers.inspected import Inspected
+from otoscope.classifiers.load import load_classifier
+
+__all__ = ["Classifier", "Inspected", "load_classifier", "wrap"]

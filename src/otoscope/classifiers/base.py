@@ -1,0 +1,231 @@
+"""What every classifier is: waveform ``(batch, time)`` at its own rate -> logits ``(batch, class)``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
+from otoscope.core.records import Target
+
+
+class Classifier(nn.Module):
+    """A classifier of sounds.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Features ``(batch, 1, freq, frame)`` -> logits ``(batch, class)``; without a front end: waveform -> logits.
+    sample_rate : int, Hz
+        The rate at which it listens.
+    labels : sequence of str
+        One a class, in order.
+    multilabel : bool
+        True: classes do not exclude each other (sigmoid). False: they do (softmax).
+    frontend : nn.Module, optional
+        Waveform ``(batch, time)`` -> features ``(batch, 1, freq, frame)``, differentiable, with ``band_frequencies()``
+        (Hz), ``frame_times(n)`` (s), ``silence`` (the feature value of silence) and ``minimum_length`` (samples).
+    name : str
+    cam_layer : str, optional
+        Dotted name, inside ``network``, of the layer that CAM methods look at unless told otherwise.
+    info : dict, optional
+        Where the weights come from, licence, results.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        sample_rate: int,
+        labels: Sequence[str],
+        multilabel: bool = False,
+        frontend: nn.Module | None = None,
+        name: str = "classifier",
+        cam_layer: str | None = None,
+        info: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        if int(sample_rate) != sample_rate or sample_rate < 100:
+            raise ParameterError(f"sample_rate must be a whole number of Hz of at least 100; got {sample_rate!r}")
+        if not labels:
+            raise ParameterError("a classifier needs at least one label")
+        self.network, self.frontend = network, frontend
+        self.sample_rate, self.labels, self.multilabel = int(sample_rate), tuple(map(str, labels)), bool(multilabel)
+        self.name, self.cam_layer, self.info = name, cam_layer, dict(info or {})
+        self.origin: dict[str, Any] | None = None  # how `load_classifier` made it, for records
+
+    @property
+    def minimum_length(self) -> int:
+        """Shortest waveform in samples; shorter ones are padded with silence."""
+        return int(getattr(self.frontend, "minimum_length", 1)) if self.frontend is not None else 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    def pad(self, waveform: Tensor) -> Tensor:
+        """The waveform, padded with silence to the minimum length."""
+        missing = self.minimum_length - waveform.shape[-1]
+        return nn.functional.pad(waveform, (0, missing)) if missing > 0 else waveform
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """Features ``(batch, 1, freq, frame)`` of waveforms ``(batch, time)``."""
+        if self.frontend is None:
+            raise UnsupportedError(
+                f"classifier {self.name!r} has no separate front end; pass frontend= to otoscope.wrap, "
+                "or use the stft, mel or time domain"
+            )
+        return self.frontend(self.pad(waveform))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Logits ``(batch, class)`` of waveforms ``(batch, time)``."""
+        if waveform.ndim != 2:
+            raise ShapeError(f"a classifier takes waveforms (batch, time); got shape {tuple(waveform.shape)}")
+        logits = self.network(self.pad(waveform) if self.frontend is None else self.features(waveform))
+        return self.check(logits, len(waveform))
+
+    def check(self, logits: Any, batch: int) -> Tensor:
+        """The logits, if they are ``(batch, class)`` and fit the labels."""
+        if not isinstance(logits, Tensor):
+            raise ShapeError(
+                f"classifier {self.name!r} returned {type(logits).__name__}, not a tensor of logits (batch, class); "
+                "wrap it in a module that returns the logits alone"
+            )
+        if logits.shape != (batch, len(self.labels)):
+            raise ShapeError(
+                f"classifier {self.name!r} returned logits of shape {tuple(logits.shape)}, "
+                f"expected ({batch}, {len(self.labels)}): (batch, class) with one label a class"
+            )
+        return logits
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities in [0, 1], ``(batch, class)``: sigmoid where classes can hold together, else softmax."""
+        if not torch.isfinite(logits).all():
+            raise NonFiniteError(
+                f"classifier {self.name!r} gave NaN or infinite logits; check its weights and that it was trained on "
+                f"sound at {self.sample_rate} Hz with full scale 1"
+            )
+        return logits.sigmoid() if self.multilabel else logits.softmax(-1)
+
+    def target(self, wanted: int | str | None, probabilities: np.ndarray) -> Target:
+        """The class that is meant: an index, a label in any case, or the most probable one for None."""
+        if wanted is None:
+            index = int(np.argmax(probabilities))
+            return Target(index, self.labels[index])
+        if isinstance(wanted, str) and wanted not in self.labels:
+            folded = [label.casefold() for label in self.labels]
+            if wanted.casefold() in folded:
+                wanted = folded.index(wanted.casefold())
+            elif wanted.lstrip("-").isdigit():
+                wanted = int(wanted)
+            else:
+                raise UnknownNameError(f"label of {self.name!r}", wanted, self.labels)
+        index = self.labels.index(wanted) if isinstance(wanted, str) else int(wanted)
+        if not 0 <= index < len(self.labels):
+            raise ParameterError(
+                f"target {index} is out of range: {self.name!r} has {len(self.labels)} classes, 0 to {len(self.labels) - 1}"
+            )
+        return Target(index, self.labels[index])
+
+    def digest(self) -> str:
+        """SHA-256 of names and values of all parameters and buffers: the same weights have the same digest."""
+        h = hashlib.sha256()
+        for key, value in sorted(self.network.state_dict().items()):
+            array = value.detach().cpu().contiguous()
+            h.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
+            h.update(array.flatten().view(torch.uint8).numpy().tobytes())
+        return h.hexdigest()
+
+    def layers(self) -> list[str]:
+        """Dotted names of the network's layers."""
+        return [name for name, _ in self.network.named_modules() if name]
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    sample_rate: int,
+    labels: Sequence[str] | int | None = None,
+    multilabel: bool = False,
+    frontend: nn.Module | None = None,
+    cam_layer: str | None = None,
+    name: str | None = None,
+) -> Classifier:
+    """Any ``nn.Module`` that takes waveforms as a `Classifier`.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Waveform ``(batch, time)`` -> logits ``(batch, class)``; with ``frontend``: features -> logits. It is not copied
+        and not changed.
+    sample_rate : int, Hz
+        The rate at which it was trained.
+    labels : sequence of str or int, optional
+        Names of the classes, or how many there are; None asks the module with one second of silence.
+    multilabel : bool
+        True for sigmoid outputs, False for softmax.
+    frontend : nn.Module, optional
+        As in `Classifier`; makes the ``features`` domain and Grad-CAM on two-dimensional maps possible.
+    cam_layer : str, optional
+        Default layer of CAM methods; else the last convolution.
+    name : str, optional
+
+    Returns
+    -------
+    Classifier
+
+    Raises
+    ------
+    ParameterError
+        If ``module`` is no ``nn.Module`` or the number of classes cannot be found out.
+
+    Examples
+    --------
+    >>> import torch, otoscope
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> model(torch.zeros(3, 16000)).shape
+    torch.Size([3, 2])
+    """
+    if not isinstance(module, nn.Module):
+        raise ParameterError(f"wrap takes a torch nn.Module; got {type(module).__name__}")
+    if isinstance(module, Classifier):
+        return module
+    if labels is None:
+        labels = _count_classes(module, sample_rate, frontend)
+    if isinstance(labels, int):
+        labels = [f"class {i}" for i in range(labels)]
+    if cam_layer is None:
+        convolutions = [n for n, m in module.named_modules() if n and isinstance(m, nn.Conv1d | nn.Conv2d)]
+        cam_layer = convolutions[-1] if convolutions else None
+    return Classifier(
+        module,
+        sample_rate=sample_rate,
+        labels=list(labels),
+        multilabel=multilabel,
+        frontend=frontend,
+        name=name or type(module).__name__,
+        cam_layer=cam_layer,
+    )
+
+
+def _count_classes(module: nn.Module, sample_rate: int, frontend: nn.Module | None) -> int:
+    from otoscope.surgery import untouched
+
+    try:
+        with untouched(module), torch.no_grad():
+            silence = torch.zeros(1, int(sample_rate))
+            out = module(silence if frontend is None else frontend(silence))
+        return int(out.shape[-1])
+    except Exception as error:
+        raise ParameterError(
+            f"could not count the classes of {type(module).__name__} by asking it ({type(error).__name__}: {error}); "
+            "pass labels= (names or a number)"
+        ) from error

@@ -1,0 +1,115 @@
+"""The inspected classifier: a domain put in front of a classifier, ``mask -> logits``.
+
+It is differentiable, so every attribution method works on every classifier, and what a method scores is exactly the sound
+that the listener gets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from otoscope.classifiers.base import Classifier
+from otoscope.core.errors import DeviceMemoryError, OtoscopeError
+from otoscope.core.records import Grid
+from otoscope.domains import Analysis, Domain
+
+
+class Inspected(nn.Module):
+    """A batch of waveforms, taken apart in a domain, with the classifier behind it.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    domain : Domain
+    waveform : Tensor (batch, time)
+        At the classifier's rate.
+    """
+
+    def __init__(self, classifier: Classifier, domain: Domain, waveform: Tensor):
+        super().__init__()
+        self._classifier = [classifier]  # in a list: this module must not own the caller's
+        self.waveform = waveform
+        with torch.no_grad(), _memory(len(waveform)):
+            self.analysis: Analysis = domain.analyse(waveform, classifier)
+        self.passes = 0
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier."""
+        return self._classifier[0]
+
+    @property
+    def grid(self) -> Grid:
+        """The cells."""
+        return self.analysis.grid
+
+    @property
+    def batch(self) -> int:
+        """How many clips."""
+        return len(self.waveform)
+
+    def ones(self, batch: int | None = None) -> Tensor:
+        """Masks of ones, ``(batch, freq, frame)``."""
+        return torch.ones(batch or self.batch, *self.grid.shape, device=self.waveform.device)
+
+    def classify(self, synthesised: Tensor) -> Tensor:
+        """Logits of what `synthesise` or `complement` gave."""
+        self.passes += len(synthesised)
+        with _memory(len(synthesised)), _their_errors(self.classifier):
+            if self.analysis.feeds == "waveform":
+                return self.classifier(synthesised)
+            return self.classifier.check(self.classifier.network(synthesised), len(synthesised))
+
+    def forward(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Logits ``(batch, class)`` of the clips under masks ``(batch, freq, frame)``."""
+        return self.classify(self.analysis.synthesise(mask, index))
+
+    def original(self) -> Tensor:
+        """Logits of the untouched clips."""
+        self.passes += self.batch
+        with _memory(self.batch), _their_errors(self.classifier):
+            return self.classifier(self.waveform)
+
+
+@contextlib.contextmanager
+def _memory(batch: int) -> Iterator[None]:
+    """Map "out of memory" to our error."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_big(batch) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise _too_big(batch) from error
+        raise
+
+
+def _too_big(batch: int) -> DeviceMemoryError:
+    return DeviceMemoryError(f"out of memory with a batch of {batch}; use a smaller --batch-size or another device")
+
+
+@contextlib.contextmanager
+def _their_errors(classifier: Classifier) -> Iterator[None]:
+    """Map an error inside the user's module to ours, with its own words."""
+    try:
+        yield
+    except (OtoscopeError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ClassifierError(
+            f"classifier {classifier.name!r} failed on a sound ({type(error).__name__}: {reason}); "
+            f"it must take waveforms (batch, time) of any length at {classifier.sample_rate} Hz and return logits"
+        ) from error
+
+
+class ClassifierError(OtoscopeError, RuntimeError):
+    """A classifier that fails on a sound."""
+
+

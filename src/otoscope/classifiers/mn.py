@@ -1,0 +1,182 @@
+"""MN: the MobileNetV3-like audio tagger of EfficientAT, at any width.
+
+Features ``(batch, 1, freq, frame)`` -> logits ``(batch, class)``. Parts first, the whole last. The names of the
+parameters are those of the published checkpoints, so that they load strictly.
+
+Source: schmid2023efficient; howard2019mobilenetv3 for the block.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from otoscope.core.errors import ParameterError
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The nearest multiple of ``divisor`` that is not more than 10 % below ``value``."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+class Row(NamedTuple):
+    """One inverted-residual block at width 1."""
+
+    kernel: int
+    expanded: int
+    out: int
+    squeeze: bool
+    hardswish: bool
+    stride: int
+
+
+ROWS = (
+    Row(3, 16, 16, False, False, 1),
+    Row(3, 64, 24, False, False, 2),
+    Row(3, 72, 24, False, False, 1),
+    Row(5, 72, 40, True, False, 2),
+    Row(5, 120, 40, True, False, 1),
+    Row(5, 120, 40, True, False, 1),
+    Row(3, 240, 80, False, True, 2),
+    Row(3, 200, 80, False, True, 1),
+    Row(3, 184, 80, False, True, 1),
+    Row(3, 184, 80, False, True, 1),
+    Row(3, 480, 112, True, True, 1),
+    Row(3, 672, 112, True, True, 1),
+    Row(5, 672, 160, True, True, 2),
+    Row(5, 960, 160, True, True, 1),
+    Row(5, 960, 160, True, True, 1),
+)
+STEM, LAST, HEAD = 16, 960, 1280
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, batch norm, activation."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.Module] | None = nn.ReLU,
+        momentum: float = 0.01,
+    ):
+        layers: list[nn.Module] = [
+            nn.Conv2d(n_in, n_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(n_out, eps=1e-3, momentum=momentum),
+        ]
+        if activation is not None:
+            layers.append(activation(inplace=True))
+        super().__init__(*layers)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel gates from the mean over frequency and time."""
+
+    def __init__(self, channels: int, squeezed: int):
+        super().__init__()
+        self.fc1 = nn.Linear(channels, squeezed)
+        self.fc2 = nn.Linear(squeezed, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated maps, same shape ``(batch, channel, freq, frame)``."""
+        gate = x.mean((2, 3))  # (batch, channel)
+        gate = torch.sigmoid(self.fc2(torch.relu(self.fc1(gate))))
+        return x * gate[:, :, None, None]
+
+
+class ConcurrentGates(nn.Module):
+    """The place that the published checkpoints keep for gates along several axes; MN uses the channel gate alone."""
+
+    def __init__(self, channels: int, squeezed: int):
+        super().__init__()
+        self.conc_se_layers = nn.ModuleList([SqueezeExcitation(channels, squeezed)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated maps, same shape."""
+        return self.conc_se_layers[0](x)
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, gate, project; add the input where shapes agree."""
+
+    def __init__(self, row: Row, n_in: int, width: float, momentum: float):
+        super().__init__()
+        n_exp, n_out = make_divisible(row.expanded * width), make_divisible(row.out * width)
+        activation = nn.Hardswish if row.hardswish else nn.ReLU
+        self.skip = row.stride == 1 and n_in == n_out
+        layers: list[nn.Module] = []
+        if n_exp != n_in:
+            layers.append(ConvNormAct(n_in, n_exp, activation=activation, momentum=momentum))
+        layers.append(ConvNormAct(n_exp, n_exp, row.kernel, row.stride, n_exp, activation, momentum))
+        if row.squeeze:
+            layers.append(ConcurrentGates(n_exp, make_divisible(n_exp / 4)))
+        layers.append(ConvNormAct(n_exp, n_out, activation=None, momentum=momentum))
+        self.block = nn.Sequential(*layers)
+        self.n_out = n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, n_in, freq, frame) -> (batch, n_out, freq / stride, frame / stride)."""
+        out = self.block(x)
+        return out + x if self.skip else out
+
+
+class MN(nn.Module):
+    """The network: features ``(batch, 1, freq, frame)`` -> logits ``(batch, class)``.
+
+    Parameters
+    ----------
+    n_classes : int
+    width : float
+        Multiplies every channel count; 1.0 is mn10, 0.4 is mn04.
+    dropout : float in [0, 1)
+    bn_momentum : float in (0, 1]
+        0.01 as published, for long pre-training; training from random weights on little data wants 0.1.
+    """
+
+    def __init__(self, n_classes: int = 527, width: float = 1.0, dropout: float = 0.2, bn_momentum: float = 0.01):
+        super().__init__()
+        if not (0.05 <= width <= 8) or n_classes < 1:
+            raise ParameterError(f"MN takes a width in [0.05, 8] and at least one class; got {width} and {n_classes}")
+        n = make_divisible(STEM * width)
+        layers: list[nn.Module] = [ConvNormAct(1, n, 3, 2, activation=nn.Hardswish, momentum=bn_momentum)]
+        for row in ROWS:
+            block = InvertedResidual(row, n, width, bn_momentum)
+            layers.append(block)
+            n = block.n_out
+        last = make_divisible(LAST * width)
+        layers.append(ConvNormAct(n, last, activation=nn.Hardswish, momentum=bn_momentum))
+        self.features = nn.Sequential(*layers)
+        head = make_divisible(HEAD * width)
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                [
+                    ("0", nn.AdaptiveAvgPool2d(1)),
+                    ("1", nn.Flatten(1)),
+                    ("2", nn.Linear(last, head)),
+                    ("3", nn.Hardswish(inplace=True)),
+                    ("4", nn.Dropout(dropout)),
+                    ("5", nn.Linear(head, n_classes)),
+                ]
+            )
+        )
+        self.apply(_initialise)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``(batch, class)`` of features ``(batch, 1, freq, frame)``."""
+        maps = self.features(features)  # (batch, 960 w, freq / 32, frame / 32)
+        return self.classifier(maps)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.01)
+        nn.init.zeros_(module.bias)

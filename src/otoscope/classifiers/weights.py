@@ -1,0 +1,139 @@
+"""Reading and fetching weights. Nothing unpickles code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from otoscope.core.errors import DownloadError, WeightsError
+from otoscope.core.files import whole
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: ``$OTOSCOPE_CACHE``, else ``otoscope`` in the user's cache folder."""
+    own = os.environ.get("OTOSCOPE_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "otoscope"
+
+
+def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file or of a torch checkpoint read with ``weights_only=True``.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, holds code, or holds no tensors.
+    """
+    file = Path(path)
+    if not file.is_file():
+        kind = "is a folder" if file.is_dir() else "does not exist"
+        raise WeightsError(f"weights {file} {kind}; give a .safetensors file or a torch state_dict (.pt)")
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"weights {file} were refused: the file is damaged or holds Python code, which could do anything on loading; "
+            "save model.state_dict() or convert it to safetensors"
+        ) from error
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise WeightsError(f"weights {file} cannot be read ({type(error).__name__}: {reason})") from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()) or not content:
+        raise WeightsError(f"weights {file} hold {type(content).__name__}, not a state_dict of tensors")
+    return content
+
+
+def load_strictly(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    """Put the tensors into the network; every name and shape must agree.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first mismatches.
+    """
+    own = network.state_dict()
+    missing = [k for k in own if k not in state]
+    extra = [k for k in state if k not in own]
+    wrong = [
+        f"{k} is {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    problems = []
+    if wrong:
+        problems.append(f"{len(wrong)} of another shape ({'; '.join(wrong[:3])})")
+    if missing:
+        problems.append(f"{len(missing)} missing ({', '.join(missing[:3])})")
+    if extra:
+        problems.append(f"{len(extra)} unknown ({', '.join(extra[:3])})")
+    if problems:
+        raise WeightsError(f"weights {origin} do not fit this network: {'; '.join(problems)}; is it the right model name?")
+    network.load_state_dict(state)
+
+
+def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
+    """The file in the cache, downloaded first where it is not there, with progress.
+
+    Parameters
+    ----------
+    url : str
+    file_name : str
+        Name in the cache.
+    sha256 : str, optional
+        Checked after the download.
+
+    Raises
+    ------
+    DownloadError
+        If there is no network, the server refuses, or the file is not what it should be.
+    """
+    target = cache_folder() / "weights" / file_name
+    if target.is_file():
+        return target
+    try:
+        with whole(target) as part:
+            _download(url, part, sha256)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        if isinstance(error, DownloadError):
+            raise
+        reason = getattr(error, "reason", error)
+        raise DownloadError(
+            f"could not fetch {url} ({reason}); check the network, or download it elsewhere and pass it with "
+            f"--weights FILE (or put it at {target})"
+        ) from error
+    return target
+
+
+def _download(url: str, part: Path, sha256: str | None) -> None:
+    import hashlib
+
+    from tqdm import tqdm
+
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=30) as reply, part.open("wb") as out:
+        total = int(reply.headers.get("Content-Length") or 0)
+        with tqdm(total=total or None, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], delay=0.5) as bar:
+            while block := reply.read(1 << 18):
+                out.write(block)
+                digest.update(block)
+                bar.update(len(block))
+        if total and out.tell() != total:
+            raise DownloadError(f"{url} broke off after {out.tell()} of {total} bytes; try again")
+    if sha256 and digest.hexdigest() != sha256:
+        raise DownloadError(f"{url} is not the file that was expected (SHA-256 {digest.hexdigest()}); nothing was kept")

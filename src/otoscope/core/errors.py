@@ -1,0 +1,119 @@
+"""Errors: each says what came, what was expected and what to do, in one line.
+
+Every class is a child of `OtoscopeError` and of the built-in error that a Python programmer would expect.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OtoscopeError(Exception):
+    """Anything that Otoscope refuses or cannot do; the command line prints it in one line."""
+
+
+class ParameterError(OtoscopeError, ValueError):
+    """A value of the wrong type, range or form."""
+
+
+class ShapeError(OtoscopeError, ValueError):
+    """Arrays or tensors whose shapes do not fit together."""
+
+
+class AudioReadError(OtoscopeError, OSError):
+    """A sound that cannot be read.
+
+    Parameters
+    ----------
+    source : str
+        The path, or a word for what it was (``"array"``, ``"bytes"``).
+    reason : str
+        What is wrong with it and what to do.
+    """
+
+    def __init__(self, source: object, reason: str):
+        super().__init__(f"cannot read {source}: {reason}")
+        self.source, self.reason = str(source), reason
+
+
+class WriteError(OtoscopeError, OSError):
+    """A file that cannot be written; nothing is left under its final name.
+
+    Parameters
+    ----------
+    target : path-like
+        The file.
+    reason : str
+        Why not.
+    """
+
+    def __init__(self, target: object, reason: str):
+        super().__init__(f"cannot write {target}: {reason}")
+        self.target, self.reason = str(target), reason
+
+
+class UnknownNameError(OtoscopeError, LookupError):
+    """A name that is not there; the nearest ones are offered.
+
+    Parameters
+    ----------
+    kind : str
+        What was asked for, e.g. ``"method"``.
+    name : str
+        The name that came.
+    known : iterable of str
+        The names that exist.
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]):
+        names = list(known)
+        lowered = {n.lower(): n for n in names}
+        near = difflib.get_close_matches(str(name).lower(), list(lowered), n=3, cutoff=0.5)
+        if near:
+            hint = "did you mean " + " or ".join(repr(lowered[n]) for n in near) + "?"
+        elif names:
+            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+            hint = f"there are {shown}"
+        else:
+            hint = "none is registered"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        self.kind, self.name, self.nearest = kind, name, [lowered[n] for n in near]
+
+
+class UnsupportedError(OtoscopeError, NotImplementedError):
+    """A combination that cannot work, such as Grad-CAM on a domain without feature maps."""
+
+
+class WeightsError(OtoscopeError, ValueError):
+    """Weights that are missing, damaged, unsafe or of another shape."""
+
+
+class DownloadError(OtoscopeError, ConnectionError):
+    """A file that could not be fetched."""
+
+
+class MissingExtraError(OtoscopeError, ImportError):
+    """An optional package that is not installed.
+
+    Parameters
+    ----------
+    package : str
+        The package that is missing.
+    extra : str
+        The extra of Otoscope that brings it.
+    purpose : str
+        What it is needed for.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str):
+        super().__init__(f"{purpose} needs the package {package!r}; install it with: pip install 'otoscope[{extra}]'")
+        self.package, self.extra = package, extra
+
+
+class DeviceMemoryError(OtoscopeError, MemoryError):
+    """The device ran out of memory; the message names the batch size that failed."""
+
+
+class NonFiniteError(OtoscopeError, ArithmeticError):
+    """NaN or infinity where a number was needed."""

@@ -1,0 +1,60 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from otoscope.core.errors import WriteError
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder, made if needed."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(folder, f"{error.strerror or error}; choose another folder") from error
+    return folder
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+
+    A crash, a full disk or Ctrl-C leaves the old file, or none; never half a file under the final name.
+    """
+    final = Path(path)
+    make_folder(final.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent)
+    except OSError as error:
+        raise WriteError(final, f"{error.strerror or error}; choose another folder") from error
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, final)
+    except OSError as error:
+        if isinstance(error, WriteError):
+            raise
+        raise WriteError(final, str(error.strerror or error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file (UTF-8) whole or not at all."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

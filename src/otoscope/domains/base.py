@@ -1,0 +1,161 @@
+"""What a domain is, and how a coarse grid of cells covers a fine one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.core import registry
+from otoscope.core.errors import ShapeError
+from otoscope.core.records import Grid
+from otoscope.spectral.scales import hz_to_mel, mel_to_hz
+
+
+class Listener(Protocol):
+    """What a domain needs to know of a classifier."""
+
+    sample_rate: int
+    frontend: Any
+    name: str
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """Features of waveforms."""
+        ...
+
+
+class Analysis(Protocol):
+    """A batch of waveforms, taken apart."""
+
+    grid: Grid
+    feeds: str  # "waveform" or "features": what `synthesise` gives, and the classifier is fed with
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """What is left under masks ``(batch, freq, frame)``; ``index`` says which clip each mask is for."""
+        ...
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """What was taken away from the clip where ``kept`` was left."""
+        ...
+
+    def amplitude(self) -> Tensor:
+        """How much each cell holds, ``(batch, freq, frame)``, at least 0."""
+        ...
+
+
+class Domain(Protocol):
+    """A way to lay cells over sounds."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The cells of a clip of so many samples at the listener's rate."""
+        ...
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> Analysis:
+        """Take waveforms ``(batch, time)`` at the listener's rate apart."""
+        ...
+
+
+def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -> Domain:
+    """A domain by name and settings.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+    """
+    if not isinstance(name, str):
+        return name
+    entry = registry.get("domain", name)
+    return entry.target(**entry.settings(settings))
+
+
+def milliseconds(default: float) -> registry.Parameter:
+    """The setting for the length of a cell."""
+    return registry.Parameter("ms", float, default, "length of a cell in milliseconds", 1.0, 10000.0)
+
+
+def bands(default: int) -> registry.Parameter:
+    """The setting for the number of bands."""
+    return registry.Parameter("bands", int, default, "number of frequency bands", 1, 4096)
+
+
+def centres(n: int, low: float, high: float) -> np.ndarray:
+    """Middles of ``n`` equal parts of a range."""
+    return low + (np.arange(n) + 0.5) * (high - low) / n
+
+
+def time_centres(n_samples: int, sample_rate: int, ms: float) -> np.ndarray:
+    """Middles in seconds of cells of about ``ms`` that divide a clip evenly."""
+    duration = n_samples / sample_rate
+    return centres(max(1, round(duration * 1000 / ms)), 0.0, duration)
+
+
+def regular_grid(name: str, scale: str, n_bands: int, ms: float, n_samples: int, sample_rate: int) -> Grid:
+    """Bands that are evenly spaced on a scale up to Nyquist, cells of about ``ms``."""
+    top = sample_rate / 2
+    if scale == "mel":
+        frequencies = mel_to_hz(centres(n_bands, 0.0, float(hz_to_mel(top))))
+    else:
+        frequencies = centres(n_bands, 0.0, top)
+    return Grid(frequencies, time_centres(n_samples, sample_rate, ms), scale, name, n_samples / sample_rate, top)
+
+
+def interpolation(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Weights ``(point, knot)`` of linear interpolation, constant beyond the ends; each row sums to one."""
+    if len(knots) == 1:
+        return np.ones((len(points), 1))
+    right = np.clip(np.searchsorted(knots, points), 1, len(knots) - 1)
+    gap = knots[right] - knots[right - 1]
+    share = np.clip((points - knots[right - 1]) / gap, 0.0, 1.0)
+    weights = np.zeros((len(points), len(knots)))
+    rows = np.arange(len(points))
+    weights[rows, right - 1] = 1 - share
+    weights[rows, right] += share
+    return weights
+
+
+def frequency_weights(grid: Grid, frequencies: np.ndarray) -> np.ndarray:
+    """Weights ``(frequency, band)`` that carry a mask on the grid to the given frequencies in Hz.
+
+    Above the classifier's Nyquist frequency every weight is 0: sound that the classifier cannot hear is no evidence and
+    goes to the removed part. That frequency itself, the last bin at the classifier's own rate, still belongs to the grid.
+    """
+    to_scale = hz_to_mel if grid.scale == "mel" else np.asarray
+    weights = interpolation(to_scale(frequencies), to_scale(grid.frequencies))
+    weights[frequencies > grid.top_hz * (1 + 1e-9)] = 0.0
+    return weights
+
+
+def expand(mask: Tensor, over_freq: Tensor, over_time: Tensor) -> Tensor:
+    """Masks ``(batch, freq, frame)`` on a grid -> ``(batch, bin, fine frame)``."""
+    return over_freq @ (mask @ over_time.T)
+
+
+def check_mask(mask: Tensor, grid: Grid) -> None:
+    """A `ShapeError` unless the mask is ``(batch, *grid.shape)``."""
+    if mask.ndim != 3 or tuple(mask.shape[1:]) != grid.shape:
+        raise ShapeError(
+            f"mask has shape {tuple(mask.shape)} but the {grid.domain} grid wants (batch, {grid.shape[0]}, "
+            f"{grid.shape[1]}); was it made in another domain?"
+        )
+
+
+def pick(x: Tensor, index: Tensor | None, n: int) -> Tensor:
+    """Rows of ``x`` for ``n`` masks: chosen by ``index``, else one each, or the only one for all."""
+    if index is not None:
+        return x if len(x) == 1 else x[index]
+    if len(x) not in (1, n):
+        raise ShapeError(f"{n} masks for {len(x)} clips; give as many masks as clips, or an index")
+    return x
+
+
+def as_tensor(weights: np.ndarray, like: Tensor) -> Tensor:
+    """Weights on the device and in the real type of a tensor."""
+    kind = like.real.dtype if like.is_complex() else like.dtype
+    return torch.as_tensor(weights, dtype=kind, device=like.device)
+

@@ -1,0 +1,117 @@
+"""The features domain: the classifier's own features, as the literature explains them.
+
+The mask moves each feature between its value and the value of silence; to be heard, it is carried over to the STFT at the
+features' own frequencies and times. What the masked features score and what the sound scores are both reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from otoscope.core.errors import UnsupportedError
+from otoscope.core.records import Grid
+from otoscope.core.registry import Parameter, register
+from otoscope.domains.base import Listener, as_tensor, centres, check_mask, expand, interpolation, pick
+from otoscope.spectral.scales import hz_to_mel, mel_to_hz
+
+
+class FeatureAnalysis:
+    """Features of a batch, and how a grid of cells covers them."""
+
+    feeds = "features"
+
+    def __init__(self, features: Tensor, silence: float, grid: Grid, over_freq: np.ndarray, over_time: np.ndarray):
+        self.grid, self.features, self.silence = grid, features, silence
+        self.over_freq, self.over_time = as_tensor(over_freq, features), as_tensor(over_time, features)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Features ``(batch, 1, freq, frame)`` between silence (0) and their value (1)."""
+        check_mask(mask, self.grid)
+        fine = expand(mask, self.over_freq, self.over_time)[:, None]
+        return self.silence + (pick(self.features, index, len(mask)) - self.silence) * fine
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """Features of the removed part: what was taken, put on top of silence."""
+        return pick(self.features, index, len(kept)) - kept + self.silence
+
+    def amplitude(self) -> Tensor:
+        """Distance of each cell from silence."""
+        distance = (self.features[:, 0] - self.silence).square()
+        return (self.over_freq.T @ (distance @ self.over_time)).clamp_min(0).sqrt()
+
+
+def feature_axes(listener: Listener, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies in Hz and times in s of a classifier's features.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier has no front end that tells.
+    """
+    frontend = listener.frontend
+    if frontend is None or not hasattr(frontend, "band_frequencies") or not hasattr(frontend, "frame_times"):
+        raise UnsupportedError(
+            f"classifier {listener.name!r} does not tell where its features lie; wrap it with a front end that has "
+            "band_frequencies() and frame_times(n), or use the stft, mel or time domain"
+        )
+    return np.asarray(frontend.band_frequencies()), np.asarray(frontend.frame_times(n_frames))
+
+
+@register(
+    "domain",
+    "features",
+    family="features",
+    parameters=(
+        Parameter("bands", int, 0, "number of frequency bands; 0 is one for each of the features' own", 0, 4096),
+        Parameter("ms", float, 0.0, "length of a cell in milliseconds; 0 is one for each of the features' own", 0.0, 1e4),
+    ),
+    feeds="features",
+    has_frequency=True,
+    axes="Hz (the classifier's), s",
+)
+class FeaturesDomain:
+    """The classifier's own features, masked towards silence as the literature does."""
+
+    name = "features"
+
+    def __init__(self, bands: int, ms: float):
+        self.bands, self.ms = bands, ms
+        self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
+
+    def _cells(self, frequencies: np.ndarray, times: np.ndarray, duration: float) -> tuple[np.ndarray, np.ndarray]:
+        if self.bands:
+            edges = hz_to_mel(frequencies[[0, -1]])
+            frequencies = mel_to_hz(centres(self.bands, float(edges[0]), float(edges[1])))
+        if self.ms:
+            times = centres(max(1, round(duration * 1000 / self.ms)), 0.0, duration)
+        return frequencies, times
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The cells of a clip of so many samples."""
+        import torch
+
+        device = next((b.device for b in listener.frontend.buffers()), "cpu") if listener.frontend is not None else "cpu"
+        with torch.no_grad():
+            n_frames = listener.features(torch.zeros(1, n_samples, device=device)).shape[-1]
+        return self._grid(n_samples, n_frames, listener)
+
+    def _grid(self, n_samples: int, n_frames: int, listener: Listener) -> Grid:
+        duration = n_samples / listener.sample_rate
+        cells = self._cells(*feature_axes(listener, n_frames), duration)
+        return Grid(*cells, "mel", self.name, duration, listener.sample_rate / 2)
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> FeatureAnalysis:
+        """Take waveforms apart."""
+        if listener.frontend is None:
+            feature_axes(listener, 0)
+        features = listener.features(waveform)
+        grid = self._grid(waveform.shape[-1], features.shape[-1], listener)
+        frequencies, times = feature_axes(listener, features.shape[-1])
+        over_freq = interpolation(hz_to_mel(frequencies), hz_to_mel(grid.frequencies))
+        over_time = interpolation(times, grid.times)
+        silence = float(getattr(listener.frontend, "silence", 0.0))
+        return FeatureAnalysis(features, silence, grid, over_freq, over_time)

@@ -1,0 +1,92 @@
+"""The STFT domain: cells evenly spaced in Hz and seconds, masks on the complex STFT, exact inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otoscope.core.records import Grid
+from otoscope.core.registry import register
+from otoscope.domains.base import (
+    Listener,
+    as_tensor,
+    bands,
+    check_mask,
+    expand,
+    frequency_weights,
+    interpolation,
+    milliseconds,
+    pick,
+    regular_grid,
+)
+from otoscope.spectral.scales import bin_frequencies, frame_times
+from otoscope.spectral.stft import StftConfig, istft, stft
+
+WINDOW_S = 0.032
+
+
+def config_at(sample_rate: int) -> StftConfig:
+    """The STFT that masks are applied with: windows of about 32 ms, half overlapping, at any rate."""
+    hop = max(2, round(sample_rate * WINDOW_S / 2))
+    return StftConfig(2 * hop, hop)
+
+
+class StftAnalysis:
+    """The STFTs of a batch, and how a grid of cells covers them."""
+
+    feeds = "waveform"
+
+    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
+        self.grid, self.config, self.waveform = grid, config_at(sample_rate), waveform
+        self.spec = stft(waveform, self.config)  # (batch, bin, frame)
+        n_frames = self.spec.shape[-1]
+        over_freq = frequency_weights(grid, bin_frequencies(self.config.n_fft, sample_rate))
+        over_time = interpolation(frame_times(n_frames, self.config.hop_length, sample_rate), grid.times)
+        self.over_freq, self.over_time = as_tensor(over_freq, waveform), as_tensor(over_time, waveform)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, freq, frame)``."""
+        check_mask(mask, self.grid)
+        spec = pick(self.spec, index, len(mask))
+        return istft(spec * expand(mask, self.over_freq, self.over_time), self.config, self.waveform.shape[-1])
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """The clip minus the kept sound: the transform is linear, so this is ``synthesise(1 - mask)``."""
+        return pick(self.waveform, index, len(kept)) - kept
+
+    def amplitude(self) -> Tensor:
+        """Root of each cell's energy."""
+        energy = self.spec.real.square() + self.spec.imag.square()
+        return (self.over_freq.T @ (energy @ self.over_time)).clamp_min(0).sqrt()
+
+
+@register(
+    "domain",
+    "stft",
+    family="spectrogram",
+    parameters=(bands(64), milliseconds(50.0)),
+    feeds="waveform",
+    has_frequency=True,
+    axes="Hz, s",
+)
+class StftDomain:
+    """Time-frequency cells, evenly spaced in Hz; the mask is put on the complex STFT."""
+
+    name = "stft"
+
+    def __init__(self, bands: int, ms: float):
+        self.bands, self.ms = bands, ms
+        self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The cells of a clip of so many samples."""
+        return regular_grid(self.name, "hz", self.bands, self.ms, n_samples, listener.sample_rate)
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> StftAnalysis:
+        """Take waveforms apart."""
+        return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))
+
+

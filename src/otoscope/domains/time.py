@@ -1,0 +1,58 @@
+"""The time domain: segments of the waveform with soft edges; works for any classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from otoscope.core.records import Grid
+from otoscope.core.registry import register
+from otoscope.domains.base import Listener, as_tensor, check_mask, interpolation, milliseconds, pick, time_centres
+
+
+class TimeAnalysis:
+    """Waveforms of a batch, and the weight of each segment at each sample."""
+
+    feeds = "waveform"
+
+    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
+        self.grid, self.waveform = grid, waveform
+        n = waveform.shape[-1]
+        self.over_time = as_tensor(interpolation((np.arange(n) + 0.5) / sample_rate, grid.times), waveform)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, 1, frame)``."""
+        check_mask(mask, self.grid)
+        return pick(self.waveform, index, len(mask)) * (mask[:, 0] @ self.over_time.T)
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """The clip minus the kept sound."""
+        return pick(self.waveform, index, len(kept)) - kept
+
+    def amplitude(self) -> Tensor:
+        """Root of each segment's energy."""
+        return (self.waveform.square() @ self.over_time).clamp_min(0).sqrt()[:, None]
+
+
+@register("domain", "time", family="waveform", parameters=(milliseconds(100.0),), feeds="waveform", has_frequency=False, axes="s")
+class TimeDomain:
+    """Segments of time across all frequencies; neighbours fade into one another."""
+
+    name = "time"
+
+    def __init__(self, ms: float):
+        self.ms = ms
+        self.settings: Mapping[str, Any] = {"ms": ms}
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The segments of a clip of so many samples."""
+        rate = listener.sample_rate
+        times = time_centres(n_samples, rate, self.ms)
+        return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> TimeAnalysis:
+        """Take waveforms apart."""
+        return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

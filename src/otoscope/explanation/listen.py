@@ -1,0 +1,62 @@
+"""What a classifier says of a sound of any length, rate and number of channels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from otoscope.audio import AudioSource, Span, downmix, plan, resample
+from otoscope.classifiers import Classifier
+
+LONG_S = 30.0
+WINDOW_S = 10.0
+OVERLAP_S = 2.0
+MARGIN_S = 1
+
+
+def spans_of(source: AudioSource) -> list[Span]:
+    """The windows that a sound is heard in: one up to 30 s, else 10 s long with 2 s of overlap."""
+    if source.duration <= LONG_S:
+        return [Span(0, source.frames)]
+    return plan(source.frames, source.sample_rate, WINDOW_S, OVERLAP_S)
+
+
+def batches(spans: Sequence[Span], size: int) -> Iterator[list[Span]]:
+    """Windows of one length, at most ``size`` together, in order."""
+    for _, alike in itertools.groupby(spans, key=lambda s: s.stop - s.start):
+        group = list(alike)
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def piece(source: AudioSource, span: Span, sample_rate: int) -> np.ndarray:
+    """One stretch of a sound as a classifier hears it: downmixed, at its rate, ``(time,)``.
+
+    A stretch inside a longer sound is resampled with a second of its surroundings, so that its ends are as inside.
+    """
+    rate = source.sample_rate
+    whole = span.start == 0 and span.stop == source.frames
+    if rate == sample_rate or whole:
+        mono = downmix(source.read(span.start, span.stop))
+        return resample(mono[None], rate, sample_rate)[0]
+    margin = MARGIN_S * rate
+    around = downmix(source.read(span.start - margin, span.stop + margin))
+    there = resample(around[None], rate, sample_rate)[0]
+    n = round((span.stop - span.start) * sample_rate / rate)
+    skip = MARGIN_S * sample_rate
+    return np.ascontiguousarray(there[skip : skip + n])
+
+
+def probabilities(source: AudioSource, classifier: Classifier, batch_size: int = 16) -> np.ndarray:
+    """Probability of each class, ``(class,)``; of a long sound the mean over its windows."""
+    spans = spans_of(source)
+    total = np.zeros(len(classifier.labels))
+    for some in batches(spans, batch_size):
+        pieces = [piece(source, s, classifier.sample_rate) for s in some]
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.stack(pieces)).to(classifier.device)
+            total += classifier.probabilities(classifier(batch)).sum(0).double().cpu().numpy()
+    return (total / len(spans)).astype(np.float32)

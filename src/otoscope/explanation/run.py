@@ -1,0 +1,360 @@
+"""`explain`: sounds -> explanations, in batches; long sounds in overlapping windows and constant memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from otoscope.attribution import Problem, Result, attribute
+from otoscope.audio import AudioSource, Span, close_audio, crossfade, open_audio
+from otoscope.classifiers import Classifier, Inspected
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError
+from otoscope.core.records import Attribution, Grid, Mask, Scores, Target
+from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.listen import batches, piece, probabilities, spans_of
+from otoscope.explanation.request import (
+    DEFAULT_DOMAIN,
+    DEFAULT_MASK,
+    DEFAULT_METHOD,
+    DEFAULT_MODEL,
+    Request,
+    make_request,
+    resolve_model,
+)
+from otoscope.masks import to_mask
+from otoscope.surgery import untouched
+
+
+@overload
+def explain(audio: list[Any] | tuple[Any, ...], model: Any = ..., **options: Any) -> list[Explanation]: ...
+
+
+@overload
+def explain(audio: Any, model: Any = ..., **options: Any) -> Explanation: ...
+
+
+def explain(
+    audio: Any,
+    model: Any = DEFAULT_MODEL,
+    *,
+    method: Any = DEFAULT_METHOD,
+    domain: str = DEFAULT_DOMAIN,
+    target: int | str | None = None,
+    mask: str = DEFAULT_MASK,
+    weights: str | os.PathLike[str] | None = None,
+    sample_rate: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    batch_size: int = 16,
+    progress: bool = False,
+) -> Explanation | list[Explanation]:
+    """What of a sound a classifier listened to, and what it ignored.
+
+    Parameters
+    ----------
+    audio : path, bytes, array, dict, Clip, or a list of these
+        A list in gives a list out; clips of one length are explained in real batches.
+    model : str, path or Classifier
+        A name, a model folder, or what `load_classifier` and `wrap` give.
+    method : str or captum attribution object
+        ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them.
+    domain : str
+        Likewise, such as ``mel,bands=64,ms=20``.
+    target : int or str, optional
+        The class to explain; by default the most probable one.
+    mask : str
+        Such as ``positive`` or ``topk:0.3,smooth_time=0.05``.
+    weights : path, optional
+        Weights for a named model.
+    sample_rate : int, Hz, optional
+        Of arrays.
+    seed : int
+    device : {"auto", "cpu", "cuda", "cuda:N"}
+    batch_size : int
+        Most clips in one pass; less needs less memory.
+    progress : bool
+        Show a bar for what takes longer than two seconds.
+
+    Returns
+    -------
+    Explanation or list of Explanation
+
+    Raises
+    ------
+    OtoscopeError
+        One of its children, saying what came, what was expected and what to do.
+
+    Examples
+    --------
+    >>> import otoscope, numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=32000) / 10
+    >>> e = otoscope.explain(noise, sample_rate=32000, method="input_x_gradient")
+    >>> e.kept.frames
+    32000
+    """
+    request = make_request(method, domain, mask, target, seed, batch_size)
+    many = isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number))
+    sources = [open_audio(a, sample_rate) for a in (audio if many else [audio])]
+    classifier = resolve_model(model, weights, device)
+    made = explain_sources(sources, classifier, request, progress)
+    return made if many else made[0]
+
+
+def explain_sources(
+    sources: Sequence[AudioSource], classifier: Classifier, request: Request, progress: bool = False
+) -> list[Explanation]:
+    """Explain opened sounds, those of one length together; the order is kept."""
+    jobs = [_Job(source, spans_of(source)) for source in sources]
+    groups: dict[int, list[int]] = {}
+    for i, job in enumerate(jobs):
+        length = job.spans[0].stop - job.spans[0].start if len(job.spans) == 1 else -1 - i
+        groups.setdefault(length * 1_000_003 + job.source.sample_rate, []).append(i)
+    out: dict[int, Explanation] = {}
+    n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
+    with untouched(classifier), tqdm(total=n_passes, desc="explaining", unit="pass", delay=2, disable=not progress) as bar:
+        for members in groups.values():
+            for start in range(0, len(members), request.batch_size):
+                chosen = members[start : start + request.batch_size]
+                run = _explain_batch if len(jobs[chosen[0]].spans) == 1 else _explain_long
+                made = run([jobs[i] for i in chosen], classifier, request, bar.update)
+                out.update(zip(chosen, made, strict=True))
+    return [out[i] for i in range(len(jobs))]
+
+
+class _Job:
+    """A sound and the windows that it is explained in."""
+
+    def __init__(self, source: AudioSource, spans: list[Span]):
+        self.source, self.spans = source, spans
+
+    def waveform(self, classifier: Classifier, span: Span) -> Tensor:
+        """One window as the classifier hears it, ``(time,)``."""
+        return torch.from_numpy(piece(self.source, span, classifier.sample_rate))
+
+
+def _passes(request: Request) -> int:
+    if not isinstance(request.method, str):
+        return 1
+    return int(registry.get("method", request.method).facts["passes"](**request.method_settings))
+
+
+def _problem(
+    classifier: Classifier, request: Request, waveforms: Sequence[Tensor], tick: Callable[[int], None]
+) -> Problem:
+    batch = torch.stack(list(waveforms)).to(classifier.device)
+    inspected = Inspected(classifier, request.domain, batch)
+    targets = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
+    return Problem(inspected, targets, request.seed, request.batch_size, lambda n: tick(n) and None)
+
+
+def _score_masks(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of the kept and of the removed parts, ``(batch, class)`` each, in one pass of both."""
+    inspected = problem.inspected
+    with torch.no_grad():
+        kept = inspected.analysis.synthesise(torch.from_numpy(masks).to(problem.targets.device))
+        removed = inspected.analysis.complement(kept)
+        logits = [inspected.classify(part) for part in (kept, removed)]
+        return tuple(inspected.classifier.probabilities(x).cpu().numpy() for x in logits)  # type: ignore[return-value]
+
+
+def _attribute(problem: Problem, request: Request) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    result: Result = attribute(problem, request.method, request.method_settings)
+    values = result.values.cpu().numpy()
+    errors = [None] * len(values) if result.standard_error is None else list(result.standard_error.cpu().numpy())
+    return list(zip(values, errors, strict=True))
+
+
+def _explain_batch(
+    jobs: list[_Job], classifier: Classifier, request: Request, tick: Callable[[int], None]
+) -> list[Explanation]:
+    """Sounds of one length, each in one window."""
+    started = time.perf_counter()
+    problem = _problem(classifier, request, [j.waveform(classifier, j.spans[0]) for j in jobs], tick)
+    with torch.no_grad():
+        original = classifier.probabilities(problem.inspected.original()).cpu().numpy()
+    targets = [classifier.target(request.target, p) for p in original]
+    problem.targets = torch.tensor([t.index for t in targets], device=problem.targets.device)
+    name = request.spelled["method"]
+    attributions = [
+        Attribution(values, problem.inspected.grid, name, error) for values, error in _attribute(problem, request)
+    ]
+    masks = [to_mask(a, request.mask) for a in attributions]
+    kept, removed = _score_masks(problem, np.stack([m.values for m in masks]))
+    tick(3 * len(jobs))
+    seconds = (time.perf_counter() - started) / len(jobs)
+    return [
+        _explanation(job, classifier, request, *parts, seconds)
+        for job, *parts in zip(
+            jobs, targets, attributions, masks, map(Scores, original, kept, removed), strict=True
+        )
+    ]
+
+
+def _explain_long(
+    jobs: list[_Job], classifier: Classifier, request: Request, tick: Callable[[int], None]
+) -> list[Explanation]:
+    """One sound in overlapping windows: scores are means over windows, attributions fade into one another."""
+    (job,) = jobs
+    started = time.perf_counter()
+    original = probabilities(job.source, classifier, request.batch_size)
+    target = classifier.target(request.target, original)
+    attribution = _join(job, classifier, request, target, tick)
+    mask = to_mask(attribution, request.mask)
+    sums: np.ndarray = np.zeros((2, len(classifier.labels)))
+    for spans in batches(job.spans, request.batch_size):
+        problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
+        local = problem.inspected.grid.times
+        parts = [_at(mask.values, mask.grid.times, local + s.start / job.source.sample_rate) for s in spans]
+        sums += np.stack([p.sum(0) for p in _score_masks(problem, np.stack(parts))])
+        tick(3 * len(spans))
+    kept, removed = (sums / len(job.spans)).astype(np.float32)
+    seconds = time.perf_counter() - started
+    return [_explanation(job, classifier, request, target, attribution, mask, Scores(original, kept, removed), seconds)]
+
+
+def _join(
+    job: _Job, classifier: Classifier, request: Request, target: Target, tick: Callable[[int], None]
+) -> Attribution:
+    """Attributions of all windows on one grid over the whole sound."""
+    rate = job.source.sample_rate
+    total: np.ndarray | None = None
+    for spans in batches(job.spans, request.batch_size):
+        problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
+        problem.targets.fill_(target.index)
+        if total is None:
+            grid = _whole_grid(problem.inspected.grid, job)
+            total = np.zeros(grid.shape, np.float32)
+        for span, (values, _) in zip(spans, _attribute(problem, request), strict=True):
+            near = np.flatnonzero((grid.times >= span.start / rate) & (grid.times <= span.stop / rate))
+            weights = crossfade(span, job.spans, times_s=grid.times[near], sample_rate=rate).astype(np.float32)
+            local = grid.times[near] - span.start / rate
+            total[:, near] += _at(values, problem.inspected.grid.times, local) * weights
+    assert total is not None  # a plan has at least one window
+    return Attribution(total, grid, request.spelled["method"])
+
+
+def _whole_grid(window: Grid, job: _Job) -> Grid:
+    """The window's grid, continued over the whole sound."""
+    step = float(window.times[1] - window.times[0]) if len(window.times) > 1 else window.duration
+    n = max(1, round(job.source.duration / step))
+    first = float(window.times[0])
+    times = first + np.arange(n) * step
+    return Grid(window.frequencies, times, window.scale, window.domain, job.source.duration, window.top_hz)
+
+
+def _at(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Values ``(freq, frame)`` at other times, by linear interpolation."""
+    if len(times) == 1:
+        return np.repeat(values, len(wanted), 1)
+    return np.stack([np.interp(wanted, times, row) for row in values]).astype(np.float32)
+
+
+def _explanation(
+    job: _Job,
+    classifier: Classifier,
+    request: Request,
+    target: Target,
+    attribution: Attribution,
+    mask: Mask,
+    scores: Scores,
+    seconds: float,
+) -> Explanation:
+    return Explanation(
+        source=job.source,
+        classifier=classifier,
+        request=request,
+        target=target,
+        attribution=attribution,
+        mask=mask,
+        scores=scores,
+        seconds=seconds,
+        n_windows=len(job.spans),
+    )
+
+
+def classify(
+    audio: Any,
+    model: Any = DEFAULT_MODEL,
+    *,
+    top_k: int = 5,
+    weights: str | os.PathLike[str] | None = None,
+    sample_rate: int | None = None,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> list[dict[str, Any]]:
+    """The most probable labels of a sound, as a list of ``{"label", "score"}`` (the shape of Hugging Face pipelines).
+
+    Parameters are those of `explain`; sounds over 30 s are scored in windows, of which the mean is taken.
+    """
+    classifier = resolve_model(model, weights, device)
+    source = open_audio(audio, sample_rate)
+    try:
+        with untouched(classifier):
+            found = probabilities(source, classifier, batch_size)
+    finally:
+        close_audio(source)
+    order = np.argsort(-found, kind="stable")[: max(1, top_k)]
+    return [{"label": classifier.labels[i], "score": float(found[i])} for i in order]
+
+
+def replay(
+    record: str | os.PathLike[str] | dict[str, Any], audio: Any = None, model: Any = None, **changes: Any
+) -> Explanation:
+    """Make an explanation again from its record.
+
+    Parameters
+    ----------
+    record : path or dict
+        An ``explanation.json``, or its content.
+    audio : optional
+        The sound, where it is not at its old place. It must be the same sound.
+    model : optional
+        The classifier, where it was not loaded by name. It must have the same weights.
+    **changes
+        Settings of `explain` that shall differ.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    OtoscopeError
+        If the record is damaged, or sound or weights are not those of the record.
+    """
+    if not isinstance(record, dict):
+        try:
+            record = json.loads(Path(record).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OtoscopeError(f"cannot read the record {record}: {error}") from error
+    try:
+        origin, said, environment = record["model"]["origin"], record["request"], record["environment"]
+        digests = record["audio"]["sha256"], record["model"]["sha256"]
+        options = {**said, "target": record["target"]["index"], "seed": environment["seed"]}
+        options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
+        path = record["file"]
+    except (KeyError, TypeError) as error:
+        raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
+    if model is None:
+        if not origin:
+            raise OtoscopeError(f"the record's classifier {record['model']['name']!r} was no named one; pass model=")
+        model = resolve_model(origin["name"], origin["weights"], "cpu")
+    classifier = resolve_model(model)
+    if classifier.digest() != digests[1]:
+        raise OtoscopeError(f"the weights of {classifier.name!r} are not those of the record; pass the same model")
+    source = open_audio(path if audio is None else audio)
+    if source.digest() != digests[0]:
+        raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
+    if said["method"].startswith("captum:") and "method" not in changes:
+        raise OtoscopeError(f"the record's method {said['method']} is an object; pass it with method=")
+    return explain(source, classifier, **{**options, **changes})

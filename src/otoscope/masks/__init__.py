@@ -1,0 +1,10 @@
+"""Room 3: attribution -> mask. Values ``(freq, frame)``; a mask lies in [0, 1], 1 keeps a cell whole.
+
+A mask is written as a spec: ``NAME[:VALUE][,smooth_time=SECONDS][,smooth_freq=BANDS]``, for example ``topk:0.3`` or
+``positive:threshold:0.5,smooth_time=0.05``.
+"""
+
+from otoscope.masks.functions import smooth
+from otoscope.masks.spec import MaskSpec, parse_mask, to_mask
+
+__all__ = ["MaskSpec", "parse_mask", "smooth", "to_mask"]

@@ -1,0 +1,124 @@
+"""Mask functions: signed values ``(freq, frame)`` -> values in [0, 1]. Pure NumPy, no epsilon where none is needed.
+
+Edge cases are settled as follows. Where nothing stands out (all values equal), `minmax` keeps nothing and `sigmoid` gives
+one half. The functions of the positive part keep nothing where nothing is positive. Top-k keeps an exact number of cells;
+of equal ones the earlier in time and lower in frequency.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from otoscope.core.registry import Parameter, register
+
+SOURCE = "audiointerp"
+_mask = partial(register, "mask", source=SOURCE)
+KEEP = Parameter("keep", float, 0.3, "share of the cells that is kept", 0.0, 1.0)
+THRESHOLD = Parameter("threshold", float, 0.5, "share of the largest value from which a cell is kept", 0.0, 1.0)
+SHARE = Parameter("share", float, 0.8, "share of the positive attribution that the kept cells hold", 0.0, 1.0)
+
+
+@_mask("minmax", family="signed", binary=False, monotone=True)
+def minmax(values: np.ndarray) -> np.ndarray:
+    """The attribution, moved and scaled to [0, 1]."""
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+@_mask("sigmoid", family="signed", binary=False, monotone=True)
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """The logistic function of the attribution over its standard deviation."""
+    spread = float(values.std())
+    return 1.0 / (1.0 + np.exp(-np.clip(values / spread, -60, 60))) if spread > 0 else np.full_like(values, 0.5)
+
+
+@_mask("binary", family="signed", binary=True, monotone=True)
+def binary(values: np.ndarray) -> np.ndarray:
+    """Every cell that speaks for the target (value above zero)."""
+    return (values > 0).astype(values.dtype)
+
+
+@_mask("topk", family="signed", parameters=(KEEP,), binary=True, monotone=True)
+def topk(values: np.ndarray, keep: float) -> np.ndarray:
+    """The given share of cells with the highest values, whatever their sign."""
+    n = round(keep * values.size)
+    flat = np.zeros(values.size, values.dtype)
+    flat[np.argsort(-values.ravel(), kind="stable")[:n]] = 1
+    return flat.reshape(values.shape)
+
+
+@_mask("positive", family="positive", binary=False, monotone=True)
+def positive(values: np.ndarray) -> np.ndarray:
+    """The positive part over its largest value."""
+    high = float(values.max()) if values.size else 0.0
+    return np.maximum(values, 0) / high if high > 0 else np.zeros_like(values)
+
+
+@_mask("positive:sigmoid", family="positive", binary=False, monotone=True)
+def positive_sigmoid(values: np.ndarray) -> np.ndarray:
+    """The logistic function of the positive part over its root mean square, from 0.5 up."""
+    part = np.maximum(values, 0)
+    size = float(np.sqrt(np.mean(part**2))) if part.size else 0.0
+    return 1.0 / (1.0 + np.exp(-np.clip(part / size, 0, 60))) if size > 0 else np.full_like(values, 0.5)
+
+
+@_mask("positive:threshold", family="positive", parameters=(THRESHOLD,), binary=True, monotone=True)
+def positive_threshold(values: np.ndarray, threshold: float) -> np.ndarray:
+    """Cells of at least the given share of the largest positive value."""
+    return ((positive(values) >= threshold) & (values > 0)).astype(values.dtype)
+
+
+@_mask("positive:topk", family="positive", parameters=(KEEP,), binary=True, monotone=True)
+def positive_topk(values: np.ndarray, keep: float) -> np.ndarray:
+    """The given share of cells with the highest values, of these only the positive ones."""
+    return topk(values, keep) * (values > 0)
+
+
+@_mask("energy", family="positive", parameters=(SHARE,), binary=True, monotone=True)
+def energy(values: np.ndarray, share: float) -> np.ndarray:
+    """The smallest set of cells that holds the given share of the positive attribution."""
+    part = np.maximum(values, 0).ravel().astype(np.float64)
+    order = np.argsort(-part, kind="stable")
+    total = part.sum()
+    out = np.zeros(values.size, values.dtype)
+    if total > 0 and share > 0:
+        reached = np.cumsum(part[order]) >= share * total * (1 - 1e-12)
+        last = int(np.argmax(reached)) if reached.any() else part.size - 1
+        out[order[: last + 1]] = 1
+        out[part <= 0] = 0
+    return out.reshape(values.shape)
+
+
+def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarray:
+    """Gaussian smoothing; the edges repeat.
+
+    Parameters
+    ----------
+    values : ndarray (freq, frame)
+    sigma_freq, sigma_time : float, cells
+        Standard deviations; 0 leaves the axis alone.
+
+    Returns
+    -------
+    ndarray (freq, frame)
+        Within the range of the input.
+    """
+    for axis, sigma in ((0, sigma_freq), (1, sigma_time)):
+        values = _smooth_axis(values, float(sigma), axis)
+    return values
+
+
+def _smooth_axis(values: np.ndarray, sigma: float, axis: int) -> np.ndarray:
+    if sigma <= 0 or values.shape[axis] < 2:
+        return values
+    reach = min(max(1, round(4 * sigma)), 4 * values.shape[axis])
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    pad: list[Any] = [(0, 0), (0, 0)]
+    pad[axis] = (reach, reach)
+    padded = np.pad(values.astype(np.float64), pad, mode="edge")
+    out = np.apply_along_axis(np.convolve, axis, padded, kernel, "valid")
+    return np.clip(out, values.min(), values.max()).astype(values.dtype)

@@ -1,0 +1,122 @@
+"""Mask specs: parse, check, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from otoscope.core import registry
+from otoscope.core.errors import NonFiniteError, ParameterError, UnknownNameError
+from otoscope.core.records import Attribution, Mask
+from otoscope.masks.functions import smooth
+
+SMOOTHING = {
+    "smooth_time": registry.Parameter("smooth_time", float, 0.0, "Gaussian smoothing in time, seconds", 0.0, 10.0),
+    "smooth_freq": registry.Parameter("smooth_freq", float, 0.0, "Gaussian smoothing in frequency, bands", 0.0, 100.0),
+}
+
+
+@dataclass(frozen=True)
+class MaskSpec:
+    """A mask function with its settings.
+
+    Parameters
+    ----------
+    name : str
+    settings : mapping
+    smooth_time : float, s
+    smooth_freq : float, bands
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    smooth_time: float = 0.0
+    smooth_freq: float = 0.0
+
+    def __str__(self) -> str:
+        text = ":".join([self.name, *(f"{v:g}" for v in self.settings.values())])
+        for key in SMOOTHING:
+            value = getattr(self, key)
+            text += f",{key}={value:g}" if value else ""
+        return text
+
+
+def parse_mask(spec: str | MaskSpec) -> MaskSpec:
+    """A spec such as ``topk:0.3,smooth_time=0.05``.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    ParameterError
+        If a value is missing, too many or out of range.
+
+    Examples
+    --------
+    >>> str(parse_mask("positive:threshold:0.25"))
+    'positive:threshold:0.25'
+    """
+    if isinstance(spec, MaskSpec):
+        return spec
+    if not isinstance(spec, str) or not spec.strip():
+        raise ParameterError(f"a mask is written like 'topk:0.3'; got {spec!r}")
+    head, *options = [part.strip() for part in spec.split(",")]
+    name, values = _name_and_values(head)
+    entry = registry.get("mask", name)
+    if len(values) > len(entry.parameters):
+        takes = ", ".join(p.name for p in entry.parameters) or "no value"
+        raise ParameterError(f"mask {name!r} takes {takes}; got {':'.join(values)!r}")
+    settings = entry.settings({p.name: v for p, v in zip(entry.parameters, values, strict=False)})
+    return MaskSpec(name, settings, **dict(_smoothing(option) for option in options))
+
+
+def _name_and_values(head: str) -> tuple[str, list[str]]:
+    """Split at the longest registered name."""
+    parts = head.split(":")
+    known = set(registry.names("mask"))
+    for n in range(len(parts), 0, -1):
+        if ":".join(parts[:n]) in known:
+            return ":".join(parts[:n]), parts[n:]
+    raise UnknownNameError("mask", head, registry.names("mask"))
+
+
+def _smoothing(option: str) -> tuple[str, float]:
+    key, found, value = option.partition("=")
+    if key not in SMOOTHING:
+        raise UnknownNameError("mask option", key, SMOOTHING)
+    if not found:
+        raise ParameterError(f"mask option {key!r} needs a value: {key}={SMOOTHING[key].default:g}")
+    return key, SMOOTHING[key].check(value, "mask")
+
+
+def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
+    """The mask of an attribution.
+
+    Parameters
+    ----------
+    attribution : Attribution
+    spec : str or MaskSpec
+
+    Returns
+    -------
+    Mask
+        Values in [0, 1].
+
+    Raises
+    ------
+    NonFiniteError
+        If the attribution holds NaN or infinity.
+    """
+    parsed = parse_mask(spec)
+    values = np.asarray(attribution.values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise NonFiniteError(f"{bad} of {values.size} cells of the {attribution.method} attribution are NaN or infinite")
+    mask = registry.get("mask", parsed.name).target(values, **parsed.settings)
+    times = attribution.grid.times
+    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    mask = smooth(mask, parsed.smooth_freq, parsed.smooth_time / step)
+    return Mask(np.clip(mask, 0.0, 1.0).astype(np.float32), attribution.grid, str(parsed))

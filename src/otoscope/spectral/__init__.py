@@ -1,0 +1,19 @@
+"""Room 2: spectrograms and features as differentiable torch functions.
+
+Axes: waveform ``(..., time)``, spec ``(..., freq, frame)``. Units: Hz, seconds, samples where a name says so.
+"""
+
+from otoscope.spectral.mel import KaldiLogMel, kaldi_mel_bank
+from otoscope.spectral.scales import frame_times, hz_to_mel, mel_to_hz
+from otoscope.spectral.stft import StftConfig, istft, stft
+
+__all__ = [
+    "KaldiLogMel",
+    "StftConfig",
+    "frame_times",
+    "hz_to_mel",
+    "istft",
+    "kaldi_mel_bank",
+    "mel_to_hz",
+    "stft",
+]

@@ -1,0 +1,59 @@
+"""Borrow a model and give it back as it was."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode with frozen parameters; on leaving, everything is as before.
+
+    Restored are each module's mode, each parameter's ``requires_grad`` and ``.grad``, every buffer, and every hook that
+    was there (hooks added inside are removed).
+
+    Parameters
+    ----------
+    model : nn.Module
+
+    Yields
+    ------
+    nn.Module
+        The same object.
+    """
+    modes = [(m, m.training) for m in model.modules()]
+    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
+    try:
+        model.eval()
+        for p, _, _ in parameters:
+            p.requires_grad_(False)
+        yield model
+    finally:
+        for m, mode in modes:
+            m.training = mode
+        for p, wanted, grad in parameters:
+            p.requires_grad_(wanted)
+            p.grad = grad
+        _restore_buffers(buffers)
+        for table, before in hooks:
+            if dict(table) != before:
+                table.clear()
+                table.update(before)
+
+
+def _hook_tables(module: nn.Module) -> list[dict]:
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [t for t in (getattr(module, n, None) for n in names) if t is not None]
+
+
+def _restore_buffers(buffers: list[tuple[Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for buffer, before in buffers:
+            if not torch.equal(buffer, before):
+                buffer.copy_(before)

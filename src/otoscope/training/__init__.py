@@ -1,0 +1,6 @@
+"""Room 7: training classifiers from a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``."""
+
+from otoscope.training.recipe import Recipe, load_recipe
+from otoscope.training.run import train
+
+__all__ = ["Recipe", "load_recipe", "train"]
