@@ -1,1 +1,72 @@
-"""Hear what an audio classifier listens to."""
+"""Hear what an audio classifier listens to: the sound it used, the sound it ignored, and how far to trust that.
+
+Importing this module is free: no torch, no numpy, until a verb is called.
+
+Examples
+--------
+>>> import otoscope
+>>> e = otoscope.explain("bark.wav")  # doctest: +SKIP
+>>> e.save("bark")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otoscope.audio import load_audio
+    from otoscope.classifiers import Classifier, load_classifier, wrap
+    from otoscope.core.errors import OtoscopeError
+    from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
+    from otoscope.explanation import Explanation, classify, explain, replay
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Attribution": "otoscope.core.records",
+    "Classifier": "otoscope.classifiers",
+    "Clip": "otoscope.core.records",
+    "Explanation": "otoscope.explanation",
+    "Grid": "otoscope.core.records",
+    "Mask": "otoscope.core.records",
+    "OtoscopeError": "otoscope.core.errors",
+    "Scores": "otoscope.core.records",
+    "Target": "otoscope.core.records",
+    "classify": "otoscope.explanation",
+    "explain": "otoscope.explanation",
+    "load_audio": "otoscope.audio",
+    "load_classifier": "otoscope.classifiers",
+    "replay": "otoscope.explanation",
+    "wrap": "otoscope.classifiers",
+}
+
+__all__ = [
+    "Attribution",
+    "Classifier",
+    "Clip",
+    "Explanation",
+    "Grid",
+    "Mask",
+    "OtoscopeError",
+    "Scores",
+    "Target",
+    "classify",
+    "explain",
+    "load_audio",
+    "load_classifier",
+    "replay",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'otoscope' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -129,7 +129,9 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     values, error = result if isinstance(result, tuple) else (result, None)
     values = values.detach().float()
     if tuple(values.shape) != (problem.batch, *problem.shape):
-        raise ShapeError(f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}")
+        raise ShapeError(
+            f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}"
+        )
     if not torch.isfinite(values).all():
         raise NonFiniteError(
             f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"

@@ -69,9 +69,7 @@ def _mean(terms: list[Tensor]) -> Result:
     return Result(torch.stack([t.mean(0) for t in terms]), torch.stack([t.std(0) / n**0.5 for t in terms]))
 
 
-def random_masks(
-    n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator
-) -> Tensor:
+def random_masks(n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator) -> Tensor:
     """Random coarse masks, enlarged bilinearly and shifted by less than a cell, ``(n, *shape)`` in [0, 1]."""
     coarse = tuple(min(c, s) for c, s in zip(cells, shape, strict=True))
     sizes = tuple(-(-s // c) for s, c in zip(shape, coarse, strict=True))
@@ -81,5 +79,8 @@ def random_masks(
     )[:, 0]
     shifts = [torch.randint(0, s, (n,), generator=rng) for s in sizes]
     return torch.stack(
-        [large[i, int(f) : int(f) + shape[0], int(t) : int(t) + shape[1]] for i, (f, t) in enumerate(zip(*shifts, strict=True))]
+        [
+            large[i, int(f) : int(f) + shape[0], int(t) : int(t) + shape[1]]
+            for i, (f, t) in enumerate(zip(*shifts, strict=True))
+        ]
     )

@@ -111,5 +111,3 @@ def _their_errors(classifier: Classifier) -> Iterator[None]:
 
 class ClassifierError(OtoscopeError, RuntimeError):
     """A classifier that fails on a sound."""
-
-

@@ -33,9 +33,7 @@ class Published:
 
 
 PUBLISHED = {
-    "mn04_as": Published(
-        0.4, "mn04_as_mAP_432.pt", "899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c"
-    ),
+    "mn04_as": Published(0.4, "mn04_as_mAP_432.pt", "899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c"),
     "mn05_as": Published(0.5, "mn05_as_mAP_443.pt"),
     "mn10_as": Published(1.0, "mn10_as_mAP_471.pt"),
     "mn20_as": Published(2.0, "mn20_as_mAP_478.pt"),
@@ -91,7 +89,11 @@ def load_classifier(
         raise UnknownNameError("model", name, registry.names("classifier"))
     entry = registry.get("classifier", str(name))
     model = entry.target(weights=weights, labels=labels).eval()
-    model.origin = {"name": entry.name, "weights": str(weights), "labels": labels if labels is None else list(model.labels)}
+    model.origin = {
+        "name": entry.name,
+        "weights": str(weights),
+        "labels": labels if labels is None else list(model.labels),
+    }
     return model
 
 
@@ -168,7 +170,9 @@ def from_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     return model
 
 
-def _load_esc10_mn(weights: str | os.PathLike[str] = "published", labels: int | Sequence[str] | None = None) -> Classifier:
+def _load_esc10_mn(
+    weights: str | os.PathLike[str] = "published", labels: int | Sequence[str] | None = None
+) -> Classifier:
     """Small MN for the ten classes of ESC-10, trained by this project; in the package, no download."""
     folder = Path(str(files("otoscope.classifiers") / "assets" / "esc10-mn"))
     if labels is None:
@@ -191,7 +195,13 @@ def _register_all() -> None:
             "Small MN for the ten classes of ESC-10, trained by this project; in the package, no download.",
             family="mn",
             source="schmid2023efficient, piczak2015esc",
-            facts={"sample_rate": 32000, "classes": 10, "multilabel": False, "download": False, "licence": "Apache-2.0"},
+            facts={
+                "sample_rate": 32000,
+                "classes": 10,
+                "multilabel": False,
+                "download": False,
+                "licence": "Apache-2.0",
+            },
         )
     )
     for name, published in PUBLISHED.items():

@@ -83,7 +83,9 @@ def load_strictly(network: nn.Module, state: dict[str, Tensor], origin: str) -> 
     if extra:
         problems.append(f"{len(extra)} unknown ({', '.join(extra[:3])})")
     if problems:
-        raise WeightsError(f"weights {origin} do not fit this network: {'; '.join(problems)}; is it the right model name?")
+        raise WeightsError(
+            f"weights {origin} do not fit this network: {'; '.join(problems)}; is it the right model name?"
+        )
     network.load_state_dict(state)
 
 

@@ -137,7 +137,9 @@ def add(entry: Entry) -> Entry:
     key = (entry.kind, entry.name)
     old = _entries.get(key)
     if old is not None:
-        where = [f"{getattr(e.target, '__module__', '?')}.{getattr(e.target, '__qualname__', '?')}" for e in (old, entry)]
+        where = [
+            f"{getattr(e.target, '__module__', '?')}.{getattr(e.target, '__qualname__', '?')}" for e in (old, entry)
+        ]
         raise OtoscopeError(f"two {entry.kind}s are called {entry.name!r}: {where[0]} and {where[1]}; rename one")
     _entries[key] = entry
     return entry

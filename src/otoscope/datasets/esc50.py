@@ -56,12 +56,18 @@ def load_esc50(root: str | os.PathLike[str], esc10: bool = False) -> Dataset:
         names = {int(r["target"]): r["category"] for r in rows}
         order = {target: i for i, target in enumerate(sorted(names))}
         examples = tuple(
-            Example(folder / "audio" / r["filename"], r["category"], order[int(r["target"])], int(r["fold"]), r["src_file"])
+            Example(
+                folder / "audio" / r["filename"], r["category"], order[int(r["target"])], int(r["fold"]), r["src_file"]
+            )
             for r in rows
         )
     except ValueError as error:
         raise ParameterError(f"{table}: fold and target must be whole numbers ({error})") from error
     gone = [e.path.name for e in examples if not e.path.is_file()]
     if gone:
-        raise DatasetError(f"{len(gone)} of {len(examples)} clips of {table} are missing in audio/, the first is {gone[0]}")
-    return Dataset("ESC-10" if len(names) == 10 else "ESC-50", tuple(names[t] for t in sorted(names)), examples, "CC BY")
+        raise DatasetError(
+            f"{len(gone)} of {len(examples)} clips of {table} are missing in audio/, the first is {gone[0]}"
+        )
+    return Dataset(
+        "ESC-10" if len(names) == 10 else "ESC-50", tuple(names[t] for t in sorted(names)), examples, "CC BY"
+    )

@@ -158,4 +158,3 @@ def as_tensor(weights: np.ndarray, like: Tensor) -> Tensor:
     """Weights on the device and in the real type of a tensor."""
     kind = like.real.dtype if like.is_complex() else like.dtype
     return torch.as_tensor(weights, dtype=kind, device=like.device)
-

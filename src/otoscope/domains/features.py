@@ -67,7 +67,9 @@ def feature_axes(listener: Listener, n_frames: int) -> tuple[np.ndarray, np.ndar
     family="features",
     parameters=(
         Parameter("bands", int, 0, "number of frequency bands; 0 is one for each of the features' own", 0, 4096),
-        Parameter("ms", float, 0.0, "length of a cell in milliseconds; 0 is one for each of the features' own", 0.0, 1e4),
+        Parameter(
+            "ms", float, 0.0, "length of a cell in milliseconds; 0 is one for each of the features' own", 0.0, 1e4
+        ),
     ),
     feeds="features",
     has_frequency=True,
@@ -94,7 +96,9 @@ class FeaturesDomain:
         """The cells of a clip of so many samples."""
         import torch
 
-        device = next((b.device for b in listener.frontend.buffers()), "cpu") if listener.frontend is not None else "cpu"
+        device = (
+            next((b.device for b in listener.frontend.buffers()), "cpu") if listener.frontend is not None else "cpu"
+        )
         with torch.no_grad():
             n_frames = listener.features(torch.zeros(1, n_samples, device=device)).shape[-1]
         return self._grid(n_samples, n_frames, listener)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from otoscope.core.records import Grid
@@ -88,5 +87,3 @@ class StftDomain:
     def analyse(self, waveform: Tensor, listener: Listener) -> StftAnalysis:
         """Take waveforms apart."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))
-
-

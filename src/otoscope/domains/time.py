@@ -37,7 +37,15 @@ class TimeAnalysis:
         return (self.waveform.square() @ self.over_time).clamp_min(0).sqrt()[:, None]
 
 
-@register("domain", "time", family="waveform", parameters=(milliseconds(100.0),), feeds="waveform", has_frequency=False, axes="s")
+@register(
+    "domain",
+    "time",
+    family="waveform",
+    parameters=(milliseconds(100.0),),
+    feeds="waveform",
+    has_frequency=False,
+    axes="s",
+)
 class TimeDomain:
     """Segments of time across all frequencies; neighbours fade into one another."""
 

@@ -79,9 +79,7 @@ def make_request(
     return Request(method, settings, made, parsed, target, seed, batch_size, spelled)
 
 
-def resolve_model(
-    model: Any, weights: str | os.PathLike[str] | None = None, device: str = "auto"
-) -> Classifier:
+def resolve_model(model: Any, weights: str | os.PathLike[str] | None = None, device: str = "auto") -> Classifier:
     """A classifier on a device; the caller's own is never moved, a copy is where another device is asked for.
 
     Raises
@@ -102,6 +100,8 @@ def resolve_model(
             "pass otoscope.wrap(module, sample_rate=..., labels=...)"
         )
     if not isinstance(model, str | os.PathLike):
-        raise ParameterError(f"model must be a name, a model folder or an otoscope classifier; got {type(model).__name__}")
+        raise ParameterError(
+            f"model must be a name, a model folder or an otoscope classifier; got {type(model).__name__}"
+        )
     chosen: torch.device = resolve_device(device)
     return load_classifier(model, "published" if weights is None else weights).to(chosen)

@@ -121,7 +121,10 @@ def explain_sources(
         groups.setdefault(length * 1_000_003 + job.source.sample_rate, []).append(i)
     out: dict[int, Explanation] = {}
     n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
-    with untouched(classifier), tqdm(total=n_passes, desc="explaining", unit="pass", delay=2, disable=not progress) as bar:
+    with (
+        untouched(classifier),
+        tqdm(total=n_passes, desc="explaining", unit="pass", delay=2, disable=not progress) as bar,
+    ):
         for members in groups.values():
             for start in range(0, len(members), request.batch_size):
                 chosen = members[start : start + request.batch_size]
@@ -194,9 +197,7 @@ def _explain_batch(
     seconds = (time.perf_counter() - started) / len(jobs)
     return [
         _explanation(job, classifier, request, *parts, seconds)
-        for job, *parts in zip(
-            jobs, targets, attributions, masks, map(Scores, original, kept, removed), strict=True
-        )
+        for job, *parts in zip(jobs, targets, attributions, masks, map(Scores, original, kept, removed), strict=True)
     ]
 
 

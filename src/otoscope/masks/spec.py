@@ -114,7 +114,9 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
     values = np.asarray(attribution.values, dtype=np.float64)
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise NonFiniteError(f"{bad} of {values.size} cells of the {attribution.method} attribution are NaN or infinite")
+        raise NonFiniteError(
+            f"{bad} of {values.size} cells of the {attribution.method} attribution are NaN or infinite"
+        )
     mask = registry.get("mask", parsed.name).target(values, **parsed.settings)
     times = attribution.grid.times
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0

@@ -37,7 +37,9 @@ def record_layer(model: nn.Module, name: str) -> Iterator[list[Tensor]]:
 
     def keep(_module: nn.Module, _inputs: object, output: object) -> None:
         if not isinstance(output, Tensor):
-            raise UnsupportedError(f"layer {name!r} gives {type(output).__name__}, not one tensor; choose another layer")
+            raise UnsupportedError(
+                f"layer {name!r} gives {type(output).__name__}, not one tensor; choose another layer"
+            )
         outputs.append(output)
 
     handle = find_layer(model, name).register_forward_hook(keep)

@@ -58,12 +58,16 @@ class Distiller(nn.Module):
         with torch.no_grad():
             teacher_maps, teacher_logits = self.maps(self._teacher[0], features)
         hints = [
-            nn.functional.mse_loss(self.projections[name.replace(".", "_")](own).float(), _standardise(teacher_maps[name]))
+            nn.functional.mse_loss(
+                self.projections[name.replace(".", "_")](own).float(), _standardise(teacher_maps[name])
+            )
             for name, own in student_maps.items()
         ]
         pooled = student_maps[self.settings.hint_layers[-1]].mean((2, 3))
         probabilities = teacher_logits.float().sigmoid()
-        outputs = nn.functional.binary_cross_entropy_with_logits(self.head(pooled).float(), probabilities, reduction="sum")
+        outputs = nn.functional.binary_cross_entropy_with_logits(
+            self.head(pooled).float(), probabilities, reduction="sum"
+        )
         return self.settings.hints * sum(hints) / len(hints) + self.settings.logits * outputs / len(features)
 
 
@@ -138,5 +142,3 @@ class ClassifierModule(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-

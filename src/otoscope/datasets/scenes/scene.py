@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.records import Clip
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import register
 from otoscope.datasets.scenes.sources import SOUNDS
 from otoscope.datasets.scenes.synthesis import Array, Canvas, Event
 
 LEVEL_DB = -20.0
-"""Level of a rendered stem: dBFS RMS over the part in which its events sound."""
+"""Level of a rendered stem: dBFS RMS over the part in which its events sound; lower only where the peak would pass `PEAK`."""
 PEAK = 0.9
-"""No sample of a mixture exceeds this."""
+"""No sample of a rendered stem or of a mixture exceeds this."""
 SHORTEST, LONGEST = 0.05, 3600.0
 _FADE = 0.005
 
@@ -119,7 +119,7 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
     Returns
     -------
     Stem
-        At -20 dBFS RMS over the part in which its events sound.
+        At -20 dBFS RMS over the part in which its events sound; lower only where its peak would pass 0.9.
 
     Raises
     ------
@@ -187,7 +187,8 @@ def make_scene(
     drawn = [_drawn(kind, duration, sample_rate, seed, (events or {}).get(kind)) for kind in kinds]
     signals = _balanced([samples for samples, _ in drawn], snr_db)
     stems = tuple(
-        Stem(kind, signal.astype(np.float32), marks) for kind, signal, (_, marks) in zip(kinds, signals, drawn, strict=True)
+        Stem(kind, signal.astype(np.float32), marks)
+        for kind, signal, (_, marks) in zip(kinds, signals, drawn, strict=True)
     )
     mixture = stems[0].samples.copy()
     for stem in stems[1:]:
@@ -230,7 +231,9 @@ def _drawn(
         start = round(onset * sample_rate)
         part = samples[start : start + len(canvas.samples)]
         part += _faded(canvas.samples, sample_rate)[: len(part)]
-        events += [Event(kind, e.onset + onset, min(e.offset + onset, duration), e.low_hz, e.high_hz) for e in canvas.events]
+        events += [
+            Event(kind, e.onset + onset, min(e.offset + onset, duration), e.low_hz, e.high_hz) for e in canvas.events
+        ]
     events.sort(key=lambda e: e.onset)
     return _levelled(kind, samples, events, sample_rate), tuple(events)
 
@@ -244,7 +247,7 @@ def _faded(samples: Array, sample_rate: int) -> Array:
 
 
 def _levelled(kind: str, samples: Array, events: Sequence[Event], sample_rate: int) -> Array:
-    """The samples at `LEVEL_DB` over the active part."""
+    """The samples at `LEVEL_DB` over the active part, or at `PEAK` if that is less."""
     active = _active(events, np.arange(len(samples)) / sample_rate)
     rms = float(np.sqrt(np.mean(samples[active] ** 2))) if active.any() else 0.0
     if rms < 1e-9:
@@ -252,7 +255,8 @@ def _levelled(kind: str, samples: Array, events: Sequence[Event], sample_rate: i
             f"{kind} has nothing to sound below {sample_rate / 2:g} Hz, the Nyquist frequency of sample_rate={sample_rate}; "
             "use a rate of at least 8000 Hz, or intervals that are longer"
         )
-    return samples * (10 ** (LEVEL_DB / 20) / rms)
+    gain = 10 ** (LEVEL_DB / 20) / rms
+    return samples * min(gain, PEAK * (1 - 1e-6) / float(np.max(np.abs(samples))))
 
 
 def _balanced(signals: list[Array], snr_db: float) -> list[Array]:
@@ -292,21 +296,27 @@ def _is_real(value: object) -> bool:
 def _check_mixture(kinds: Sequence[str], snr_db: float, events: Mapping[str, Intervals], duration: float) -> None:
     """Kinds that exist and come once, an SNR, intervals in the clip; or our error."""
     if isinstance(kinds, str) or not kinds:
-        raise ParameterError(f"kinds must be a list of at least one kind of sound; got {kinds!r}; write ['rain', 'bell']")
+        raise ParameterError(
+            f"kinds must be a list of at least one kind of sound; got {kinds!r}; write ['rain', 'bell']"
+        )
     for kind in [*kinds, *events]:
         if kind not in SOUNDS:
             raise UnknownNameError("sound", kind, SOUNDS)
     if len(set(kinds)) < len(kinds):
-        raise ParameterError(f"each kind can sound once in a scene; got {list(kinds)}; use events= to let it sound again")
+        raise ParameterError(
+            f"each kind can sound once in a scene; got {list(kinds)}; use events= to let it sound again"
+        )
     if not _is_real(snr_db) or abs(snr_db) > 120:
         raise ParameterError(f"snr_db must lie in [-120, 120] dB; got {snr_db!r}")
     for kind, intervals in events.items():
         if kind not in kinds:
             raise UnknownNameError("kind in events", kind, kinds)
         for onset, offset in intervals:
-            if not (0 <= onset and onset + SHORTEST <= offset <= duration):
+            if not (onset >= 0 and onset + SHORTEST <= offset <= duration):
                 raise ParameterError(
                     f"events of {kind}: ({onset}, {offset}) must lie in the clip of {duration:g} s and last {SHORTEST:g} s or more"
                 )
         if not intervals:
-            raise ParameterError(f"events of {kind} are empty; give (onset, offset) pairs in seconds, or leave {kind} out")
+            raise ParameterError(
+                f"events of {kind} are empty; give (onset, offset) pairs in seconds, or leave {kind} out"
+            )

@@ -15,9 +15,12 @@ from otoscope.datasets.scenes.synthesis import (
     Canvas,
     arc,
     band,
+    contour,
+    even,
     formants,
     glide,
     tilted,
+    tract,
 )
 
 Builder = Callable[[Canvas], None]
@@ -86,203 +89,204 @@ def bird_chirp(canvas: Canvas) -> None:
 
 def dog_bark(canvas: Canvas) -> None:
     """A dog: bursts of voice whose pitch jumps up and falls, rough, with breath, through a muzzle's resonances."""
-    size = canvas.uniform(0.85, 1.2)
-    throat = tilted(
-        formants([(s * size, w, g) for s, w, g in ((620, 300, 1.0), (1250, 350, 0.8), (2500, 700, 0.35), (4300, 900, 0.12))]),
-        -3.0,
-        1500,
-    )
-    for onset in canvas.onsets(0.38, 0.9):
-        length, top = canvas.uniform(0.17, 0.26), size * canvas.uniform(480, 620)
+    for onset in canvas.onsets(0.45, 0.95):
+        size = 1.27 * canvas.uniform(0.93, 1.07)
+        peaks = ((473, 300, 1.0), (1412, 400, 0.8), (2500, 700, 0.4), (4300, 900, 0.2))
+        muzzle = tract([(f * size, w, g) for f, w, g in peaks], 0.003, 1.74, 1580, -14)
+        length, top = 0.17 * canvas.uniform(0.9, 1.15), 822 * canvas.uniform(0.93, 1.07)
         t = canvas.times(onset, length)
-        pitch = top * glide(t, length, [(0.0, 0.55), (0.25, 1.0), (0.6, 0.9), (1.0, 0.5)])
-        rough = 1 + 0.025 * canvas.wander(t, 180.0)
-        voice = canvas.harmonics(pitch * rough, throat) * (1 + 0.35 * canvas.wander(t, 120.0))
-        breath = canvas.noise(len(t), throat) * arc(t, length, 0.008, 0.12)
-        canvas.add(onset, (voice + 0.55 * breath) * arc(t, length, 0.022, 0.11))
-        canvas.mark(onset, onset + length, 240, 3400)
+        pitch = top * glide(t, length, [(0.0, 0.79), (0.35, 1.0), (0.65, 0.92), (1.0, 0.87)])
+        pitch *= 1 + 0.048 * canvas.wander(t, 180.0)
+        voice = even(canvas.harmonics(pitch, muzzle) * (1 + 0.15 * canvas.wander(t, 200.0)))
+        breath = even(canvas.noise(len(t), muzzle)) * arc(t, length, 0.006, 0.6 * length)
+        canvas.add(onset, (voice + 0.58 * breath) * arc(t, length, 0.04, 0.67 * length))
+        canvas.mark(onset, onset + length, 0.75 * top, 2400)
+    canvas.reverberate(0.047, 0.43)
 
 
 def rain(canvas: Canvas) -> None:
-    """Rain on leaves and ground: a dense hiss and many single drops."""
+    """Rain on leaves and ground: a dense hiss and many single drops, each a tiny burst."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    hiss = canvas.noise(count, tilted(band(300, 14000, 1.0), -1.5, 1500)) * (1 + 0.06 * canvas.wander(t, 2.0))
-    canvas.add(0.0, 0.5 * hiss)
-    for _ in range(int(np.ceil(260 * canvas.duration))):
+    fall = contour({30: -36, 90: -36, 180: -36, 700: -38, 1400: -40, 3000: -40, 6000: -47, 12000: -52})
+    canvas.add(0.0, canvas.noise(count, fall) * (1 + 0.06 * canvas.wander(t, 2.0)))
+    for _ in range(int(np.ceil(120 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
-        gain = 1.1 * canvas.rng.exponential() ** 1.3
-        hertz, decay = 10 ** canvas.uniform(2.8, 3.9), canvas.uniform(0.0008, 0.005)
+        gain = 1.3 * min(float(canvas.rng.exponential()), 4.0)
+        centre, decay = 10 ** canvas.uniform(2.9, 3.8), canvas.uniform(0.001, 0.004)
         drop = canvas.times(onset, 6 * decay)
-        canvas.add(onset, gain * canvas.modes(drop, [(hertz, decay, 1.0), (2.3 * hertz, 0.5 * decay, 0.5)]))
-    canvas.mark(0.0, canvas.duration, 200, 14000)
+        burst = canvas.noise(len(drop), band(0.7 * centre, 1.6 * centre, 1.0)) * np.exp(-drop / decay)
+        canvas.add(onset, gain * burst)
+    canvas.mark(0.0, canvas.duration, 20, 11000)
 
 
 def sea_waves(canvas: Canvas) -> None:
-    """The sea: a steady rumble, waves that swell, break bright and wash back."""
+    """The sea: waves that swell as deep noise, break bright and wash back."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    period, shift = canvas.uniform(5.0, 7.0), canvas.uniform(0.35, 0.65)
+    period, shift = canvas.uniform(5.0, 7.0), canvas.uniform(0.2, 0.4)
     turn = (t / period + shift) % 1.0
-    swell = np.interp(turn, [0, 0.35, 0.5, 0.62, 1.0], [0.2, 0.55, 1.0, 0.6, 0.2])
-    wash = np.interp(turn, [0, 0.42, 0.55, 0.75, 1.0], [0.1, 0.2, 1.0, 0.45, 0.1])
-    for shape, gain, envelope in (
-        (band(40, 250, 1.0), 0.45, 0.5 + 0.5 * swell),
-        (band(200, 1000, 1.0), 0.55, swell),
-        (band(900, 4000, 0.7), 0.22, 0.8 * wash + 0.2 * swell),
-        (band(3500, 12000, 0.7), 0.06, wash),
-    ):
-        flutter = 1 + 0.12 * canvas.wander(t, 7.0)
-        canvas.add(0.0, gain * canvas.noise(count, shape) * envelope * flutter)
-    canvas.mark(0.0, canvas.duration, 30, 3500)
+    swell = np.interp(turn, [0, 0.35, 0.5, 0.65, 1.0], [0.25, 0.6, 1.0, 0.6, 0.25])
+    wash = np.interp(turn, [0, 0.42, 0.55, 0.8, 1.0], [0.1, 0.2, 1.0, 0.4, 0.1])
+    deep = contour({50: -34, 90: -30, 180: -28, 370: -29, 700: -30, 1400: -38, 3000: -50})
+    bright = contour({400: -36, 800: -30, 1500: -34, 3000: -40, 6000: -48, 12000: -58})
+    canvas.add(0.0, canvas.noise(count, deep) * swell * (1 + 0.12 * canvas.wander(t, 7.0)))
+    canvas.add(0.0, 0.7 * canvas.noise(count, bright) * wash * (1 + 0.12 * canvas.wander(t, 9.0)))
+    canvas.mark(0.0, canvas.duration, 50, 3500)
 
 
 def wind(canvas: Canvas) -> None:
-    """Gusts of wind: deep noise, and a whistle whose pitch follows the gusts."""
+    """Gusts of wind: deep noise, and a howl whose pitch follows the gusts."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
     gust = np.clip(0.6 + 0.35 * canvas.wander(t, 0.7) + 0.1 * canvas.wander(t, 4.0), 0.08, 2.0)
-    canvas.add(0.0, 0.8 * canvas.noise(count, tilted(band(40, 400, 0.7), -6, 200)) * gust)
-    canvas.add(0.0, 0.25 * canvas.noise(count, band(300, 1500, 0.7)) * gust**2)
-    for start, span, gain in ((420, 160, 0.5), (760, 240, 0.25)):
-        centre = canvas.phase(start + span * gust)
-        slow = [canvas.noise(count, lambda f: np.exp(-((f / 35.0) ** 2))) for _ in range(2)]
-        howl = slow[0] * np.cos(2 * np.pi * centre) + slow[1] * np.sin(2 * np.pi * centre)
-        canvas.add(0.0, gain * howl * gust**2)
-    canvas.mark(0.0, canvas.duration, 20, 1100)
+    canvas.add(0.0, canvas.noise(count, contour({40: -20, 120: -22, 300: -30, 800: -42, 2000: -58, 8000: -80})) * gust)
+    for start, span, width, gain in ((330, 150, 45, 0.35), (560, 220, 60, 0.16)):
+        slow = [canvas.noise(count, lambda f, w=width: np.exp(-((f / w) ** 2))) for _ in range(2)]
+        turn = 2 * np.pi * canvas.phase(start + span * gust)
+        canvas.add(0.0, gain * (slow[0] * np.cos(turn) + slow[1] * np.sin(turn)) * gust**2)
+    canvas.mark(0.0, canvas.duration, 25, 900)
 
 
 def helicopter(canvas: Canvas) -> None:
-    """A helicopter: noise and low harmonics that beat with the passing blades, over a turbine."""
+    """A helicopter: deep noise and low harmonics that beat with the passing blades, over a turbine."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    blades = canvas.phase(canvas.uniform(13, 18) * (1 + 0.008 * canvas.wander(t, 0.5)))
-    saw = blades % 1.0
-    chop = np.exp(-saw / 0.22) * np.clip(saw / 0.06, 0, 1)
-    thump = np.exp(-saw / 0.12) * np.sin(2 * np.pi * 3.0 * saw) * np.clip(saw / 0.02, 0, 1)
-    canvas.add(0.0, 0.8 * canvas.noise(count, tilted(band(90, 900, 0.7), -4, 600)) * (0.2 + 1.8 * chop))
-    canvas.add(0.0, 0.18 * canvas.noise(count, tilted(band(700, 6000, 0.7), -3, 2000)) * (0.4 + chop))
-    canvas.add(0.0, 0.5 * thump)
+    saw = canvas.phase(canvas.uniform(13, 18) * (1 + 0.008 * canvas.wander(t, 0.5))) % 1.0
+    chop = np.exp(-saw / 0.25) * np.clip(saw / 0.08, 0, 1)
+    thump = np.exp(-saw / 0.15) * np.sin(2 * np.pi * 3.0 * saw) * np.clip(saw / 0.03, 0, 1)
+    wash = contour({30: -24, 90: -27, 180: -27, 370: -36, 700: -40, 1400: -46, 3000: -52, 6000: -62, 12000: -76})
+    canvas.add(0.0, canvas.noise(count, wash) * (0.35 + 1.4 * chop))
+    canvas.add(0.0, 0.12 * canvas.noise(count, tilted(band(500, 4000, 0.7), -3, 1500)) * (0.3 + 1.5 * chop))
+    canvas.add(0.0, 0.5 * even(thump))
     turbine = canvas.uniform(95, 120) * (1 + 0.002 * canvas.wander(t, 1.0))
-    canvas.add(0.0, 0.25 * canvas.harmonics(turbine, lambda f: (100 / np.maximum(f, 100)) ** 1.2, most=20))
-    canvas.mark(0.0, canvas.duration, 25, 2500)
+    canvas.add(0.0, 0.25 * even(canvas.harmonics(turbine, lambda f: (100 / np.maximum(f, 100)) ** 1.5, most=12)))
+    canvas.mark(0.0, canvas.duration, 15, 800)
 
 
 def engine(canvas: Canvas) -> None:
-    """An engine that idles: firing pulses of uneven strength through an exhaust, and rattle."""
+    """An engine that runs: firing pulses of uneven strength through an exhaust, and rattle."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    pitch = canvas.uniform(24, 32) * (1 + 0.015 * canvas.wander(t, 1.5) + 0.006 * canvas.wander(t, 12.0))
+    pitch = 58 * canvas.uniform(0.9, 1.1) * (1 + 0.015 * canvas.wander(t, 1.5) + 0.002 * canvas.wander(t, 12.0))
     firing = canvas.phase(pitch)
-    exhaust = tilted(formants([(75, 50, 1.0), (160, 90, 0.7), (330, 200, 0.35), (900, 700, 0.12)], 0.02), -4, 600)
-    uneven = 1 + 0.25 * np.cos(np.pi * firing) + 0.15 * canvas.wander(t, 14.0)
-    canvas.add(0.0, canvas.harmonics(pitch, exhaust, most=120) * uneven)
-    pulse = np.exp(-(firing % 1.0) / 0.2)
-    canvas.add(0.0, 0.9 * canvas.noise(count, tilted(exhaust, -2, 500)) * (0.15 + pulse) * uneven)
-    canvas.add(0.0, 0.1 * canvas.noise(count, band(1500, 5000, 1.0)) * pulse)
-    canvas.mark(0.0, canvas.duration, 20, 1500)
+    exhaust = tilted(formants([(130, 60, 1.0), (225, 100, 0.7), (260, 250, 0.35), (900, 700, 0.15)], 0.02), -4, 600)
+    uneven = 1 + 0.24 * np.cos(np.pi * firing) + 0.08 * np.cos(0.5 * np.pi * firing) + 0.23 * canvas.wander(t, 14.0)
+    pulse = np.exp(-(firing % 1.0) / 0.22)
+    blow = even(canvas.noise(count, tilted(exhaust, 1, 600)) * (0.07 + pulse))
+    canvas.add(0.0, (even(canvas.harmonics(pitch, exhaust, most=100)) + 0.2 * blow) * uneven)
+    canvas.add(0.0, 0.16 * canvas.noise(count, tilted(band(60, 3000, 0.7), -4, 300)))
+    canvas.add(0.0, 0.42 * canvas.noise(count, band(1000, 5000, 1.0)) * (0.3 + pulse) * uneven)
+    canvas.mark(0.0, canvas.duration, 45, 4000)
 
 
 def chainsaw(canvas: Canvas) -> None:
-    """A two-stroke chainsaw: a rough, buzzing voice that revs up, bites and drops."""
+    """A two-stroke chainsaw: a rough, buzzing voice that revs up, bites and drops, and the hiss of the chain."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    load = np.clip(0.75 + 0.35 * canvas.wander(t, 0.8), 0.1, 1.2)
-    pitch = canvas.uniform(88, 105) * (0.75 + 0.5 * load) * (1 + 0.012 * canvas.wander(t, 30.0))
-    muffler = tilted(
-        formants([(280, 200, 0.8), (750, 500, 0.8), (1700, 900, 0.7), (3300, 1600, 0.5), (6000, 3000, 0.25)], 0.05), -1.5
-    )
+    load = np.clip(0.7 + 0.35 * canvas.wander(t, 0.8), 0.25, 1.1)
+    pitch = canvas.uniform(120, 140) * (0.7 + 0.4 * load) * (1 + 0.008 * canvas.wander(t, 30.0))
+    body = contour({60: -46, 90: -36, 180: -28, 370: -31, 700: -33, 1400: -36, 3000: -42, 6000: -49, 12000: -62})
+    buzz = even(canvas.harmonics(pitch, body, most=60))
     strokes = canvas.phase(pitch)
-    rough = (0.5 + 0.5 * load) * (1 + 0.3 * canvas.wander(t, 60.0))
-    canvas.add(0.0, canvas.harmonics(pitch, muffler, most=110) * rough)
-    pulse = np.exp(-(strokes % 1.0) / 0.3)
-    canvas.add(0.0, 2.2 * canvas.noise(count, muffler) * (0.25 + pulse) * rough)
-    canvas.add(0.0, 0.7 * canvas.noise(count, band(2500, 9000, 1.0)) * load**2)
-    canvas.mark(0.0, canvas.duration, 70, 8500)
+    pulse = np.exp(-(strokes % 1.0) / 0.35) * (1 + 0.3 * np.cos(np.pi * strokes))
+    blow = even(canvas.noise(count, tilted(body, 2.0, 400)) * (0.3 + pulse))
+    canvas.add(0.0, (buzz + 0.9 * blow) * (0.3 + 0.7 * load) * (1 + 0.15 * canvas.wander(t, 60.0)))
+    canvas.add(0.0, 0.45 * canvas.noise(count, band(1500, 8000, 1.0)) * load**2 * (1 + 0.3 * canvas.wander(t, 25.0)))
+    canvas.mark(0.0, canvas.duration, 70, 7000)
 
 
 def crackling_fire(canvas: Canvas) -> None:
-    """A wood fire: a soft rumble and hiss, and crackles of very different strength."""
+    """A wood fire: a deep flutter, a soft hiss, and crackles of very different strength."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    canvas.add(0.0, 0.22 * canvas.noise(count, band(30, 180, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
-    canvas.add(0.0, 0.05 * canvas.noise(count, band(400, 7000, 0.7)) * (1 + 0.3 * canvas.wander(t, 8.0)))
+    canvas.add(0.0, 0.5 * canvas.noise(count, band(30, 110, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
+    canvas.add(0.0, 0.12 * canvas.noise(count, band(2000, 9000, 0.7)) * (1 + 0.3 * canvas.wander(t, 8.0)))
     for _ in range(int(np.ceil(28 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
-        strength = 0.25 * canvas.rng.pareto(1.6) + 0.1
-        length, centre = canvas.uniform(0.002, 0.008), 10 ** canvas.uniform(3.0, 3.8)
+        strength = min(0.25 * float(canvas.rng.pareto(1.6)) + 0.1, 1.6)
+        length, centre = canvas.uniform(0.002, 0.008), 10 ** canvas.uniform(3.3, 3.9)
         snap = canvas.times(onset, 5 * length)
         burst = canvas.noise(len(snap), band(0.4 * centre, 2.5 * centre, 1.0)) * np.exp(-snap / length)
-        ping = canvas.modes(snap, [(centre, 0.5 * length, 1.0)])
-        canvas.add(onset, min(strength, 3.0) * (burst + ping))
-    canvas.mark(0.0, canvas.duration, 25, 12000)
+        canvas.add(onset, strength * (burst + canvas.modes(snap, [(centre, 0.5 * length, 0.7)])))
+    canvas.mark(0.0, canvas.duration, 20, 13000)
 
 
 def rooster(canvas: Canvas) -> None:
-    """A rooster's crow: four syllables, the last long and falling, hard and bright."""
-    beak = formants([(900, 500, 0.8), (1900, 700, 1.0), (3400, 900, 0.5), (5600, 1500, 0.25), (8000, 2500, 0.1)], 0.01)
-    for onset in canvas.onsets(2.6, 3.4):
-        pitch, start = canvas.uniform(0.92, 1.1), onset
-        for length, curve in (
-            (0.16, [(0, 520), (0.5, 640), (1, 600)]),
-            (0.14, [(0, 640), (0.5, 760), (1, 700)]),
-            (0.32, [(0, 700), (0.3, 880), (1, 840)]),
-            (0.95, [(0, 800), (0.15, 930), (0.5, 860), (1, 520)]),
-        ):
-            t = canvas.times(start, length)
-            rough = 1 + 0.012 * canvas.wander(t, 90.0)
-            voice = canvas.harmonics(pitch * glide(t, length, curve) * rough, beak) * (1 + 0.2 * canvas.wander(t, 70.0))
-            breath = 0.35 * canvas.noise(len(t), beak)
-            canvas.add(start, (voice + breath) * arc(t, length, 0.03, min(0.3, 0.4 * length)))
-            canvas.mark(start, start + length, 450, 4200)
-            start += length + 0.04
+    """A rooster's crow: one hard, bright, rough voice over steps of pitch, the last long and falling."""
+    beak = tract([(820, 268, 0.67), (1910, 405, 1.0), (4290, 900, 0.25), (5700, 1200, 0.6)], 0.037, 2.0, 1100, -7.8)
+    steps = [(0, 0.93), (0.1, 1.04), (0.16, 0.76), (0.24, 0.84), (0.3, 0.92), (0.42, 1.0), (0.5, 0.97), (0.58, 1.04)]
+    steps += [(0.8, 1.0), (0.92, 0.6), (1, 0.66)]
+    loud = [(0, 0), (0.02, 0.7), (0.1, 0.7), (0.135, 0), (0.16, 0.8), (0.23, 0.8), (0.27, 0), (0.31, 1), (0.47, 0.9)]
+    loud += [(0.52, 0), (0.56, 1), (0.8, 0.9), (0.93, 0.4), (1, 0)]
+    length = 1.3
+    for onset in canvas.onsets(2.3, 2.7):
+        t = canvas.times(onset, length)
+        pitch = 884 * canvas.uniform(0.97, 1.03) * glide(t, length, steps) * (1 + 0.039 * canvas.wander(t, 90.0))
+        rough = 1 + 0.345 * np.cos(np.pi * canvas.phase(pitch))
+        voice = even(canvas.harmonics(pitch, beak)) * rough
+        canvas.add(onset, (voice + 0.63 * even(canvas.noise(len(t), beak))) * glide(t, length, loud))
+        canvas.mark(onset, onset + length, 500, 2900)
+    canvas.reverberate(0.2, 0.6)
 
 
 def crying_baby(canvas: Canvas) -> None:
-    """A baby that cries: long rising and falling wails with a tremor, and a gasp between them."""
-    tract = formants([(1150, 350, 1.0), (3300, 700, 0.7), (5300, 900, 0.35), (8000, 1800, 0.15)], 0.02)
+    """A baby that cries: long wails whose pitch rises and falls, with a tremor."""
+    mouth = tract([(800, 350, 1.0), (3140, 700, 0.39), (5300, 900, 0.35), (8000, 1800, 0.15)], 0.03, 1.32, 820, -7.7)
     for onset in canvas.onsets(1.15, 1.5, latest=0.15):
-        length, top = canvas.uniform(0.75, 1.0), canvas.uniform(430, 520)
+        length, top = canvas.uniform(0.75, 1.0), 410 * canvas.uniform(0.9, 1.1)
         t = canvas.times(onset, length)
-        pitch = top * glide(t, length, [(0, 0.75), (0.15, 0.98), (0.5, 1.04), (0.8, 0.97), (1, 0.7)])
-        pitch *= 1 + 0.012 * np.sin(2 * np.pi * 6.5 * t) + 0.006 * canvas.wander(t, 40.0)
-        voice = canvas.harmonics(pitch, tract) * (1 + 0.1 * canvas.wander(t, 25.0))
-        canvas.add(onset, (voice + 0.12 * canvas.noise(len(t), tract)) * arc(t, length, 0.08, 0.2))
-        canvas.mark(onset, onset + length, 300, 6000)
-        gasp = canvas.times(onset + length, 0.13)
-        canvas.add(onset + length, 0.15 * canvas.noise(len(gasp), band(900, 5000, 1.0)) * arc(gasp, 0.13, 0.09, 0.03))
+        pitch = top * glide(t, length, [(0, 0.65), (0.2, 0.98), (0.5, 1.04), (0.8, 0.97), (1, 0.56)])
+        pitch *= 1 + 0.005 * np.sin(2 * np.pi * 7.5 * t) + 0.014 * canvas.wander(t, 40.0)
+        voice = even(canvas.harmonics(pitch, mouth) * (1 + 0.18 * canvas.wander(t, 99.0)))
+        canvas.add(onset, (voice + 0.12 * even(canvas.noise(len(t), mouth))) * arc(t, length, 0.08, 0.25))
+        canvas.mark(onset, onset + length, 220, 3500)
 
 
 def sneeze(canvas: Canvas) -> None:
     """A sneeze: a breath drawn in, a blast of air through the mouth, and what is left of the voice."""
-    mouth = formants([(1300, 900, 0.8), (2700, 1200, 1.0), (4800, 2500, 0.8), (8500, 4000, 0.5)], 0.1)
-    throat = tilted(formants([(700, 250, 1.0), (1250, 300, 0.6), (2600, 500, 0.25)], 0.01), -3, 1000)
+    mouth = tilted(formants([(1300, 700, 0.8), (2700, 1200, 1.0), (4800, 2500, 0.8), (8500, 4000, 0.5)], 0.1), -2, 1500)
+    throat = tract([(650, 250, 1.0), (1250, 300, 0.6), (2600, 500, 0.3)], 0.01, 1.3, 1000, -6)
     for onset in canvas.onsets(1.9, 2.6):
-        drawn = canvas.uniform(0.22, 0.32)
-        t = canvas.times(onset, drawn + 0.55)
+        drawn, rest = canvas.uniform(0.25, 0.35), 0.45
+        t = canvas.times(onset, drawn + rest)
         after = np.maximum(t - drawn, 0.0)
-        inward = 0.12 * canvas.noise(len(t), band(900, 4500, 1.0)) * arc(t, drawn, 0.8 * drawn, 0.02)
-        blast = canvas.noise(len(t), mouth) * (t >= drawn) * np.clip(after / 0.006, 0, 1) * np.exp(-after / 0.09)
-        pitch = np.interp(after, [0.0, 0.08, 0.5], [420.0, 330.0, 210.0])
-        voice = canvas.harmonics(pitch * (1 + 0.02 * canvas.wander(t, 90.0)), throat)
-        voice *= (t >= drawn) * arc(after, 0.5, 0.05, 0.4)
-        canvas.add(onset, (inward + 1.4 * blast + 0.5 * voice) * np.clip((drawn + 0.55 - t) / 0.1, 0, 1))
-        canvas.mark(onset, onset + drawn + 0.55, 250, 12000)
+        inward = 0.12 * canvas.noise(len(t), band(700, 4500, 1.0)) * arc(t, drawn, 0.8 * drawn, 0.03)
+        gasp = (
+            0.1
+            * even(canvas.harmonics(300 * glide(t, drawn, [(0, 0.8), (1, 1.15)]), throat))
+            * arc(t, drawn, 0.15, 0.04)
+        )
+        blast = canvas.noise(len(t), mouth) * arc(after, rest, 0.02, 0.42) * (1 + 0.2 * canvas.wander(t, 40.0))
+        pitch = np.interp(after, [0.0, 0.06, 0.35], [420.0, 340.0, 220.0]) * (1 + 0.02 * canvas.wander(t, 90.0))
+        voice = even(canvas.harmonics(pitch, throat)) * arc(after, rest, 0.03, 0.35)
+        canvas.add(onset, inward + gasp + (blast + 0.6 * voice) * (t >= drawn))
+        canvas.mark(onset, onset + drawn + rest, 250, 9000)
+    canvas.reverberate(0.08, 0.4)
 
 
 def knocks(canvas: Canvas) -> None:
-    """Knuckles on a wooden door: groups of three to five."""
-    door = [(105, 0.03, 0.7), (190, 0.03, 1.0), (330, 0.022, 0.8), (540, 0.015, 0.6), (870, 0.01, 0.4), (1500, 0.006, 0.3)]
+    """Knuckles on a wooden door in a room: groups of three to five."""
+    door = [
+        (95, 0.02, 0.5),
+        (173, 0.022, 0.8),
+        (291, 0.016, 0.8),
+        (437, 0.012, 0.7),
+        (618, 0.009, 0.5),
+        (905, 0.007, 0.4),
+    ]
     for group in canvas.onsets(1.7, 2.4):
         gap = canvas.uniform(0.17, 0.24)
         for i in range(int(canvas.rng.integers(3, 6))):
-            onset = group + i * gap
-            t = canvas.times(onset, 0.15)
-            lean = canvas.uniform(0.97, 1.03)
-            tap = canvas.noise(len(t), band(300, 3500, 1.0)) * np.exp(-t / 0.004)
-            sound = canvas.modes(t, [(f * lean, d, g) for f, d, g in door]) + 0.7 * tap
-            canvas.add(onset, canvas.uniform(0.75, 1.0) * sound * np.clip((0.15 - t) / 0.03, 0, 1))
-            canvas.mark(onset, onset + 0.15, 80, 1700)
+            onset = group + i * gap * canvas.uniform(0.97, 1.03)
+            t = canvas.times(onset, 0.1)
+            tap = canvas.noise(len(t), contour({80: -6, 300: 0, 1000: -6, 3000: -18, 8000: -34})) * np.exp(-t / 0.012)
+            sound = canvas.modes(t, [(f * canvas.uniform(0.97, 1.03), d, g) for f, d, g in door]) + 1.2 * tap
+            canvas.add(
+                onset, canvas.uniform(0.75, 1.0) * sound * np.clip((0.1 - t) / 0.03, 0, 1) * np.clip(t / 0.0007, 0, 1)
+            )
+            canvas.mark(onset, onset + 0.1, 70, 1500)
+    canvas.reverberate(0.06, 0.5, top_hz=3000)
 
 
 def beeps(canvas: Canvas) -> None:
@@ -296,13 +300,15 @@ def beeps(canvas: Canvas) -> None:
 
 
 def hum(canvas: Canvas) -> None:
-    """Mains hum: 50 Hz and its harmonics, the even ones strong."""
+    """Mains hum: 50 Hz and its harmonics up to 2 kHz, the even ones strong, with a little hiss."""
     t = canvas.times(0.0, canvas.duration)
-    turn = canvas.uniform(0.0, 1.0)
-    for k, gain in enumerate((0.5, 1.0, 0.25, 0.6, 0.15, 0.35, 0.1, 0.2, 0.05, 0.1, 0.03, 0.06), start=1):
+    for k in range(1, 41):
+        gain = (1.0 if k % 2 == 0 else 0.45) * (k / 2) ** -1.1 if k > 1 else 0.5
+        turn = canvas.uniform(0.0, 1.0)
         if 50 * k < canvas.top_hz:
-            canvas.add(0.0, gain * np.sin(2 * np.pi * (50 * k * t + turn * k * k)))
-    canvas.mark(0.0, canvas.duration, 40, 460)
+            canvas.add(0.0, gain * np.sin(2 * np.pi * (50 * k * t + turn)))
+    canvas.add(0.0, 0.02 * canvas.noise(len(canvas.samples), band(100, 6000, 1.0)))
+    canvas.mark(0.0, canvas.duration, 40, 620)
 
 
 def click_train(canvas: Canvas) -> None:

@@ -7,7 +7,7 @@ seed gives the same sound at any rate, up to that rate's Nyquist frequency.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -222,7 +222,33 @@ def formants(peaks: Iterable[tuple[float, float, float]], floor: float = 0.0) ->
     return shape
 
 
+def tract(
+    peaks: Iterable[tuple[float, float, float]], floor: float, sharp: float, knee_hz: float, slope_db: float
+) -> Shape:
+    """A vocal tract: `formants` raised to the power ``sharp``, falling by ``slope_db`` an octave above ``knee_hz``."""
+    resonances = formants(peaks, floor)
+    return tilted(lambda f: resonances(f) ** sharp, slope_db, knee_hz)
+
+
 def tilted(shape: Shape, decibels: float, from_hz: float = 500.0) -> Shape:
     """The shape with a slope of so many dB an octave above ``from_hz``."""
     power = decibels / (20 * np.log10(2.0))
     return lambda f: shape(f) * np.maximum(f / from_hz, 1.0) ** power
+
+
+def contour(points: Mapping[float, float]) -> Shape:
+    """A spectrum through ``{Hz: dB of power density}`` points, straight over log frequency, falling fast outside them."""
+    hertz, level = np.log2(np.array(list(points))), np.array(list(points.values()), dtype=float)
+
+    def shape(f: Array) -> Array:
+        octave = np.log2(f)
+        outside = np.maximum(hertz[0] - octave, 0) + np.maximum(octave - hertz[-1], 0)
+        return np.asarray(10 ** ((np.interp(octave, hertz, level) - 24 * outside) / 20), dtype=np.float64)
+
+    return shape
+
+
+def even(sound: Array) -> Array:
+    """The sound at RMS 1 (silence stays silence), so that parts can be weighed against each other."""
+    rms = float(np.sqrt(np.mean(sound**2))) if len(sound) else 0.0
+    return sound / rms if rms > 0 else sound

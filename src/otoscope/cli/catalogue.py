@@ -1,0 +1,52 @@
+"""`otoscope models`, `methods`, `domains`, `masks`: the registry, as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from otoscope.cli.table import echo_json, echo_table
+
+COLUMNS = {
+    "classifier": ("sample_rate", "classes", "download", "licence"),
+    "method": ("family", "signed", "cost"),
+    "domain": ("family", "feeds", "axes"),
+    "mask": ("family", "binary"),
+}
+
+
+def _command(name: str, kind: str) -> click.Command:
+    @click.command(name, help=f"List the {name}: facts, settings and their defaults, from the registry.")
+    @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+    def command(as_json: bool) -> None:
+        from otoscope.core import registry
+
+        entries = registry.entries(kind)
+        if as_json:
+            echo_json([e.row() for e in entries])
+            return
+        head = ("name", *COLUMNS[kind], "what it is [settings and their defaults]")
+        echo_table(head, [_row(e, COLUMNS[kind]) for e in entries])
+
+    return command
+
+
+def _row(entry: Any, columns: tuple[str, ...]) -> list[str]:
+    facts = entry.row()
+    settings = ", ".join(f"{p.name}={p.default}" for p in entry.parameters)
+    return [
+        entry.name,
+        *(_word(facts.get(c, "-")) for c in columns),
+        entry.summary + (f" [{settings}]" if settings else ""),
+    ]
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+models = _command("models", "classifier")
+methods = _command("methods", "method")
+domains = _command("domains", "domain")
+masks = _command("masks", "mask")

@@ -1,0 +1,41 @@
+"""`otoscope classify`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from otoscope.cli.options import model_options
+from otoscope.cli.table import echo_json, echo_table
+
+
+@click.command()
+@click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
+@model_options
+@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1), help="How many labels.")
+def classify(
+    audio: tuple[str, ...], model: str, weights: str | None, device: str, batch_size: int, as_json: bool, top_k: int
+) -> None:
+    """Print the most probable labels of sounds.
+
+    With --json: a list of {label, score} for one AUDIO, a list of such lists for several.
+    """
+    from otoscope.core.errors import OtoscopeError
+    from otoscope.explanation import classify as ask
+    from otoscope.explanation.request import resolve_model
+
+    classifier = resolve_model(model, weights, device)
+    found, failed = [], []
+    for file in audio:
+        try:
+            found.append((file, ask(file, classifier, top_k=top_k, batch_size=batch_size)))
+        except OtoscopeError as error:
+            failed.append(file)
+            click.echo(f"otoscope: {file}: {error}", err=True)
+    if as_json:
+        lists = [labels for _, labels in found]
+        echo_json(lists[0] if len(audio) == 1 and lists else lists)
+    else:
+        echo_table(("file", "score", "label"), [(f, f"{x['score']:.3f}", x["label"]) for f, ls in found for x in ls])
+    sys.exit(0 if not failed else 1 if found else 2)

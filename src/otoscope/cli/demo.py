@@ -1,0 +1,27 @@
+"""`otoscope demo`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--out", default="demo", show_default=True, metavar="DIR", help="Where to write.")
+def demo(out: str) -> None:
+    """Explain a made-up scene with the built-in classifier: two things sound, the classifier names one."""
+    from otoscope.datasets.scenes import demo_scene
+    from otoscope.explanation import explain as ask
+
+    scene = demo_scene()
+    explanation = ask(scene.clip, progress=True)
+    files = explanation.save(out)
+    heard, verdict = explanation.heard.of(explanation.target.index), explanation.verdict()
+    click.echo(
+        f"The scene: {' and '.join(stem.label for stem in scene.stems)}, {scene.snr_db:g} dB apart, seed {scene.seed}."
+    )
+    click.echo(verdict.sentence)
+    click.echo(f"Trust: {verdict.trust}." + "".join(f" {w}" for w in verdict.warnings))
+    click.echo(f"{'part':<10}{'p(' + explanation.target.label + ')':>16}")
+    for part, p in heard.items():
+        click.echo(f"{part:<10}{p:>16.3f}")
+    click.echo(f"Open in a browser and listen: {files['report']}")

@@ -1,0 +1,71 @@
+"""`otoscope explain`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from otoscope.cli.options import model_options
+from otoscope.cli.table import echo_json, echo_table
+
+
+@click.command()
+@click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
+@model_options
+@click.option("--method", help="NAME or NAME,setting=value (otoscope methods).")
+@click.option("--domain", help="NAME or NAME,setting=value, such as mel,bands=64 (otoscope domains).")
+@click.option("--mask", help="Such as positive or topk:0.3,smooth_time=0.05 (otoscope masks).")
+@click.option("--target", metavar="LABEL|INDEX", help="The class to explain; by default the most probable one.")
+@click.option("--out", default="explanations", show_default=True, metavar="DIR", help="Each sound gets a folder in it.")
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+def explain(
+    audio: tuple[str, ...],
+    model: str,
+    weights: str | None,
+    device: str,
+    batch_size: int,
+    as_json: bool,
+    method: str | None,
+    domain: str | None,
+    mask: str | None,
+    target: str | None,
+    out: str,
+    seed: int,
+) -> None:
+    """Make the sound that a classifier used, the sound it ignored, and a report.
+
+    For each AUDIO file (WAV, FLAC, OGG, MP3, M4A, ...) DIR/<stem>/ gets original.wav, kept.wav, removed.wav,
+    attribution.npz, explanation.json and report.html.
+    """
+    from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK, DEFAULT_METHOD
+    from otoscope.explanation.many import explain_files
+    from otoscope.explanation.request import make_request, resolve_model
+
+    wanted = (method or DEFAULT_METHOD, domain or DEFAULT_DOMAIN, mask or DEFAULT_MASK)
+    request = make_request(*wanted, target, seed, batch_size)
+    classifier = resolve_model(model, weights, device)
+    outcomes = list(explain_files(audio, classifier, request, out, progress=True))
+    rows = [o.row for o in outcomes if o.row is not None]
+    failed = [o for o in outcomes if o.error is not None]
+    if as_json:
+        echo_json(rows)
+    elif rows:
+        echo_table(
+            ("file", "target", "original", "kept", "removed", "trust", "report"),
+            [
+                (
+                    r["file"],
+                    r["target"]["label"],
+                    *(f"{p:.3f}" for p in (r["score"]["original"], r["heard"]["kept"], r["heard"]["removed"])),
+                    r["verdict"]["trust"],
+                    r["files"]["report"],
+                )
+                for r in rows
+            ],
+        )
+    for o in failed:
+        click.echo(f"otoscope: {o.file}: {o.error}", err=True)
+    if failed and rows:
+        click.echo(f"otoscope: {len(failed)} of {len(outcomes)} files failed", err=True)
+    sys.exit(0 if not failed else 1 if rows else 2)

@@ -1,0 +1,78 @@
+"""The command group; commands are imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from otoscope import __version__
+from otoscope.core.errors import OtoscopeError
+
+COMMANDS = {
+    "explain": "Make the sound that a classifier used, the sound it ignored, and a report.",
+    "classify": "Print the most probable labels of sounds.",
+    "demo": "Explain a made-up scene with the built-in classifier.",
+    "models": "List the classifiers.",
+    "methods": "List the attribution methods.",
+    "domains": "List the domains that explanations live in.",
+    "masks": "List the masks.",
+    "train": "Train a classifier by a recipe.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        room = "catalogue" if cmd_name in ("models", "methods", "domains", "masks") else cmd_name
+        return getattr(importlib.import_module(f"otoscope.cli.{room}"), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Offer the nearest names for an unknown one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from otoscope.core.errors import UnknownNameError
+
+            raise click.UsageError(str(UnknownNameError("command", args[0], COMMANDS)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="otoscope")
+def cli() -> None:
+    """Hear what an audio classifier listens to."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point: every error in one line, never a traceback."""
+    try:
+        code = cli.main(args, prog_name="otoscope", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except OtoscopeError as error:
+        click.echo(f"otoscope: {error}", err=True)
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("otoscope: interrupted; files that were written are whole", err=True)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

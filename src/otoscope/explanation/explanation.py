@@ -1,0 +1,311 @@
+"""The record of one answer, and the sounds, files and pages that come of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
+from otoscope.classifiers import Classifier
+from otoscope.core import registry
+from otoscope.core.errors import ShapeError
+from otoscope.core.files import make_folder, whole, write_text
+from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
+from otoscope.core.runtime import versions
+from otoscope.domains import render_blocks
+from otoscope.explanation.listen import LONG_S, OVERLAP_S, WINDOW_S, probabilities
+from otoscope.explanation.request import Request
+from otoscope.explanation.verdict import Verdict, judge
+from otoscope.metrics import measure
+from otoscope.surgery import untouched
+
+FORMAT = "otoscope-explanation/1"
+PARTS = ("original", "kept", "removed")
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a classifier listened to in one sound.
+
+    Parameters
+    ----------
+    source : AudioSource
+        The sound, at its own rate, with all its channels.
+    classifier : Classifier
+    request : Request
+        Method, domain, mask, target, seed.
+    target : Target
+        The class that is explained.
+    attribution : Attribution
+    mask : Mask
+    scores : Scores
+        Probabilities of original, kept and removed in the domain.
+    seconds : float
+        How long it took.
+    n_windows : int
+        How many windows the sound was heard in (1 up to 30 s).
+    """
+
+    source: AudioSource
+    classifier: Classifier
+    request: Request
+    target: Target
+    attribution: Attribution
+    mask: Mask
+    scores: Scores
+    seconds: float
+    n_windows: int = 1
+
+    @functools.cached_property
+    def kept(self) -> Clip:
+        """The sound that the classifier used: same rate, channels and length as the original."""
+        return self._clip(np.concatenate(list(render_blocks(self.source, self.mask)), axis=1), "kept")
+
+    @functools.cached_property
+    def removed(self) -> Clip:
+        """The original minus the kept sound."""
+        return self._clip(self.source.read(0, self.source.frames) - self.kept.samples, "removed")
+
+    def _clip(self, samples: np.ndarray, part: str) -> Clip:
+        return Clip(samples, self.source.sample_rate, f"{part} of {self.source.source}", self.source.notes)
+
+    @functools.cached_property
+    def heard(self) -> Scores:
+        """Probabilities of original, kept and removed sound, from files as they are written and read back."""
+        with tempfile.TemporaryDirectory(prefix="otoscope-") as folder:
+            return self._hear(self._write_sounds(Path(folder)))
+
+    @functools.cached_property
+    def silent(self) -> bool:
+        """Whether the sound is silence (below -90 dB throughout)."""
+        return all(is_silent(block) for _, block in self._blocks())
+
+    def metrics(self) -> dict[str, float]:
+        """Every registered metric; those of the written sound are called ``heard_*``. NaN where one says nothing."""
+        return measure(self.scores, self.heard, self.mask.values, self.target.index)
+
+    def verdict(self) -> Verdict:
+        """How far to trust this, in words."""
+        index = self.target.index
+        is_top = int(np.argmax(self.scores.original)) == index
+        return judge(
+            self.target.label, self.scores.of(index), self.heard.of(index), self.mask.size, self.silent, is_top
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the sound on the way to the classifier."""
+        rate, own = self.source.sample_rate, self.classifier.sample_rate
+        notes = list(self.source.notes)
+        if self.source.channels > 1:
+            notes.append(
+                f"heard by the classifier as the mean of {self.source.channels} channels; all are masked alike"
+            )
+        if rate != own:
+            notes.append(f"resampled {rate} -> {own} Hz with soxr HQ for the classifier; sounds stay at {rate} Hz")
+        if rate > own:
+            notes.append(
+                f"sound above {own / 2:g} Hz is out of the classifier's reach and was put into the removed part"
+            )
+        if self.n_windows > 1:
+            notes.append(
+                f"longer than {LONG_S:g} s: heard in {self.n_windows} windows of {WINDOW_S:g} s with {OVERLAP_S:g} s of "
+                "overlap; scores are means over windows"
+            )
+        if self.silent:
+            notes.append("the sound is silent")
+        return tuple(notes)
+
+    def top(self, part: str = "original", k: int = 5) -> list[dict[str, Any]]:
+        """The likeliest labels of a part as heard, as ``{"label", "score"}``."""
+        p = getattr(self.heard, part)
+        order = np.argsort(-p, kind="stable")[:k]
+        return [{"label": self.classifier.labels[i], "score": float(p[i])} for i in order]
+
+    def record(self) -> dict[str, Any]:
+        """All of it as plain data: what was found, and what is needed to make it again."""
+        source, model, request, index = self.source, self.classifier, self.request, self.target.index
+        verdict = self.verdict()
+        return _plain(
+            {
+                "format": FORMAT,
+                "file": _absolute(source.source),
+                "audio": {
+                    "sha256": source.digest(),
+                    "sample_rate": source.sample_rate,
+                    "channels": source.channels,
+                    "frames": source.frames,
+                    "seconds": source.duration,
+                },
+                "model": {
+                    "name": model.name,
+                    "origin": model.origin,
+                    "sha256": model.digest(),
+                    "sample_rate": model.sample_rate,
+                    "classes": len(model.labels),
+                    "multilabel": model.multilabel,
+                    "info": model.info,
+                },
+                "request": dict(request.spelled),
+                "method": {
+                    "name": request.spelled["method"].split(",")[0],
+                    "settings": _settings(request.method_settings),
+                },
+                "domain": {
+                    "name": request.domain.name,
+                    "settings": dict(request.domain.settings),
+                    "grid": list(self.mask.grid.shape),
+                    "axes": ["freq (Hz)", "frame (s)"],
+                },
+                "mask": self.mask.spec,
+                "target": {"index": index, "label": self.target.label, "asked": request.target},
+                "score": self.scores.of(index),
+                "heard": self.heard.of(index),
+                "top": {part: self.top(part) for part in PARTS},
+                "metrics": self.metrics(),
+                "verdict": {"trust": verdict.trust, "sentence": verdict.sentence, "warnings": list(verdict.warnings)},
+                "notes": list(self.notes),
+                "environment": {
+                    "seed": request.seed,
+                    "batch_size": request.batch_size,
+                    "device": str(model.device),
+                    "threads": torch.get_num_threads(),
+                    "versions": versions(),
+                },
+                "seconds": self.seconds,
+            }
+        )
+
+    def save(self, folder: str | os.PathLike[str], report: bool = True) -> dict[str, str]:
+        """Write sounds, attribution, record and report into a folder.
+
+        Each file is written whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+        report : bool
+            Whether to write ``report.html`` too.
+
+        Returns
+        -------
+        dict
+            Name of the part -> path.
+
+        Raises
+        ------
+        WriteError
+        """
+        out = make_folder(folder)
+        files = self._write_sounds(out)
+        if "heard" not in self.__dict__:
+            self.__dict__["heard"] = self._hear(files)  # measured on these very files
+        files["attribution"] = out / "attribution.npz"
+        self._write_arrays(files["attribution"])
+        files["record"] = out / "explanation.json"
+        record = json.dumps(
+            {**self.record(), "files": {k: v.name for k, v in files.items()}}, indent=1, allow_nan=False
+        )
+        write_text(files["record"], record + "\n")
+        if report:
+            files["report"] = out / "report.html"
+            write_text(files["report"], self.to_html(linked=files))
+        return {name: str(path) for name, path in files.items()}
+
+    def plot(self) -> Any:
+        """A matplotlib figure: spectrograms of the three sounds and the mask. Needs ``otoscope[plot]``."""
+        return registry.get("view", "plot").target(self)
+
+    def to_html(self, linked: dict[str, Path] | None = None) -> str:
+        """The report as one page that works offline; very long sounds are linked to the given files instead of embedded."""
+        return registry.get("view", "html").target(self, linked)
+
+    def _repr_html_(self) -> str:
+        return registry.get("view", "notebook").target(self)
+
+    def __repr__(self) -> str:
+        p = self.scores.of(self.target.index)
+        return (
+            f"Explanation({self.target.label!r} in {self.source.source}: original {p['original']:.3f}, "
+            f"kept {p['kept']:.3f}, removed {p['removed']:.3f}; {self.request.spelled['method']} on "
+            f"{self.request.spelled['domain']}, mask {self.mask.spec} of size {self.mask.size:.3f})"
+        )
+
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        step = max(1, BLOCK // self.source.channels)
+        for start in range(0, self.source.frames, step):
+            yield start, self.source.read(start, min(start + step, self.source.frames))
+
+    def _write_sounds(self, folder: Path) -> dict[str, Path]:
+        """The three sounds as float32 WAV, block by block; the removed one is the original minus the written kept one."""
+        rate, paths = self.source.sample_rate, {part: folder / f"{part}.wav" for part in PARTS}
+        write_wav(paths["original"], (block for _, block in self._blocks()), rate)
+        kept = iter([self.kept.samples]) if "kept" in self.__dict__ else render_blocks(self.source, self.mask)
+        write_wav(paths["kept"], kept, rate)
+        written = open_audio(paths["kept"])
+        try:
+            if written.frames != self.source.frames:
+                raise ShapeError(f"{paths['kept']} has {written.frames} samples, expected {self.source.frames}")
+            rest = (block - written.read(start, start + block.shape[1]) for start, block in self._blocks())
+            write_wav(paths["removed"], rest, rate)
+        finally:
+            close_audio(written)
+        return paths
+
+    def _hear(self, files: dict[str, Path]) -> Scores:
+        found = []
+        with untouched(self.classifier):
+            for part in PARTS:
+                sound = open_audio(files[part])
+                try:
+                    found.append(probabilities(sound, self.classifier, self.request.batch_size))
+                finally:
+                    close_audio(sound)
+        return Scores(*found)
+
+    def _write_arrays(self, path: Path) -> None:
+        grid = self.mask.grid
+        arrays = {
+            "attribution": self.attribution.values,
+            "mask": self.mask.values,
+            "frequencies_hz": grid.frequencies,
+            "times_s": grid.times,
+            "grid": np.array(grid.shape),
+            "scale": np.array(grid.scale),
+        }
+        if self.attribution.standard_error is not None:
+            arrays["standard_error"] = self.attribution.standard_error
+        with whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _absolute(source: str) -> str:
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _settings(settings: Any) -> dict[str, Any]:
+    return {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in dict(settings).items()}
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able; NaN and infinity become null."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value

@@ -1,0 +1,104 @@
+"""Explain many files into folders; a file that fails does not stop the others."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otoscope.audio import AudioSource, close_audio, open_audio
+from otoscope.classifiers import Classifier
+from otoscope.core.errors import OtoscopeError
+from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.request import Request
+from otoscope.explanation.run import explain_sources
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: a row of results, or an error."""
+
+    file: str
+    row: dict[str, Any] | None = None
+    error: OtoscopeError | None = None
+
+
+def explain_files(
+    files: Sequence[str | os.PathLike[str]],
+    classifier: Classifier,
+    request: Request,
+    out: str | os.PathLike[str],
+    progress: bool = False,
+) -> Iterator[Outcome]:
+    """Explain files, in batches, and write each one's sounds, record and report to ``out/<stem>/``.
+
+    Yields
+    ------
+    Outcome
+        One a file, in order within each batch.
+    """
+    folders = _folders(files, Path(out))
+    for start in range(0, len(files), request.batch_size):
+        chunk = [str(f) for f in files[start : start + request.batch_size]]
+        opened = {file: _attempt(lambda file=file: open_audio(file)) for file in dict.fromkeys(chunk)}
+        sources = {f: s for f, s in opened.items() if not isinstance(s, OtoscopeError)}
+        try:
+            made = _explain_all(sources, classifier, request, progress)
+            for i, file in enumerate(chunk, start):
+                found = opened[file] if isinstance(opened[file], OtoscopeError) else made[file]
+                if not isinstance(found, OtoscopeError):
+                    found = _attempt(lambda e=found, f=file, d=folders[i]: result_row(f, e, e.save(d)))
+                yield Outcome(file, error=found) if isinstance(found, OtoscopeError) else Outcome(file, row=found)
+        finally:
+            for source in sources.values():
+                close_audio(source)
+
+
+def _attempt(act: Callable[[], Any]) -> Any:
+    """What the act gives, or the error that it raised."""
+    try:
+        return act()
+    except OtoscopeError as error:
+        return error
+
+
+def _explain_all(
+    sources: dict[str, AudioSource], classifier: Classifier, request: Request, progress: bool
+) -> dict[str, Explanation | OtoscopeError]:
+    """All together; where that fails, one by one, so that only what is to blame fails."""
+    together = _attempt(lambda: explain_sources(list(sources.values()), classifier, request, progress))
+    if not isinstance(together, OtoscopeError):
+        return dict(zip(sources, together, strict=True))
+    if len(sources) == 1:
+        return dict.fromkeys(sources, together)
+    single: dict[str, Explanation | OtoscopeError] = {}
+    for file, source in sources.items():
+        found = _attempt(lambda source=source: explain_sources([source], classifier, request, progress))
+        single[file] = found if isinstance(found, OtoscopeError) else found[0]
+    return single
+
+
+def _folders(files: Sequence[str | os.PathLike[str]], out: Path) -> list[Path]:
+    """``out/<stem>``; a stem that came before gets a number."""
+    seen: dict[str, int] = {}
+    folders = []
+    for file in files:
+        stem = Path(file).stem or "sound"
+        seen[stem] = seen.get(stem, 0) + 1
+        folders.append(out / (stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"))
+    return folders
+
+
+def result_row(file: str, explanation: Explanation, files: dict[str, str]) -> dict[str, Any]:
+    """One explanation as the command line's ``--json`` prints it; NaN is null."""
+    record = explanation.record()
+    keys = ("model", "method", "domain", "mask", "target", "score", "heard", "metrics", "verdict", "notes", "seconds")
+    row = {key: record[key] for key in keys}
+    row |= {key: record[key]["name"] for key in ("model", "method", "domain")}
+    row["target"] = {key: record["target"][key] for key in ("index", "label")}
+    row["heard"] = {part: record["heard"][part] for part in ("kept", "removed")}
+    row["metrics"] = {k: v if v is not None and math.isfinite(v) else None for k, v in record["metrics"].items()}
+    return {"file": file, **row, "files": files}

@@ -1,0 +1,45 @@
+"""Fixtures that all rooms share. Real recordings are optional: what needs them skips and says what is missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(os.environ.get("OTOSCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)
+
+
+def need(path: str) -> Path:
+    """A file or folder of the shared real data, or a skip that names it."""
+    found = SHARED / "data" / path
+    if not found.exists():
+        pytest.skip(f"needs real data that is not here: {found}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """`shared("clips/typing.wav")`: the path, or a skip."""
+    return need
+
+
+@pytest.fixture(scope="session")
+def tagger():
+    """The published mn04_as with its published weights."""
+    import otoscope
+
+    return otoscope.load_classifier("mn04_as", need("weights/mn04_as_mAP_432.pt"))
+
+
+@pytest.fixture(scope="session")
+def esc10_mn():
+    """The built-in classifier."""
+    import otoscope
+
+    return otoscope.load_classifier("esc10-mn")
