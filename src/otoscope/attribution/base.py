@@ -44,7 +44,7 @@ class Problem:
     targets: Tensor
     seed: int = 0
     batch_size: int = 16
-    tick: Callable[[int], None] = field(default=lambda _n: None)
+    tick: Callable[[int], object] = field(default=lambda _n: None)
 
     @property
     def batch(self) -> int:

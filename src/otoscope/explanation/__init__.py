@@ -4,8 +4,9 @@
 """
 
 from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.replay import replay
 from otoscope.explanation.request import DEFAULT_DOMAIN, DEFAULT_MASK, DEFAULT_METHOD, DEFAULT_MODEL
-from otoscope.explanation.run import classify, explain, replay
+from otoscope.explanation.run import classify, explain
 
 __all__ = [
     "DEFAULT_DOMAIN",

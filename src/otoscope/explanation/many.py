@@ -43,24 +43,24 @@ def explain_files(
     folders = _folders(files, Path(out))
     for start in range(0, len(files), request.batch_size):
         chunk = [str(f) for f in files[start : start + request.batch_size]]
-        opened = {file: _attempt(lambda file=file: open_audio(file)) for file in dict.fromkeys(chunk)}
+        opened = {file: _attempt(open_audio, file) for file in dict.fromkeys(chunk)}
         sources = {f: s for f, s in opened.items() if not isinstance(s, OtoscopeError)}
         try:
             made = _explain_all(sources, classifier, request, progress)
             for i, file in enumerate(chunk, start):
                 found = opened[file] if isinstance(opened[file], OtoscopeError) else made[file]
                 if not isinstance(found, OtoscopeError):
-                    found = _attempt(lambda e=found, f=file, d=folders[i]: result_row(f, e, e.save(d)))
+                    found = _attempt(_save, file, found, folders[i])
                 yield Outcome(file, error=found) if isinstance(found, OtoscopeError) else Outcome(file, row=found)
         finally:
             for source in sources.values():
                 close_audio(source)
 
 
-def _attempt(act: Callable[[], Any]) -> Any:
+def _attempt(act: Callable[..., Any], *arguments: Any) -> Any:
     """What the act gives, or the error that it raised."""
     try:
-        return act()
+        return act(*arguments)
     except OtoscopeError as error:
         return error
 
@@ -69,14 +69,14 @@ def _explain_all(
     sources: dict[str, AudioSource], classifier: Classifier, request: Request, progress: bool
 ) -> dict[str, Explanation | OtoscopeError]:
     """All together; where that fails, one by one, so that only what is to blame fails."""
-    together = _attempt(lambda: explain_sources(list(sources.values()), classifier, request, progress))
+    together = _attempt(explain_sources, list(sources.values()), classifier, request, progress)
     if not isinstance(together, OtoscopeError):
         return dict(zip(sources, together, strict=True))
     if len(sources) == 1:
         return dict.fromkeys(sources, together)
     single: dict[str, Explanation | OtoscopeError] = {}
     for file, source in sources.items():
-        found = _attempt(lambda source=source: explain_sources([source], classifier, request, progress))
+        found = _attempt(explain_sources, [source], classifier, request, progress)
         single[file] = found if isinstance(found, OtoscopeError) else found[0]
     return single
 
@@ -90,6 +90,10 @@ def _folders(files: Sequence[str | os.PathLike[str]], out: Path) -> list[Path]:
         seen[stem] = seen.get(stem, 0) + 1
         folders.append(out / (stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"))
     return folders
+
+
+def _save(file: str, explanation: Explanation, folder: Path) -> dict[str, Any]:
+    return result_row(file, explanation, explanation.save(folder))
 
 
 def result_row(file: str, explanation: Explanation, files: dict[str, str]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +16,6 @@ from otoscope.attribution import Problem, Result, attribute
 from otoscope.audio import AudioSource, Span, close_audio, crossfade, open_audio
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError
 from otoscope.core.records import Attribution, Grid, Mask, Scores, Target
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.listen import batches, piece, probabilities, spans_of
@@ -34,13 +31,7 @@ from otoscope.explanation.request import (
 from otoscope.masks import to_mask
 from otoscope.surgery import untouched
 
-
-@overload
-def explain(audio: list[Any] | tuple[Any, ...], model: Any = ..., **options: Any) -> list[Explanation]: ...
-
-
-@overload
-def explain(audio: Any, model: Any = ..., **options: Any) -> Explanation: ...
+Tick = Callable[[int], object]
 
 
 def explain(
@@ -57,7 +48,7 @@ def explain(
     device: str = "auto",
     batch_size: int = 16,
     progress: bool = False,
-) -> Explanation | list[Explanation]:
+) -> Any:
     """What of a sound a classifier listened to, and what it ignored.
 
     Parameters
@@ -151,13 +142,11 @@ def _passes(request: Request) -> int:
     return int(registry.get("method", request.method).facts["passes"](**request.method_settings))
 
 
-def _problem(
-    classifier: Classifier, request: Request, waveforms: Sequence[Tensor], tick: Callable[[int], None]
-) -> Problem:
+def _problem(classifier: Classifier, request: Request, waveforms: Sequence[Tensor], tick: Tick) -> Problem:
     batch = torch.stack(list(waveforms)).to(classifier.device)
     inspected = Inspected(classifier, request.domain, batch)
     targets = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
-    return Problem(inspected, targets, request.seed, request.batch_size, lambda n: tick(n) and None)
+    return Problem(inspected, targets, request.seed, request.batch_size, tick)
 
 
 def _score_masks(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,9 +166,7 @@ def _attribute(problem: Problem, request: Request) -> list[tuple[np.ndarray, np.
     return list(zip(values, errors, strict=True))
 
 
-def _explain_batch(
-    jobs: list[_Job], classifier: Classifier, request: Request, tick: Callable[[int], None]
-) -> list[Explanation]:
+def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
     """Sounds of one length, each in one window."""
     started = time.perf_counter()
     problem = _problem(classifier, request, [j.waveform(classifier, j.spans[0]) for j in jobs], tick)
@@ -195,15 +182,14 @@ def _explain_batch(
     kept, removed = _score_masks(problem, np.stack([m.values for m in masks]))
     tick(3 * len(jobs))
     seconds = (time.perf_counter() - started) / len(jobs)
+    scores = [Scores(*row) for row in zip(original, kept, removed, strict=True)]
     return [
         _explanation(job, classifier, request, *parts, seconds)
-        for job, *parts in zip(jobs, targets, attributions, masks, map(Scores, original, kept, removed), strict=True)
+        for job, parts in zip(jobs, zip(targets, attributions, masks, scores, strict=True), strict=True)
     ]
 
 
-def _explain_long(
-    jobs: list[_Job], classifier: Classifier, request: Request, tick: Callable[[int], None]
-) -> list[Explanation]:
+def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
     """One sound in overlapping windows: scores are means over windows, attributions fade into one another."""
     (job,) = jobs
     started = time.perf_counter()
@@ -223,9 +209,7 @@ def _explain_long(
     return [_explanation(job, classifier, request, target, attribution, mask, Scores(original, kept, removed), seconds)]
 
 
-def _join(
-    job: _Job, classifier: Classifier, request: Request, target: Target, tick: Callable[[int], None]
-) -> Attribution:
+def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
     """Attributions of all windows on one grid over the whole sound."""
     rate = job.source.sample_rate
     total: np.ndarray | None = None
@@ -306,56 +290,3 @@ def classify(
         close_audio(source)
     order = np.argsort(-found, kind="stable")[: max(1, top_k)]
     return [{"label": classifier.labels[i], "score": float(found[i])} for i in order]
-
-
-def replay(
-    record: str | os.PathLike[str] | dict[str, Any], audio: Any = None, model: Any = None, **changes: Any
-) -> Explanation:
-    """Make an explanation again from its record.
-
-    Parameters
-    ----------
-    record : path or dict
-        An ``explanation.json``, or its content.
-    audio : optional
-        The sound, where it is not at its old place. It must be the same sound.
-    model : optional
-        The classifier, where it was not loaded by name. It must have the same weights.
-    **changes
-        Settings of `explain` that shall differ.
-
-    Returns
-    -------
-    Explanation
-
-    Raises
-    ------
-    OtoscopeError
-        If the record is damaged, or sound or weights are not those of the record.
-    """
-    if not isinstance(record, dict):
-        try:
-            record = json.loads(Path(record).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OtoscopeError(f"cannot read the record {record}: {error}") from error
-    try:
-        origin, said, environment = record["model"]["origin"], record["request"], record["environment"]
-        digests = record["audio"]["sha256"], record["model"]["sha256"]
-        options = {**said, "target": record["target"]["index"], "seed": environment["seed"]}
-        options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
-        path = record["file"]
-    except (KeyError, TypeError) as error:
-        raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
-    if model is None:
-        if not origin:
-            raise OtoscopeError(f"the record's classifier {record['model']['name']!r} was no named one; pass model=")
-        model = resolve_model(origin["name"], origin["weights"], "cpu")
-    classifier = resolve_model(model)
-    if classifier.digest() != digests[1]:
-        raise OtoscopeError(f"the weights of {classifier.name!r} are not those of the record; pass the same model")
-    source = open_audio(path if audio is None else audio)
-    if source.digest() != digests[0]:
-        raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
-    if said["method"].startswith("captum:") and "method" not in changes:
-        raise OtoscopeError(f"the record's method {said['method']} is an object; pass it with method=")
-    return explain(source, classifier, **{**options, **changes})

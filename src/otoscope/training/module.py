@@ -131,7 +131,7 @@ class ClassifierModule(lightning.LightningModule):
         settings = self.recipe.optimiser
         decay = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay)
         warm, total = settings.warmup_epochs * self.steps_per_epoch, settings.epochs * self.steps_per_epoch
 

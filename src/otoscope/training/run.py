@@ -99,7 +99,7 @@ def _fit(
     validation = loader(tensors(held), recipe.optimiser.batch_size) if held else None
     module = ClassifierModule(classifier, recipe, teacher, len(batches))
     for model in filter(None, (classifier, teacher)):
-        model.to(memory_format=torch.channels_last)  # a fifth faster on the CPU
+        _lay_out(model, torch.channels_last)  # a fifth faster on the CPU
     trainer = lightning.Trainer(
         max_epochs=recipe.optimiser.epochs,
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}.get(device, device),
@@ -124,7 +124,12 @@ def _fit(
         raise KeyboardInterrupt
     if not all(torch.isfinite(p).all() for p in module.parameters()):
         raise OtoscopeError("training ended with NaN or infinite weights; lower optimiser.lr")
-    classifier.to("cpu", memory_format=torch.contiguous_format).eval()
+    _lay_out(classifier.to("cpu"), torch.contiguous_format)
+    classifier.eval()
+
+
+def _lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
+    model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
 
 
 def evaluate(classifier: Classifier, data: Dataset, seconds: float) -> dict[str, Any]:

@@ -27,23 +27,23 @@ Builder = Callable[[Canvas], None]
 
 
 def clock_tick(canvas: Canvas) -> None:
-    """A wall clock: tick and tock in turn, each a click of the escapement and a fainter second one."""
-    half = canvas.uniform(0.4, 0.62)
+    """A wall clock: tick and tock in turn, each a click of the escapement and fainter ones around it."""
+    half = canvas.uniform(0.48, 0.6)
     start = canvas.uniform(0.1, 1.0) * min(0.3, 0.2 * canvas.duration)
-    pitch = canvas.uniform(0.9, 1.15)
-    modes = [(1150, 0.006, 0.5), (2350, 0.008, 0.8), (3500, 0.006, 1.0), (4700, 0.004, 0.8), (6900, 0.0025, 0.6)]
+    size = canvas.uniform(0.95, 1.1)
+    modes = [(2350, 0.008, 0.6), (3500, 0.007, 1.0), (4700, 0.005, 1.0), (6900, 0.003, 0.7)]
     for i in range(int(np.ceil((canvas.duration - start) / half))):
         onset = start + i * half
         t = canvas.times(onset, 0.06)
-        lean = pitch * (1.0 if i % 2 == 0 else 0.86)
+        lean = size * (1.0 if i % 2 == 0 else 0.88)
         sound = np.zeros(len(t))
-        for late, gain in ((0.0, 0.55), (0.011, 1.0), (0.024, 0.3)):
+        for late, gain in ((0.0, 0.5), (0.011, 1.0), (0.024, 0.35)):
             after = np.maximum(t - late, 0.0)
-            struck = canvas.modes(after, [(f * lean, d, a) for f, d, a in modes])
-            grit = canvas.noise(len(t), band(1500, 9000)) * np.exp(-after / 0.0015)
+            struck = canvas.modes(after, [(f * lean, d, g) for f, d, g in modes])
+            grit = canvas.noise(len(t), band(1500, 10000)) * np.exp(-after / 0.002)
             sound += gain * canvas.uniform(0.85, 1.0) * (struck + 0.8 * grit) * (t >= late)
         canvas.add(onset, sound)
-        canvas.mark(onset, onset + 0.06, 900, 9500)
+        canvas.mark(onset, onset + 0.06, 1000, 11000)
 
 
 def siren(canvas: Canvas) -> None:
@@ -61,8 +61,8 @@ def bell(canvas: Canvas) -> None:
     """A church bell: hum, prime, minor third, fifth, nominal and the partials above, each dying at its own pace."""
     prime = canvas.uniform(420, 560)
     ratios = [0.5, 1.0, 1.003, 1.19, 1.5, 2.0, 2.006, 2.51, 2.66, 3.01, 4.17, 5.43, 6.79, 8.21]
-    gains = [0.5, 0.6, 0.3, 0.8, 0.35, 1.0, 0.4, 0.4, 0.4, 0.6, 0.4, 0.25, 0.15, 0.1]
-    decays = [2.0, 1.3, 1.3, 1.0, 0.7, 0.8, 0.8, 0.45, 0.45, 0.5, 0.3, 0.2, 0.15, 0.1]
+    gains = [0.8, 0.8, 0.4, 0.7, 0.35, 1.0, 0.4, 0.3, 0.3, 0.4, 0.2, 0.12, 0.08, 0.05]
+    decays = [3.0, 2.0, 2.0, 1.6, 1.0, 1.2, 1.2, 0.7, 0.7, 0.7, 0.4, 0.25, 0.2, 0.15]
     for onset in canvas.onsets(1.3, 1.9):
         t = canvas.times(onset, 5.0)
         hit = canvas.uniform(0.75, 1.0)
@@ -100,7 +100,7 @@ def dog_bark(canvas: Canvas) -> None:
         voice = even(canvas.harmonics(pitch, muzzle) * (1 + 0.15 * canvas.wander(t, 200.0)))
         breath = even(canvas.noise(len(t), muzzle)) * arc(t, length, 0.006, 0.6 * length)
         canvas.add(onset, (voice + 0.58 * breath) * arc(t, length, 0.04, 0.67 * length))
-        canvas.mark(onset, onset + length, 0.75 * top, 2400)
+        canvas.mark(onset, onset + length, 0.5 * top, 2800)
     canvas.reverberate(0.047, 0.43)
 
 
@@ -108,7 +108,7 @@ def rain(canvas: Canvas) -> None:
     """Rain on leaves and ground: a dense hiss and many single drops, each a tiny burst."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    fall = contour({30: -36, 90: -36, 180: -36, 700: -38, 1400: -40, 3000: -40, 6000: -47, 12000: -52})
+    fall = contour({30: -36, 90: -36, 180: -36, 700: -37, 1400: -38, 3000: -40, 6000: -49, 12000: -58})
     canvas.add(0.0, canvas.noise(count, fall) * (1 + 0.06 * canvas.wander(t, 2.0)))
     for _ in range(int(np.ceil(120 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
@@ -140,7 +140,7 @@ def wind(canvas: Canvas) -> None:
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
     gust = np.clip(0.6 + 0.35 * canvas.wander(t, 0.7) + 0.1 * canvas.wander(t, 4.0), 0.08, 2.0)
-    canvas.add(0.0, canvas.noise(count, contour({40: -20, 120: -22, 300: -30, 800: -42, 2000: -58, 8000: -80})) * gust)
+    canvas.add(0.0, canvas.noise(count, contour({40: -26, 120: -22, 300: -27, 800: -37, 2000: -50, 8000: -75})) * gust)
     for start, span, width, gain in ((330, 150, 45, 0.35), (560, 220, 60, 0.16)):
         slow = [canvas.noise(count, lambda f, w=width: np.exp(-((f / w) ** 2))) for _ in range(2)]
         turn = 2 * np.pi * canvas.phase(start + span * gust)
@@ -157,11 +157,11 @@ def helicopter(canvas: Canvas) -> None:
     thump = np.exp(-saw / 0.15) * np.sin(2 * np.pi * 3.0 * saw) * np.clip(saw / 0.03, 0, 1)
     wash = contour({30: -24, 90: -27, 180: -27, 370: -36, 700: -40, 1400: -46, 3000: -52, 6000: -62, 12000: -76})
     canvas.add(0.0, canvas.noise(count, wash) * (0.35 + 1.4 * chop))
-    canvas.add(0.0, 0.12 * canvas.noise(count, tilted(band(500, 4000, 0.7), -3, 1500)) * (0.3 + 1.5 * chop))
+    canvas.add(0.0, 0.2 * canvas.noise(count, tilted(band(500, 4000, 0.7), -3, 1500)) * (0.3 + 1.5 * chop))
     canvas.add(0.0, 0.5 * even(thump))
     turbine = canvas.uniform(95, 120) * (1 + 0.002 * canvas.wander(t, 1.0))
     canvas.add(0.0, 0.25 * even(canvas.harmonics(turbine, lambda f: (100 / np.maximum(f, 100)) ** 1.5, most=12)))
-    canvas.mark(0.0, canvas.duration, 15, 800)
+    canvas.mark(0.0, canvas.duration, 0, 2500)
 
 
 def engine(canvas: Canvas) -> None:
@@ -181,26 +181,27 @@ def engine(canvas: Canvas) -> None:
 
 
 def chainsaw(canvas: Canvas) -> None:
-    """A two-stroke chainsaw: a rough, buzzing voice that revs up, bites and drops, and the hiss of the chain."""
+    """A two-stroke chainsaw: a rough voice of uneven strokes that revs up and drops, and the hiss of the chain."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    load = np.clip(0.7 + 0.35 * canvas.wander(t, 0.8), 0.25, 1.1)
-    pitch = canvas.uniform(120, 140) * (0.7 + 0.4 * load) * (1 + 0.008 * canvas.wander(t, 30.0))
-    body = contour({60: -46, 90: -36, 180: -28, 370: -31, 700: -33, 1400: -36, 3000: -42, 6000: -49, 12000: -62})
-    buzz = even(canvas.harmonics(pitch, body, most=60))
+    rev = np.clip(0.5 + 0.2 * canvas.wander(t, 1.2), 0, 1)
+    pitch = canvas.uniform(0.95, 1.05) * (80 + 75 * rev) * (1 + 0.022 * canvas.wander(t, 25.0))
+    muffler = formants([(297, 80, 1.0), (1036, 215, 0.92), (1700, 700, 0.08), (3300, 1600, 0.11)], 0.02)
     strokes = canvas.phase(pitch)
-    pulse = np.exp(-(strokes % 1.0) / 0.35) * (1 + 0.3 * np.cos(np.pi * strokes))
-    blow = even(canvas.noise(count, tilted(body, 2.0, 400)) * (0.3 + pulse))
-    canvas.add(0.0, (buzz + 0.9 * blow) * (0.3 + 0.7 * load) * (1 + 0.15 * canvas.wander(t, 60.0)))
-    canvas.add(0.0, 0.45 * canvas.noise(count, band(1500, 8000, 1.0)) * load**2 * (1 + 0.3 * canvas.wander(t, 25.0)))
-    canvas.mark(0.0, canvas.duration, 70, 7000)
+    uneven = 1 + 0.47 * canvas.wander(strokes, 1.0) + 0.39 * np.cos(np.pi * np.floor(strokes))
+    part = strokes % 1.0
+    blow = even(canvas.noise(count, muffler) * np.exp(-part / 0.28) * np.clip(part / 0.06, 0, 1))
+    engine_part = even(canvas.harmonics(pitch, muffler, most=60)) + 0.61 * blow
+    canvas.add(0.0, engine_part * np.maximum(uneven, 0.0) * (0.4 + 0.6 * rev))
+    canvas.add(0.0, 0.4 * canvas.noise(count, band(1000, 5000, 1.0)) * rev * (1 + 0.3 * canvas.wander(t, 25.0)))
+    canvas.mark(0.0, canvas.duration, 70, 5500)
 
 
 def crackling_fire(canvas: Canvas) -> None:
     """A wood fire: a deep flutter, a soft hiss, and crackles of very different strength."""
     count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    canvas.add(0.0, 0.5 * canvas.noise(count, band(30, 110, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
+    canvas.add(0.0, 0.3 * canvas.noise(count, band(30, 110, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
     canvas.add(0.0, 0.12 * canvas.noise(count, band(2000, 9000, 0.7)) * (1 + 0.3 * canvas.wander(t, 8.0)))
     for _ in range(int(np.ceil(28 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
@@ -222,12 +223,12 @@ def rooster(canvas: Canvas) -> None:
     length = 1.3
     for onset in canvas.onsets(2.3, 2.7):
         t = canvas.times(onset, length)
-        pitch = 884 * canvas.uniform(0.97, 1.03) * glide(t, length, steps) * (1 + 0.039 * canvas.wander(t, 90.0))
-        rough = 1 + 0.345 * np.cos(np.pi * canvas.phase(pitch))
-        voice = even(canvas.harmonics(pitch, beak)) * rough
+        pitch = 840 * canvas.uniform(0.97, 1.03) * glide(t, length, steps)
+        growl = np.cos(np.pi * canvas.phase(pitch * (1 + 0.039 * canvas.wander(t, 90.0))))
+        voice = even(canvas.harmonics(pitch * (1 + 0.039 * canvas.wander(t, 90.0)), beak)) * (1 + 0.345 * growl)
         canvas.add(onset, (voice + 0.63 * even(canvas.noise(len(t), beak))) * glide(t, length, loud))
         canvas.mark(onset, onset + length, 500, 2900)
-    canvas.reverberate(0.2, 0.6)
+    canvas.reverberate(0.29, 0.6)
 
 
 def crying_baby(canvas: Canvas) -> None:
@@ -244,25 +245,21 @@ def crying_baby(canvas: Canvas) -> None:
 
 
 def sneeze(canvas: Canvas) -> None:
-    """A sneeze: a breath drawn in, a blast of air through the mouth, and what is left of the voice."""
-    mouth = tilted(formants([(1300, 700, 0.8), (2700, 1200, 1.0), (4800, 2500, 0.8), (8500, 4000, 0.5)], 0.1), -2, 1500)
-    throat = tract([(650, 250, 1.0), (1250, 300, 0.6), (2600, 500, 0.3)], 0.01, 1.3, 1000, -6)
-    for onset in canvas.onsets(1.9, 2.6):
-        drawn, rest = canvas.uniform(0.25, 0.35), 0.45
-        t = canvas.times(onset, drawn + rest)
-        after = np.maximum(t - drawn, 0.0)
-        inward = 0.12 * canvas.noise(len(t), band(700, 4500, 1.0)) * arc(t, drawn, 0.8 * drawn, 0.03)
-        gasp = (
-            0.1
-            * even(canvas.harmonics(300 * glide(t, drawn, [(0, 0.8), (1, 1.15)]), throat))
-            * arc(t, drawn, 0.15, 0.04)
+    """A sneeze: a blast of air through the mouth's resonances, and a deep breath that follows."""
+    peaks = [(450, 80, 1.0), (750, 100, 1.0), (1300, 165, 1.0), (2400, 200, 0.9), (3400, 265, 0.8), (5000, 460, 0.7)]
+    peaks += [(7000, 600, 0.6), (10000, 1300, 0.35)]
+    length = 0.45
+    for onset in canvas.onsets(2.2, 2.8):
+        size = 1.22 * canvas.uniform(0.97, 1.03)
+        mouth = tract([(f * size, w, g) for f, w, g in peaks], 0.012, 1.23, 1000, 0)
+        t = canvas.times(onset, length)
+        burst = (
+            np.clip(t / 0.037, 0, 1) * np.exp(-np.maximum(t - 0.06, 0) / 0.083) * (1 + 0.26 * canvas.wander(t, 40.0))
         )
-        blast = canvas.noise(len(t), mouth) * arc(after, rest, 0.02, 0.42) * (1 + 0.2 * canvas.wander(t, 40.0))
-        pitch = np.interp(after, [0.0, 0.06, 0.35], [420.0, 340.0, 220.0]) * (1 + 0.02 * canvas.wander(t, 90.0))
-        voice = even(canvas.harmonics(pitch, throat)) * arc(after, rest, 0.03, 0.35)
-        canvas.add(onset, inward + gasp + (blast + 0.6 * voice) * (t >= drawn))
-        canvas.mark(onset, onset + drawn + rest, 250, 9000)
-    canvas.reverberate(0.08, 0.4)
+        rest = even(canvas.noise(len(t), formants([(430 * size, 90, 1.0), (700 * size, 150, 0.4)])))
+        sound = canvas.noise(len(t), mouth) * burst + 0.54 * rest * np.exp(-(((t - 0.2) / 0.07) ** 2))
+        canvas.add(onset, sound * np.clip((length - t) / 0.05, 0, 1))
+        canvas.mark(onset, onset + length, 300, 12500)
 
 
 def knocks(canvas: Canvas) -> None:
@@ -285,7 +282,7 @@ def knocks(canvas: Canvas) -> None:
             canvas.add(
                 onset, canvas.uniform(0.75, 1.0) * sound * np.clip((0.1 - t) / 0.03, 0, 1) * np.clip(t / 0.0007, 0, 1)
             )
-            canvas.mark(onset, onset + 0.1, 70, 1500)
+            canvas.mark(onset, onset + 0.1, 20, 3000)
     canvas.reverberate(0.06, 0.5, top_hz=3000)
 
 
@@ -319,7 +316,7 @@ def click_train(canvas: Canvas) -> None:
         onset = start + i * gap
         t = canvas.times(onset, 0.006)
         canvas.add(onset, canvas.modes(t, [(f, 0.0012, 1.0) for f in (900, 1900, 2900, 3900, 4900)]))
-        canvas.mark(onset, onset + 0.006, 500, 5600)
+        canvas.mark(onset, onset + 0.006, 100, 7000)
 
 
 def tone(canvas: Canvas) -> None:

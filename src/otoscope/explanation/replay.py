@@ -1,0 +1,73 @@
+"""Make an explanation again from its own record."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from otoscope.audio import open_audio
+from otoscope.core.errors import OtoscopeError
+from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.request import resolve_model
+from otoscope.explanation.run import explain
+
+
+def replay(
+    record: str | os.PathLike[str] | dict[str, Any], audio: Any = None, model: Any = None, **changes: Any
+) -> Explanation:
+    """Make an explanation again from its record.
+
+    Parameters
+    ----------
+    record : path or dict
+        An ``explanation.json``, or its content.
+    audio : optional
+        The sound, where it is not at its old place. It must be the same sound.
+    model : optional
+        The classifier, where it was not loaded by name. It must have the same weights.
+    **changes
+        Settings of `explain` that shall differ.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    OtoscopeError
+        If the record is damaged, or sound or weights are not those of the record.
+    """
+    found = record if isinstance(record, dict) else _read(Path(record))
+    try:
+        origin, said, environment = found["model"]["origin"], found["request"], found["environment"]
+        digests = found["audio"]["sha256"], found["model"]["sha256"]
+        options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
+        options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
+        path = found["file"]
+    except (KeyError, TypeError) as error:
+        raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
+    if model is None:
+        if not origin:
+            raise OtoscopeError(f"the record's classifier {found['model']['name']!r} was no named one; pass model=")
+        model = resolve_model(origin["name"], origin["weights"], "cpu")
+    classifier = resolve_model(model)
+    if classifier.digest() != digests[1]:
+        raise OtoscopeError(f"the weights of {classifier.name!r} are not those of the record; pass the same model")
+    source = open_audio(path if audio is None else audio)
+    if source.digest() != digests[0]:
+        raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
+    if said["method"].startswith("captum:") and "method" not in changes:
+        raise OtoscopeError(f"the record's method {said['method']} is an object; pass it with method=")
+    return explain(source, classifier, **{**options, **changes})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OtoscopeError(f"cannot read the record {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise OtoscopeError(f"the record {path} holds {type(content).__name__}, not an explanation")
+    return content
