@@ -108,17 +108,17 @@ def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
     target = cache_folder() / "weights" / file_name
     if target.is_file():
         return target
-    try:
-        with whole(target) as part:
+    with whole(target) as part:
+        try:
             _download(url, part, sha256)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        if isinstance(error, DownloadError):
-            raise
-        reason = getattr(error, "reason", error)
-        raise DownloadError(
-            f"could not fetch {url} ({reason}); check the network, or download it elsewhere and pass it with "
-            f"--weights FILE (or put it at {target})"
-        ) from error
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            if isinstance(error, DownloadError):
+                raise
+            reason = getattr(error, "reason", error)
+            raise DownloadError(
+                f"could not fetch {url} ({reason}); check the network, or download it elsewhere and pass it with "
+                f"--weights FILE (or put it at {target})"
+            ) from error
     return target
 
 

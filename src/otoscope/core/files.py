@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from otoscope.core.errors import WriteError
+from otoscope.core.errors import OtoscopeError, WriteError
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -40,7 +40,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, final)
     except OSError as error:
-        if isinstance(error, WriteError):
+        if isinstance(error, OtoscopeError):  # what could not be read or fetched is no failure to write
             raise
         raise WriteError(final, str(error.strerror or error)) from error
     finally:

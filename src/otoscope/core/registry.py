@@ -130,6 +130,7 @@ class Entry:
 
 _entries: dict[tuple[str, str], Entry] = {}
 _discovered = False
+_failure: OtoscopeError | None = None
 
 
 def add(entry: Entry) -> Entry:
@@ -158,21 +159,28 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
 
 
 def discover() -> None:
-    """Import every room that registers something, once. A third-party plug-in that fails is named, not hidden."""
-    global _discovered
+    """Import every room that registers something, once. A third-party plug-in that fails is named, each time."""
+    global _discovered, _failure
+    if _failure is not None:
+        raise _failure
     if _discovered:
         return
     _discovered = True
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
         try:
             point.load()
-        except OtoscopeError:
+        except OtoscopeError as error:
+            _failure = error
             raise
         except Exception as error:
-            raise OtoscopeError(
+            _failure = OtoscopeError(
                 f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; "
                 "mend or uninstall the package that brings it"
-            ) from error
+            )
+            raise _failure from error
+        except BaseException:
+            _discovered = False  # interrupted: the next call goes on
+            raise
 
 
 def entries(kind: str) -> list[Entry]:

@@ -133,7 +133,7 @@ class _Job:
 
     def waveform(self, classifier: Classifier, span: Span) -> Tensor:
         """One window as the classifier hears it, ``(time,)``."""
-        return torch.from_numpy(piece(self.source, span, classifier.sample_rate))
+        return torch.tensor(piece(self.source, span, classifier.sample_rate))
 
 
 def _passes(request: Request) -> int:

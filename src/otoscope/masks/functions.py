@@ -31,7 +31,7 @@ def minmax(values: np.ndarray) -> np.ndarray:
 @_mask("sigmoid", family="signed", binary=False, monotone=True)
 def sigmoid(values: np.ndarray) -> np.ndarray:
     """The logistic function of the attribution over its standard deviation."""
-    spread = float(values.std())
+    spread = float(values.std()) if values.max() > values.min() else 0.0  # equal values can differ from their mean
     return 1.0 / (1.0 + np.exp(-np.clip(values / spread, -60, 60))) if spread > 0 else np.full_like(values, 0.5)
 
 

@@ -43,7 +43,7 @@ class StftConfig:
         return self.n_fft // 2 + 1
 
     def n_frames(self, n_samples: int) -> int:
-        """Number of frames of a centred STFT of ``n_samples`` samples; every sample lies under full overlap."""
+        """Number of frames of a centred STFT of ``n_samples`` samples; every sample lies between two centres."""
         return -(-n_samples // self.hop_length) + 1
 
 
@@ -91,9 +91,12 @@ def istft(spec: Tensor, config: StftConfig, length: int) -> Tensor:
     """
     pieces = torch.fft.irfft(spec.transpose(-1, -2), n=config.n_fft)  # (..., frame, n_fft)
     window = _window(config.n_fft, pieces.device, pieces.dtype)
-    waveform = overlap_add(pieces * (window / (config.n_fft // config.hop_length / 2)), config.hop_length)
-    left = config.n_fft // 2
-    return waveform[..., left : left + length]
+    waveform = overlap_add(pieces * window, config.hop_length)
+    inside = slice(config.n_fft // 2, config.n_fft // 2 + length)
+    if config.n_fft == 2 * config.hop_length:  # the squared windows sum to one wherever there are samples
+        return waveform[..., inside]
+    weight = overlap_add(window.square().expand(spec.shape[-1], -1), config.hop_length)  # less than full at the ends
+    return waveform[..., inside] / weight[inside]
 
 
 def overlap_add(pieces: Tensor, hop_length: int) -> Tensor:

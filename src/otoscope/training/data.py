@@ -20,7 +20,7 @@ def load_tensors(data: Dataset, sample_rate: int, seconds: float) -> TensorDatas
     for i, example in enumerate(tqdm(data.examples, desc=f"reading {data.name}", delay=2, leave=False)):
         clip = load_audio(example.path)
         samples = downmix(resample(clip.samples, clip.sample_rate, sample_rate))[:length]
-        waveforms[i, : len(samples)] = torch.from_numpy(samples)
+        waveforms[i, : len(samples)] = torch.tensor(samples)
     return TensorDataset(waveforms, torch.tensor([e.index for e in data.examples]))
 
 

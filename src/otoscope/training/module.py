@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.classifiers.base import Classifier
+from otoscope.core.errors import NonFiniteError
 from otoscope.surgery import untouched
 from otoscope.training.augment import augment_waveforms, spec_mask
 from otoscope.training.recipe import Recipe
@@ -113,6 +114,11 @@ class ClassifierModule(lightning.LightningModule):
         smoothing = self.recipe.optimiser.label_smoothing
         loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
         accuracy = (logits.argmax(1) == target.argmax(1)).float().mean()
+        if not torch.isfinite(loss + extra):
+            raise NonFiniteError(
+                f"the loss is {float(loss + extra)} at step {step}; lower optimiser.lr. The checkpoint of the last whole "
+                "epoch is kept"
+            )
         self.log_dict({"train/loss": loss, "train/distance": extra, "train/accuracy": accuracy}, prog_bar=True)
         return loss + extra
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,32 +103,42 @@ def _fit(
     module = ClassifierModule(classifier, recipe, teacher, len(batches))
     for model in filter(None, (classifier, teacher)):
         _lay_out(model, torch.channels_last)  # a fifth faster on the CPU
-    trainer = lightning.Trainer(
-        max_epochs=recipe.optimiser.epochs,
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}.get(device, device),
-        devices=1,
-        precision=recipe.precision,
-        gradient_clip_val=recipe.optimiser.clip_norm,
-        logger=TensorBoardLogger(str(out), name="tensorboard", version=""),
-        callbacks=[
-            ModelCheckpoint(str(out), filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-        ],
-        log_every_n_steps=10,
-        check_val_every_n_epoch=5,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
     last = out / "last.ckpt"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet("lightning.pytorch"):
+        trainer = lightning.Trainer(
+            max_epochs=recipe.optimiser.epochs,
+            accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}.get(device, device),
+            devices=1,
+            precision=recipe.precision,
+            gradient_clip_val=recipe.optimiser.clip_norm,
+            logger=TensorBoardLogger(str(out), name="tensorboard", version=""),
+            callbacks=[
+                ModelCheckpoint(str(out), filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+            ],
+            log_every_n_steps=min(10, len(batches)),
+            check_val_every_n_epoch=5,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", module="torch")
         trainer.fit(module, batches, validation, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    if not all(torch.isfinite(p).all() for p in module.parameters()):
-        raise OtoscopeError("training ended with NaN or infinite weights; lower optimiser.lr")
     _lay_out(classifier.to("cpu"), torch.contiguous_format)
     classifier.eval()
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A library's log from warnings up, while the block runs."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:

@@ -18,9 +18,9 @@ from otoscope.datasets.scenes.sources import SOUNDS
 from otoscope.datasets.scenes.synthesis import Array, Canvas, Event
 
 LEVEL_DB = -20.0
-"""Level of a rendered stem: dBFS RMS over the part in which its events sound; lower only where the peak would pass `PEAK`."""
+"""Level of a rendered stem: dBFS RMS over the part in which its events sound."""
 PEAK = 0.9
-"""No sample of a rendered stem or of a mixture exceeds this."""
+"""No sample of a mixture exceeds this."""
 SHORTEST, LONGEST = 0.05, 3600.0
 _FADE = 0.005
 
@@ -119,7 +119,8 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
     Returns
     -------
     Stem
-        At -20 dBFS RMS over the part in which its events sound; lower only where its peak would pass 0.9.
+        At -20 dBFS RMS over the part in which its events sound. Its peaks may pass full scale where the sound is all
+        crackles or clicks (float32 holds them); ``make_scene([kind])`` keeps them below 0.9.
 
     Raises
     ------
@@ -247,7 +248,7 @@ def _faded(samples: Array, sample_rate: int) -> Array:
 
 
 def _levelled(kind: str, samples: Array, events: Sequence[Event], sample_rate: int) -> Array:
-    """The samples at `LEVEL_DB` over the active part, or at `PEAK` if that is less."""
+    """The samples at `LEVEL_DB` over the active part."""
     active = _active(events, np.arange(len(samples)) / sample_rate)
     rms = float(np.sqrt(np.mean(samples[active] ** 2))) if active.any() else 0.0
     if rms < 1e-9:
@@ -255,8 +256,7 @@ def _levelled(kind: str, samples: Array, events: Sequence[Event], sample_rate: i
             f"{kind} has nothing to sound below {sample_rate / 2:g} Hz, the Nyquist frequency of sample_rate={sample_rate}; "
             "use a rate of at least 8000 Hz, or intervals that are longer"
         )
-    gain = 10 ** (LEVEL_DB / 20) / rms
-    return samples * min(gain, PEAK * (1 - 1e-6) / float(np.max(np.abs(samples))))
+    return samples * (10 ** (LEVEL_DB / 20) / rms)
 
 
 def _balanced(signals: list[Array], snr_db: float) -> list[Array]:
@@ -311,12 +311,22 @@ def _check_mixture(kinds: Sequence[str], snr_db: float, events: Mapping[str, Int
     for kind, intervals in events.items():
         if kind not in kinds:
             raise UnknownNameError("kind in events", kind, kinds)
-        for onset, offset in intervals:
-            if not (onset >= 0 and onset + SHORTEST <= offset <= duration):
-                raise ParameterError(
-                    f"events of {kind}: ({onset}, {offset}) must lie in the clip of {duration:g} s and last {SHORTEST:g} s or more"
-                )
-        if not intervals:
+        _check_intervals(kind, intervals, duration)
+
+
+def _check_intervals(kind: str, intervals: Intervals, duration: float) -> None:
+    """(onset, offset) pairs of numbers that lie in the clip; or our error."""
+    try:
+        pairs = [(onset, offset) for onset, offset in intervals]
+    except (TypeError, ValueError):
+        pairs = []
+    if not pairs or not all(_is_real(edge) for pair in pairs for edge in pair):
+        raise ParameterError(
+            f"events of {kind} must be (onset, offset) pairs in seconds, such as [(0.5, 2.0)]; got {intervals!r}; "
+            f"they must lie in the clip of {duration:g} s; leave {kind} out to let it sound as it likes"
+        )
+    for onset, offset in pairs:
+        if not (onset >= 0 and onset + SHORTEST <= offset <= duration):
             raise ParameterError(
-                f"events of {kind} are empty; give (onset, offset) pairs in seconds, or leave {kind} out"
+                f"events of {kind}: ({onset}, {offset}) must lie in the clip of {duration:g} s and last {SHORTEST:g} s or more"
             )

@@ -27,23 +27,22 @@ Builder = Callable[[Canvas], None]
 
 
 def clock_tick(canvas: Canvas) -> None:
-    """A wall clock: tick and tock in turn, each a click of the escapement and fainter ones around it."""
-    half = canvas.uniform(0.48, 0.6)
+    """A wall clock: tick and tock in turn, each a click of the escapement between two fainter ones."""
+    half = 0.65 * canvas.uniform(0.9, 1.1)
     start = canvas.uniform(0.1, 1.0) * min(0.3, 0.2 * canvas.duration)
-    size = canvas.uniform(0.95, 1.1)
-    modes = [(2350, 0.008, 0.6), (3500, 0.007, 1.0), (4700, 0.005, 1.0), (6900, 0.003, 0.7)]
+    modes = [(870, 0.004, 0.44), (1780, 0.0053, 0.7), (2660, 0.0046, 1.0), (3570, 0.0033, 1.0), (5240, 0.002, 0.7)]
     for i in range(int(np.ceil((canvas.duration - start) / half))):
         onset = start + i * half
         t = canvas.times(onset, 0.06)
-        lean = size * (1.0 if i % 2 == 0 else 0.88)
+        lean = 1.0 if i % 2 == 0 else 0.89
         sound = np.zeros(len(t))
-        for late, gain in ((0.0, 0.5), (0.011, 1.0), (0.024, 0.35)):
+        for late, gain in ((0.0, 0.126), (0.014, 1.0), (0.031, 0.107)):
             after = np.maximum(t - late, 0.0)
             struck = canvas.modes(after, [(f * lean, d, g) for f, d, g in modes])
             grit = canvas.noise(len(t), band(1500, 10000)) * np.exp(-after / 0.002)
-            sound += gain * canvas.uniform(0.85, 1.0) * (struck + 0.8 * grit) * (t >= late)
+            sound += gain * canvas.uniform(0.85, 1.0) * (struck + 1.53 * grit) * (t >= late)
         canvas.add(onset, sound)
-        canvas.mark(onset, onset + 0.06, 1000, 11000)
+        canvas.mark(onset, onset + 0.06, 450, 12000)
 
 
 def siren(canvas: Canvas) -> None:
@@ -106,24 +105,24 @@ def dog_bark(canvas: Canvas) -> None:
 
 def rain(canvas: Canvas) -> None:
     """Rain on leaves and ground: a dense hiss and many single drops, each a tiny burst."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    fall = contour({30: -36, 90: -36, 180: -36, 700: -37, 1400: -38, 3000: -40, 6000: -49, 12000: -58})
-    canvas.add(0.0, canvas.noise(count, fall) * (1 + 0.06 * canvas.wander(t, 2.0)))
-    for _ in range(int(np.ceil(120 * canvas.duration))):
+    count = len(t)
+    fall = contour({30: -50, 180: -33, 700: -34, 1400: -38, 3000: -40, 6000: -57, 12000: -74})
+    canvas.add(0.0, 1.1 * canvas.noise(count, fall) * (1 + 0.06 * canvas.wander(t, 2.0)))
+    for _ in range(int(np.ceil(62 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
-        gain = 1.3 * min(float(canvas.rng.exponential()), 4.0)
-        centre, decay = 10 ** canvas.uniform(2.9, 3.8), canvas.uniform(0.001, 0.004)
+        gain = min(float(canvas.rng.exponential()) ** 1.75, 4.0)
+        centre, decay = 10 ** canvas.uniform(3.09, 3.54), 0.003 * canvas.uniform(0.5, 1.5)
         drop = canvas.times(onset, 6 * decay)
-        burst = canvas.noise(len(drop), band(0.7 * centre, 1.6 * centre, 1.0)) * np.exp(-drop / decay)
-        canvas.add(onset, gain * burst)
-    canvas.mark(0.0, canvas.duration, 20, 11000)
+        splash = canvas.noise(len(drop), band(centre / 1.1, centre * 1.1, 1.0)) * np.exp(-drop / decay)
+        canvas.add(onset, gain * (splash + 0.18 * canvas.modes(drop, [(centre, decay, 1.0)])))
+    canvas.mark(0.0, canvas.duration, 100, 9000)
 
 
 def sea_waves(canvas: Canvas) -> None:
     """The sea: waves that swell as deep noise, break bright and wash back."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
+    count = len(t)
     period, shift = canvas.uniform(5.0, 7.0), canvas.uniform(0.2, 0.4)
     turn = (t / period + shift) % 1.0
     swell = np.interp(turn, [0, 0.35, 0.5, 0.65, 1.0], [0.25, 0.6, 1.0, 0.6, 0.25])
@@ -137,12 +136,12 @@ def sea_waves(canvas: Canvas) -> None:
 
 def wind(canvas: Canvas) -> None:
     """Gusts of wind: deep noise, and a howl whose pitch follows the gusts."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
+    count = len(t)
     gust = np.clip(0.6 + 0.35 * canvas.wander(t, 0.7) + 0.1 * canvas.wander(t, 4.0), 0.08, 2.0)
     canvas.add(0.0, canvas.noise(count, contour({40: -26, 120: -22, 300: -27, 800: -37, 2000: -50, 8000: -75})) * gust)
     for start, span, width, gain in ((330, 150, 45, 0.35), (560, 220, 60, 0.16)):
-        slow = [canvas.noise(count, lambda f, w=width: np.exp(-((f / w) ** 2))) for _ in range(2)]
+        slow = [canvas.noise(count, contour({1: 0, width: -6, 2 * width: -30})) for _ in range(2)]
         turn = 2 * np.pi * canvas.phase(start + span * gust)
         canvas.add(0.0, gain * (slow[0] * np.cos(turn) + slow[1] * np.sin(turn)) * gust**2)
     canvas.mark(0.0, canvas.duration, 25, 900)
@@ -150,24 +149,23 @@ def wind(canvas: Canvas) -> None:
 
 def helicopter(canvas: Canvas) -> None:
     """A helicopter: deep noise and low harmonics that beat with the passing blades, over a turbine."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    saw = canvas.phase(canvas.uniform(13, 18) * (1 + 0.008 * canvas.wander(t, 0.5))) % 1.0
-    chop = np.exp(-saw / 0.25) * np.clip(saw / 0.08, 0, 1)
-    thump = np.exp(-saw / 0.15) * np.sin(2 * np.pi * 3.0 * saw) * np.clip(saw / 0.03, 0, 1)
-    wash = contour({30: -24, 90: -27, 180: -27, 370: -36, 700: -40, 1400: -46, 3000: -52, 6000: -62, 12000: -76})
-    canvas.add(0.0, canvas.noise(count, wash) * (0.35 + 1.4 * chop))
-    canvas.add(0.0, 0.2 * canvas.noise(count, tilted(band(500, 4000, 0.7), -3, 1500)) * (0.3 + 1.5 * chop))
-    canvas.add(0.0, 0.5 * even(thump))
+    count = len(t)
+    blade = canvas.phase(13.9 * canvas.uniform(0.9, 1.1) * (1 + 0.008 * canvas.wander(t, 0.5))) % 1.0
+    chop = np.exp(-blade / 0.3) * np.clip(blade / 0.11, 0, 1)
+    thump = np.exp(-blade / 0.33) * np.sin(2 * np.pi * 2.6 * blade) * np.clip(blade / 0.03, 0, 1)
+    wash = contour({30: -26, 90: -27, 180: -27, 370: -30, 700: -34, 1400: -46, 3000: -52, 6000: -62, 12000: -76})
+    canvas.add(0.0, canvas.noise(count, wash) * (0.82 + chop))
+    canvas.add(0.0, 0.33 * even(thump))
     turbine = canvas.uniform(95, 120) * (1 + 0.002 * canvas.wander(t, 1.0))
-    canvas.add(0.0, 0.25 * even(canvas.harmonics(turbine, lambda f: (100 / np.maximum(f, 100)) ** 1.5, most=12)))
-    canvas.mark(0.0, canvas.duration, 0, 2500)
+    canvas.add(0.0, 0.6 * even(canvas.harmonics(turbine, lambda f: (100 / np.maximum(f, 100)) ** 1.5, most=12)))
+    canvas.mark(0.0, canvas.duration, 10, 900)
 
 
 def engine(canvas: Canvas) -> None:
     """An engine that runs: firing pulses of uneven strength through an exhaust, and rattle."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
+    count = len(t)
     pitch = 58 * canvas.uniform(0.9, 1.1) * (1 + 0.015 * canvas.wander(t, 1.5) + 0.002 * canvas.wander(t, 12.0))
     firing = canvas.phase(pitch)
     exhaust = tilted(formants([(130, 60, 1.0), (225, 100, 0.7), (260, 250, 0.35), (900, 700, 0.15)], 0.02), -4, 600)
@@ -182,8 +180,8 @@ def engine(canvas: Canvas) -> None:
 
 def chainsaw(canvas: Canvas) -> None:
     """A two-stroke chainsaw: a rough voice of uneven strokes that revs up and drops, and the hiss of the chain."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
+    count = len(t)
     rev = np.clip(0.5 + 0.2 * canvas.wander(t, 1.2), 0, 1)
     pitch = canvas.uniform(0.95, 1.05) * (80 + 75 * rev) * (1 + 0.022 * canvas.wander(t, 25.0))
     muffler = formants([(297, 80, 1.0), (1036, 215, 0.92), (1700, 700, 0.08), (3300, 1600, 0.11)], 0.02)
@@ -199,18 +197,18 @@ def chainsaw(canvas: Canvas) -> None:
 
 def crackling_fire(canvas: Canvas) -> None:
     """A wood fire: a deep flutter, a soft hiss, and crackles of very different strength."""
-    count = len(canvas.samples)
     t = canvas.times(0.0, canvas.duration)
-    canvas.add(0.0, 0.3 * canvas.noise(count, band(30, 110, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
-    canvas.add(0.0, 0.12 * canvas.noise(count, band(2000, 9000, 0.7)) * (1 + 0.3 * canvas.wander(t, 8.0)))
-    for _ in range(int(np.ceil(28 * canvas.duration))):
+    count = len(t)
+    canvas.add(0.0, 0.093 * canvas.noise(count, band(30, 81, 1.0)) * (1 + 0.3 * canvas.wander(t, 5.0)))
+    canvas.add(0.0, 0.081 * canvas.noise(count, band(1240, 9000, 0.7)) * (1 + 0.3 * canvas.wander(t, 8.0)))
+    for _ in range(int(np.ceil(30 * canvas.duration))):
         onset = canvas.uniform(0.0, canvas.duration)
-        strength = min(0.25 * float(canvas.rng.pareto(1.6)) + 0.1, 1.6)
-        length, centre = canvas.uniform(0.002, 0.008), 10 ** canvas.uniform(3.3, 3.9)
+        strength = min(0.25 * float(canvas.rng.pareto(1.53)) + 0.1, 1.6)
+        length, centre = 0.004 * canvas.uniform(0.4, 1.6), 10 ** canvas.uniform(3.23, 3.79)
         snap = canvas.times(onset, 5 * length)
         burst = canvas.noise(len(snap), band(0.4 * centre, 2.5 * centre, 1.0)) * np.exp(-snap / length)
-        canvas.add(onset, strength * (burst + canvas.modes(snap, [(centre, 0.5 * length, 0.7)])))
-    canvas.mark(0.0, canvas.duration, 20, 13000)
+        canvas.add(onset, strength * (burst + canvas.modes(snap, [(centre, 0.5 * length, 0.83)])))
+    canvas.mark(0.0, canvas.duration, 10, 16000)
 
 
 def rooster(canvas: Canvas) -> None:

@@ -1,0 +1,426 @@
+"""Pages and tables of the documentation that are made from the registry, the recipe and `references.bib`.
+
+`mkdocs build` calls this through `hooks.py`; nothing that it makes is committed, but for the table in the README:
+
+    python docs/make_pages.py --readme    writes the table of methods into README.md
+    python docs/make_pages.py --check     says whether it is up to date (exit code 1 if not)
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from otoscope.core import registry
+
+DOCS = Path(__file__).resolve().parent
+README = DOCS.parent / "README.md"
+BEGIN, END = "<!-- methods:begin -->", "<!-- methods:end -->"
+KEY = r"[a-z]+(?:19|20)\d\d[a-z0-9]+"
+CITATION = re.compile(r"\[@([a-z0-9]+)\]")
+MARKER = re.compile(r"^<!-- (table|help|image): ?(.*?) -->$", re.MULTILINE)
+
+
+# References
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One entry of the bibliography."""
+
+    kind: str
+    key: str
+    fields: dict[str, str]
+
+    @property
+    def short(self) -> str:
+        """Names and year, for running text."""
+        names = [name.split(",")[0].strip() for name in self.fields["author"].split(" and ")]
+        who = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+        return f"{who} {self.fields['year']}"
+
+    @property
+    def link(self) -> str:
+        """Where to read it."""
+        if "doi" in self.fields:
+            return f"[doi:{self.fields['doi']}](https://doi.org/{self.fields['doi']})"
+        if "eprint" in self.fields:
+            return f"[arXiv:{self.fields['eprint']}](https://arxiv.org/abs/{self.fields['eprint']})"
+        return f"<{self.fields['url']}>"
+
+    @property
+    def full(self) -> str:
+        """The whole citation in Markdown."""
+        authors = [" ".join(reversed(name.split(", "))) for name in self.fields["author"].split(" and ")]
+        where = next((self.fields[k] for k in ("journal", "booktitle", "howpublished") if k in self.fields), "Preprint")
+        where += f" {self.fields['volume']}" if "volume" in self.fields else ""
+        pages = self.fields.get("pages", "").replace("--", "–")
+        where += f", {'pp. ' if '–' in pages else ''}{pages}" if pages else ""
+        note = f" {self.fields['note']}." if "note" in self.fields else ""
+        return f"{', '.join(authors)}. *{self.fields['title']}*. {where}, {self.fields['year']}. {self.link}.{note}"
+
+
+@lru_cache(maxsize=1)
+def references() -> dict[str, Reference]:
+    """The bibliography by key; an entry that cannot be read or a key that comes twice is an error."""
+    text = (DOCS / "references.bib").read_text(encoding="utf-8")
+    found: dict[str, Reference] = {}
+    for kind, key, body in re.findall(r"^@(\w+)\{(\w+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", body, re.MULTILINE))
+        if len(fields) != len(body.strip().splitlines()) or not {"author", "title", "year"} <= set(fields):
+            raise ValueError(f"references.bib: entry {key} has a field that cannot be read, or lacks one")
+        if key in found:
+            raise ValueError(f"references.bib: {key} is there twice")
+        found[key] = Reference(kind, key, fields)
+    if len(found) != len(re.findall(r"^@", text, re.MULTILINE)):
+        raise ValueError("references.bib: an entry cannot be read")
+    return found
+
+
+def keys_of(source: str) -> list[str]:
+    """The keys in a `source=` of the registry."""
+    return [key for key in re.split(r"[,;\s]+", source) if key]
+
+
+def keys_in_docstrings(folder: Path) -> dict[str, set[str]]:
+    """Keys after "Source:" in the Python files under a folder, with the files that cite them."""
+    found: dict[str, set[str]] = {}
+    for file in sorted(folder.rglob("*.py")):
+        for cited in re.findall(r"^\s*Source: (.*?)(?:\n\s*\n|\"\"\")", file.read_text(encoding="utf-8"), re.M | re.S):
+            first = re.match(r"\w+", cited)
+            keys = {*re.findall(KEY, cited), *([first.group()] if first else [])}
+            for key in keys:
+                found.setdefault(key, set()).add(str(file))
+    return found
+
+
+def cite(text: str, page: str) -> str:
+    """`[@key]` becomes a link to the list of references; an unknown key is an error."""
+    up = "../" * page.count("/")
+    return CITATION.sub(lambda m: f"[{references()[m[1]].short}]({up}references.md#{m[1]})", text)
+
+
+def references_page() -> str:
+    """The page of references."""
+    entries = sorted(references().values(), key=lambda r: (r.short.lower(), r.key))
+    lines = [f"{r.full}\n{{ #{r.key} }}\n" for r in entries]
+    head = "# References\n\nMade from `docs/references.bib`. The code cites these by key, in docstrings and registry.\n"
+    return head + "\n" + "\n".join(lines)
+
+
+# Docstrings
+
+
+@dataclass
+class Docstring:
+    """A numpydoc docstring, taken apart."""
+
+    summary: str
+    extended: str = ""
+    sections: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What is said of each parameter beyond its type; of several on one line nothing, unless said."""
+        out: dict[str, str] = {}
+        names: list[str] = []
+        for line in self.sections.get("Parameters", "").splitlines():
+            if line and not line[0].isspace():
+                names = [n.strip() for n in line.split(" : ")[0].split(",")]
+            for name in names if line[:1].isspace() else []:
+                out[name] = f"{out.get(name, '')} {line.strip()}".strip()
+        return out
+
+
+def parse_docstring(target: Any) -> Docstring:
+    """The docstring of a function or class."""
+    text = inspect.cleandoc(target.__doc__ or "")
+    parts = re.split(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", text, flags=re.MULTILINE)
+    summary, _, extended = parts[0].strip().partition("\n\n")
+    pairs = zip(parts[1::2], (p.strip("\n") for p in parts[2::2]), strict=True)
+    return Docstring(" ".join(summary.split()), extended.strip(), dict(pairs))
+
+
+def prose(text: str) -> str:
+    """Docstring text as Markdown: code in single back-ticks, citation keys as citations."""
+    text = re.sub(r"``(.+?)``", r"`\1`", " ".join(text.split()))
+    return re.sub(rf"(?<![\w@#/`])({KEY})\b", lambda m: f"[@{m[1]}]" if m[1] in references() else m[1], text)
+
+
+# Tables
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in lines)
+
+
+def own(kind: str) -> list[registry.Entry]:
+    """Entries that come with Otoscope; what plug-ins of this machine add is not documented here."""
+    out = []
+    for entry in registry.entries(kind):
+        target = entry.target.func if isinstance(entry.target, partial) else entry.target
+        if target.__module__.split(".")[0] == "otoscope":
+            out.append(entry)
+    return out
+
+
+def word(value: Any) -> str:
+    """A fact in words."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value) if value != "" else "nothing"
+
+
+def default_of(parameter: registry.Parameter) -> str:
+    """A default as it is written."""
+    return "none" if parameter.default is None else f"`{str(parameter.default).lower() if parameter.type is bool else parameter.default}`"
+
+
+def range_of(parameter: registry.Parameter) -> str:
+    """A range or the choices."""
+    if parameter.choices:
+        return ", ".join(f"`{c}`" for c in parameter.choices)
+    if parameter.type is bool:
+        return "`true` or `false`"
+    if parameter.low is None and parameter.high is None:
+        return "any"
+    low = "" if parameter.low is None else f"{parameter.low:g}"
+    high = "" if parameter.high is None else f"{parameter.high:g}"
+    return f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+
+
+def settings_of(entry: registry.Entry) -> str:
+    """Settings with their defaults, in one cell."""
+    return ", ".join(f"`{p.name}={p.default}`" for p in entry.parameters) or "none"
+
+
+def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
+    """Name, type, default, range and meaning of every parameter."""
+    rows = []
+    for p in entry.parameters:
+        more = prose(doc.parameters.get(p.name, ""))
+        meaning = p.help[:1].upper() + p.help[1:] + "." + (f" {more}" if more else "")
+        rows.append((f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), meaning))
+    return table(("Setting", "Type", "Default", "Range", "Meaning"), rows)
+
+
+def method_rows(link: bool) -> list[tuple[str, ...]]:
+    """One row a method, for the README and the index."""
+    return [
+        (
+            f"[`{e.name}`](methods/{e.name}.md)" if link else f"`{e.name}`",
+            e.summary.rstrip("."),
+            e.family,
+            word(e.facts["signed"]),
+            word(e.facts["needs"]),
+            e.facts["cost"],
+        )
+        for e in own("method")
+    ]
+
+
+METHOD_HEAD = ("Method", "What it gives", "Family", "Signed", "Needs", "Model passes")
+
+
+def domain_table() -> str:
+    """All domains."""
+    return table(
+        ("Domain", "What a cell is", "Axes", "The classifier is fed with", "Settings"),
+        [(f"`{e.name}`", e.summary, e.facts["axes"], e.facts["feeds"], settings_of(e)) for e in own("domain")],
+    )
+
+
+def domain_settings() -> str:
+    """Every setting of every domain."""
+    rows = [
+        (f"`{e.name}`", f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), p.help)
+        for e in own("domain")
+        for p in e.parameters
+    ]
+    return table(("Domain", "Setting", "Type", "Default", "Range", "Meaning"), rows)
+
+
+def mask_table() -> str:
+    """All masks."""
+    rows = []
+    for e in own("mask"):
+        spec = ":".join([e.name, *(str(p.default) for p in e.parameters)])
+        settings = "; ".join(f"`{p.name}`: {p.help}, {range_of(p)}" for p in e.parameters) or "none"
+        rows.append((f"`{spec}`", e.summary, "0 or 1" if e.facts["binary"] else "0 to 1", settings))
+    return table(("Mask", "What is kept", "Values", "Value after the name"), rows)
+
+
+def metric_table() -> str:
+    """All metrics."""
+    rows = []
+    for e in own("metric"):
+        better = "higher" if e.facts["higher_is_better"] else "lower"
+        high = "no limit" if e.facts["high"] is None else f"{e.facts['high']:g}"
+        unit = f" {e.facts['unit']}" if e.facts["unit"] else ""
+        span = f"{e.facts['low']:g} to {high}{unit}"
+        source = ", ".join(f"[@{k}]" for k in keys_of(e.source))
+        rows.append((f"`{e.name}`", e.facts["short"], e.facts["means"], span, better, source))
+    return table(("Metric", "Short", "Meaning", "Range", "Better", "Source"), rows)
+
+
+def metric_notes() -> str:
+    """What each metric is, from its docstring."""
+    parts = []
+    for e in own("metric"):
+        doc = parse_docstring(e.target)
+        returns = "\n".join(doc.sections.get("Returns", "").splitlines()[1:])
+        said = [doc.summary, doc.extended, returns, doc.sections.get("Notes", "")]
+        body = " ".join(prose(s) for s in said if s.strip())
+        parts.append(f"### {e.name.replace('_', ' ').capitalize()} ({e.facts['short']})\n\n{body}\n")
+    return "\n".join(parts)
+
+
+def model_table() -> str:
+    """All named classifiers."""
+    rows = [
+        (
+            f"`{e.name}`",
+            e.summary,
+            f"{e.facts['sample_rate']} Hz",
+            str(e.facts["classes"]),
+            "sigmoid" if e.facts["multilabel"] else "softmax",
+            word(e.facts["download"]),
+            e.facts["licence"],
+        )
+        for e in own("classifier")
+    ]
+    return table(("Model", "What it is", "Rate", "Classes", "Output", "Download", "Licence"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "classifiers": model_table,
+    "domains": domain_table,
+    "domain-settings": domain_settings,
+    "masks": mask_table,
+    "methods": lambda: table(METHOD_HEAD, method_rows(link=True)),
+    "metrics": metric_table,
+    "metric-notes": metric_notes,
+}
+
+
+# Pages of methods
+
+
+def example_spec(entry: registry.Entry) -> str:
+    """The method with one setting changed, as a command line has it."""
+    for p in entry.parameters:
+        if p.type is int and p.default is not None:
+            return f"{entry.name},{p.name}={min(2 * p.default, int(p.high or 2 * p.default))}"
+    return entry.name
+
+
+def method_page(entry: registry.Entry) -> str:
+    """The page of one method."""
+    doc, facts = parse_docstring(entry.target), entry.facts
+    returns = doc.sections.get("Returns", "").splitlines()
+    rows = [
+        ("Family", entry.family),
+        ("Needs", word(facts["needs"])),
+        ("Signed", f"{word(facts['signed'])}: values below 0 speak against the target" if facts["signed"] else "no: values are at least 0"),
+        ("Complete", "yes: the values sum to a difference of scores" if facts["complete"] else "no: the values need not sum to anything"),
+        ("Deterministic", "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"),
+        ("Domains", ", ".join(f"`{d.strip()}`" for d in facts["domains"].split(","))),
+        ("Model passes", facts["cost"]),
+        ("Gives", prose(" ".join(returns)) if returns else "one number for each cell"),
+    ]  # fmt: skip
+    spec = example_spec(entry)
+    parts = [
+        f"# `{entry.name}`\n",
+        prose(doc.summary) + "\n",
+        prose(doc.extended) + "\n" if doc.extended else "",
+        table(("Fact", ""), rows) + "\n",
+        "## Settings\n",
+        parameter_table(entry, doc) + "\n" if entry.parameters else "This method has no settings.\n",
+        "## Use\n",
+        f"```bash\notoscope explain bark.wav --method {spec}\n```\n",
+        f'```python\nimport otoscope\n\nexplanation = otoscope.explain("bark.wav", method="{spec}")\nprint(explanation)\n```\n',
+        "## Fails\n\n" + prose(doc.sections["Raises"]) + "\n" if "Raises" in doc.sections else "",
+        "## Source\n",
+        prose(doc.sections.get("Notes", "")) + "\n",
+        *(f"- {references()[key].full}\n" for key in keys_of(entry.source)),
+    ]
+    return "\n".join(p for p in parts if p)
+
+
+def methods_index() -> str:
+    """The page that compares the methods."""
+    rows = [(row[0].replace("methods/", ""), *row[1:]) for row in method_rows(link=True)]
+    intro = (DOCS / "methods_intro.md").read_text(encoding="utf-8")
+    return intro.replace("<!-- rows -->", table(METHOD_HEAD, rows))
+
+
+def generated_pages() -> dict[str, str]:
+    """Path in the documentation -> Markdown, of every page that is made and not written."""
+    pages = {f"methods/{e.name}.md": method_page(e) for e in own("method")}
+    return {"methods/index.md": methods_index(), **pages, "references.md": references_page()}
+
+
+# Markers in written pages
+
+
+def command_help(name: str) -> str:
+    """What `otoscope NAME --help` prints."""
+    import click
+
+    from otoscope.cli.main import cli
+
+    group = click.Context(cli, info_name="otoscope", terminal_width=88, max_content_width=88)
+    command = cli if name == "otoscope" else cli.get_command(group, name)
+    if command is None:
+        raise ValueError(f"help of an unknown command: {name}")
+    context = group if name == "otoscope" else click.Context(command, info_name=name, parent=group, terminal_width=88)
+    return f"```text\n{command.get_help(context)}\n```"
+
+
+def image(spec: str) -> str:
+    """`PATH | words`: a picture, or nothing where the file is not there."""
+    path, _, words = (part.strip() for part in spec.partition("|"))
+    return f"![{words}]({path})" if (DOCS / path).is_file() else ""
+
+
+def fill(text: str, page: str) -> str:
+    """Put tables, helps and pictures in the place of their markers, and links in the place of citations."""
+    makers = {"table": lambda n: TABLES[n](), "help": command_help, "image": image}
+    return cite(MARKER.sub(lambda m: makers[m[1]](m[2].strip()), text), page)
+
+
+# The README
+
+
+def readme_with_table(text: str) -> str:
+    """The README with its table of methods made anew."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"README.md must hold {BEGIN} and {END} once each")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{table(METHOD_HEAD, method_rows(link=False))}\n{END}{rest.split(END)[1]}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`--readme` writes the table, `--check` compares it."""
+    if list(arguments) not in (["--readme"], ["--check"]):
+        print("usage: python docs/make_pages.py --readme | --check", file=sys.stderr)
+        return 2
+    old = README.read_text(encoding="utf-8")
+    new = readme_with_table(old)
+    if arguments[0] == "--readme" and new != old:
+        README.write_text(new, encoding="utf-8")
+        print("README.md: the table of methods was made anew")
+    elif new != old:
+        print("README.md: the table of methods is old; run python docs/make_pages.py --readme", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
