@@ -179,7 +179,11 @@ def word(value: Any) -> str:
 
 def default_of(parameter: registry.Parameter) -> str:
     """A default as it is written."""
-    return "none" if parameter.default is None else f"`{str(parameter.default).lower() if parameter.type is bool else parameter.default}`"
+    return (
+        "none"
+        if parameter.default is None
+        else f"`{str(parameter.default).lower() if parameter.type is bool else parameter.default}`"
+    )
 
 
 def range_of(parameter: registry.Parameter) -> str:

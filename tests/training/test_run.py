@@ -193,8 +193,6 @@ def test_sampler_depends_on_seed_and_epoch_alone():
 def test_infinite_loss_is_said(tmp_path, corpus):
     with pytest.raises(OtoscopeError, match=r"at step \d+; lower optimiser\.lr"):
         train(
-            load_recipe(
-                recipe_file(tmp_path, corpus), ["optimiser.lr=1e38", "optimiser.epochs=4", "optimiser.clip_norm=0"]
-            ),
+            load_recipe(recipe_file(tmp_path, corpus), ["optimiser.lr=1e20", "optimiser.epochs=4"]),
             "cpu",
         )

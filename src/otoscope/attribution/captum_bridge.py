@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from otoscope.attribution.base import Problem
+from otoscope.classifiers import Inspected
 from otoscope.core.errors import ParameterError, UnsupportedError
+
+
+class OneClip(nn.Module):
+    """One clip of an inspected batch: masks ``(any, freq, frame)`` -> logits.
+
+    captum makes more rows of one, in an order of its own; with a single clip behind them, every row is about that clip.
+    The classifier is a submodule here, because methods such as DeepLift change how its layers go backwards.
+    """
+
+    def __init__(self, inspected: Inspected, clip: int):
+        super().__init__()
+        self.classifier, self._inspected, self.clip = inspected.classifier, [inspected], clip
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """Logits ``(any, class)``."""
+        index = torch.full((len(mask),), self.clip, device=mask.device)
+        return self._inspected[0](mask, index)
 
 
 def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Tensor:
@@ -34,30 +53,54 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
     ParameterError
         If it is no captum attribution.
     UnsupportedError
-        If it cannot explain an input of masks (layer and neuron methods).
+        If it cannot explain an input of masks (layer and neuron methods), or there are no gradients.
     """
-    if isinstance(method, type):
-        method = method(problem.inspected)
-    elif hasattr(method, "attribute") and hasattr(method, "forward_func"):
-        method = copy.copy(method)
-        method.forward_func = problem.inspected
-        if hasattr(method, "model"):
-            method.model = problem.inspected
-    else:
+    is_class = isinstance(method, type)
+    if not hasattr(method, "attribute") or not (is_class or hasattr(method, "forward_func")):
         raise ParameterError(f"a method is a name or a captum attribution object; got {type(method).__name__}")
-    accepted = inspect.signature(method.attribute).parameters
-    arguments = dict(settings)
-    if "target" in accepted:
-        arguments.setdefault("target", problem.targets)
-    ones = problem.inspected.ones().requires_grad_(True)
+    name = method.__name__ if is_class else type(method).__name__
+    if hasattr(method, "layer"):
+        raise UnsupportedError(
+            f"captum's {name} cannot be asked about a mask: it explains a layer; use one of captum's input attribution "
+            "methods, or grad_cam"
+        )
     try:
-        with torch.enable_grad():
-            values = method.attribute(ones, **arguments)
+        return torch.cat([_one(problem, method, settings, clip) for clip in range(problem.batch)])
     except (TypeError, AssertionError, AttributeError) as error:
         raise UnsupportedError(
-            f"captum's {type(method).__name__} cannot be asked about a mask ({type(error).__name__}: {error}); "
+            f"captum's {name} cannot be asked about a mask ({type(error).__name__}: {error}); "
             "use one of its input attribution methods"
         ) from error
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise UnsupportedError(
+            f"classifier {problem.inspected.classifier.name!r} gives no gradients, which captum's {name} needs; "
+            "use occlusion or rise"
+        ) from error
+
+
+def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) -> Tensor:
+    model = OneClip(problem.inspected, clip)
+    asked = method(model) if isinstance(method, type) else _with_model(method, model)
+    arguments = dict(settings)
+    if "target" in inspect.signature(asked.attribute).parameters:
+        arguments.setdefault("target", problem.targets[clip : clip + 1])
+    ones = problem.inspected.ones(1).requires_grad_(True)
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks")  # captum undoes them, and so does surgery
+        values = asked.attribute(ones, **arguments)
     if not isinstance(values, Tensor):
-        raise UnsupportedError(f"captum's {type(method).__name__} gave {type(values).__name__}, not one tensor")
-    return values
+        raise UnsupportedError(f"captum's {type(asked).__name__} gave {type(values).__name__}, not one tensor")
+    return values.detach()
+
+
+def _with_model(method: Any, model: nn.Module) -> Any:
+    """A copy of a captum object, and of captum objects inside it, that asks another model."""
+    method = copy.copy(method)
+    for key, value in vars(method).items():
+        if key in ("forward_func", "model"):
+            setattr(method, key, model)
+        elif hasattr(value, "forward_func") and hasattr(value, "attribute"):
+            setattr(method, key, _with_model(value, model))
+    return method

@@ -7,7 +7,7 @@ import sys
 import click
 
 from otoscope.cli.options import model_options
-from otoscope.cli.table import echo_json, echo_table
+from otoscope.cli.table import echo_json, echo_table, one_line
 
 
 @click.command()
@@ -32,7 +32,7 @@ def classify(
             found.append((file, ask(file, classifier, top_k=top_k, batch_size=batch_size)))
         except OtoscopeError as error:
             failed.append(file)
-            click.echo(f"otoscope: {file}: {error}", err=True)
+            click.echo(f"otoscope: {one_line(file)}: {one_line(error)}", err=True)
     if as_json:
         lists = [labels for _, labels in found]
         echo_json(lists[0] if len(audio) == 1 and lists else lists)

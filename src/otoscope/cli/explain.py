@@ -7,7 +7,7 @@ import sys
 import click
 
 from otoscope.cli.options import model_options
-from otoscope.cli.table import echo_json, echo_table
+from otoscope.cli.table import echo_json, echo_table, one_line
 
 
 @click.command()
@@ -65,7 +65,7 @@ def explain(
             ],
         )
     for o in failed:
-        click.echo(f"otoscope: {o.file}: {o.error}", err=True)
+        click.echo(f"otoscope: {one_line(o.file)}: {one_line(o.error)}", err=True)
     if failed and rows:
         click.echo(f"otoscope: {len(failed)} of {len(outcomes)} files failed", err=True)
     sys.exit(0 if not failed else 1 if rows else 2)

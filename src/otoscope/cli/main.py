@@ -9,6 +9,7 @@ import sys
 import click
 
 from otoscope import __version__
+from otoscope.cli.table import one_line
 from otoscope.core.errors import OtoscopeError
 
 COMMANDS = {
@@ -67,7 +68,7 @@ def main(args: list[str] | None = None) -> None:
         error.show()
         code = 2
     except OtoscopeError as error:
-        click.echo(f"otoscope: {error}", err=True)
+        click.echo(f"otoscope: {one_line(error)}", err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("otoscope: interrupted; files that were written are whole", err=True)

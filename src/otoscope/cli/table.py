@@ -13,17 +13,23 @@ import click
 
 def echo_json(value: Any) -> None:
     """Print as JSON that every parser reads (no NaN)."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def one_line(text: object) -> str:
+    """Text that stays in its line and can be printed anywhere: newlines, controls and undecodable bytes are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns; the last one is wrapped to the terminal's width."""
-    widths = [max(len(str(r[i])) for r in [head, *rows]) for i in range(len(head) - 1)]
+    head, rows = [one_line(cell) for cell in head], [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head) - 1)]
     indent = sum(widths) + 2 * len(widths)
     room = max(24, shutil.get_terminal_size((100, 24)).columns - indent)
     for row in [head, *rows]:
-        start = "".join(f"{cell!s:<{w}}  " for cell, w in zip(row, widths, strict=False))
-        lines = textwrap.wrap(str(row[-1]), room) or [""]
+        start = "".join(f"{cell:<{w}}  " for cell, w in zip(row, widths, strict=False))
+        lines = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
         click.echo((start + lines[0]).rstrip())
         for line in lines[1:]:
             click.echo(" " * indent + line)

@@ -18,7 +18,7 @@ import torch
 from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ShapeError, WriteError
 from otoscope.core.files import make_folder, whole, write_text
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
@@ -83,7 +83,13 @@ class Explanation:
     @functools.cached_property
     def heard(self) -> Scores:
         """Probabilities of original, kept and removed sound, from files as they are written and read back."""
-        with tempfile.TemporaryDirectory(prefix="otoscope-") as folder:
+        try:
+            room = tempfile.TemporaryDirectory(prefix="otoscope-")
+        except OSError as error:
+            raise WriteError(
+                tempfile.gettempdir(), f"{error.strerror or error}; name another folder in TMPDIR"
+            ) from error
+        with room as folder:
             return self._hear(self._write_sounds(Path(folder)))
 
     @functools.cached_property
@@ -208,6 +214,7 @@ class Explanation:
         WriteError
         """
         out = make_folder(folder)
+        self._spare_the_original(out)
         files = self._write_sounds(out)
         if "heard" not in self.__dict__:
             self.__dict__["heard"] = self._hear(files)  # measured on these very files
@@ -246,6 +253,13 @@ class Explanation:
         step = max(1, BLOCK // self.source.channels)
         for start in range(0, self.source.frames, step):
             yield start, self.source.read(start, min(start + step, self.source.frames))
+
+    def _spare_the_original(self, out: Path) -> None:
+        """A sound that lies where one of ours would be written is not overwritten."""
+        for part in PARTS:
+            path = out / f"{part}.wav"
+            if path.exists() and _absolute(self.source.source) == str(path.resolve()):
+                raise WriteError(path, "it is the very sound that is explained; choose another folder")
 
     def _write_sounds(self, folder: Path) -> dict[str, Path]:
         """The three sounds as float32 WAV, block by block; the removed one is the original minus the written kept one."""
@@ -291,7 +305,10 @@ class Explanation:
 
 
 def _absolute(source: str) -> str:
-    return str(Path(source).resolve()) if Path(source).exists() else source
+    try:
+        return str(Path(source).resolve()) if Path(source).exists() else source
+    except (OSError, ValueError):  # a name that no file can have
+        return source
 
 
 def _settings(settings: Any) -> dict[str, Any]:
@@ -308,4 +325,4 @@ def _plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):
         return int(value)
-    return value
+    return value if isinstance(value, str | int | None) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -83,13 +84,15 @@ def _explain_all(
 
 def _folders(files: Sequence[str | os.PathLike[str]], out: Path) -> list[Path]:
     """``out/<stem>``; a stem that came before gets a number."""
-    seen: dict[str, int] = {}
-    folders = []
-    for file in files:
-        stem = Path(file).stem or "sound"
-        seen[stem] = seen.get(stem, 0) + 1
-        folders.append(out / (stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"))
-    return folders
+    stems = [Path(file).stem for file in files]
+    stems = [stem if stem.strip(".") else "sound" for stem in stems]  # "..." or ".." would lead out of the folder
+    taken: set[str] = set()
+    for i, stem in enumerate(stems):
+        free = (f"{stem}-{n}" for n in itertools.count(2))
+        name = stem if stem not in taken else next(n for n in free if n not in taken and n not in stems)
+        taken.add(name)
+        stems[i] = name
+    return [out / name for name in stems]
 
 
 def _save(file: str, explanation: Explanation, folder: Path) -> dict[str, Any]:

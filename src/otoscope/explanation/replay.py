@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from otoscope.audio import open_audio
-from otoscope.core.errors import OtoscopeError
+from otoscope.audio import AudioSource
+from otoscope.core.errors import AudioReadError, OtoscopeError
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import resolve_model
-from otoscope.explanation.run import explain
+from otoscope.explanation.run import explain, open_sound
 
 
 def replay(
@@ -45,22 +45,37 @@ def replay(
         digests = found["audio"]["sha256"], found["model"]["sha256"]
         options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
         options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
-        path = found["file"]
+        path, method, name = found["file"], said["method"], found["model"]["name"]
+        named = (origin["name"], origin["weights"]) if origin else None
+        unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError) as error:
         raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
+    if unknown or not all(isinstance(text, str) for text in (path, environment["device"], *said.values())):
+        raise OtoscopeError(
+            "the record's file, request or device is damaged; is it an explanation.json of this version?"
+        )
     if model is None:
-        if not origin:
-            raise OtoscopeError(f"the record's classifier {found['model']['name']!r} was no named one; pass model=")
-        model = resolve_model(origin["name"], origin["weights"], "cpu")
+        if named is None:
+            raise OtoscopeError(f"the record's classifier {name!r} was no named one; pass model=")
+        model = resolve_model(*named, "cpu")
     classifier = resolve_model(model)
     if classifier.digest() != digests[1]:
         raise OtoscopeError(f"the weights of {classifier.name!r} are not those of the record; pass the same model")
-    source = open_audio(path if audio is None else audio)
+    source = _open(path, audio)
     if source.digest() != digests[0]:
         raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
-    if said["method"].startswith("captum:") and "method" not in changes:
-        raise OtoscopeError(f"the record's method {said['method']} is an object; pass it with method=")
+    if method.startswith("captum:") and "method" not in changes:
+        raise OtoscopeError(f"the record's method {method} is an object; pass it with method=")
     return explain(source, classifier, **{**options, **changes})
+
+
+def _open(path: str, audio: Any) -> AudioSource:
+    if audio is not None:
+        return open_sound(audio)
+    try:
+        return open_sound(path)
+    except AudioReadError as error:
+        raise AudioReadError(path, f"{error.reason}, or pass the sound with audio=") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -63,9 +64,10 @@ def make_request(
     batch_size: int,
 ) -> Request:
     """Check names, settings and ranges; nothing has run yet when something is wrong."""
-    for name, value, low in (("seed", seed, 0), ("batch_size", batch_size, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
-            raise ParameterError(f"{name} must be a whole number of at least {low}; got {value!r}")
+    seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size, 1)
+    if isinstance(target, bool) or not isinstance(target, str | int | np.integer | None):
+        raise ParameterError(f"target must be a label or the number of a class; got {target!r}")
+    target = int(target) if isinstance(target, np.integer) else target
     settings: Mapping[str, Any] = {}
     if isinstance(method, str):
         entry, settings = registry.parse("method", method)
@@ -79,6 +81,13 @@ def make_request(
     return Request(method, settings, made, parsed, target, seed, batch_size, spelled)
 
 
+def check_whole(name: str, value: Any, low: int) -> int:
+    """A whole number of at least ``low`` that fits 31 bits, or a `ParameterError`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value < 2**31:
+        raise ParameterError(f"{name} must be a whole number from {low} to {2**31 - 1}; got {value!r}")
+    return int(value)
+
+
 def resolve_model(model: Any, weights: str | os.PathLike[str] | None = None, device: str = "auto") -> Classifier:
     """A classifier on a device; the caller's own is never moved, a copy is where another device is asked for.
 
@@ -90,7 +99,7 @@ def resolve_model(model: Any, weights: str | os.PathLike[str] | None = None, dev
     if isinstance(model, Classifier):
         if weights is not None:
             raise ParameterError("weights= goes with a model name; a Classifier has its weights already")
-        wanted = model.device if device == "auto" else resolve_device(device)
+        wanted = model.device if device == "auto" else _device(device)
         if wanted.type == model.device.type and wanted.index in (None, model.device.index):
             return model
         return copy.deepcopy(model).to(wanted)
@@ -103,5 +112,15 @@ def resolve_model(model: Any, weights: str | os.PathLike[str] | None = None, dev
         raise ParameterError(
             f"model must be a name, a model folder or an otoscope classifier; got {type(model).__name__}"
         )
-    chosen: torch.device = resolve_device(device)
+    chosen = _device(device)
     return load_classifier(model, "published" if weights is None else weights).to(chosen)
+
+
+def _device(device: str) -> torch.device:
+    """A device that is here and that Otoscope works on."""
+    chosen: torch.device = resolve_device(device)
+    if chosen.type not in ("cpu", "cuda"):
+        raise ParameterError(f"device {device!r} is not supported; use auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ParameterError(f"device {device!r} is not here; this machine has {torch.cuda.device_count()} GPUs")
+    return chosen

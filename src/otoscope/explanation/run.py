@@ -14,9 +14,11 @@ from tqdm import tqdm
 
 from otoscope.attribution import Problem, Result, attribute
 from otoscope.audio import AudioSource, Span, close_audio, crossfade, open_audio
+from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
+from otoscope.classifiers.inspected import _memory
 from otoscope.core import registry
-from otoscope.core.records import Attribution, Grid, Mask, Scores, Target
+from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.listen import batches, piece, probabilities, spans_of
 from otoscope.explanation.request import (
@@ -25,6 +27,7 @@ from otoscope.explanation.request import (
     DEFAULT_METHOD,
     DEFAULT_MODEL,
     Request,
+    check_whole,
     make_request,
     resolve_model,
 )
@@ -95,10 +98,19 @@ def explain(
     """
     request = make_request(method, domain, mask, target, seed, batch_size)
     many = isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number))
-    sources = [open_audio(a, sample_rate) for a in (audio if many else [audio])]
+    sources = [open_sound(a, sample_rate) for a in (audio if many else [audio])]
     classifier = resolve_model(model, weights, device)
     made = explain_sources(sources, classifier, request, progress)
     return made if many else made[0]
+
+
+def open_sound(audio: Any, sample_rate: int | None = None) -> AudioSource:
+    """A sound; a clip that somebody made by hand is held to what every other sound is held to."""
+    source = open_audio(audio, sample_rate)
+    if isinstance(audio, Clip):
+        check_form(audio.source, audio.sample_rate, audio.channels, audio.frames)
+        check_finite(audio.source, audio.samples, audio.sample_rate)
+    return source
 
 
 def explain_sources(
@@ -120,7 +132,8 @@ def explain_sources(
             for start in range(0, len(members), request.batch_size):
                 chosen = members[start : start + request.batch_size]
                 run = _explain_batch if len(jobs[chosen[0]].spans) == 1 else _explain_long
-                made = run([jobs[i] for i in chosen], classifier, request, bar.update)
+                with _memory(request.batch_size):  # what the passes themselves do not map, such as a backward pass
+                    made = run([jobs[i] for i in chosen], classifier, request, bar.update)
                 out.update(zip(chosen, made, strict=True))
     return [out[i] for i in range(len(jobs))]
 
@@ -281,8 +294,9 @@ def classify(
 
     Parameters are those of `explain`; sounds over 30 s are scored in windows, of which the mean is taken.
     """
+    batch_size = check_whole("batch_size", batch_size, 1)
     classifier = resolve_model(model, weights, device)
-    source = open_audio(audio, sample_rate)
+    source = open_sound(audio, sample_rate)
     try:
         with untouched(classifier):
             found = probabilities(source, classifier, batch_size)

@@ -37,11 +37,18 @@ class MaskSpec:
     smooth_freq: float = 0.0
 
     def __str__(self) -> str:
-        text = ":".join([self.name, *(f"{v:g}" for v in self.settings.values())])
+        text = ":".join([self.name, *map(_spelled, self.settings.values())])
         for key in SMOOTHING:
             value = getattr(self, key)
-            text += f",{key}={value:g}" if value else ""
+            text += f",{key}={_spelled(value)}" if value else ""
         return text
+
+
+def _spelled(value: Any) -> str:
+    """A setting in the shortest text that gives it back to the last digit: a record's spec makes the same mask again."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def parse_mask(spec: str | MaskSpec) -> MaskSpec:
@@ -84,7 +91,7 @@ def _name_and_values(head: str) -> tuple[str, list[str]]:
 
 
 def _smoothing(option: str) -> tuple[str, float]:
-    key, found, value = option.partition("=")
+    key, found, value = (part.strip() for part in option.partition("="))
     if key not in SMOOTHING:
         raise UnknownNameError("mask option", key, SMOOTHING)
     if not found:

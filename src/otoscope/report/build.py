@@ -26,7 +26,8 @@ PLAYABLE_HZ = (8000, 48000)
 @registry.register("view", "html", summary="The report: one page on which a person listens and looks.")
 def to_html(explanation: Explanation, linked: dict[str, Path] | None = None) -> str:
     """The report of an explanation as one HTML text."""
-    return render(build_page(explanation, linked))
+    page = render(build_page(explanation, linked))
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # file names may hold bytes that are no text
 
 
 @registry.register("view", "notebook", summary="The report in a frame, for notebooks.")

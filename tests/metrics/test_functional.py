@@ -1,0 +1,164 @@
+"""Metrics against closed forms and their slow twins."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import metrics as slow
+
+from otoscope.core import registry
+from otoscope.metrics import (
+    average_drop,
+    average_gain,
+    average_increase,
+    complexity,
+    faithfulness,
+    input_fidelity,
+    mask_size,
+    sparseness,
+)
+
+P = st.floats(0.001, 0.999)
+PROPERTY = settings(max_examples=50, deadline=None)
+
+
+class TestScores:
+    @given(P, P)
+    @PROPERTY
+    def test_equal_their_twins_and_keep_their_range(self, before, after):
+        for mine, twin in (
+            (faithfulness, slow.faithfulness),
+            (average_drop, slow.average_drop),
+            (average_gain, slow.average_gain),
+        ):
+            assert mine(before, after) == pytest.approx(twin(before, after), abs=1e-9)
+        facts = {e.target: e.facts for e in registry.entries("metric")}
+        for metric in (faithfulness, average_drop, average_gain, average_increase):
+            assert facts[metric]["low"] <= metric(before, after) <= facts[metric]["high"]
+
+    @given(P, st.floats(0.001, 0.5))
+    @PROPERTY
+    def test_increase_equals_its_twin(self, before, step):
+        for after in (before + step, before - step, before):
+            assert average_increase(before, after) == slow.average_increase(before, after)
+
+    def test_by_hand(self):
+        assert faithfulness(0.9, 0.2) == pytest.approx(0.7)
+        assert faithfulness(0.2, 0.9) == pytest.approx(-0.7)
+        assert average_drop(0.8, 0.2) == pytest.approx(75.0)
+        assert average_drop(0.2, 0.8) == 0.0
+        assert average_gain(0.5, 0.75) == pytest.approx(50.0)
+        assert average_gain(0.75, 0.5) == 0.0
+        assert average_increase(0.5, 0.6) == 100.0
+        assert average_increase(0.6, 0.5) == 0.0
+
+    def test_a_mask_of_ones_drops_gains_and_increases_nothing(self):
+        for p in (0.0, 0.3, 1.0):
+            assert average_increase(p, p) == average_gain(p, p) == 0.0
+            assert faithfulness(p, p) == 0.0
+        assert average_drop(0.3, 0.3) == 0.0
+
+    def test_ties_by_float_noise_are_no_increase(self):
+        assert average_increase(0.5, 0.5 + 9e-5) == 0.0
+        assert average_increase(0.5, 0.5 + 2e-4) == 100.0
+
+    def test_where_nothing_can_be_said(self):
+        assert math.isnan(average_drop(0.0, 0.5))
+        assert average_gain(1.0, 1.0) == 0.0
+        assert average_gain(1.0, 0.2) == 0.0
+
+    def test_the_drop_is_not_softmaxed_twice(self):
+        """SpeechBrain prints 20.5 for this one."""
+        assert average_drop(0.25, 0.02) == pytest.approx(92.0)
+
+    @given(st.lists(P, min_size=3, max_size=3), st.lists(P, min_size=3, max_size=3))
+    @PROPERTY
+    def test_input_fidelity_equals_its_twin(self, before, after):
+        assert input_fidelity(np.array(before), np.array(after)) == slow.input_fidelity(before, after)
+
+    def test_input_fidelity_compares_the_most_probable_classes(self):
+        assert input_fidelity(np.array([0.1, 0.6, 0.3]), np.array([0.3, 0.4, 0.3])) == 1.0
+        assert input_fidelity(np.array([0.1, 0.6, 0.3]), np.array([0.5, 0.4, 0.1])) == 0.0
+
+
+class TestMask:
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda m: sum(m) > 1e-6))
+    @PROPERTY
+    def test_equal_their_twins_and_keep_their_range(self, mask):
+        gini, entropy = sparseness(np.array(mask)), complexity(np.array(mask))
+        assert gini == pytest.approx(slow.gini(mask), abs=1e-9)
+        assert entropy == pytest.approx(slow.entropy(mask), abs=1e-9)
+        assert 0 <= gini <= 1
+        assert 0 <= entropy <= math.log(len(mask)) + 1e-9
+        assert mask_size(np.array(mask)) == pytest.approx(sum(mask) / len(mask))
+
+    @pytest.mark.parametrize("keep", [0.05, 0.3, 0.5, 1.0])
+    @pytest.mark.parametrize("shape", [(20, 50), (64, 500)])
+    def test_a_binary_mask_in_closed_form(self, keep, shape):
+        """Keeping a fraction k of n cells: sparseness 1 - k, complexity ln(kn)."""
+        n = shape[0] * shape[1]
+        mask = np.zeros(n, np.float32)
+        mask[np.random.default_rng(0).permutation(n)[: round(keep * n)]] = 1
+        assert sparseness(mask.reshape(shape)) == pytest.approx(1 - keep, abs=1e-9)
+        assert complexity(mask.reshape(shape)) == pytest.approx(math.log(keep * n), abs=1e-9)
+        assert mask_size(mask.reshape(shape)) == pytest.approx(keep)
+
+    @pytest.mark.parametrize(
+        ("shape", "keep", "wanted"),
+        [
+            ((64, 501), 1.0, 10.3755), ((64, 501), 0.05, 7.380), ((64, 501), 0.3, 9.171), ((64, 501), 0.5, 9.682),
+            ((257, 313), 1.0, 11.2953), ((257, 313), 0.05, 8.30), ((257, 313), 0.3, 10.09), ((257, 313), 0.5, 10.60),
+        ],
+    )  # fmt: skip
+    def test_complexities_of_the_literatures_grids(self, shape, keep, wanted):
+        mask = np.zeros(shape[0] * shape[1])
+        mask[: round(keep * mask.size)] = 1
+        assert complexity(mask.reshape(shape)) == pytest.approx(wanted, abs=0.005 if keep < 1 else 5e-5)
+
+    @pytest.mark.parametrize("value", [1.0, 0.1, 1 / 3, 1e-6])
+    def test_an_even_mask_has_no_sparseness_and_the_highest_complexity(self, value):
+        """audiointerp gives it a complexity of 0, the best score."""
+        mask = np.full((7, 11), value, np.float32)
+        assert sparseness(mask) == pytest.approx(0.0, abs=1e-12)
+        assert sparseness(mask) >= 0
+        assert complexity(mask) == pytest.approx(math.log(77))
+
+    def test_of_an_empty_mask_nothing_can_be_said(self):
+        assert math.isnan(sparseness(np.zeros((3, 4))))
+        assert math.isnan(complexity(np.zeros((3, 4))))
+        assert mask_size(np.zeros((3, 4))) == 0.0
+        assert mask_size(np.zeros((0, 4))) == 0.0
+
+    def test_one_cell(self):
+        mask = np.zeros((10, 10))
+        mask[3, 4] = 0.2
+        assert sparseness(mask) == pytest.approx(0.99)
+        assert complexity(mask) == 0.0
+        assert str(complexity(mask)) == "0.0"  # not -0.0
+
+    @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8), st.floats(0.01, 1))
+    @PROPERTY
+    def test_the_level_of_the_mask_does_not_matter(self, mask, gain):
+        mask = np.array(mask)
+        assert sparseness(mask * gain) == pytest.approx(sparseness(mask), abs=1e-9)
+        assert complexity(mask * gain) == pytest.approx(complexity(mask), abs=1e-9)
+
+
+def test_declared_directions_hold():
+    """Doing better moves each metric the way its facts say."""
+    sparse, even = np.array([1.0, 0, 0, 0]), np.ones(4)
+    better_first = {
+        "faithfulness": (faithfulness(0.9, 0.1), faithfulness(0.9, 0.8)),
+        "average_increase": (average_increase(0.5, 0.9), average_increase(0.5, 0.1)),
+        "average_drop": (average_drop(0.5, 0.4), average_drop(0.5, 0.1)),
+        "average_gain": (average_gain(0.5, 0.9), average_gain(0.5, 0.6)),
+        "input_fidelity": (input_fidelity(even, even), input_fidelity(sparse, sparse[::-1])),
+        "sparseness": (sparseness(sparse), sparseness(even)),
+        "complexity": (complexity(sparse), complexity(even)),
+        "mask_size": (mask_size(sparse), mask_size(even)),
+    }
+    for entry in registry.entries("metric"):
+        better, worse = better_first[entry.name]
+        assert (better > worse) == entry.facts["higher_is_better"], entry.name

@@ -1,0 +1,155 @@
+"""A borrowed model comes back as it was: after success, error and interrupt."""
+
+import pytest
+import torch
+from torch import nn
+
+from otoscope.surgery import untouched
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class Model(nn.Module):
+    """Convolution, batch norm (with buffers), dropout, a frozen layer in the middle, a buffer that is replaced."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.ReLU())
+        self.head = nn.Linear(4, 2)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("nothing", None)
+
+    def forward(self, x):
+        self.calls = self.calls + 1  # a new tensor under the old name
+        return self.head(self.body(x).mean(-1))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    made = Model().train()
+    made.body[1].eval()
+    made.head.bias.requires_grad_(False)
+    made.head.weight.grad = torch.full((2, 4), 3.0)
+    made.head.register_forward_hook(lambda *_: None)
+    made.body.register_forward_pre_hook(lambda *_: None)
+    made.body[0].register_full_backward_hook(lambda *_: None)
+    return made
+
+
+def state(model):
+    """All that must be as before, with identities."""
+    return {
+        "modes": [m.training for m in model.modules()],
+        "wanted": [p.requires_grad for p in model.parameters()],
+        "grads": [(id(p.grad), None if p.grad is None else p.grad.tolist()) for p in model.parameters()],
+        "values": [p.detach().tolist() for p in model.parameters()],
+        "buffers": [(n, id(b), b.tolist()) for n, b in model.named_buffers()],
+        "hooks": [list(getattr(m, t).items()) for m in model.modules() for t in HOOKS],
+    }
+
+
+def meddle(model):
+    """All that a method might do to a model."""
+    model.train()
+    for p in model.parameters():
+        p.requires_grad_(True)
+    for layer in (model, model.body, model.body[0], model.head):
+        layer.register_forward_hook(lambda *_: None)
+        layer.register_forward_pre_hook(lambda *_: None)
+        layer.register_full_backward_hook(lambda *_: None)
+        layer.register_full_backward_pre_hook(lambda *_: None)
+    model.zero_grad(set_to_none=True)
+    model(torch.randn(3, 1, 8)).sum().backward()
+    model.body[1].running_mean.fill_(7.0)
+    model.body[1].running_var = torch.full((4,), 9.0)
+    next(iter(model.head._forward_hooks))
+    model.head._forward_hooks.clear()
+
+
+def test_inside_it_is_in_evaluation_mode_and_frozen(model):
+    with untouched(model) as same:
+        assert same is model
+        assert not any(m.training for m in model.modules())
+        assert not any(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_everything_is_as_before(model, end):
+    before = state(model)
+    if end is None:
+        with untouched(model):
+            meddle(model)
+    else:
+        with pytest.raises(end), untouched(model):
+            meddle(model)
+            raise end
+    after = state(model)
+    for key in before:
+        assert after[key] == before[key], key
+
+
+def test_the_meddling_would_show(model):
+    before = state(model)
+    meddle(model)
+    after = state(model)
+    assert {key for key in before if after[key] != before[key]} >= {"modes", "wanted", "grads", "buffers", "hooks"}
+
+
+def test_hooks_that_were_there_still_fire(model):
+    calls = []
+    model.head.register_forward_hook(lambda *_: calls.append("old"))
+    with untouched(model):
+        model.head.register_forward_hook(lambda *_: calls.append("new"))
+        model.head(torch.zeros(1, 4))
+    model.head(torch.zeros(1, 4))
+    assert calls == ["old", "new", "old"]
+
+
+def test_a_handle_of_before_still_removes_its_hook(model):
+    handle = model.head.register_forward_hook(lambda *_: None)
+    before = len(model.head._forward_hooks)
+    with untouched(model):
+        model.head.register_forward_hook(lambda *_: None)
+    handle.remove()
+    assert len(model.head._forward_hooks) == before - 1
+
+
+def test_a_buffer_with_nan_comes_back(model):
+    model.body[1].running_mean.fill_(torch.nan)
+    with untouched(model):
+        model.body[1].running_mean.zero_()
+    assert model.body[1].running_mean.isnan().all()
+
+
+def test_guards_can_be_nested(model):
+    before = state(model)
+    with untouched(model):
+        with untouched(model):
+            meddle(model)
+        assert not any(m.training for m in model.modules())
+        assert not any(p.requires_grad for p in model.parameters())
+    assert state(model) == before
+
+
+def test_inside_inference_mode(model):
+    before = state(model)
+    with torch.inference_mode(), untouched(model):
+        model(torch.zeros(2, 1, 8))
+    assert state(model) == before
+
+
+def test_shared_and_frozen_parts(model):
+    both = nn.Sequential(model, model)
+    before = state(both)
+    with untouched(both):
+        meddle(model)
+    assert state(both) == before
+
+
+def test_gradients_of_the_input_still_flow(model):
+    x = torch.randn(1, 1, 8, requires_grad=True)
+    with untouched(model):
+        model(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert model.body[0].weight.grad is None

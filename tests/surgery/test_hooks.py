@@ -1,0 +1,74 @@
+"""Looking at a layer: found by name, recorded at each pass, hook gone afterwards."""
+
+import pytest
+import torch
+from torch import nn
+
+from otoscope.core.errors import UnknownNameError, UnsupportedError
+from otoscope.surgery import record_layer
+from otoscope.surgery.hooks import find_layer
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU()), nn.Flatten(), nn.Linear(12, 2))
+
+
+def hooks(model):
+    return sum(len(m._forward_hooks) for m in model.modules())
+
+
+def test_layers_are_found_by_dotted_name(model):
+    assert find_layer(model, "0.1") is model[0][1]
+
+
+@pytest.mark.parametrize("name", ["0.2", "conv", ""])
+def test_an_unknown_layer_lists_those_there_are(model, name):
+    with pytest.raises(UnknownNameError, match="unknown layer .*'?0"):
+        find_layer(model, name)
+    with pytest.raises(UnknownNameError, match="unknown layer"), record_layer(model, name):
+        pass
+    assert hooks(model) == 0
+
+
+def test_the_nearest_layer_is_offered():
+    named = nn.ModuleDict({"encoder": nn.ReLU(), "decoder": nn.ReLU()})
+    with pytest.raises(UnknownNameError, match="did you mean 'encoder'"):
+        find_layer(named, "encodr")
+
+
+def test_each_pass_is_recorded_with_its_graph(model):
+    x, y = torch.randn(2, 1, 8), torch.randn(3, 1, 8)
+    with record_layer(model, "0") as outputs:
+        assert hooks(model) == 1
+        model(x)
+        model(y).sum().backward()
+    assert hooks(model) == 0
+    assert [tuple(o.shape) for o in outputs] == [(2, 2, 6), (3, 2, 6)]
+    assert torch.equal(outputs[0], model[0](x))
+    assert outputs[1].grad_fn is not None
+    model(x)
+    assert len(outputs) == 2
+
+
+@pytest.mark.parametrize("end", [ValueError, KeyboardInterrupt])
+def test_the_hook_goes_after_an_error_too(model, end):
+    with pytest.raises(end), record_layer(model, "0"):
+        raise end
+    assert hooks(model) == 0
+
+
+def test_other_hooks_stay(model):
+    model[0].register_forward_hook(lambda *_: None)
+    with record_layer(model, "0"):
+        assert hooks(model) == 2
+    assert hooks(model) == 1
+
+
+def test_a_layer_without_a_tensor_is_refused():
+    model = nn.Sequential(nn.GRU(1, 2, batch_first=True))
+    with pytest.raises(UnsupportedError, match="layer '0' gives tuple, not one tensor; choose another layer"):
+        with record_layer(model, "0"):
+            model(torch.zeros(1, 3, 1))
+    assert hooks(model) == 0
