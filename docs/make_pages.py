@@ -127,14 +127,14 @@ class Docstring:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What is said of each parameter beyond its type; of several on one line nothing, unless said."""
+        """What is said of each parameter beyond its type; what is said of several at once is left out."""
         out: dict[str, str] = {}
         names: list[str] = []
         for line in self.sections.get("Parameters", "").splitlines():
             if line and not line[0].isspace():
                 names = [n.strip() for n in line.split(" : ")[0].split(",")]
-            for name in names if line[:1].isspace() else []:
-                out[name] = f"{out.get(name, '')} {line.strip()}".strip()
+            elif len(names) == 1:
+                out[names[0]] = f"{out.get(names[0], '')} {line.strip()}".strip()
         return out
 
 
@@ -179,11 +179,9 @@ def word(value: Any) -> str:
 
 def default_of(parameter: registry.Parameter) -> str:
     """A default as it is written."""
-    return (
-        "none"
-        if parameter.default is None
-        else f"`{str(parameter.default).lower() if parameter.type is bool else parameter.default}`"
-    )
+    if parameter.default is None:
+        return "none"
+    return f"`{word(parameter.default) if parameter.type is bool else parameter.default}`"
 
 
 def range_of(parameter: registry.Parameter) -> str:
@@ -191,7 +189,7 @@ def range_of(parameter: registry.Parameter) -> str:
     if parameter.choices:
         return ", ".join(f"`{c}`" for c in parameter.choices)
     if parameter.type is bool:
-        return "`true` or `false`"
+        return "`yes` or `no`"
     if parameter.low is None and parameter.high is None:
         return "any"
     low = "" if parameter.low is None else f"{parameter.low:g}"
@@ -265,9 +263,9 @@ def metric_table() -> str:
     rows = []
     for e in own("metric"):
         better = "higher" if e.facts["higher_is_better"] else "lower"
-        high = "no limit" if e.facts["high"] is None else f"{e.facts['high']:g}"
+        low, high = (e.facts[end] for end in ("low", "high"))
         unit = f" {e.facts['unit']}" if e.facts["unit"] else ""
-        span = f"{e.facts['low']:g} to {high}{unit}"
+        span = f"at least {low:g}{unit}" if high is None else f"{low:g} to {high:g}{unit}"
         source = ", ".join(f"[@{k}]" for k in keys_of(e.source))
         rows.append((f"`{e.name}`", e.facts["short"], e.facts["means"], span, better, source))
     return table(("Metric", "Short", "Meaning", "Range", "Better", "Source"), rows)
@@ -327,17 +325,21 @@ def example_spec(entry: registry.Entry) -> str:
 def method_page(entry: registry.Entry) -> str:
     """The page of one method."""
     doc, facts = parse_docstring(entry.target), entry.facts
-    returns = doc.sections.get("Returns", "").splitlines()
+    gives, *more = doc.sections.get("Returns", "Tensor (batch, freq, frame)").splitlines()
+    gives = gives.replace("Result", "Values (batch, freq, frame)") + "".join(f". {line.strip()}" for line in more)
+    signed = "yes: values below 0 speak against the target" if facts["signed"] else "no: values are at least 0"
+    complete = "yes: the values sum to a difference of scores" if facts["complete"] else "no"
+    repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
     rows = [
         ("Family", entry.family),
         ("Needs", word(facts["needs"])),
-        ("Signed", f"{word(facts['signed'])}: values below 0 speak against the target" if facts["signed"] else "no: values are at least 0"),
-        ("Complete", "yes: the values sum to a difference of scores" if facts["complete"] else "no: the values need not sum to anything"),
-        ("Deterministic", "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"),
+        ("Signed", signed),
+        ("Complete", complete),
+        ("Deterministic", repeats),
         ("Domains", ", ".join(f"`{d.strip()}`" for d in facts["domains"].split(","))),
         ("Model passes", facts["cost"]),
-        ("Gives", prose(" ".join(returns)) if returns else "one number for each cell"),
-    ]  # fmt: skip
+        ("Gives", prose(gives)),
+    ]
     spec = example_spec(entry)
     parts = [
         f"# `{entry.name}`\n",
@@ -379,11 +381,12 @@ def command_help(name: str) -> str:
 
     from otoscope.cli.main import cli
 
-    group = click.Context(cli, info_name="otoscope", terminal_width=88, max_content_width=88)
+    width = {"terminal_width": 88, "max_content_width": 88}
+    group = click.Context(cli, info_name="otoscope", **{**cli.context_settings, **width})
     command = cli if name == "otoscope" else cli.get_command(group, name)
     if command is None:
         raise ValueError(f"help of an unknown command: {name}")
-    context = group if name == "otoscope" else click.Context(command, info_name=name, parent=group, terminal_width=88)
+    context = group if command is cli else click.Context(command, info_name=name, parent=group, **width)
     return f"```text\n{command.get_help(context)}\n```"
 
 

@@ -79,7 +79,8 @@ def test_rules_for_layers_reach_the_classifiers_layers(ask, noise, values):
     found = values(problem, GuidedBackprop(nn.Sequential(nn.ReLU())))
     analysis = problem.inspected.analysis
     features = analysis.features.clone().requires_grad_(True)
-    guided = GuidedBackprop(world.network).attribute(features, target=1).detach()
+    with pytest.warns(UserWarning, match="Setting backward hooks"):
+        guided = GuidedBackprop(world.network).attribute(features, target=1).detach()
     expected = (guided * (analysis.features - analysis.silence))[:, 0].numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
     assert not np.allclose(found, values(problem, "input_x_gradient"), rtol=1e-2)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 import pytest
-import worlds
 import yaml
 
+import worlds
 from otoscope.cli.main import COMMANDS, cli
 from otoscope.core import registry
 from otoscope.masks import parse_mask

@@ -39,7 +39,8 @@ def test_pieces_of_a_long_sound_are_pieces_of_the_whole_resampled(rate):
         part = piece(sound, span, RATE)
         start = span.start * RATE // rate
         assert len(part) == round((span.stop - span.start) * RATE / rate)
-        np.testing.assert_allclose(part, whole[start : start + len(part)], atol=2e-3)
+        inner = slice(8 if span.start == 0 else 0, len(part) - 8 if span.stop == sound.frames else None)
+        np.testing.assert_allclose(part[inner], whole[start : start + len(part)][inner], atol=2e-3)
 
 
 def test_a_long_sound_has_the_mean_of_its_windows():

@@ -68,7 +68,6 @@ def test_every_door_gives_the_same_explanation(tmp_path):
         "hf path": {"path": str(path), "bytes": None},
     }
     first = explained(samples)
-    assert first.target.label == "decoy"
     for door, sound in doors.items():
         e = otoscope.explain(sound, band_energy(), **QUICK)
         np.testing.assert_array_equal(e.mask.values, first.mask.values, err_msg=door)
@@ -304,7 +303,8 @@ def test_a_long_sound_with_a_silent_half():
     e = explained(samples, target="tone")
     assert not e.silent
     assert not np.abs(e.kept.samples[:, 21 * RATE :]).any()
-    assert e.mask.values[:, e.mask.grid.times < 19].max() == 1
+    assert e.mask.values.max() == 1
+    assert not e.mask.values[:, e.mask.grid.times > 21].any()
     assert np.abs(e.kept.samples[:, : 19 * RATE]).max() > 0.05
     assert np.isfinite(e.attribution.values).all()
 
@@ -336,6 +336,7 @@ def test_long_sounds_are_read_and_rendered_in_parts(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(source), "read", watched)
     monkeypatch.setattr("otoscope.explanation.explanation.BLOCK", 10 * RATE)
+    monkeypatch.setattr("otoscope.audio.source.DIGEST_VALUES", 10 * RATE)
     (e,) = explain_sources([source], band_energy(), make_request("input_x_gradient", "mel", "positive", None, 0, 2))
     e.save(tmp_path / "out", report=False)
     assert 10 * RATE <= max(longest) <= 23 * RATE

@@ -84,11 +84,14 @@ def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) 
     model = OneClip(problem.inspected, clip)
     asked = method(model) if isinstance(method, type) else _with_model(method, model)
     arguments = dict(settings)
-    if "target" in inspect.signature(asked.attribute).parameters:
+    accepted = inspect.signature(asked.attribute).parameters.values()
+    if any(p.name == "target" or p.kind is p.VAR_KEYWORD for p in accepted):
         arguments.setdefault("target", problem.targets[clip : clip + 1])
     ones = problem.inspected.ones(1).requires_grad_(True)
     with torch.enable_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks")  # captum undoes them, and so does surgery
+        warnings.filterwarnings(
+            "ignore", "Setting (forward, )?backward hooks"
+        )  # captum undoes them, and so does surgery
         values = asked.attribute(ones, **arguments)
     if not isinstance(values, Tensor):
         raise UnsupportedError(f"captum's {type(asked).__name__} gave {type(values).__name__}, not one tensor")

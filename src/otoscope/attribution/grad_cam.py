@@ -80,6 +80,11 @@ def _maps_and_gradient(problem: Problem, layer: str) -> tuple[Tensor, Tensor]:
                 f"layer {layer!r} gives shape {tuple(maps.shape)}; Grad-CAM needs maps (batch, channel, freq, frame) "
                 "or (batch, channel, time)"
             )
+        if not (score.requires_grad and maps.requires_grad):
+            raise UnsupportedError(
+                f"classifier {inspected.classifier.name!r} gives no gradients between its input, layer {layer!r} and its "
+                "output; use occlusion or rise"
+            )
         (gradient,) = torch.autograd.grad(score.sum(), maps, allow_unused=True)
     if gradient is None:
         raise UnsupportedError(f"the target logit does not depend on layer {layer!r}; choose another layer")

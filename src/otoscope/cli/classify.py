@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -19,23 +20,25 @@ def classify(
 ) -> None:
     """Print the most probable labels of sounds.
 
-    With --json: a list of {label, score} for one AUDIO, a list of such lists for several.
+    With --json: a list of {label, score} for one AUDIO, a list of such lists for several (empty for one that failed).
     """
     from otoscope.core.errors import OtoscopeError
     from otoscope.explanation import classify as ask
     from otoscope.explanation.request import resolve_model
 
     classifier = resolve_model(model, weights, device)
-    found, failed = [], []
+    found: list[tuple[str, list[dict[str, Any]]]] = []
+    failed = []
     for file in audio:
         try:
             found.append((file, ask(file, classifier, top_k=top_k, batch_size=batch_size)))
         except OtoscopeError as error:
+            found.append((file, []))
             failed.append(file)
             click.echo(f"otoscope: {one_line(file)}: {one_line(error)}", err=True)
     if as_json:
         lists = [labels for _, labels in found]
-        echo_json(lists[0] if len(audio) == 1 and lists else lists)
-    else:
+        echo_json(lists[0] if len(audio) == 1 else lists)
+    elif len(failed) < len(audio):
         echo_table(("file", "score", "label"), [(f, f"{x['score']:.3f}", x["label"]) for f, ls in found for x in ls])
-    sys.exit(0 if not failed else 1 if found else 2)
+    sys.exit(0 if not failed else 1 if len(failed) < len(audio) else 2)

@@ -97,6 +97,11 @@ class Explanation:
         """Whether the sound is silence (below -90 dB throughout)."""
         return all(is_silent(block) for _, block in self._blocks())
 
+    @functools.cached_property
+    def _digests(self) -> tuple[str, str]:
+        """SHA-256 of the sound and of the classifier's weights."""
+        return self.source.digest(), self.classifier.digest()
+
     def metrics(self) -> dict[str, float]:
         """Every registered metric; those of the written sound are called ``heard_*``. NaN where one says nothing."""
         return measure(self.scores, self.heard, self.mask.values, self.target.index)
@@ -148,7 +153,7 @@ class Explanation:
                 "format": FORMAT,
                 "file": _absolute(source.source),
                 "audio": {
-                    "sha256": source.digest(),
+                    "sha256": self._digests[0],
                     "sample_rate": source.sample_rate,
                     "channels": source.channels,
                     "frames": source.frames,
@@ -157,7 +162,7 @@ class Explanation:
                 "model": {
                     "name": model.name,
                     "origin": model.origin,
-                    "sha256": model.digest(),
+                    "sha256": self._digests[1],
                     "sample_rate": model.sample_rate,
                     "classes": len(model.labels),
                     "multilabel": model.multilabel,

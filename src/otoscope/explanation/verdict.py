@@ -88,4 +88,8 @@ def judge(
 
 
 def _p(value: float) -> str:
-    return "an undefined probability" if math.isnan(value) else f"{100 * value:.0f} %"
+    if math.isnan(value):
+        return "an undefined probability"
+    if 0 < value < 0.01:
+        return "under 1 %"
+    return "over 99 %" if 0.99 < value < 1 else f"{100 * value:.0f} %"

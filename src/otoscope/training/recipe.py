@@ -91,6 +91,14 @@ class Recipe:
         """Plain data, for files."""
         return dataclasses.asdict(self)
 
+    def shareable(self) -> dict[str, Any]:
+        """Plain data for model folders: folders of this machine are cut down to their last part."""
+        plain = self.as_dict()
+        plain["out"] = Path(self.out).name
+        plain["data"]["root"] = Path(self.data.root).name
+        plain["teacher"]["weights"] = Path(self.teacher.weights).name
+        return plain
+
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and put overrides such as ``optimiser.epochs=3`` on top. Relative paths are relative to its file.

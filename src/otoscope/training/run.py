@@ -182,5 +182,5 @@ def _write(out: Path, classifier: Classifier, recipe: Recipe, result: dict[str, 
     }
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
     made = {"versions": versions(), "cpus": os.cpu_count() or 0}
-    write_text(folder / "results.json", json.dumps({**result, "recipe": recipe.as_dict(), **made}, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps({**result, "recipe": recipe.shareable(), **made}, indent=1) + "\n")
     write_text(folder / "README.md", model_card(classifier, recipe, result))

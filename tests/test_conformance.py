@@ -1,0 +1,496 @@
+"""What every registered method, domain and mask must hold; read from the registry, so a new one is tested by being there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
+
+import otoscope
+from otoscope.attribution import Problem, attribute
+from otoscope.classifiers import Inspected
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
+from otoscope.core.records import Attribution, Grid
+from otoscope.domains import make_domain
+from otoscope.masks import to_mask
+
+METHODS = {e.name: e for e in registry.entries("method")}
+DOMAINS = {e.name: e for e in registry.entries("domain")}
+MASKS = {e.name: e for e in registry.entries("mask")}
+LENGTH = 4000
+
+
+def domains_of(method: str) -> list[str]:
+    return [d.strip() for d in METHODS[method].facts["domains"].split(",")]
+
+
+PAIRS = [pytest.param(m, d, id=f"{m}-{d}") for m in METHODS for d in domains_of(m)]
+
+
+def cheap(entry, most: int = 5) -> dict:
+    """Settings that cost little: no whole-numbered parameter above `most`."""
+    return {
+        p.name: max(int(p.low or 0), min(p.default, most))
+        for p in entry.parameters
+        if p.type is int and p.default is not None
+    }
+
+
+def spelled(entry, most: int = 5) -> str:
+    return ",".join([entry.name, *(f"{k}={v}" for k, v in cheap(entry, most).items())])
+
+
+def sounds(batch: int = 4, n: int = LENGTH, seed: int = 0) -> torch.Tensor:
+    """Noises of different colour and level, so that clips differ."""
+    noise = torch.randn(batch, n, generator=torch.Generator().manual_seed(seed))
+    noise[1::2] = noise[1::2].cumsum(1) / 10
+    return noise * torch.logspace(-2, -0.5, batch)[:, None]
+
+
+def ask(world, waveform, domain, targets=(0, 1, 2, 3), seed=0, batch_size=16, **options) -> Problem:
+    inspected = Inspected(world, make_domain(domain, options), waveform)
+    return Problem(inspected, torch.tensor(list(targets)[: len(waveform)]), seed, batch_size)
+
+
+def run(method: str, problem: Problem, most: int = 5) -> torch.Tensor:
+    return attribute(problem, method, cheap(METHODS[method], most)).values
+
+
+def test_the_registry_holds_what_the_issue_names():
+    assert set(METHODS) >= {
+        "gradient", "input_x_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion", "rise",
+        "mask_optimisation",
+    }  # fmt: skip
+    assert set(DOMAINS) >= {"stft", "mel", "time", "features"}
+    assert set(MASKS) >= {"minmax", "sigmoid", "binary", "topk", "positive", "positive:sigmoid", "energy"}
+    assert all(set(domains_of(m)) <= set(DOMAINS) for m in METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_declares_its_facts(name):
+    entry = METHODS[name]
+    assert {k: type(entry.facts[k]) for k in ("signed", "complete", "deterministic")} == dict.fromkeys(
+        ("signed", "complete", "deterministic"), bool
+    )
+    assert entry.facts["passes"](**entry.settings({})) >= 1
+    assert entry.summary.endswith(".")
+    assert entry.source
+    assert entry.family
+    assert all(p.help for p in entry.parameters)
+
+
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_the_shape_is_the_grids_and_every_value_finite(method, domain):
+    problem = ask(spectral(), sounds(2), domain)
+    found = run(method, problem)
+    assert tuple(found.shape) == (2, *problem.inspected.grid.shape)
+    assert torch.isfinite(found).all()
+    assert found.dtype == torch.float32
+    assert float(found.std()) > 0
+
+
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_a_batch_of_four_gives_what_four_singles_give(method, domain):
+    """Within 2e-3 of the largest value: float32 sums in another order, and for mask optimisation a few steps of Adam."""
+    x, world, targets = sounds(4), spectral(), (0, 3, 1, 2)
+    together = run(method, ask(world, x, domain, targets))
+    for i, target in enumerate(targets):
+        alone = run(method, ask(world, x[i : i + 1], domain, [target]))[0]
+        torch.testing.assert_close(together[i], alone, rtol=1e-2, atol=2e-3 * float(alone.abs().max()))
+    assert not torch.allclose(together[0], together[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_the_size_of_chunks_does_not_matter(method, domain):
+    x, world = sounds(3), spectral()
+    small, large = (run(method, ask(world, x, domain, batch_size=n)) for n in (2, 64))
+    torch.testing.assert_close(small, large, rtol=1e-2, atol=2e-3 * float(large.abs().max()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_seed_decides_what_is_random_and_only_that(method):
+    x, world, other_differs = sounds(2), spectral(), False
+    for domain in domains_of(method):
+        first, again, other = (run(method, ask(world, x, domain, seed=s)) for s in (1, 1, 2))
+        assert torch.equal(first, again), domain
+        other_differs |= not torch.equal(first, other)
+    assert other_differs is not METHODS[method].facts["deterministic"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_global_random_numbers_are_neither_read_nor_drawn(method):
+    x, world, found = sounds(1), spectral(), []
+    for state in (3, 4):
+        torch.manual_seed(state)
+        np.random.seed(state)  # noqa: NPY002  (the global state is what is tested)
+        before = torch.random.get_rng_state()
+        found.append(run(method, ask(world, x, domains_of(method)[0])))
+        assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_signs_are_as_declared(method):
+    values = [run(method, ask(spectral(), sounds(4), d)) for d in domains_of(method)]
+    assert any(bool((v < 0).any()) for v in values) is METHODS[method].facts["signed"]
+    assert all(bool((v > 0).any()) for v in values)
+
+
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_completeness_is_as_declared(method, domain):
+    """The values sum to the target's logit on the clip minus that on silence, where that is declared."""
+    if not METHODS[method].facts["complete"]:
+        return
+    problem = ask(spectral(), sounds(4), domain)
+    inspected = problem.inspected
+    with torch.no_grad():
+        difference = problem.of_target(inspected(inspected.ones()) - inspected(0 * inspected.ones()))
+    found = run(method, problem, most=48).sum((1, 2))
+    assert float(difference.abs().min()) > 1e-3
+    torch.testing.assert_close(found, difference, rtol=0.03, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if not METHODS[m].facts["complete"]])
+def test_incompleteness_is_as_declared(method):
+    for domain in domains_of(method):
+        problem = ask(spectral(), sounds(4), domain)
+        inspected = problem.inspected
+        with torch.no_grad():
+            difference = problem.of_target(inspected(inspected.ones()) - inspected(0 * inspected.ones()))
+        if not torch.allclose(run(method, problem).sum((1, 2)), difference, rtol=0.03):
+            return
+    pytest.fail(f"{method} sums to the difference of logits in every domain: declare it complete")
+
+
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_passes_are_at_most_those_declared(method, domain):
+    problem = ask(spectral(), sounds(3), domain)
+    counted, ticked = [], []
+    handle = problem.inspected.classifier.network.register_forward_hook(lambda m, x, y: counted.append(len(y)))
+    problem.tick = ticked.append
+    run(method, problem)
+    handle.remove()
+    entry = METHODS[method]
+    declared = entry.facts["passes"](**entry.settings(cheap(entry)))
+    assert 0 < sum(counted) <= declared * 3
+    assert problem.inspected.passes == sum(counted)
+    assert sum(ticked) == sum(counted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        (4, ParameterError, "target 4 is out of range: 'spectral' has 4 classes, 0 to 3"),
+        (-1, ParameterError, "target -1 is out of range"),
+        ("x", UnknownNameError, "unknown label of 'spectral' 'x'"),
+    ],
+)
+def test_a_wrong_target_is_our_error(method, target, error, words):
+    with pytest.raises(error, match=words):
+        otoscope.explain(sounds(1)[0].numpy(), spectral(), sample_rate=16000, method=method, target=target)
+
+
+class Delicate(nn.Module):
+    """All that a model can have of its own: modes, frozen and free parameters, gradients, buffers, hooks, a fuse."""
+
+    def __init__(self, blow_at: int | None = None, error: BaseException | None = None):
+        super().__init__()
+        self.body = spectral().network.train()
+        self.drop, self.running = nn.Dropout(0.5), nn.BatchNorm1d(4)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("replaced", torch.zeros(3))
+        self.body[3].eval()
+        self.body[0].weight.requires_grad_(False)
+        for p in self.body[7].parameters():
+            p.grad = torch.full_like(p, 7.0)
+        self.seen: list[int] = []
+        self.body[2].register_forward_hook(lambda m, x, y: self.seen.append(len(y)))
+        self.blow_at, self.error, self.count = blow_at, error, 0
+
+    def forward(self, features):
+        self.calls += 1
+        self.replaced = self.replaced + 1
+        self.count += 1
+        if self.count == self.blow_at and self.error is not None:
+            raise self.error
+        return self.running(self.drop(self.body(features)))
+
+
+def portrait(model: nn.Module) -> dict:
+    """Everything of a model that must be as before."""
+    out = {}
+    for name, module in model.named_modules():
+        out[name, "training"] = module.training
+        for table in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            out[name, table] = list(getattr(module, table).items())
+    for name, p in model.named_parameters():
+        out[name] = (id(p), p.requires_grad, p.detach().numpy().tobytes(), id(p.grad))
+        out[name, "grad"] = None if p.grad is None else p.grad.numpy().tobytes()
+    for name, b in model.named_buffers():
+        out[name] = (id(b), b.numpy().tobytes())
+    return out
+
+
+OUTCOMES = {
+    "success": (None, None),
+    "crash": (RuntimeError("the fuse"), OtoscopeError),
+    "interrupt": (KeyboardInterrupt(), KeyboardInterrupt),
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize(("method", "domain"), PAIRS)
+def test_model_and_sounds_are_as_before(method, domain, outcome):
+    error, raised = OUTCOMES[outcome]
+    front = spectral().frontend
+    module = Delicate(2, error)  # the first pass is that of the original: the second is in the method
+    world = otoscope.wrap(module, sample_rate=16000, labels=list("abcd"), frontend=front, cam_layer="body.3")
+    world.train()
+    module.body[3].eval()
+    x = sounds(2).numpy()
+    before, sound = portrait(world), x.copy()
+    options = {"sample_rate": 16000, "method": spelled(METHODS[method], 2), "domain": domain}
+    if raised is None:
+        otoscope.explain([x[0], x[1]], world, **options)
+    else:
+        with pytest.raises(raised, match="fuse" if raised is OtoscopeError else None):
+            otoscope.explain([x[0], x[1]], world, **options)
+    after = portrait(world)
+    assert [k for k in before if before[k] != after.get(k)] == []
+    assert after.keys() == before.keys()
+    np.testing.assert_array_equal(x, sound)
+    assert module.seen, "the hook of the caller still works"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_classifier_without_gradients_is_explained_or_refused_by_name(method):
+    class Through(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, features):
+            return self.inner(features.detach()).detach()
+
+    world = otoscope.wrap(
+        Through(spectral().network), sample_rate=16000, labels=list("abcd"), frontend=spectral().frontend
+    )
+    options = {"sample_rate": 16000, "method": spelled(METHODS[method]), "domain": domains_of(method)[0]}
+    if "gradients" not in METHODS[method].facts["needs"]:
+        assert np.isfinite(otoscope.explain(sounds(1)[0].numpy(), world, **options).attribution.values).all()
+        return
+    with pytest.raises(UnsupportedError, match="gives no gradients"):
+        otoscope.explain(sounds(1)[0].numpy(), world, **options)
+
+
+# What a right explanation shows.
+
+TIME_FREQUENCY = [d for d in DOMAINS if DOMAINS[d].facts["has_frequency"] and DOMAINS[d].facts["feeds"] == "waveform"]
+HONEST = [m for m in METHODS if METHODS[m].family in ("gradient", "perturbation", "optimisation")]
+
+
+def moderate(method: str) -> str:
+    """Enough for a clear answer."""
+    enough = {"masks": 300, "steps": 40, "samples": 8}
+    known = [p.name for p in METHODS[method].parameters]
+    return ",".join([method, *(f"{k}={v}" for k, v in enough.items() if k in known)])
+
+
+def peak_db(samples: np.ndarray, hz: float) -> float:
+    """Level of the strongest line within 100 Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    near = np.abs(np.fft.rfftfreq(len(samples), 1 / RATE) - hz) < 100
+    return float(20 * np.log10(spectrum[near].max() + 1e-9))
+
+
+def region(grid: Grid) -> np.ndarray:
+    """The cells in which the tone sounds: 900 to 1100 Hz (where there are bands), first half."""
+    early = grid.times < grid.duration / 2
+    if grid.scale == "none":
+        return early[None]
+    half = np.gradient(grid.frequencies) / 2
+    band = (grid.frequencies + half > 900) & (grid.frequencies - half < 1100)
+    return band[:, None] & early[None]
+
+
+@pytest.mark.parametrize("domain", [*TIME_FREQUENCY, "time"])
+@pytest.mark.parametrize("method", HONEST)
+def test_the_tone_is_found_and_heard_and_the_decoy_is_not(method, domain):
+    x = tone_and_decoy()
+    made = otoscope.explain(
+        x, band_energy(), sample_rate=RATE, method=moderate(method), domain=domain, target="tone", mask="positive"
+    )
+    positive, there = np.maximum(made.attribution.values, 0), region(made.attribution.grid)
+    share, area = positive[there].sum() / positive.sum(), there.mean()
+    assert share > (0.9 if domain == "time" else 5 * area), (share, area)
+    kept, half = made.kept.samples[0], len(x) // 2
+    assert abs(peak_db(kept[:half], 1000) - peak_db(x[:half], 1000)) < 3
+    assert peak_db(kept[half:], 3000) < peak_db(x[half:], 3000) - 20
+    if domain != "time":
+        assert peak_db(kept[:half], 3000) < peak_db(x[:half], 3000) - 20
+        assert peak_db(made.removed.samples[0][:half], 3000) > peak_db(x[:half], 3000) - 3
+    assert made.scores.kept[0] > made.scores.original[0]
+    assert made.scores.removed[0] < made.scores.original[0] / 2
+
+
+@pytest.mark.parametrize("method", HONEST)
+def test_asked_for_the_decoy_it_is_the_decoy(method):
+    made = otoscope.explain(
+        tone_and_decoy(), band_energy(), sample_rate=RATE, method=moderate(method), domain="mel", target="decoy"
+    )
+    positive, hz = np.maximum(made.attribution.values, 0), made.attribution.grid.frequencies
+    near, tone = positive[np.abs(hz - 3000) < 250].sum(), positive[np.abs(hz - 1000) < 150].sum()
+    assert near > 3 * tone
+
+
+# Masks.
+
+MAPS = {
+    "constant": np.full((7, 11), 0.1),
+    "zero": np.zeros((4, 5)),
+    "all negative": -np.arange(1.0, 21).reshape(4, 5),
+    "all positive": np.arange(1.0, 21).reshape(4, 5),
+    "one cell": np.array([[3.0]]),
+    "one negative cell": np.array([[-3.0]]),
+    "one high cell": np.eye(1, 20, 7).reshape(4, 5),
+    "tiny": np.random.default_rng(0).normal(size=(4, 5)) * 1e-30,
+    "huge": np.random.default_rng(0).normal(size=(4, 5)) * 1e30,
+    "ties": np.random.default_rng(0).integers(-2, 3, (6, 9)).astype(float),
+    "noise": np.random.default_rng(0).normal(size=(16, 31)),
+}
+
+
+def masked(values: np.ndarray, spec: str) -> np.ndarray:
+    bands, frames = values.shape
+    grid = Grid(np.arange(bands) + 1.0, np.arange(frames) * 0.1, "hz", "stft", frames * 0.1, 1e4)
+    return to_mask(Attribution(values, grid, "made up"), spec).values
+
+
+def specs(name: str) -> list[str]:
+    """Defaults, both ends of the range and the middle."""
+    ranges = [(p.default, p.low, p.high, (p.low + p.high) / 3) for p in MASKS[name].parameters]
+    return [":".join([name, *(f"{v:g}" for v in some)]) for some in zip(*ranges, strict=True)] if ranges else [name]
+
+
+ALL_SPECS = [spec for name in MASKS for spec in specs(name)]
+
+
+def fact(spec: str, key: str) -> bool:
+    return MASKS[max((n for n in MASKS if spec.startswith(n)), key=len)].facts[key]
+
+
+@pytest.mark.parametrize("shape", MAPS)
+@pytest.mark.parametrize("spec", ALL_SPECS)
+def test_a_mask_lies_in_range_and_is_what_it_declares(spec, shape):
+    values = MAPS[shape]
+    before = values.copy()
+    found = masked(values, spec)
+    assert found.shape == values.shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found.max() <= 1
+    np.testing.assert_array_equal(values, before)
+    np.testing.assert_array_equal(masked(values, spec), found)
+    if fact(spec, "binary"):
+        assert set(np.unique(found)) <= {0, 1}
+    if fact(spec, "monotone"):
+        order = np.argsort(values, axis=None, kind="stable")
+        sorted_values, sorted_mask = values.ravel()[order], found.ravel()[order]
+        highest_so_far = np.maximum.accumulate(sorted_mask)
+        for i in range(1, len(order)):
+            lower = sorted_values < sorted_values[i]
+            assert not lower.any() or sorted_mask[i] >= highest_so_far[np.flatnonzero(lower)[-1]]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_without_the_binary_fact_has_values_between(name):
+    between = masked(MAPS["noise"], name)
+    assert MASKS[name].facts["binary"] is not bool(((between > 0) & (between < 1)).any())
+
+
+@given(seed=st.integers(0, 1000), power=st.integers(-6, 6))
+@settings(deadline=None, max_examples=15)
+def test_masks_do_not_depend_on_the_scale_of_the_values(seed, power):
+    values = np.random.default_rng(seed).normal(size=(5, 8))
+    for spec in ALL_SPECS:
+        np.testing.assert_allclose(masked(values * 2.0**power, spec), masked(values, spec), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_where_nothing_stands_out_no_cell_does(name):
+    if "keep" in [p.name for p in MASKS[name].parameters] and name == "topk":
+        return  # keeps an exact number, by rule
+    for value in (0.1, -0.1, 0.0, 1 / 3, 1e-20):
+        if name == "positive:topk" and value > 0:
+            continue
+        assert np.ptp(masked(np.full((7, 11), value), name)) == 0
+
+
+@pytest.mark.parametrize("name", [n for n in MASKS if MASKS[n].family == "positive"])
+def test_what_speaks_against_is_never_kept_more_than_what_says_nothing(name):
+    found = masked(np.array([[-2.0, -1.0, 0.0, 1.0, 3.0]]), name)[0]
+    assert found[0] == found[1] == found[2]
+    assert found[4] > found[0]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_smoothed_mask_stays_in_range(name):
+    found = masked(MAPS["noise"], f"{name},smooth_time=0.2,smooth_freq=1.5")
+    assert found.min() >= 0
+    assert found.max() <= 1
+    plain = masked(MAPS["noise"], name)
+    assert np.abs(np.diff(found)).mean() < np.abs(np.diff(plain)).mean() + 1e-9
+
+
+# Domains.
+
+
+@pytest.mark.parametrize("n", [LENGTH, LENGTH + 1, 401])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_domain_keeps_its_promises(domain, n):
+    world, x = spectral(), sounds(2, n)
+    problem = ask(world, x, domain)
+    analysis, ones = problem.inspected.analysis, problem.inspected.ones()
+    feeds = DOMAINS[domain].facts["feeds"]
+    whole = x if feeds == "waveform" else world.features(x).detach()
+    nothing = torch.zeros_like(whole) if feeds == "waveform" else torch.full_like(whole, world.frontend.silence)
+    mask = torch.rand(ones.shape, generator=torch.Generator().manual_seed(0))
+    assert analysis.feeds == feeds
+    torch.testing.assert_close(analysis.synthesise(ones), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(analysis.synthesise(0 * ones), nothing, atol=1e-6, rtol=0)
+    kept = analysis.synthesise(mask)
+    torch.testing.assert_close(kept + analysis.synthesise(1 - mask), whole + nothing, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(analysis.complement(kept), analysis.synthesise(1 - mask), atol=1e-4, rtol=1e-5)
+    assert tuple(analysis.amplitude().shape) == (2, *analysis.grid.shape)
+    assert float(analysis.amplitude().min()) >= 0
+    silence = ask(world, 0 * x, domain).inspected.analysis
+    torch.testing.assert_close(silence.synthesise(mask), nothing, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_grid_rises_within_the_clip_and_below_nyquist(domain):
+    world, x = spectral(), sounds(1)
+    made = make_domain(domain)
+    grid, analysed = made.grid(LENGTH, world), made.analyse(x, world).grid
+    for axis in ("frequencies", "times"):
+        np.testing.assert_array_equal(getattr(grid, axis), getattr(analysed, axis))
+        assert (np.diff(getattr(grid, axis)) > 0).all()
+    assert grid.domain == domain
+    assert grid.duration == LENGTH / 16000
+    assert grid.times[0] >= 0
+    assert grid.times[-1] <= grid.duration
+    assert grid.frequencies[0] > 0
+    assert grid.frequencies[-1] < grid.top_hz == 8000
+    assert (grid.scale != "none") is DOMAINS[domain].facts["has_frequency"]
+
+
+@pytest.mark.parametrize("domain", [d for d in DOMAINS if DOMAINS[d].facts["feeds"] == "features"])
+def test_features_need_a_front_end_that_tells(domain):
+    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+        ask(linear(LENGTH), sounds(1), domain)
