@@ -21,6 +21,7 @@ from otoscope.core import registry
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
+CARD = DOCS.parent / "src" / "otoscope" / "classifiers" / "assets" / "esc10-mn" / "README.md"
 BEGIN, END = "<!-- methods:begin -->", "<!-- methods:end -->"
 KEY = r"[a-z]+(?:19|20)\d\d[a-z0-9]+"
 CITATION = re.compile(r"\[@([a-z0-9]+)\]")
@@ -83,6 +84,13 @@ def references() -> dict[str, Reference]:
     return found
 
 
+def reference(key: str) -> Reference:
+    """One entry of the bibliography."""
+    if key not in references():
+        raise KeyError(f"{key} is cited, but it is not in docs/references.bib")
+    return references()[key]
+
+
 def keys_of(source: str) -> list[str]:
     """The keys in a `source=` of the registry."""
     return [key for key in re.split(r"[,;\s]+", source) if key]
@@ -103,7 +111,7 @@ def keys_in_docstrings(folder: Path) -> dict[str, set[str]]:
 def cite(text: str, page: str) -> str:
     """`[@key]` becomes a link to the list of references; an unknown key is an error."""
     up = "../" * page.count("/")
-    return CITATION.sub(lambda m: f"[{references()[m[1]].short}]({up}references.md#{m[1]})", text)
+    return CITATION.sub(lambda m: f"[{reference(m[1]).short}]({up}references.md#{m[1]})", text)
 
 
 def references_page() -> str:
@@ -354,7 +362,7 @@ def method_page(entry: registry.Entry) -> str:
         "## Fails\n\n" + prose(doc.sections["Raises"]) + "\n" if "Raises" in doc.sections else "",
         "## Source\n",
         prose(doc.sections.get("Notes", "")) + "\n",
-        *(f"- {references()[key].full}\n" for key in keys_of(entry.source)),
+        *(f"- {reference(key).full}\n" for key in keys_of(entry.source)),
     ]
     return "\n".join(p for p in parts if p)
 
@@ -366,10 +374,20 @@ def methods_index() -> str:
     return intro.replace("<!-- rows -->", table(METHOD_HEAD, rows))
 
 
+def model_card() -> str:
+    """The model card of the built-in classifier."""
+    return CARD.read_text(encoding="utf-8") if CARD.is_file() else "# esc10-mn\n\nThe model card is not here yet.\n"
+
+
 def generated_pages() -> dict[str, str]:
     """Path in the documentation -> Markdown, of every page that is made and not written."""
     pages = {f"methods/{e.name}.md": method_page(e) for e in own("method")}
-    return {"methods/index.md": methods_index(), **pages, "references.md": references_page()}
+    return {
+        "methods/index.md": methods_index(),
+        **pages,
+        "esc10-mn.md": model_card(),
+        "references.md": references_page(),
+    }
 
 
 # Markers in written pages

@@ -424,12 +424,19 @@ def test_masks_do_not_depend_on_the_scale_of_the_values(seed, power):
 
 @pytest.mark.parametrize("name", MASKS)
 def test_where_nothing_stands_out_no_cell_does(name):
-    if "keep" in [p.name for p in MASKS[name].parameters] and name == "topk":
-        return  # keeps an exact number, by rule
-    for value in (0.1, -0.1, 0.0, 1 / 3, 1e-20):
-        if name == "positive:topk" and value > 0:
-            continue
-        assert np.ptp(masked(np.full((7, 11), value), name)) == 0
+    ranks = {p.name for p in MASKS[name].parameters} & {"keep", "share"}  # of equal cells they keep the first, by rule
+    for value in (0.1, -0.1, 0.0, 7.3, 1 / 3, 1e-20):
+        found = masked(np.full((7, 11), value), name)
+        if not ranks or (value <= 0 and MASKS[name].family == "positive"):
+            assert np.ptp(found) == 0
+        elif ranks == {"keep"}:
+            assert found.sum() == round(0.3 * 77)
+
+
+@pytest.mark.parametrize("value", [0.1, -0.1, 7.3, 1 / 3, 0.0])
+@pytest.mark.parametrize(("spec", "expected"), [("sigmoid", 0.5), ("minmax", 0)])
+def test_equal_values_are_settled_as_said(spec, expected, value):
+    np.testing.assert_array_equal(masked(np.full((7, 11), value), spec), expected)
 
 
 @pytest.mark.parametrize("name", [n for n in MASKS if MASKS[n].family == "positive"])

@@ -5,8 +5,10 @@ import pytest
 import torch
 from worlds import band_energy, spectral, tone_and_decoy
 
+import otoscope
 from otoscope.attribution import attribute
 from otoscope.attribution.mask_optimisation import log_odds, roughness
+from otoscope.core.errors import UnsupportedError
 
 DECOY = 1
 
@@ -94,6 +96,16 @@ def test_features_are_masked_without_shifts(ask, noise):
 def test_silence_has_no_answer_and_no_nan(ask):
     mask = attribute(ask(band_energy(), np.zeros(2000), "stft"), "mask_optimisation", {"steps": 3}).values
     assert torch.isfinite(mask).all()
+
+
+def test_without_gradients_it_refuses_instead_of_giving_a_mask_of_nothing(ask):
+    class Detached(torch.nn.Module):
+        def forward(self, waveform):
+            return waveform[:, :2].detach()
+
+    world = otoscope.wrap(Detached(), sample_rate=8000, labels=2, name="stone")
+    with pytest.raises(UnsupportedError, match="'stone' gives no gradients"):
+        attribute(ask(world, np.ones(800)), "mask_optimisation", {"steps": 2})
 
 
 def test_log_odds_are_those_of_the_probabilities():

@@ -53,10 +53,15 @@ def model(tmp_path_factory):
     folder.mkdir()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_mn(0.1, LABELS, multilabel=False, name="tiny").network
+        model = build_mn(0.1, LABELS, multilabel=False, name="tiny")
+        for norm in (m for m in model.network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            norm.momentum = 1.0  # of the statistics of one pass, without which random weights hear nothing
+        with torch.no_grad():
+            model.network.train()(model.frontend(0.2 * torch.randn(4, 16000)))
+            model.network.classifier[-1].weight *= 20
     config = {"architecture": "mn", "name": "tiny", "width": 0.1, "labels": LABELS, "multilabel": False, "info": {}}
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(network.state_dict(), folder / "model.safetensors")
+    save_file(model.network.state_dict(), folder / "model.safetensors")
     return folder
 
 

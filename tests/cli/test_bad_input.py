@@ -62,7 +62,7 @@ def test_missing(explain, wav):
         (header(rate=0), "cannot read"),
         (header(rate=99), "99 Hz"),
         (header(channels=0, data=bytes(100)), "cannot read"),
-        (header(channels=2000, frames=4), "2000 channels"),
+        (header(channels=2000, frames=4), "cannot read"),
         (b"RIFF\xff\xff\xff\xffWAVE", "cannot read"),
         (bytes(1000), "cannot read"),
         (b"fLaC" + bytes(100), "cannot read"),
@@ -141,7 +141,9 @@ def test_a_loop_of_links_and_a_dangling_one(explain, tmp_path):
     refused(explain(tmp_path / "c.wav"), "no such file")
 
 
-@pytest.mark.parametrize("name", ["", " ", "x" * 5000, "a/" * 3000, "-", "http://example.org/a.wav", "~", "*.wav", "\u202e.wav"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "x" * 5000, "a/" * 3000, "-", "http://example.org/a.wav", "~", "*.wav", "\u202e.wav"]
+)
 def test_names_that_are_no_file(explain, name):
     run = explain("--", name)
     assert run.code == 2
@@ -149,7 +151,17 @@ def test_names_that_are_no_file(explain, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Grüße 狮子 🦁.wav", "new\nline.wav", "tab\tand'quote\".wav", "-x.wav", "<b>&amp;.wav", "%s{}.wav", " .wav", ".wav"]
+    "name",
+    [
+        "Grüße 狮子 🦁.wav",
+        "new\nline.wav",
+        "tab\tand'quote\".wav",
+        "-x.wav",
+        "<b>&amp;.wav",
+        "%s{}.wav",
+        " .wav",
+        ".wav",
+    ],
 )
 def test_odd_file_names_work(explain, wav, name):
     path = wav(name)
@@ -183,8 +195,12 @@ def test_a_failing_file_with_an_odd_name_is_still_one_line(explain, tmp_path):
         assert run.error.isprintable()
 
 
-def test_the_longest_names_work(explain, wav):
-    run = explain(wav("x" * 251 + ".wav"), wav("y/" + "x" * 251 + ".wav"), "--json")
+def test_the_longest_names_work(explain, wav, tmp_path):
+    files = [tmp_path / "a" / ("x" * 251 + ".wav"), tmp_path / "b" / ("x" * 251 + ".wav")]
+    for file in files:
+        file.parent.mkdir()
+        wav().rename(file)
+    run = explain(*files, "--json")
     assert (run.code, run.errors) == (0, [])
 
 
@@ -219,7 +235,12 @@ def test_standard_input_is_a_file_like_any_other(explain, wav, tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     data = wav().read_bytes()
     writer = subprocess.Popen(
-        [sys.executable, "-c", "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())", tmp_path / "pipe.wav"],
+        [
+            sys.executable,
+            "-c",
+            "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())",
+            tmp_path / "pipe.wav",
+        ],
         stdin=subprocess.PIPE,
     )
     writer.stdin.write(data)
@@ -259,7 +280,7 @@ def test_standard_input_is_a_file_like_any_other(explain, wav, tmp_path):
         ("--target", "-1", "out of range"),
         ("--target", "--5", "unknown label"),
         ("--target", "²", "unknown label"),
-        ("--target", "٣٣", "label"),
+        ("--target", "٣٣", "out of range"),
         ("--seed", "-1", "seed must be a whole number from 0"),
         ("--seed", "99999999999", "seed must be a whole number from 0"),
         ("--batch-size", "0", "batch_size must be a whole number from 1"),
@@ -297,7 +318,9 @@ def test_a_gpu_that_is_not_here(explain, wav):
 
 
 def test_a_layer_that_is_not_there(explain, wav):
-    refused(explain(wav(), method="grad_cam,layer=features.99"), "unknown layer 'features.99'", "did you mean 'features.9'")
+    refused(
+        explain(wav(), method="grad_cam,layer=features.99"), "unknown layer 'features.99'", "did you mean 'features.9'"
+    )
 
 
 def test_a_wrong_word_is_said_once_not_once_a_file(explain, wav):
@@ -333,7 +356,9 @@ def test_weights_of_another_shape(explain, wav, model, tmp_path):
     state = load_file(model / "model.safetensors")
     state["classifier.5.bias"] = torch.zeros(7)
     torch.save(state, tmp_path / "other.pt")
-    refused(explain(wav(), "--weights", tmp_path / "other.pt"), "do not fit", "classifier.5.bias is (7,), expected (4,)")
+    refused(
+        explain(wav(), "--weights", tmp_path / "other.pt"), "do not fit", "classifier.5.bias is (7,), expected (4,)"
+    )
 
 
 class Code:
@@ -346,6 +371,7 @@ class Code:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_with_code_in_it(explain, wav, tmp_path):
     for i, save in enumerate((torch.save, lambda x, p: p.write_bytes(pickle.dumps(x)))):
         save({"features": Code(tmp_path / "owned")}, tmp_path / f"{i}.pt")

@@ -82,7 +82,7 @@ def test_heard_is_what_classify_says_of_the_written_files(explain, wav, otoscope
 
 def test_the_record_and_the_row_agree(explain, wav):
     (row,) = explain(wav(), "--json", "--seed", "3", "--batch-size", "5").json
-    record = json.loads(open(row["files"]["record"]).read())
+    record = json.loads(Path(row["files"]["record"]).read_text())
     assert record["score"] == row["score"]
     assert record["metrics"] == row["metrics"]
     assert record["environment"]["seed"] == 3
@@ -167,7 +167,7 @@ def test_a_model_with_weights_of_its_own(explain, wav, model, tmp_path):
 
     torch.save({k: v * 1.01 for k, v in load_file(model / "model.safetensors").items()}, tmp_path / "w.pt")
     (row,) = explain(wav(), "--json", "--weights", tmp_path / "w.pt", "--device", "cpu").json
-    assert json.loads(open(row["files"]["record"]).read())["model"]["info"]["weights"] == "w.pt"
+    assert json.loads(Path(row["files"]["record"]).read_text())["model"]["info"]["weights"] == "w.pt"
 
 
 def test_an_absolute_and_a_nested_out(otoscope, model, wav, tmp_path):

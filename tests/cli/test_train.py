@@ -26,3 +26,11 @@ def test_no_recipe(otoscope):
     run = otoscope("train")
     assert run.code == 2
     assert "RECIPE" in run.err
+
+
+def test_an_override_that_is_none(otoscope, tmp_path):
+    (tmp_path / "r.yaml").write_text("{}")
+    for override in ("optimiser", "optimiser.epochs=[", "=3", "nonsense=1"):
+        run = otoscope("train", tmp_path / "r.yaml", override)
+        assert run.code == 2, override
+        assert run.error.startswith("otoscope: ")

@@ -97,7 +97,9 @@ def test_a_mask_must_fit_its_grid():
         Mask(np.zeros((2, 4)), GRID, "topk:0.3")
 
 
-@pytest.mark.parametrize(("bad", "words"), [(-0.01, "-0.01 to 0"), (1.01, "0 to 1.01"), (np.nan, "nan"), (np.inf, "inf")])
+@pytest.mark.parametrize(
+    ("bad", "words"), [(-0.01, "-0.01 to 0"), (1.01, "0 to 1.01"), (np.nan, "nan"), (np.inf, "inf")]
+)
 def test_mask_values_lie_between_zero_and_one(bad, words):
     values = np.zeros((2, 3))
     values[1, 2] = bad

@@ -238,7 +238,7 @@ class TestDiscover:
 
     def test_our_own_error_passes(self, plug):
         plug(Point("clash", OtoscopeError("two masks are called 'm'")))
-        with pytest.raises(OtoscopeError, match="^two masks are called 'm'$"):
+        with pytest.raises(OtoscopeError, match=r"^two masks are called 'm'$"):
             registry.discover()
 
     def test_an_interrupt_is_not_taken_for_a_bad_plug_in(self, plug):

@@ -26,7 +26,7 @@ def test_devices():
     assert resolve_device("cpu") == torch.device("cpu")
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     for nonsense in ("gpu", "", "cuda:x"):
-        with pytest.raises(ParameterError, match="unknown device '.*'; use auto, cpu, cuda or cuda:N"):
+        with pytest.raises(ParameterError, match=r"unknown device '.*'; use auto, cpu, cuda or cuda:N"):
             resolve_device(nonsense)
 
 

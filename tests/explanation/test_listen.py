@@ -54,7 +54,9 @@ def test_a_long_sound_has_the_mean_of_its_windows():
 @pytest.mark.parametrize("size", [1, 3, 16])
 def test_probabilities_do_not_depend_on_the_batch(size):
     sound = clip(35.0)
-    np.testing.assert_allclose(probabilities(sound, band_energy(), size), probabilities(sound, band_energy(), 2), atol=1e-6)
+    np.testing.assert_allclose(
+        probabilities(sound, band_energy(), size), probabilities(sound, band_energy(), 2), atol=1e-6
+    )
 
 
 def test_probabilities_sum_to_one_and_need_no_minimum():

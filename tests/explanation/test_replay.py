@@ -20,7 +20,9 @@ from otoscope.core.errors import AudioReadError, OtoscopeError
 def saved(tmp_path):
     """A sound, and the folder of its explanation."""
     path = write_wav(tmp_path / "sound.wav", tone_and_decoy(0.3)[None], RATE)
-    e = otoscope.explain(path, band_energy(), method="rise,masks=9", mask="topk:0.25,smooth_time=0.05", seed=5, target=0)
+    e = otoscope.explain(
+        path, band_energy(), method="rise,masks=9", mask="topk:0.25,smooth_time=0.05", seed=5, target=0
+    )
     e.save(tmp_path / "out", report=False)
     return e, tmp_path / "out" / "explanation.json"
 

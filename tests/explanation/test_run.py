@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 
@@ -350,7 +351,9 @@ def test_a_target_by_label_or_index(target):
     e = explained(tone(1000, 0.2), target=target)
     assert e.target == otoscope.Target(1, "decoy")
     assert any("because it was asked for" in w for w in e.verdict().warnings)
-    assert json.loads(json.dumps(e.record()["target"])) == {"index": 1, "label": "decoy", "asked": e.record()["target"]["asked"]}
+    asked = e.record()["target"]["asked"]
+    assert json.loads(json.dumps(e.record()["target"])) == {"index": 1, "label": "decoy", "asked": asked}
+    assert asked == target
 
 
 def test_by_default_the_most_probable_class_is_explained():
@@ -495,7 +498,9 @@ def test_out_of_memory_while_classifying_listening_or_in_a_long_sound(error):
 
 @pytest.mark.parametrize("at", LATER)
 def test_a_module_that_raises_is_named_in_one_line(at):
-    with pytest.raises(OtoscopeError, match=r"'faulty' failed on a sound \(RuntimeError: sizes do not match\)") as caught:
+    with pytest.raises(
+        OtoscopeError, match=r"'faulty' failed on a sound \(RuntimeError: sizes do not match\)"
+    ) as caught:
         explained(tone(1000, 0.1), model=faulty(raising(RuntimeError("sizes\n do not match")), at))
     assert "\n" not in str(caught.value)
 
@@ -554,6 +559,32 @@ def test_a_classifier_for_one_length_only_says_so():
     assert explained(noise(800), model=linear(800)).target.label in "ab"
     with pytest.raises(OtoscopeError, match="'linear' failed on a sound.*any length"):
         explained(noise(801), model=linear(800))
+
+
+def test_rendering_first_does_not_spoil_gradients_later():
+    """What is kept between calls must serve passes with gradients, whoever made it."""
+    from otoscope.spectral import stft
+
+    importlib.import_module("otoscope.spectral.stft")._window.cache_clear()
+    sound = noise(16000)
+    explained(sound, 16000).kept.samples.sum()  # renders at 16 kHz, where nothing has needed a gradient yet
+    assert explained(sound, 16000, spectral()).attribution.values.any()
+
+
+def test_a_module_that_keeps_a_tensor_between_calls_can_still_be_trained():
+    class Keeping(BandEnergy):
+        window = None
+
+        def forward(self, waveform):
+            if self.window is None:
+                self.window = torch.hann_window(waveform.shape[-1])
+            return super().forward(waveform * self.window)
+
+    model = otoscope.wrap(Keeping(), sample_rate=RATE, labels=3)
+    otoscope.classify(tone(1000, 0.1), model, sample_rate=RATE)
+    assert explained(tone_and_decoy(0.1), model=model).attribution.values.any()
+    waveform = torch.zeros(1, 800, requires_grad=True)
+    model(waveform).sum().backward()
 
 
 # captum

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
-from reference import masks as slow
 
 from otoscope.core import registry
 from otoscope.masks import functions as f
 from otoscope.masks.functions import smooth
+from reference import masks as slow
 
 PAIRS = [
     ("minmax", {}), ("sigmoid", {}), ("binary", {}), ("positive", {}), ("positive:sigmoid", {}),
@@ -17,7 +17,9 @@ PAIRS = [
     *[("positive:threshold", {"threshold": t}) for t in (0.0, 0.25, 0.5, 0.75, 1.0)],
 ]  # fmt: skip
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda v: float(np.float32(v)))
-MAPS = some.arrays(np.float64, some.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=FINITE | st.integers(-2, 2).map(float))
+MAPS = some.arrays(
+    np.float64, some.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=FINITE | st.integers(-2, 2).map(float)
+)
 
 
 def run(name, values, settings_):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import metrics as slow
 
 from otoscope.core import registry
 from otoscope.metrics import (
@@ -19,6 +18,7 @@ from otoscope.metrics import (
     mask_size,
     sparseness,
 )
+from reference import metrics as slow
 
 P = st.floats(0.001, 0.999)
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -84,7 +84,7 @@ class TestScores:
 
 
 class TestMask:
-    @given(st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda m: sum(m) > 1e-6))
+    @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=12).filter(lambda m: sum(m) > 1e-6))
     @PROPERTY
     def test_equal_their_twins_and_keep_their_range(self, mask):
         gini, entropy = sparseness(np.array(mask)), complexity(np.array(mask))

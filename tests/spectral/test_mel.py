@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from reference import spectral as slow
 
 from otoscope.core.errors import ParameterError
 from otoscope.spectral import KaldiLogMel, kaldi_mel_bank, mel_to_hz
+from reference import spectral as slow
 
 SMALL = {"n_mels": 8, "n_fft": 64, "win_length": 50, "hop_length": 20, "low_hz": 50.0, "high_hz": 3800.0}
 
@@ -17,7 +17,12 @@ def small():
 
 @pytest.mark.parametrize(
     "args",
-    [(128, 1024, 32000, 0.0, 15000.0), (64, 1024, 32000, 50.0, 14000.0), (8, 64, 8000, 50.0, 4000.0), (1, 8, 100, 0.0, 50.0)],
+    [
+        (128, 1024, 32000, 0.0, 15000.0),
+        (64, 1024, 32000, 50.0, 14000.0),
+        (8, 64, 8000, 50.0, 4000.0),
+        (1, 8, 100, 0.0, 50.0),
+    ],
 )
 def test_the_bank_equals_its_twin(args):
     bank = kaldi_mel_bank(*args)
@@ -48,9 +53,7 @@ def test_bands_beyond_the_range_are_refused(low, high):
 def test_features_equal_their_twin(n):
     x = 0.3 * np.random.default_rng(n).standard_normal(n)
     front = small().double()
-    wanted = slow.log_mel(
-        x.tolist(), 8000, n_mels=8, n_fft=64, win=50, hop=20, low_hz=50.0, high_hz=3800.0
-    )
+    wanted = slow.log_mel(x.tolist(), 8000, n_mels=8, n_fft=64, win=50, hop=20, low_hz=50.0, high_hz=3800.0)
     features = front(torch.from_numpy(x)[None])
     assert features.shape == (1, 1, *wanted.shape)
     np.testing.assert_allclose(features[0, 0].numpy(), wanted, atol=1e-5)
@@ -73,7 +76,7 @@ def test_the_shortest_waveform_that_works():
     front = small()
     assert front.minimum_length == 34
     assert front(torch.zeros(1, 34)).isfinite().all()
-    with pytest.raises(RuntimeError, match="[Pp]adding"):
+    with pytest.raises(RuntimeError, match=r"[Pp]adding"):
         front(torch.zeros(1, 33))
 
 

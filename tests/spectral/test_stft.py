@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import spectral as slow
 
 from otoscope.core.errors import ParameterError
 from otoscope.spectral import StftConfig, istft, stft
 from otoscope.spectral.stft import overlap_add
+from reference import spectral as slow
 
 CONFIGS = [(8, 4), (8, 2), (12, 3), (16, 8)]
 
@@ -69,7 +69,9 @@ def test_a_tone_lies_in_its_bin():
     n = torch.arange(4096, dtype=torch.float64)
     spec = stft(torch.cos(2 * torch.pi * 10 / 64 * n), StftConfig(64, 32))[:, 40].abs()
     assert int(spec.argmax()) == 10
-    assert float(spec[10]) == pytest.approx(0.5 * float(torch.hann_window(64, dtype=torch.float64).sqrt().sum()), rel=1e-3)
+    assert float(spec[10]) == pytest.approx(
+        0.5 * float(torch.hann_window(64, dtype=torch.float64).sqrt().sum()), rel=1e-3
+    )
 
 
 def test_frame_i_is_centred_on_sample_i_hops():

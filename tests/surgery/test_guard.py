@@ -6,7 +6,15 @@ from torch import nn
 
 from otoscope.surgery import untouched
 
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
 
 
 class Model(nn.Module):
@@ -56,15 +64,22 @@ def meddle(model):
         p.requires_grad_(True)
     for layer in (model, model.body, model.body[0], model.head):
         layer.register_forward_hook(lambda *_: None)
+        layer.register_forward_hook(lambda *_: None, with_kwargs=True, always_call=True)
+        layer.register_forward_pre_hook(lambda *_: None, with_kwargs=True)
         layer.register_forward_pre_hook(lambda *_: None)
         layer.register_full_backward_hook(lambda *_: None)
         layer.register_full_backward_pre_hook(lambda *_: None)
     model.zero_grad(set_to_none=True)
-    model(torch.randn(3, 1, 8)).sum().backward()
+    model(torch.randn(3, 1, 8, requires_grad=True)).sum().backward()
     model.body[1].running_mean.fill_(7.0)
     model.body[1].running_var = torch.full((4,), 9.0)
-    next(iter(model.head._forward_hooks))
     model.head._forward_hooks.clear()
+
+
+def borrow_and_fail(model, error):
+    with untouched(model):
+        meddle(model)
+        raise error
 
 
 def test_inside_it_is_in_evaluation_mode_and_frozen(model):
@@ -81,9 +96,8 @@ def test_everything_is_as_before(model, end):
         with untouched(model):
             meddle(model)
     else:
-        with pytest.raises(end), untouched(model):
-            meddle(model)
-            raise end
+        with pytest.raises(end):
+            borrow_and_fail(model, end)
     after = state(model)
     for key in before:
         assert after[key] == before[key], key

@@ -67,9 +67,11 @@ def mask_optimisation(
         shift = int(torch.randint(-most, most + 1, (1,), generator=rng))
         with torch.enable_grad():
             mask = logits.sigmoid()
-            loss = _decision(problem, mask, removed, shift) + size * mask.mean((1, 2)) + smoothness * roughness(mask)
-            if not loss.requires_grad:
-                raise UnsupportedError("the classifier gives no gradients; use occlusion or rise")
+            decision = _decision(problem, mask, removed, shift)
+            if not decision.requires_grad:
+                name = inspected.classifier.name
+                raise UnsupportedError(f"classifier {name!r} gives no gradients; use occlusion or rise")
+            loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask)
             (logits.grad,) = torch.autograd.grad(loss.sum(), logits)
         optimiser.step()
         problem.tick(2 * problem.batch)

@@ -50,7 +50,7 @@ class Classifier(nn.Module):
         info: dict[str, Any] | None = None,
     ):
         super().__init__()
-        if int(sample_rate) != sample_rate or sample_rate < 100:
+        if not (isinstance(sample_rate, int | float | np.number) and sample_rate >= 100 and sample_rate % 1 == 0):
             raise ParameterError(f"sample_rate must be a whole number of Hz of at least 100; got {sample_rate!r}")
         if not labels:
             raise ParameterError("a classifier needs at least one label")
@@ -124,7 +124,7 @@ class Classifier(nn.Module):
             folded = [label.casefold() for label in self.labels]
             if wanted.casefold() in folded:
                 wanted = folded.index(wanted.casefold())
-            elif wanted.lstrip("-").isdigit():
+            elif wanted.removeprefix("-").isdecimal():
                 wanted = int(wanted)
             else:
                 raise UnknownNameError(f"label of {self.name!r}", wanted, self.labels)

@@ -80,6 +80,8 @@ def _memory(batch: int) -> Iterator[None]:
     """Map "out of memory" to our error."""
     try:
         yield
+    except OtoscopeError:
+        raise
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _too_big(batch) from error
     except RuntimeError as error:

@@ -162,7 +162,12 @@ def from_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
         raise WeightsError(f"model folder {folder}: config.json is missing, damaged or lacks {error}") from error
     if architecture != "mn":
         raise WeightsError(f"model folder {folder}: unknown architecture {architecture!r}; there is 'mn'")
-    model = build_mn(**arguments, **config.get("info", {}))
+    info, kinds = config.get("info", {}), {"width": int | float, "labels": list, "multilabel": bool, "name": str}
+    wrong = [key for key, kind in kinds.items() if not isinstance(arguments[key], kind)]
+    wrong += [] if isinstance(info, dict) and not {*info} & {*kinds, "architecture"} else ["info"]
+    if wrong:
+        raise WeightsError(f"model folder {folder}: config.json holds something of another kind in {', '.join(wrong)}")
+    model = build_mn(**arguments, **info)
     if weights != "random":
         path = folder / "model.safetensors" if weights == "published" else Path(weights)
         load_strictly(model.network, read_state(path), str(path))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import pickle
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(file)
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a pickle's protocol; what it says is in our error
+            content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights {file} were refused: the file is damaged or holds Python code, which could do anything on loading; "
@@ -111,7 +115,7 @@ def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
     with whole(target) as part:
         try:
             _download(url, part, sha256)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException, ValueError) as error:
             if isinstance(error, DownloadError):
                 raise
             reason = getattr(error, "reason", error)

@@ -9,12 +9,17 @@ import click
 @click.option("--out", default="demo", show_default=True, metavar="DIR", help="Where to write.")
 def demo(out: str) -> None:
     """Explain a made-up scene with the built-in classifier: two things sound, the classifier names one."""
+    from pathlib import Path
+
+    from otoscope.audio import write_wav
     from otoscope.datasets.scenes import demo_scene
     from otoscope.explanation import explain as ask
 
     scene = demo_scene()
     explanation = ask(scene.clip, progress=True)
     files = explanation.save(out)
+    for stem in scene.stems:
+        write_wav(Path(out) / f"truth-{stem.label}.wav", stem.samples[None], scene.clip.sample_rate)
     heard, verdict = explanation.heard.of(explanation.target.index), explanation.verdict()
     click.echo(
         f"The scene: {' and '.join(stem.label for stem in scene.stems)}, {scene.snr_db:g} dB apart, seed {scene.seed}."
@@ -24,4 +29,7 @@ def demo(out: str) -> None:
     click.echo(f"{'part':<10}{'p(' + explanation.target.label + ')':>16}")
     for part, p in heard.items():
         click.echo(f"{part:<10}{p:>16.3f}")
+    click.echo(
+        f"What truly sounded, to compare: {', '.join(f'truth-{stem.label}.wav' for stem in scene.stems)} in {out}"
+    )
     click.echo(f"Open in a browser and listen: {files['report']}")

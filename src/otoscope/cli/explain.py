@@ -42,8 +42,8 @@ def explain(
     from otoscope.explanation.many import explain_files
     from otoscope.explanation.request import make_request, resolve_model
 
-    wanted = (method or DEFAULT_METHOD, domain or DEFAULT_DOMAIN, mask or DEFAULT_MASK)
-    request = make_request(*wanted, target, seed, batch_size)
+    given = ((method, DEFAULT_METHOD), (domain, DEFAULT_DOMAIN), (mask, DEFAULT_MASK))
+    request = make_request(*(default if said is None else said for said, default in given), target, seed, batch_size)
     classifier = resolve_model(model, weights, device)
     outcomes = list(explain_files(audio, classifier, request, out, progress=True))
     rows = [o.row for o in outcomes if o.row is not None]

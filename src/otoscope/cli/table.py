@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,9 @@ def echo_json(value: Any) -> None:
 
 def one_line(text: object) -> str:
     """Text that stays in its line and can be printed anywhere: newlines, controls and undecodable bytes are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -87,7 +87,7 @@ class Explanation:
             room = tempfile.TemporaryDirectory(prefix="otoscope-")
         except OSError as error:
             raise WriteError(
-                tempfile.gettempdir(), f"{error.strerror or error}; name another folder in TMPDIR"
+                error.filename or "a temporary folder", f"{error.strerror or error}; name another folder in TMPDIR"
             ) from error
         with room as folder:
             return self._hear(self._write_sounds(Path(folder)))

@@ -126,7 +126,9 @@ def explain_sources(
     n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
     with (
         untouched(classifier),
-        tqdm(total=n_passes, desc="explaining", unit="pass", delay=2, disable=not progress) as bar,
+        tqdm(
+            total=n_passes, desc="explaining", unit="pass", delay=2, leave=False, disable=None if progress else True
+        ) as bar,
     ):
         for members in groups.values():
             for start in range(0, len(members), request.batch_size):

@@ -144,7 +144,8 @@ def complexity(mask: np.ndarray) -> float:
     total = values.sum()
     if total <= 0:
         return float("nan")
-    shares = values[values > 0] / total
+    shares = values / total
+    shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum()) + 0.0
 
 

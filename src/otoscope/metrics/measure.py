@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 
 from otoscope.core import registry
@@ -37,6 +39,8 @@ def measure(scores: Scores, heard: Scores | None, mask: np.ndarray, target: int)
 
 
 def _scored(entry: registry.Entry, scores: Scores, target: int) -> float:
-    wanted = [name for name in ("original", "kept", "removed") if name in entry.target.__code__.co_varnames]
-    whole = entry.name == "input_fidelity"
-    return float(entry.target(*[getattr(scores, n) if whole else float(getattr(scores, n)[target]) for n in wanted]))
+    taken = inspect.signature(entry.target).parameters
+    wanted = {name: getattr(scores, name) for name in ("original", "kept", "removed") if name in taken}
+    if entry.name != "input_fidelity":
+        wanted = {name: float(values[target]) for name, values in wanted.items()}
+    return float(entry.target(**wanted))

@@ -106,7 +106,9 @@ class _Picture:
             self.values + samples.size,
         )
         mono = torch.from_numpy(downmix(samples))
-        spec = stft(mono, self.config).abs().square().numpy() / (self.config.n_fft / 4) ** 2
+        spec = (
+            stft(mono, self.config).abs().square().numpy() * (math.pi / self.config.n_fft) ** 2
+        )  # a full-scale tone has 0 dB
         places = start + np.arange(spec.shape[1]) * self.config.hop_length
         column = np.minimum(places * self.columns // max(1, self.frames), self.columns - 1)
         np.maximum.at(self.power.T, column, spec.T)

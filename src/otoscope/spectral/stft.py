@@ -49,7 +49,8 @@ class StftConfig:
 
 @functools.lru_cache(maxsize=32)
 def _window(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.hann_window(n_fft, periodic=True, dtype=torch.float64).sqrt().to(device=device, dtype=dtype)
+    with torch.inference_mode(False):  # it is kept, and must serve passes with gradients too
+        return torch.hann_window(n_fft, periodic=True, dtype=torch.float64).sqrt().to(device=device, dtype=dtype)
 
 
 def stft(waveform: Tensor, config: StftConfig) -> Tensor:

@@ -28,6 +28,7 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
     modes = [(m, m.training) for m in model.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    named = [(m._buffers, dict(m._buffers)) for m in model.modules()]  # a forward pass may put a new tensor in place
     hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
     try:
         model.eval()
@@ -40,16 +41,22 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
         for p, wanted, grad in parameters:
             p.requires_grad_(wanted)
             p.grad = grad
+        _restore_tables(named)
         _restore_buffers(buffers)
-        for table, before in hooks:
-            if dict(table) != before:
-                table.clear()
-                table.update(before)
+        _restore_tables(hooks)
 
 
 def _hook_tables(module: nn.Module) -> list[dict]:
-    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    forward = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
+    names = (*forward, "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
     return [t for t in (getattr(module, n, None) for n in names) if t is not None]
+
+
+def _restore_tables(tables: list[tuple[dict, dict]]) -> None:
+    for table, before in tables:
+        if list(map(id, table.values())) != list(map(id, before.values())) or list(table) != list(before):
+            table.clear()
+            table.update(before)
 
 
 def _restore_buffers(buffers: list[tuple[Tensor, Tensor]]) -> None:

@@ -114,7 +114,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise OtoscopeError(f"cannot read the recipe {file}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OtoscopeError(f"the recipe {file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise OtoscopeError(f"the recipe {file} must be a mapping of settings; got {type(content).__name__}")

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import otoscope
+from otoscope.classifiers.load import audioset_labels
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder with a tiny MN."""
+    torch.manual_seed(0)
+    model = otoscope.load_classifier("mn04_as", "random", labels=["left", "right", "up"])
+    save_file(model.network.state_dict(), str(tmp_path / "model.safetensors"))
+    config = {
+        "architecture": "mn", "name": "mine", "width": 0.4, "labels": ["left", "right", "up"], "multilabel": True,
+        "info": {"licence": "mine alone"},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def rewrite(folder, **changes):
+    config = {**json.loads((folder / "config.json").read_text()), **changes}
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not ...}))
+
+
+def test_a_model_folder_is_loaded(folder):
+    torch.manual_seed(0)
+    expected = otoscope.load_classifier("mn04_as", "random", labels=3)
+    for name in (folder, str(folder)):
+        model = otoscope.load_classifier(name)
+        assert (model.name, model.labels, model.multilabel) == ("mine", ("left", "right", "up"), True)
+        assert model.info["licence"] == "mine alone"
+        assert model.info["weights"] == "model.safetensors"
+        assert model.digest() == expected.digest()
+        assert not model.training
+        assert model.origin["name"] == str(folder.resolve())
+
+
+def test_a_model_folder_takes_other_weights(folder, tmp_path):
+    other = otoscope.load_classifier(folder, "random")
+    torch.save(other.network.state_dict(), tmp_path / "other.pt")
+    assert otoscope.load_classifier(folder, tmp_path / "other.pt").digest() == other.digest()
+    assert otoscope.load_classifier(folder).digest() != other.digest()
+
+
+def test_a_model_folder_without_weights_is_named(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"model.safetensors does not exist"):
+        otoscope.load_classifier(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"width": ...}, "lacks 'width'"),
+        ({"labels": ...}, "lacks 'labels'"),
+        ({"architecture": ...}, "lacks 'architecture'"),
+        ({"architecture": "vgg"}, "unknown architecture 'vgg'; there is 'mn'"),
+        ({"labels": ["a", "b"]}, "do not fit this network"),
+        ({"width": 1.0}, "do not fit this network"),
+        ({"width": "wide"}, "config.json"),
+        ({"labels": 3}, "config.json"),
+        ({"labels": "abc"}, "config.json"),
+        ({"info": None}, "config.json"),
+        ({"info": {"width": 3}}, "config.json"),
+    ],
+)
+def test_a_config_that_is_wrong_is_named(folder, changes, words):
+    rewrite(folder, **changes)
+    with pytest.raises(WeightsError, match=words):
+        otoscope.load_classifier(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"mn"', "\x00\xff"])
+def test_a_config_that_is_no_config_is_named(folder, text):
+    (folder / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(WeightsError, match=r"config.json is missing, damaged"):
+        otoscope.load_classifier(folder)
+
+
+def test_other_folders_and_paths_are_no_models(tmp_path):
+    for path in (tmp_path, tmp_path / "not" / "there"):
+        with pytest.raises(WeightsError, match=r"is no model folder: it has no config.json"):
+            otoscope.load_classifier(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("mn4_as", "mn04_as"), ("MN04_AS", "mn04_as"), ("esc10", "esc10-mn"), ("mn10", "mn10_as")]
+)
+def test_an_unknown_name_offers_the_nearest(name, nearest):
+    with pytest.raises(UnknownNameError, match=f"unknown model '{name}'; did you mean .*'{nearest}'") as caught:
+        otoscope.load_classifier(name)
+    assert nearest in caught.value.nearest
+
+
+def test_the_registry_tells_the_facts():
+    facts = {e.name: e.facts for e in registry.entries("classifier")}
+    assert set(facts) >= {"esc10-mn", "mn04_as", "mn10_as", "mn20_as"}
+    model = otoscope.load_classifier("mn04_as", "random")
+    assert facts["mn04_as"]["classes"] == len(model.labels) == 527
+    assert facts["mn04_as"]["sample_rate"] == model.sample_rate == 32000
+    assert facts["mn04_as"]["multilabel"] is model.multilabel is True
+
+
+def test_random_weights_hang_on_torchs_seed():
+    digests = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        digests.append(otoscope.load_classifier("mn04_as", "random", labels=2).digest())
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [(2, ("class 0", "class 1")), (["x", "y"], ("x", "y")), (527, tuple(audioset_labels()))]
+)
+def test_labels_are_names_or_how_many(labels, expected):
+    assert otoscope.load_classifier("mn04_as", "random", labels=labels).labels == expected
+
+
+@pytest.mark.parametrize("labels", [0, []])
+def test_no_labels_are_refused(labels):
+    with pytest.raises(ParameterError, match="at least one class"):
+        otoscope.load_classifier("mn04_as", "random", labels=labels)
+
+
+def test_published_weights_do_not_fit_other_labels(shared):
+    with pytest.raises(WeightsError, match=r"classifier.5.weight is \(527, .* expected \(3, "):
+        otoscope.load_classifier("mn04_as", shared("weights/mn04_as_mAP_432.pt"), labels=3)
+
+
+def test_the_labels_of_audioset_are_the_published_ones(shared):
+    lines = shared("weights/class_labels_indices.csv").read_text(encoding="utf-8").splitlines()
+    assert len(audioset_labels()) == len(set(audioset_labels())) == 527 == len(lines) - 1
+    for index in (0, 72, 526):
+        assert audioset_labels()[index] in lines[index + 1]
+
+
+def test_it_says_where_it_came_from(tagger):
+    assert tagger.origin["name"] == "mn04_as"
+    assert tagger.origin["weights"].endswith("mn04_as_mAP_432.pt")
+    assert tagger.name == "mn04_as"
+    assert "MIT" in tagger.info["licence"]
+    assert not tagger.training
+
+
+def test_a_missing_weights_file_is_ours(tmp_path):
+    with pytest.raises(OtoscopeError, match="does not exist"):
+        otoscope.load_classifier("mn04_as", tmp_path / "gone.pt")

@@ -1,0 +1,282 @@
+"""The shape of the code: import order, what `import otoscope` loads, twins of every registered thing, sizes, bans."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otoscope.core import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+SRC = ROOT / "src" / "otoscope"
+FILES = sorted(SRC.rglob("*.py"))
+TREES = {f: ast.parse(f.read_text(encoding="utf-8")) for f in FILES}
+KINDS = ("method", "domain", "mask", "metric", "classifier")
+
+ROOMS = {
+    "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "domains": 4, "classifiers": 5, "attribution": 6,
+    "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "report": 9, "cli": 10,
+}  # fmt: skip
+BESIDE = {("training", "datasets")}
+
+
+def where(file: Path, node: ast.AST) -> str:
+    return f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+# --- (1) imports go up the table only ---------------------------------------------------------------------------------
+
+
+def imported(tree: ast.AST, package: str = "otoscope") -> list[tuple[int, str]]:
+    """Line and absolute name of every import of otoscope, also late ones, for types only, relative ones and by string."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, a.name) for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            found += [(node.lineno, f"{base}.{a.name}") for a in node.names]
+        elif isinstance(node, ast.Call) and node.args and "import_module" in ast.dump(node.func):
+            name = node.args[0]
+            if isinstance(name, ast.JoinedStr):
+                name = name.values[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                found.append((node.lineno, name.value))
+    return [(line, name) for line, name in found if name.split(".")[0] == "otoscope"]
+
+
+def back_edges(room: str, tree: ast.AST, package: str = "otoscope") -> list[str]:
+    """Imports that a room may not make."""
+    wrong = []
+    for line, name in imported(tree, package):
+        other = name.split(".")[1] if "." in name else ""
+        if other == room or other == "__version__":
+            continue
+        if other not in ROOMS:
+            wrong.append(f"line {line}: {name} (the top level hides where it goes; import the room itself)")
+        elif (room, other) not in BESIDE and ROOMS[other] >= ROOMS[room]:
+            wrong.append(f"line {line}: {room} (row {ROOMS[room]}) imports {name} (row {ROOMS[other]})")
+    return wrong
+
+
+def test_every_room_is_on_the_table():
+    rooms = {f.relative_to(SRC).parts[0] for f in FILES} - {"__init__.py", "__main__.py"}
+    assert {r.removesuffix(".py") for r in rooms} == set(ROOMS)
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.parent != SRC], ids=lambda f: str(f.relative_to(SRC)))
+def test_imports_go_up_the_table_only(file):
+    package = ".".join(file.relative_to(SRC.parent).parts[:-1])
+    wrong = back_edges(file.relative_to(SRC).parts[0], TREES[file], package)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "package"),
+    [
+        ("core", "from otoscope.audio import load_audio", "otoscope.core"),
+        ("masks", "import otoscope.surgery.guard", "otoscope.masks"),
+        ("attribution", "def f():\n    from otoscope.metrics import measure", "otoscope.attribution"),
+        ("domains", "if TYPE_CHECKING:\n    from otoscope.classifiers import Classifier", "otoscope.domains"),
+        ("datasets", "from otoscope.training import run", "otoscope.datasets"),
+        ("audio", "from ..explanation import explain", "otoscope.audio"),
+        ("audio", "from .. import explanation", "otoscope.audio"),
+        ("audio", "from ...report import page", "otoscope.audio.deep"),
+        ("report", "importlib.import_module('otoscope.cli.main')", "otoscope.report"),
+        ("report", "import_module(f'otoscope.cli.{name}')", "otoscope.report"),
+        ("spectral", "from otoscope import explain", "otoscope.spectral"),
+        ("spectral", "import otoscope", "otoscope.spectral"),
+    ],
+)
+def test_a_back_edge_is_found(room, code, package):
+    assert len(back_edges(room, ast.parse(code), package)) == 1
+
+
+@pytest.mark.parametrize(
+    ("room", "code"),
+    [
+        ("cli", "from otoscope import __version__\nfrom otoscope.explanation import explain\nimport torch, os.path"),
+        ("training", "from otoscope.datasets import esc50\nfrom . import run\nfrom .card import card"),
+        ("domains", "from otoscope.domains.base import Domain\nfrom otoscope.masks import smooth"),
+        ("core", "import importlib\nimportlib.import_module(name)"),
+    ],
+)
+def test_what_is_allowed_is_not_found(room, code):
+    assert back_edges(room, ast.parse(code), f"otoscope.{room}") == []
+
+
+# --- (2) importing is free --------------------------------------------------------------------------------------------
+
+
+def fresh(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def test_import_is_free():
+    heavy = ("torch", "numpy", "matplotlib", "soundfile", "soxr", "av", "scipy", "captum", "lightning", "click")
+    assert fresh(f"import otoscope, sys; print([m for m in {heavy} if m in sys.modules])") == "[]\n"
+
+
+def test_the_top_level_names_its_verbs_without_loading_them():
+    out = fresh(
+        "import otoscope, sys\nassert {'explain', 'wrap', 'load_audio', 'replay'} <= set(dir(otoscope))\n"
+        "print('torch' in sys.modules)\n"
+        "try:\n    otoscope.explian\nexcept AttributeError as e:\n    print(e)"
+    )
+    assert out == "False\nmodule 'otoscope' has no attribute 'explian'\n"
+
+
+def test_every_public_name_exists():
+    import otoscope
+
+    assert sorted(otoscope._HOMES) == sorted(otoscope.__all__)
+    for name in otoscope.__all__:
+        assert getattr(otoscope, name) is not None
+        assert getattr(otoscope, name).__module__.startswith(otoscope._HOMES[name])
+    typed = {a.name for n in ast.walk(TREES[SRC / "__init__.py"]) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert typed - {"annotations", "TYPE_CHECKING", "Any"} == set(otoscope.__all__)
+
+
+# --- (3) what is registered has its facts, its tests and its source ---------------------------------------------------
+
+ENTRIES = [e for kind in KINDS for e in registry.entries(kind)]
+NAMED = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e.kind}-{e.name}")
+FACTS = {
+    "method": {"needs": str, "signed": bool, "complete": bool, "deterministic": bool, "domains": str, "cost": str},
+    "domain": {"feeds": str, "has_frequency": bool, "axes": str},
+    "mask": {"binary": bool, "monotone": bool},
+    "metric": {"short": str, "unit": str, "higher_is_better": bool, "of": str, "means": str},
+    "classifier": {"sample_rate": int, "classes": int, "multilabel": bool, "download": bool, "licence": str},
+}
+
+
+def twin(entry: registry.Entry) -> Path:
+    """The file in which an entry is tested: its own for methods and domains, its module's for the others."""
+    if entry.kind in ("method", "domain"):
+        return ROOT / "tests" / {"method": "attribution", "domain": "domains"}[entry.kind] / f"test_{entry.name}.py"
+    target = getattr(entry.target, "func", entry.target)
+    room, *inner, module = target.__module__.split(".")[1:]
+    return ROOT.joinpath("tests", room, *inner, f"test_{module}.py")
+
+
+@NAMED
+def test_everything_registered_has_a_test_file(entry):
+    assert twin(entry).is_file(), f"{entry.kind} {entry.name} wants {twin(entry).relative_to(ROOT)}"
+
+
+@NAMED
+def test_facts_are_complete(entry):
+    assert re.match(r"[A-Z0-9].+\.$", entry.summary), entry.summary
+    for fact, kind in FACTS[entry.kind].items():
+        assert type(entry.facts.get(fact)) is kind, fact
+        assert kind is not str or entry.facts[fact] or fact in ("needs", "unit"), fact
+    assert entry.family
+    for p in entry.parameters:
+        assert p.help, p.name
+        assert p.type in (int, float, bool, str)
+        assert p.check(p.default, entry.name) == p.default
+        assert p.type not in (int, float) or None not in (p.low, p.high), f"{p.name} has no range"
+
+
+@pytest.mark.parametrize("entry", registry.entries("method"), ids=lambda e: e.name)
+def test_facts_of_methods(entry):
+    assert set(re.split(r",\s*", entry.facts["domains"])) <= set(registry.names("domain"))
+    assert entry.source
+    passes = entry.facts["passes"](**entry.settings(None))
+    assert isinstance(passes, int)
+    assert passes >= 1
+
+
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.source], ids=lambda e: f"{e.kind}-{e.name}")
+def test_every_source_is_in_the_references(entry):
+    bib = ROOT / "docs" / "references.bib"
+    if not bib.is_file():
+        pytest.skip("docs/references.bib is not written yet")
+    keys = set(re.findall(r"^@\w+\{\s*([^,\s]+)\s*,", bib.read_text(encoding="utf-8"), re.M))
+    assert set(re.split(r"[,;]\s*", entry.source)) <= keys
+
+
+@pytest.mark.parametrize("kind", ["method", "mask", "metric"])
+def test_what_comes_from_a_paper_names_it(kind):
+    assert [e.name for e in registry.entries(kind) if not e.source] == []
+
+
+# --- (4) bans ---------------------------------------------------------------------------------------------------------
+
+
+def harmless(tree: ast.AST) -> set[int]:
+    """Asserts that only tell the type checker that a local name, no argument, is not None."""
+    found = set()
+    for function in functions(tree):
+        a = function.args
+        arguments = {x.arg for x in [*a.posonlyargs, *a.args, *a.kwonlyargs]}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assert):
+                wanted = re.fullmatch(r"(\w+) is not None", ast.unparse(node.test))
+                found |= {id(node)} if wanted and wanted[1] not in arguments else set()
+    return found
+
+
+def banned(tree: ast.AST) -> list[tuple[int, str]]:
+    """print calls, bare excepts and asserts on what came in."""
+    found, allowed = [], harmless(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            found.append((node.lineno, "print"))
+        elif isinstance(node, ast.ExceptHandler) and node.type is None:
+            found.append((node.lineno, "bare except"))
+        elif isinstance(node, ast.Assert) and id(node) not in allowed:
+            found.append((node.lineno, "assert"))
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(SRC)))
+def test_no_print_no_bare_except_no_assert(file):
+    assert banned(TREES[file]) == []
+
+
+def test_what_is_banned_is_found():
+    code = "try:\n    print(1)\nexcept:\n    assert x\ntry:\n    y.print()\nexcept Exception:\n    pass"
+    assert sorted(banned(ast.parse(code))) == [(2, "print"), (3, "bare except"), (4, "assert")]
+    code = "def f(x):\n    y = g(x)\n    assert y is not None\n    assert x is not None\n    assert y > 0"
+    assert banned(ast.parse(code)) == [(4, "assert"), (5, "assert")]
+
+
+# --- (5) sizes --------------------------------------------------------------------------------------------------------
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(SRC)))
+def test_modules_and_functions_are_small(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 450
+    long = [f"{where(file, f)} {f.name}: {body_lines(f)} lines" for f in functions(TREES[file]) if body_lines(f) > 60]
+    assert not long, "\n".join(long)
+
+
+def test_body_lines_leave_the_docstring_out():
+    (function,) = functions(
+        ast.parse('def f(\n    x,\n):\n    """One.\n\n    Two.\n    """\n    a = 1\n    return (\n        a)')
+    )
+    assert body_lines(function) == 3
+    (function,) = functions(ast.parse('def f():\n    """Only words."""'))
+    assert body_lines(function) == 0
