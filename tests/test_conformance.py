@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
 
 import otoscope
 from otoscope.attribution import Problem, attribute
@@ -18,6 +17,7 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.records import Attribution, Grid
 from otoscope.domains import make_domain
 from otoscope.masks import to_mask
+from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
 
 METHODS = {e.name: e for e in registry.entries("method")}
 DOMAINS = {e.name: e for e in registry.entries("domain")}

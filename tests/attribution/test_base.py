@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import Saliency
-from worlds import linear, spectral
 
 from otoscope.attribution import Result, attribute
 from otoscope.attribution.base import method_name, per_amplitude
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError
+from worlds import linear, spectral
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from captum.attr import (
     Saliency,
 )
 from torch import nn
-from worlds import band_energy, spectral, tone_and_decoy
 
 import otoscope
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from worlds import band_energy, spectral, tone_and_decoy
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from reference import attribution as slow
 from torch import nn
-from worlds import RATE, linear, spectral
 
 import otoscope
 from otoscope.core.errors import UnknownNameError, UnsupportedError
 from otoscope.spectral import KaldiLogMel
+from reference import attribution as slow
+from worlds import RATE, linear, spectral
 
 LAYER = "3"  # the second convolution of the spectral world
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from captum.attr import Saliency
+
 from reference import attribution as slow
 from worlds import RATE, linear, spectral
 

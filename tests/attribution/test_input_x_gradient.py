@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from captum.attr import InputXGradient, Saliency
+
 from reference import attribution as slow
 from worlds import RATE, linear, spectral
 

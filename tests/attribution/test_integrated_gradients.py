@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import IntegratedGradients
+
 from reference import attribution as slow
 from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
 

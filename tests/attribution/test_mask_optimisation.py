@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from worlds import band_energy, spectral, tone_and_decoy
 
 import otoscope
 from otoscope.attribution import attribute
 from otoscope.attribution.mask_optimisation import log_odds, roughness
 from otoscope.core.errors import UnsupportedError
+from worlds import band_energy, spectral, tone_and_decoy
 
 DECOY = 1
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import FeatureAblation
+
 from reference import attribution as slow
 from worlds import RATE, linear, spectral
 

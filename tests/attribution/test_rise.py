@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import attribution as slow
 from torch import nn
-from worlds import RATE, spectral
 
 import otoscope
 from otoscope.attribution import attribute
 from otoscope.attribution.rise import random_masks
+from reference import attribution as slow
+from worlds import RATE, spectral
 
 
 class LoudnessOfOnePart(nn.Module):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from worlds import linear, spectral
 
 from otoscope.attribution import attribute
+from worlds import linear, spectral
 
 
 def test_without_noise_it_is_the_gradient(ask, values, noise):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from worlds import band_energy, spectral
 
 import otoscope
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
+from worlds import band_energy, spectral
 
 
 class Gives(nn.Module):
@@ -50,7 +50,7 @@ def test_labels_are_names_or_a_number(labels, expected):
 
 
 def test_classes_that_cannot_be_counted_must_be_told():
-    with pytest.raises(ParameterError, match="could not count the classes of Linear .* pass labels="):
+    with pytest.raises(ParameterError, match=r"could not count the classes of Linear .* pass labels="):
         otoscope.wrap(nn.Linear(3, 2), sample_rate=8000)
 
 

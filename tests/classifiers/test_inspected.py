@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from worlds import spectral
 
 import otoscope
 from otoscope.classifiers import Inspected
@@ -11,6 +10,7 @@ from otoscope.classifiers.inspected import ClassifierError
 from otoscope.core.errors import DeviceMemoryError, OtoscopeError, ShapeError
 from otoscope.domains import make_domain
 from otoscope.surgery import record_layer, untouched
+from worlds import spectral
 
 
 def inspect(world, batch=2, domain="stft", n=4000):
@@ -124,18 +124,23 @@ def test_untouched_undoes_everything():
     parameter.grad = grad = torch.ones_like(parameter)
     world.network[7].bias.requires_grad_(False)
     before = buffer.clone()
-    with pytest.raises(KeyboardInterrupt), untouched(world) as borrowed:
-        assert borrowed is world
-        assert not any(m.training for m in world.modules())
-        assert not any(p.requires_grad for p in world.parameters())
-        parameter.grad = None
-        buffer.fill_(3)
-        world.network[1].running_mean = torch.zeros(8)
-        world.network[1].register_buffer("new", torch.zeros(1))
-        world.network[0].register_forward_hook(lambda *_: None)
-        world.network[2].register_full_backward_hook(lambda *_: None)
-        world.network[2].register_forward_pre_hook(lambda *_: None, with_kwargs=True)
-        raise KeyboardInterrupt
+
+    def misuse():
+        with untouched(world) as borrowed:
+            assert borrowed is world
+            assert not any(m.training for m in world.modules())
+            assert not any(p.requires_grad for p in world.parameters())
+            parameter.grad = None
+            buffer.fill_(3)
+            world.network[1].running_mean = torch.zeros(8)
+            world.network[1].register_buffer("new", torch.zeros(1))
+            world.network[0].register_forward_hook(lambda *_: None)
+            world.network[2].register_full_backward_hook(lambda *_: None)
+            world.network[2].register_forward_pre_hook(lambda *_: None, with_kwargs=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        misuse()
     assert world.training
     assert not world.network[1].training
     assert parameter.requires_grad
@@ -154,8 +159,13 @@ def test_untouched_undoes_everything():
 
 def test_a_recorded_layer_is_let_go_after_an_error():
     network = spectral().network
-    with pytest.raises(ZeroDivisionError), record_layer(network, "3") as outputs:
-        network(torch.zeros(1, 1, 32, 20))
-        assert [tuple(o.shape) for o in outputs] == [(1, 12, 8, 5)]
-        raise ZeroDivisionError
+
+    def fail():
+        with record_layer(network, "3") as outputs:
+            network(torch.zeros(1, 1, 32, 20))
+            assert [tuple(o.shape) for o in outputs] == [(1, 12, 8, 5)]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not network[3]._forward_hooks

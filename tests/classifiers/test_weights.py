@@ -99,7 +99,7 @@ def test_what_is_no_state_dict_is_named(tmp_path, content, words):
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path):
-    with pytest.raises(WeightsError, match="is a folder; give a .safetensors file or a torch state_dict"):
+    with pytest.raises(WeightsError, match=r"is a folder; give a .safetensors file or a torch state_dict"):
         read_state(tmp_path)
     with pytest.raises(WeightsError, match=r"gone.pt does not exist; give"):
         read_state(tmp_path / "gone.pt")
@@ -271,7 +271,7 @@ def test_published_names_are_fetched_and_load(server, cache, tmp_path):
 
 
 def test_a_published_name_without_network_says_what_to_do(server, cache):
-    with pytest.raises(DownloadError, match="mn10_as_mAP_471.pt .*--weights FILE"):
+    with pytest.raises(DownloadError, match=r"mn10_as_mAP_471.pt .*--weights FILE"):
         otoscope.load_classifier("mn10_as")
 
 

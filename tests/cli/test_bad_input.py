@@ -231,7 +231,7 @@ def test_the_sound_that_is_explained_is_not_overwritten(otoscope, model, wav, tm
     assert [p.name for p in path.parent.iterdir()] == ["kept.wav"]
 
 
-def test_standard_input_is_a_file_like_any_other(explain, wav, tmp_path):
+def test_a_pipe_is_a_file_like_any_other(explain, wav, tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     data = wav().read_bytes()
     writer = subprocess.Popen(

@@ -23,7 +23,7 @@ def quick(monkeypatch):
 def test_it_says_what_it_found_and_where_the_report_is(otoscope, esc10_mn, quick):
     run = otoscope("demo", "--out", "here")
     assert (run.code, run.errors) == (0, [])
-    assert {p.name for p in Path("here").iterdir()} == {
+    assert {p.name for p in Path("here").iterdir()} >= {
         "original.wav", "kept.wav", "removed.wav", "attribution.npz", "explanation.json", "report.html",
     }  # fmt: skip
     assert run.out.startswith("The scene: ")

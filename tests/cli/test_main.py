@@ -17,7 +17,12 @@ SCRIPT = Path(sys.executable).with_name("otoscope")
 
 def fresh(code: str, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        env={**os.environ, **environment},
     )
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
 import otoscope
 from otoscope.audio import write_wav
 from otoscope.core.errors import WriteError
 from otoscope.explanation.listen import probabilities
+from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
 PARTS = ("original", "kept", "removed")
 SCORED = ["faithfulness", "average_increase", "average_drop", "average_gain", "input_fidelity"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds import RATE, band_energy, spectral, tone
 
 from otoscope.audio import Span
 from otoscope.core.records import Clip
 from otoscope.explanation.listen import batches, piece, probabilities, spans_of
+from worlds import RATE, band_energy, spectral, tone
 
 
 def clip(seconds: float, rate: int = RATE, channels: int = 1, hz: float = 1000) -> Clip:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from worlds import RATE, BandEnergy, band_energy, tone
 
 import otoscope
 from otoscope.audio import FileSource, write_wav
 from otoscope.core.errors import AudioReadError, DeviceMemoryError, UnknownNameError
 from otoscope.explanation.many import explain_files
 from otoscope.explanation.request import make_request
+from worlds import RATE, BandEnergy, band_energy, tone
 
 
 def request(batch_size=16, target=None):

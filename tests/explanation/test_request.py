@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from worlds import band_energy
 
 from otoscope.core.errors import ParameterError, UnknownNameError, WeightsError
 from otoscope.explanation.request import make_request, resolve_model
+from worlds import band_energy
 
 
 def request(**changes):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from worlds import RATE, band_energy, tone, tone_and_decoy
 
 import otoscope
 from otoscope.audio import write_wav
 from otoscope.report.build import CEIL_DB, FLOOR_DB, build_page, figures
+from worlds import RATE, band_energy, tone, tone_and_decoy
 
 
 def made(samples, rate=RATE, **options):

@@ -30,6 +30,11 @@ def test_overrides_win_and_nest(tmp_path):
     assert recipe.out == "runs/a"
 
 
+def test_an_override_without_value_empties_a_text(tmp_path):
+    recipe = load_recipe(write(tmp_path, "teacher: {model: mn04_as}"), ["teacher.model="])
+    assert recipe.teacher.model == ""
+
+
 def test_paths_are_relative_to_the_recipe(tmp_path):
     recipe = load_recipe(write(tmp_path, "data: {root: here}\nteacher: {weights: w.pt}"))
     assert recipe.data.root == str(tmp_path / "here")

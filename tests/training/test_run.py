@@ -115,6 +115,18 @@ def test_killed_and_run_again_gives_the_same_weights(tmp_path, corpus):
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_the_recipes_network_settings_reach_the_network(tmp_path, corpus, monkeypatch):
+    from otoscope.training import run
+
+    made = []
+    monkeypatch.setattr(run, "_fit", lambda _lightning, _recipe, classifier, *_: made.append(classifier.eval()))
+    train(load_recipe(recipe_file(tmp_path, corpus), ["model.dropout=0.7", "model.width=0.2"]), "cpu")
+    network = made[0].network
+    assert network.classifier[4].p == 0.7
+    assert network.features[0][1].momentum == 0.5
+    assert network.features[16][0].out_channels == 192
+
+
 def test_a_folder_with_another_recipe_is_refused(tmp_path, corpus):
     file = recipe_file(tmp_path, corpus)
     train(load_recipe(file, ["optimiser.epochs=1"]), "cpu")

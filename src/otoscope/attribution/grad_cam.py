@@ -58,7 +58,7 @@ def grad_cam(problem: Problem, layer: str | None) -> Tensor:
     layer = layer or classifier.cam_layer
     if not layer:
         raise UnsupportedError(
-            f"classifier {classifier.name!r} has no convolution to look at; name a layer (--set layer=NAME) "
+            f"classifier {classifier.name!r} has no convolution to look at; name a layer (grad_cam,layer=NAME) "
             "or use integrated_gradients"
         )
     maps, gradient = _maps_and_gradient(problem, layer)

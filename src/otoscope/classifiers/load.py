@@ -98,10 +98,17 @@ def load_classifier(
 
 
 def build_mn(
-    width: float, labels: Sequence[str], *, multilabel: bool, name: str, bn_momentum: float = 0.01, **info: Any
+    width: float,
+    labels: Sequence[str],
+    *,
+    multilabel: bool,
+    name: str,
+    bn_momentum: float = 0.01,
+    dropout: float = 0.2,
+    **info: Any,
 ) -> Classifier:
     """An MN with its log-mel front end and random weights."""
-    network = MN(len(labels), width, bn_momentum=bn_momentum)
+    network = MN(len(labels), width, dropout, bn_momentum)
     return Classifier(
         network,
         sample_rate=32000,

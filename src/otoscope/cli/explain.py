@@ -42,8 +42,14 @@ def explain(
     from otoscope.explanation.many import explain_files
     from otoscope.explanation.request import make_request, resolve_model
 
-    given = ((method, DEFAULT_METHOD), (domain, DEFAULT_DOMAIN), (mask, DEFAULT_MASK))
-    request = make_request(*(default if said is None else said for said, default in given), target, seed, batch_size)
+    request = make_request(
+        DEFAULT_METHOD if method is None else method,
+        DEFAULT_DOMAIN if domain is None else domain,
+        DEFAULT_MASK if mask is None else mask,
+        target,
+        seed,
+        batch_size,
+    )
     classifier = resolve_model(model, weights, device)
     outcomes = list(explain_files(audio, classifier, request, out, progress=True))
     rows = [o.row for o in outcomes if o.row is not None]

@@ -227,19 +227,17 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
 def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
     """Attributions of all windows on one grid over the whole sound."""
     rate = job.source.sample_rate
-    total: np.ndarray | None = None
+    first = request.domain.grid(len(job.waveform(classifier, job.spans[0])), classifier)
+    grid = _whole_grid(first, job)
+    total: np.ndarray = np.zeros(grid.shape, np.float32)
     for spans in batches(job.spans, request.batch_size):
         problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
         problem.targets.fill_(target.index)
-        if total is None:
-            grid = _whole_grid(problem.inspected.grid, job)
-            total = np.zeros(grid.shape, np.float32)
         for span, (values, _) in zip(spans, _attribute(problem, request), strict=True):
             near = np.flatnonzero((grid.times >= span.start / rate) & (grid.times <= span.stop / rate))
             weights = crossfade(span, job.spans, times_s=grid.times[near], sample_rate=rate).astype(np.float32)
             local = grid.times[near] - span.start / rate
             total[:, near] += _at(values, problem.inspected.grid.times, local) * weights
-    assert total is not None  # a plan has at least one window
     return Attribution(total, grid, request.spelled["method"])
 
 

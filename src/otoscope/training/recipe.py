@@ -122,7 +122,13 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         key, found, value = override.partition("=")
         if not found:
             raise ParameterError(f"an override is written key=value, such as optimiser.epochs=3; got {override!r}")
-        _put(content, key.split("."), yaml.safe_load(value))
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ParameterError(
+                f"the value of {override!r} is not valid YAML: {' '.join(str(error).split())}"
+            ) from error
+        _put(content, key.split("."), read)
     recipe = _build(Recipe, content, str(file))
     root, weights = _resolve(file, recipe.data.root), recipe.teacher.weights
     if weights not in ("published", "random"):
@@ -167,6 +173,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return tuple(_convert(typing.get_args(kind)[0], v, where) for v in value)
     if isinstance(kind, types.UnionType):
         return value
+    if kind is str and value is None:  # an override such as teacher.model= gives nothing
+        return ""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is float and (number or isinstance(value, str)):  # YAML reads 1e-3 as a string
         try:

@@ -60,6 +60,7 @@ def train(recipe: Recipe, device: str = "auto") -> dict[str, Any]:
         multilabel=False,
         name=recipe.name,
         bn_momentum=recipe.model.bn_momentum,
+        dropout=recipe.model.dropout,
         licence="Apache-2.0",
         trained_on=f"{data.name}, folds {list(recipe.data.train_folds)}",
     )
