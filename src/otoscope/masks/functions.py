@@ -2,7 +2,7 @@
 
 Edge cases are settled as follows. Where nothing stands out (all values equal), `minmax` keeps nothing and `sigmoid` gives
 one half. The functions of the positive part keep nothing where nothing is positive. Top-k keeps an exact number of cells;
-of equal ones the earlier in time and lower in frequency.
+of equal ones the lower in frequency first, then the earlier in time.
 """
 
 from __future__ import annotations
