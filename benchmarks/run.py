@@ -162,9 +162,8 @@ def main() -> None:
         short, long = peak_memory(5), peak_memory(60)
         rows.append((f"peak memory of 60 min ({long:.0f} MiB) / 5 min ({short:.0f} MiB)", long / short, 1.5, "x"))
     today = datetime.date.today().isoformat()
-    print(
-        f"{today}, {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, seed 0\n"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    print(f"{today}, {machine}, torch {torch.__version__}, seed 0\n")
     print("| what | measured | at most | |\n|---|---|---|---|")
     for what, value, bound, unit in rows:
         print(f"| {what} | {value:.3g} {unit} | {bound:g} {unit} | {'' if value <= bound else 'OVER'} |")

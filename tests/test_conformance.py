@@ -162,7 +162,7 @@ def test_incompleteness_is_as_declared(method):
         inspected = problem.inspected
         with torch.no_grad():
             difference = problem.of_target(inspected(inspected.ones()) - inspected(0 * inspected.ones()))
-        if not torch.allclose(run(method, problem).sum((1, 2)), difference, rtol=0.03):
+        if not torch.allclose(run(method, problem, most=48).sum((1, 2)), difference, rtol=0.03, atol=1e-3):
             return
     pytest.fail(f"{method} sums to the difference of logits in every domain: declare it complete")
 
@@ -439,11 +439,13 @@ def test_equal_values_are_settled_as_said(spec, expected, value):
     np.testing.assert_array_equal(masked(np.full((7, 11), value), spec), expected)
 
 
-@pytest.mark.parametrize("name", [n for n in MASKS if MASKS[n].family == "positive"])
-def test_what_speaks_against_is_never_kept_more_than_what_says_nothing(name):
-    found = masked(np.array([[-2.0, -1.0, 0.0, 1.0, 3.0]]), name)[0]
+@pytest.mark.parametrize("spec", [s for n in MASKS if MASKS[n].family == "positive" for s in specs(n)])
+def test_masks_of_the_positive_part_keep_what_speaks_against_no_more_than_what_says_nothing(spec):
+    found = masked(np.array([[-2.0, -1.0, 0.0, 1.0, 3.0]]), spec)[0]
     assert found[0] == found[1] == found[2]
-    assert found[4] > found[0]
+    assert found[4] >= found[3] >= found[0]
+    assert not fact(spec, "binary") or found[0] == 0
+    assert found[4] == 1 or found[4] > 0.8 or spec.endswith(":0")
 
 
 @pytest.mark.parametrize("name", MASKS)

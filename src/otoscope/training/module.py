@@ -116,7 +116,7 @@ class ClassifierModule(lightning.LightningModule):
         accuracy = (logits.argmax(1) == target.argmax(1)).float().mean()
         if not torch.isfinite(loss + extra):
             raise NonFiniteError(
-                f"the loss is {float(loss + extra)} at step {step}; lower optimiser.lr. The checkpoint of the last whole "
+                f"the loss is {(loss + extra).item()} at step {step}; lower optimiser.lr. The checkpoint of the last whole "
                 "epoch is kept"
             )
         self.log_dict({"train/loss": loss, "train/distance": extra, "train/accuracy": accuracy}, prog_bar=True)
