@@ -5,8 +5,8 @@ import pytest
 import torch
 from captum.attr import Saliency
 
-from otoscope.attribution import Result, attribute
-from otoscope.attribution.base import method_name, per_amplitude
+from otoscope.attribution import Result, attribute, method_name
+from otoscope.attribution.base import per_amplitude
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError
 from worlds import linear, spectral
@@ -111,3 +111,8 @@ def test_no_method_takes_the_callers_tensors(ask, noise):
     attribute(problem, "gradient")
     assert torch.equal(problem.inspected.waveform, waveform)
     assert torch.equal(problem.targets, targets)
+
+
+def test_a_captum_class_and_its_object_are_named_alike():
+    attr = pytest.importorskip("captum.attr")
+    assert method_name(attr.Saliency) == method_name(attr.Saliency(lambda x: x)) == "captum:Saliency"

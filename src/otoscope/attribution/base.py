@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from otoscope.classifiers import Inspected
-from otoscope.core import registry
-from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
+from otoscope.core.errors import UnsupportedError
 from otoscope.core.runtime import generator
 
 
@@ -91,61 +90,6 @@ class Problem:
         pairs = torch.arange(n * self.batch, device=self.targets.device)
         for chunk in pairs.split(self.batch_size):
             yield chunk // self.batch, chunk % self.batch
-
-
-Method = Callable[..., "Result | Tensor"]
-
-
-def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
-    """Run a method, by name or as a captum object, and check what comes out.
-
-    Parameters
-    ----------
-    problem : Problem
-    method : str or captum attribution object
-    settings : mapping, optional
-        Parameters of the method.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    UnknownNameError, ParameterError, UnsupportedError
-        If the method does not exist, a setting is wrong, or the domain cannot be asked that.
-    NonFiniteError
-        If NaN or infinity comes out.
-    """
-    if isinstance(method, str):
-        entry = registry.get("method", method)
-        result = entry.target(problem, **entry.settings(settings))
-        name = method
-    else:
-        from otoscope.attribution.captum_bridge import run_captum
-
-        name = type(method).__name__
-        result = run_captum(problem, method, settings or {})
-    values, error = result if isinstance(result, tuple) else (result, None)
-    values = values.detach().float()
-    if tuple(values.shape) != (problem.batch, *problem.shape):
-        raise ShapeError(
-            f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}"
-        )
-    if not torch.isfinite(values).all():
-        raise NonFiniteError(
-            f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
-        )
-    return Result(values, None if error is None else error.detach().float())
-
-
-def method_name(method: Any) -> str:
-    """The name to write into records."""
-    if isinstance(method, str):
-        return method
-    if not hasattr(method, "attribute"):
-        raise ParameterError(f"a method is a name or a captum attribution object; got {type(method).__name__}")
-    return f"captum:{type(method).__name__}"
 
 
 def per_amplitude(problem: Problem, by_mask: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Inspected(nn.Module):
         super().__init__()
         self._classifier = [classifier]  # in a list: this module must not own the caller's
         self.waveform = waveform
-        with torch.no_grad(), _memory(len(waveform)):
+        with torch.no_grad(), memory_errors(len(waveform)):
             self.analysis: Analysis = domain.analyse(waveform, classifier)
         self.passes = 0
 
@@ -59,7 +59,7 @@ class Inspected(nn.Module):
     def classify(self, synthesised: Tensor) -> Tensor:
         """Logits of what `synthesise` or `complement` gave."""
         self.passes += len(synthesised)
-        with _memory(len(synthesised)), _their_errors(self.classifier):
+        with memory_errors(len(synthesised)), model_errors(self.classifier):
             if self.analysis.feeds == "waveform":
                 return self.classifier(synthesised)
             return self.classifier.check(self.classifier.network(synthesised), len(synthesised))
@@ -71,12 +71,12 @@ class Inspected(nn.Module):
     def original(self) -> Tensor:
         """Logits of the untouched clips."""
         self.passes += self.batch
-        with _memory(self.batch), _their_errors(self.classifier):
+        with memory_errors(self.batch), model_errors(self.classifier):
             return self.classifier(self.waveform)
 
 
 @contextlib.contextmanager
-def _memory(batch: int) -> Iterator[None]:
+def memory_errors(batch: int) -> Iterator[None]:
     """Map "out of memory" to our error."""
     try:
         yield
@@ -95,7 +95,7 @@ def _too_big(batch: int) -> DeviceMemoryError:
 
 
 @contextlib.contextmanager
-def _their_errors(classifier: Classifier) -> Iterator[None]:
+def model_errors(classifier: Classifier) -> Iterator[None]:
     """Map an error inside the user's module to ours, with its own words."""
     try:
         yield

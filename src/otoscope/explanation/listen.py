@@ -10,7 +10,7 @@ import torch
 
 from otoscope.audio import AudioSource, Span, downmix, plan, resample
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.inspected import _memory, _their_errors
+from otoscope.classifiers.inspected import memory_errors, model_errors
 
 LONG_S = 30.0
 WINDOW_S = 10.0
@@ -57,7 +57,7 @@ def probabilities(source: AudioSource, classifier: Classifier, batch_size: int =
     total = np.zeros(len(classifier.labels))
     for some in batches(spans, batch_size):
         pieces = [piece(source, s, classifier.sample_rate) for s in some]
-        with torch.no_grad(), _memory(len(some)), _their_errors(classifier):
+        with torch.no_grad(), memory_errors(len(some)), model_errors(classifier):
             batch = torch.from_numpy(np.stack(pieces)).to(classifier.device)
             total += classifier.probabilities(classifier(batch)).sum(0).double().cpu().numpy()
     return (total / len(spans)).astype(np.float32)

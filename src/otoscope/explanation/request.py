@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from otoscope.attribution.base import method_name
+from otoscope.attribution import method_name
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError

@@ -16,7 +16,7 @@ from otoscope.attribution import Problem, Result, attribute
 from otoscope.audio import AudioSource, Span, close_audio, crossfade, open_audio
 from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
-from otoscope.classifiers.inspected import _memory
+from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
 from otoscope.explanation.explanation import Explanation
@@ -118,10 +118,11 @@ def explain_sources(
 ) -> list[Explanation]:
     """Explain opened sounds, those of one length together; the order is kept."""
     jobs = [_Job(source, spans_of(source)) for source in sources]
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for i, job in enumerate(jobs):
-        length = job.spans[0].stop - job.spans[0].start if len(job.spans) == 1 else -1 - i
-        groups.setdefault(length * 1_000_003 + job.source.sample_rate, []).append(i)
+        alone = -1 - i  # a long sound makes batches of its own windows
+        length = job.source.frames if len(job.spans) == 1 else alone
+        groups.setdefault((length, job.source.sample_rate), []).append(i)
     out: dict[int, Explanation] = {}
     n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
     with (
@@ -134,7 +135,9 @@ def explain_sources(
             for start in range(0, len(members), request.batch_size):
                 chosen = members[start : start + request.batch_size]
                 run = _explain_batch if len(jobs[chosen[0]].spans) == 1 else _explain_long
-                with _memory(request.batch_size):  # what the passes themselves do not map, such as a backward pass
+                with memory_errors(
+                    request.batch_size
+                ):  # what the passes themselves do not map, such as a backward pass
                     made = run([jobs[i] for i in chosen], classifier, request, bar.update)
                 out.update(zip(chosen, made, strict=True))
     return [out[i] for i in range(len(jobs))]

@@ -1,0 +1,64 @@
+"""Run a method and check what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from otoscope.attribution.base import Problem, Result
+from otoscope.attribution.captum_bridge import run_captum
+from otoscope.core import registry
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
+
+
+def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
+    """Run a method, by name or as a captum object, and check what comes out.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str or captum attribution object
+    settings : mapping, optional
+        Parameters of the method.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    UnknownNameError, ParameterError, UnsupportedError
+        If the method does not exist, a setting is wrong, or the domain cannot be asked that.
+    NonFiniteError
+        If NaN or infinity comes out.
+    """
+    if isinstance(method, str):
+        entry = registry.get("method", method)
+        result = entry.target(problem, **entry.settings(settings))
+        name = method
+    else:
+        name = method_name(method)
+        result = run_captum(problem, method, settings or {})
+    values, error = result if isinstance(result, tuple) else (result, None)
+    values = values.detach().float()
+    if tuple(values.shape) != (problem.batch, *problem.shape):
+        raise ShapeError(
+            f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}"
+        )
+    if not torch.isfinite(values).all():
+        raise NonFiniteError(
+            f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
+        )
+    return Result(values, None if error is None else error.detach().float())
+
+
+def method_name(method: Any) -> str:
+    """The name to write into records."""
+    if isinstance(method, str):
+        return method
+    if not hasattr(method, "attribute"):
+        raise ParameterError(f"a method is a name or a captum attribution object; got {type(method).__name__}")
+    kind = method if isinstance(method, type) else type(method)
+    return f"captum:{kind.__name__}"
