@@ -70,7 +70,7 @@ def bare(
 ) -> Callable[[], None]:
     """The passes that a method needs, and nothing else: the classifier on waveforms, in the same batches, plus 3 for scores."""
     passes = registry.get("method", method).facts["passes"](**settings) * len(waveform)
-    pairs = 2 * len(waveform) if method == "mask_optimisation" else most
+    pairs = min(2 * len(waveform), most) if method == "mask_optimisation" else most
 
     def act() -> None:
         left = passes

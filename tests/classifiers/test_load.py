@@ -154,3 +154,11 @@ def test_it_says_where_it_came_from(tagger):
 def test_a_missing_weights_file_is_ours(tmp_path):
     with pytest.raises(OtoscopeError, match="does not exist"):
         otoscope.load_classifier("mn04_as", tmp_path / "gone.pt")
+
+
+def test_labels_are_no_text_and_not_given_twice(tmp_path):
+    with pytest.raises(ParameterError, match="a number or a list of names"):
+        otoscope.load_classifier("mn04_as", "random", labels="abc")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ParameterError, match="labels of its own"):
+        otoscope.load_classifier(tmp_path, labels=3)

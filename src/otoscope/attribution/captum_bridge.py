@@ -88,7 +88,8 @@ def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) 
     if any(p.name == "target" or p.kind is p.VAR_KEYWORD for p in accepted):
         arguments.setdefault("target", problem.targets[clip : clip + 1])
     ones = problem.inspected.ones(1).requires_grad_(True)
-    with torch.enable_grad(), warnings.catch_warnings():
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        torch.manual_seed(problem.seed)  # captum draws from torch's global generator
         warnings.filterwarnings(
             "ignore", "Setting (forward, )?backward hooks"
         )  # captum undoes them, and so does surgery

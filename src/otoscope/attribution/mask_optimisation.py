@@ -61,7 +61,7 @@ def mask_optimisation(
     """
     rng, inspected = problem.rng(), problem.inspected
     logits = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device, requires_grad=True)
-    optimiser = torch.optim.Adam([logits], lr=rate)
+    climb = Adam(logits, rate)
     most = int(jitter_ms / 1000 * inspected.classifier.sample_rate) if inspected.analysis.feeds == "waveform" else 0
     for _ in range(steps):
         shift = int(torch.randint(-most, most + 1, (1,), generator=rng))
@@ -72,20 +72,41 @@ def mask_optimisation(
                 name = inspected.classifier.name
                 raise UnsupportedError(f"classifier {name!r} gives no gradients; use occlusion or rise")
             loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask)
-            (logits.grad,) = torch.autograd.grad(loss.sum(), logits)
-        optimiser.step()
+            (gradient,) = torch.autograd.grad(loss.sum(), logits)
+        climb.step(gradient)
         problem.tick(2 * problem.batch)
     return logits.detach().sigmoid()
 
 
+class Adam:
+    """Adam on one tensor, with torch's defaults; ``torch.optim`` would import torch's compiler first, which takes seconds.
+
+    Source: kingma2015adam, algorithm 1.
+    """
+
+    def __init__(self, values: Tensor, rate: float):
+        self.values, self.rate, self.steps = values, rate, 0
+        self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
+
+    def step(self, gradient: Tensor) -> None:
+        """Move the values, in place, against the gradient."""
+        self.steps += 1
+        self.mean.lerp_(gradient, 0.1)
+        self.square.lerp_(gradient.square(), 0.001)
+        size = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
+        with torch.no_grad():
+            self.values.addcdiv_(self.mean, size, value=-self.rate / (1 - 0.9**self.steps))
+
+
 def _decision(problem: Problem, mask: Tensor, weight: float, shift: int) -> Tensor:
-    """-log p(target | kept) - weight * log(1 - p(target | removed)), a number for each clip; one pass for both parts."""
+    """-log p(target | kept) - weight * log(1 - p(target | removed)), a number for each clip."""
     inspected = problem.inspected
     kept = inspected.analysis.synthesise(mask)
     both = torch.cat([kept, inspected.analysis.complement(kept)])
     if shift:
         both = both.roll(shift, -1)
-    keep, lose = log_odds(inspected.classify(both), problem.targets.repeat(2), inspected.classifier.multilabel).chunk(2)
+    logits = torch.cat([inspected.classify(part) for part in both.split(problem.batch_size)])
+    keep, lose = log_odds(logits, problem.targets.repeat(2), inspected.classifier.multilabel).chunk(2)
     return torch.nn.functional.softplus(-keep) + weight * torch.nn.functional.softplus(lose)
 
 

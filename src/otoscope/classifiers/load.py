@@ -78,7 +78,11 @@ def load_classifier(
     ('dog', 'rooster')
     """
     folder = Path(name)
+    if isinstance(labels, str):
+        raise ParameterError(f"labels must be a number or a list of names; got the text {labels!r}")
     if (folder / "config.json").is_file():
+        if labels is not None:
+            raise ParameterError(f"the model folder {folder} has labels of its own; leave labels out")
         model = from_folder(folder, weights).eval()
         model.origin = {"name": str(folder.resolve()), "weights": str(weights), "labels": None}
         return model
@@ -91,7 +95,7 @@ def load_classifier(
     model = entry.target(weights=weights, labels=labels).eval()
     model.origin = {
         "name": entry.name,
-        "weights": str(weights),
+        "weights": str(weights if weights in ("published", "random") else Path(weights).resolve()),
         "labels": labels if labels is None else list(model.labels),
     }
     return model
