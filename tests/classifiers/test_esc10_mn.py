@@ -88,7 +88,6 @@ def test_it_hears_one_held_out_clip_of_each_class(shared, esc10_mn):
     assert right(esc10_mn, list(first.values())) >= 0.8
 
 
-@pytest.mark.slow
 def test_it_scores_what_its_card_says_on_the_held_out_fold(shared, esc10_mn, folder):
     examples = held_out(shared)
     assert len(examples) == 80

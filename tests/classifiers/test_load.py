@@ -162,3 +162,11 @@ def test_labels_are_no_text_and_not_given_twice(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ParameterError, match="labels of its own"):
         otoscope.load_classifier(tmp_path, labels=3)
+
+
+def test_reading_weights_leaves_the_global_generator_alone_and_random_ones_draw_from_it():
+    before = torch.random.get_rng_state()
+    otoscope.load_classifier("esc10-mn")
+    assert torch.equal(before, torch.random.get_rng_state())
+    otoscope.load_classifier("mn04_as", "random", labels=2)
+    assert not torch.equal(before, torch.random.get_rng_state())

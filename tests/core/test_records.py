@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otoscope.core.errors import ShapeError
-from otoscope.core.records import Attribution, Clip, Environment, Grid, Mask, Scores, Target
+from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
 
 GRID = Grid(np.array([1.0, 2.0]), np.array([0.1, 0.2, 0.3]), "hz", "stft", 0.4, 4.0)
 
@@ -127,4 +127,3 @@ def test_scores_of_one_class():
 
 def test_small_records_compare_by_value():
     assert Target(1, "dog") == Target(1, "dog")
-    assert Environment(0, "cpu", {"torch": "2"}) == Environment(0, "cpu", {"torch": "2"}, threads=0)

@@ -14,7 +14,7 @@ import torch
 
 import otoscope
 from otoscope.audio import write_wav
-from otoscope.core.errors import WriteError
+from otoscope.core.errors import OtoscopeError, WriteError
 from otoscope.explanation.listen import probabilities
 from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
@@ -290,3 +290,28 @@ def test_a_sound_can_be_explained_again_from_its_kept_part(e):
     again = otoscope.explain(e.kept, e.classifier, method="input_x_gradient")
     assert again.source is e.kept
     assert again.source.source == "kept of array"
+
+
+def test_a_model_that_was_changed_afterwards_is_not_measured():
+    from worlds import RATE, band_energy, tone_and_decoy
+
+    model = band_energy()
+    e = otoscope.explain(tone_and_decoy(0.2), model, sample_rate=RATE, method="input_x_gradient", target=0)
+    with torch.no_grad():
+        model.network.level += 1
+    with pytest.raises(OtoscopeError, match="changed after the explanation was made"):
+        _ = e.heard
+    with torch.no_grad():
+        model.network.level -= 1
+    assert e.heard.original.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_saving_does_not_pile_up_rendered_sounds(tmp_path):
+    from worlds import RATE, band_energy, tone_and_decoy
+
+    e = otoscope.explain(tone_and_decoy(0.2), band_energy(), sample_rate=RATE, method="input_x_gradient", target=0)
+    e.save(tmp_path / "a")
+    assert not {"kept", "removed"} & set(vars(e))
+    kept = e.kept
+    e.save(tmp_path / "b")
+    assert e.kept is kept  # what the caller asked for stays

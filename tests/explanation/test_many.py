@@ -135,3 +135,24 @@ def test_files_are_let_go_of_even_when_the_reader_stops(wav, tmp_path, monkeypat
     next(outcomes)
     outcomes.close()
     assert str(path) in closed
+
+
+def test_no_input_is_overwritten_by_another_ones_results(tmp_path, monkeypatch):
+    import numpy as np
+    import soundfile
+
+    from otoscope.core.errors import WriteError
+    from otoscope.explanation.many import explain_files
+    from otoscope.explanation.request import make_request
+    from worlds import RATE, band_energy, tone_and_decoy
+
+    (tmp_path / "dog").mkdir()
+    for name in ("dog.wav", "dog/kept.wav"):
+        soundfile.write(tmp_path / name, tone_and_decoy(0.2), RATE, subtype="FLOAT")
+    before = (tmp_path / "dog" / "kept.wav").read_bytes()
+    request = make_request("input_x_gradient", "mel", "positive", 0, 0, 4)
+    files = [tmp_path / "dog.wav", tmp_path / "dog" / "kept.wav"]
+    with pytest.raises(WriteError, match="one of the sounds to be explained"):
+        list(explain_files(files, band_energy(), request, tmp_path))
+    assert (tmp_path / "dog" / "kept.wav").read_bytes() == before
+    assert np.isfinite(soundfile.read(files[1])[0]).all()

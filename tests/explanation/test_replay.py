@@ -184,3 +184,21 @@ def test_replay_refuses_a_model_folder_whose_weights_changed(tmp_path, model_fol
     save_file(state, folder / "model.safetensors")
     with pytest.raises(OtoscopeError, match="are not those of the record"):
         otoscope.replay(record)
+
+
+def test_a_model_with_labels_of_its_own_is_made_again(tmp_path):
+    import numpy as np
+    import torch
+
+    import otoscope
+    from otoscope.classifiers.load import build_mn
+
+    torch.manual_seed(0)
+    state = build_mn(0.4, ["x", "y"], multilabel=True, name="mn04_as").network.state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    model = otoscope.load_classifier("mn04_as", tmp_path / "w.pt", labels=["x", "y"])
+    sound = np.random.default_rng(0).normal(size=8000).astype(np.float32) / 10
+    e = otoscope.explain(sound, model, sample_rate=32000, method="input_x_gradient")
+    again = otoscope.replay(e.record(), audio=otoscope.load_audio(sound, 32000))
+    assert again.classifier.labels == ("x", "y")
+    assert (again.mask.values == e.mask.values).all()

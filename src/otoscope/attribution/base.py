@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otoscope.classifiers import Inspected
+from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.runtime import generator
 
@@ -74,7 +75,8 @@ class Problem:
                     f"classifier {self.inspected.classifier.name!r} gives no gradients (its output does not depend on its "
                     "input in a differentiable way); use occlusion or rise"
                 )
-            (gradient,) = torch.autograd.grad(score.sum(), mask)
+            with model_errors(self.inspected.classifier):
+                (gradient,) = torch.autograd.grad(score.sum(), mask)
         self.tick(len(mask))
         return gradient
 

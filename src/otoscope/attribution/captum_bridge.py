@@ -87,6 +87,8 @@ def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) 
     accepted = inspect.signature(asked.attribute).parameters.values()
     if any(p.name == "target" or p.kind is p.VAR_KEYWORD for p in accepted):
         arguments.setdefault("target", problem.targets[clip : clip + 1])
+    if any(p.name == "internal_batch_size" for p in accepted):
+        arguments.setdefault("internal_batch_size", problem.batch_size)
     ones = problem.inspected.ones(1).requires_grad_(True)
     with torch.enable_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(problem.seed)  # captum draws from torch's global generator

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
+from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Parameter, register
 
@@ -72,7 +73,8 @@ def mask_optimisation(
                 name = inspected.classifier.name
                 raise UnsupportedError(f"classifier {name!r} gives no gradients; use occlusion or rise")
             loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask)
-            (gradient,) = torch.autograd.grad(loss.sum(), logits)
+            with model_errors(inspected.classifier):
+                (gradient,) = torch.autograd.grad(loss.sum(), logits)
         climb.step(gradient)
         problem.tick(2 * problem.batch)
     return logits.detach().sigmoid()

@@ -56,17 +56,24 @@ def rise(problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: f
     scores = torch.zeros(masks, problem.batch, device=device)
     for sample, clip in problem.chunks(masks):
         scores[sample, clip] = problem.probability(drawn[sample], clip)
-    if not centred:
-        terms = [s[:, None, None] * drawn / keep for s in scores.T]
-        return _mean(terms)
-    deviation = drawn - drawn.mean(0)
-    variance = deviation.square().mean(0).clamp_min(1e-8)
-    return _mean([(s - s.mean())[:, None, None] * deviation / variance for s in scores.T])
+    if centred:
+        weights = scores - scores.mean(0)
+        drawn = drawn - drawn.mean(0)
+        drawn /= drawn.square().mean(0).clamp_min(1e-8)
+    else:
+        weights = scores / keep
+    return _mean(weights.T, drawn)
 
 
-def _mean(terms: list[Tensor]) -> Result:
-    n = len(terms[0])
-    return Result(torch.stack([t.mean(0) for t in terms]), torch.stack([t.std(0) / n**0.5 for t in terms]))
+def _mean(weights: Tensor, drawn: Tensor) -> Result:
+    """Mean over masks of weight times mask for each clip, and its standard error; no product of all is ever held."""
+    n = len(drawn)
+    flat = drawn.flatten(1)
+    mean = weights @ flat / n
+    squares = weights.square() @ flat.square() / n
+    error = ((squares - mean.square()).clamp_min(0) / (n - 1)).sqrt()
+    shape = (-1, *drawn.shape[1:])
+    return Result(mean.reshape(shape), error.reshape(shape))
 
 
 def random_masks(n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator) -> Tensor:

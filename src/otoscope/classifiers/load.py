@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.mn import MN
@@ -83,7 +86,8 @@ def load_classifier(
     if (folder / "config.json").is_file():
         if labels is not None:
             raise ParameterError(f"the model folder {folder} has labels of its own; leave labels out")
-        model = from_folder(folder, weights).eval()
+        with _own_randomness(weights):
+            model = from_folder(folder, weights).eval()
         model.origin = {"name": str(folder.resolve()), "weights": str(weights), "labels": None}
         return model
     if str(name) not in registry.names("classifier"):
@@ -92,13 +96,24 @@ def load_classifier(
             raise WeightsError(f"{name} is no model folder: it has no config.json beside model.safetensors")
         raise UnknownNameError("model", name, registry.names("classifier"))
     entry = registry.get("classifier", str(name))
-    model = entry.target(weights=weights, labels=labels).eval()
+    with _own_randomness(weights):
+        model = entry.target(weights=weights, labels=labels).eval()
     model.origin = {
         "name": entry.name,
         "weights": str(weights if weights in ("published", "random") else Path(weights).resolve()),
         "labels": labels if labels is None else list(model.labels),
     }
     return model
+
+
+@contextlib.contextmanager
+def _own_randomness(weights: str | os.PathLike[str]) -> Iterator[None]:
+    """Weights that are read leave torch's global generator alone; random ones are drawn from it."""
+    if weights == "random":
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        yield
 
 
 def build_mn(

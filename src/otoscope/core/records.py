@@ -7,9 +7,7 @@ Units: frequencies in Hz, times in seconds, probabilities in [0, 1].
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -190,14 +188,3 @@ class Scores:
     def of(self, index: int) -> dict[str, float]:
         """Probabilities of one class, by part."""
         return {part: float(getattr(self, part)[index]) for part in ("original", "kept", "removed")}
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What made an explanation: versions, device, seed. Enough to make it again."""
-
-    seed: int
-    device: str
-    versions: Mapping[str, str]
-    threads: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -8,6 +8,7 @@ entry points in the group ``otoscope.plugins``.
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -130,6 +131,7 @@ class Entry:
 
 _entries: dict[tuple[str, str], Entry] = {}
 _discovered = False
+_lock = threading.RLock()
 _failure: OtoscopeError | None = None
 
 
@@ -161,26 +163,27 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
 def discover() -> None:
     """Import every room that registers something, once. A third-party plug-in that fails is named, each time."""
     global _discovered, _failure
-    if _failure is not None:
-        raise _failure
-    if _discovered:
-        return
-    _discovered = True
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
-        try:
-            point.load()
-        except OtoscopeError as error:
-            _failure = error
-            raise
-        except Exception as error:
-            _failure = OtoscopeError(
-                f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; "
-                "mend or uninstall the package that brings it"
-            )
-            raise _failure from error
-        except BaseException:
-            _discovered = False  # interrupted: the next call goes on
-            raise
+    with _lock:  # a second thread waits until all rooms are there
+        if _failure is not None:
+            raise _failure
+        if _discovered:
+            return
+        _discovered = True
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
+            try:
+                point.load()
+            except OtoscopeError as error:
+                _failure = error
+                raise
+            except Exception as error:
+                _failure = OtoscopeError(
+                    f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; "
+                    "mend or uninstall the package that brings it"
+                )
+                raise _failure from error
+            except BaseException:
+                _discovered = False  # interrupted: the next call goes on
+                raise
 
 
 def entries(kind: str) -> list[Entry]:

@@ -105,17 +105,25 @@ def regular_grid(name: str, scale: str, n_bands: int, ms: float, n_samples: int,
     return Grid(frequencies, time_centres(n_samples, sample_rate, ms), scale, name, n_samples / sample_rate, top)
 
 
+def neighbours(points: np.ndarray, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each point the knot to its left, and the share of the one to the right of that in linear interpolation.
+
+    Beyond the ends the nearest knot counts alone.
+    """
+    if len(knots) == 1:
+        return np.zeros(len(points), np.int64), np.zeros(len(points))
+    left = np.clip(np.searchsorted(knots, points), 1, len(knots) - 1) - 1
+    share = np.clip((points - knots[left]) / (knots[left + 1] - knots[left]), 0.0, 1.0)
+    return left, share
+
+
 def interpolation(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """Weights ``(point, knot)`` of linear interpolation, constant beyond the ends; each row sums to one."""
-    if len(knots) == 1:
-        return np.ones((len(points), 1))
-    right = np.clip(np.searchsorted(knots, points), 1, len(knots) - 1)
-    gap = knots[right] - knots[right - 1]
-    share = np.clip((points - knots[right - 1]) / gap, 0.0, 1.0)
+    left, share = neighbours(points, knots)
     weights = np.zeros((len(points), len(knots)))
     rows = np.arange(len(points))
-    weights[rows, right - 1] = 1 - share
-    weights[rows, right] += share
+    weights[rows, left] = 1 - share
+    weights[rows, np.minimum(left + 1, len(knots) - 1)] += share
     return weights
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
-from otoscope.domains.base import Listener, as_tensor, check_mask, interpolation, milliseconds, pick, time_centres
+from otoscope.domains.base import Listener, as_tensor, check_mask, milliseconds, neighbours, pick, time_centres
 
 
 class TimeAnalysis:
@@ -20,13 +21,18 @@ class TimeAnalysis:
 
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.waveform = grid, waveform
-        n = waveform.shape[-1]
-        self.over_time = as_tensor(interpolation((np.arange(n) + 0.5) / sample_rate, grid.times), waveform)
+        moments = (np.arange(waveform.shape[-1]) + 0.5) / sample_rate
+        left, share = neighbours(moments, grid.times)
+        self.left = torch.as_tensor(left, device=waveform.device)
+        self.right = (self.left + 1).clamp_max(len(grid.times) - 1)
+        self.share = as_tensor(share, waveform)  # of the right neighbour
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Waveforms ``(batch, time)`` of what is left under masks ``(batch, 1, frame)``."""
         check_mask(mask, self.grid)
-        return pick(self.waveform, index, len(mask)) * (mask[:, 0] @ self.over_time.T)
+        gains = mask[:, 0]
+        gain = gains[:, self.left] * (1 - self.share) + gains[:, self.right] * self.share
+        return pick(self.waveform, index, len(mask)) * gain
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
         """The clip minus the kept sound."""
@@ -34,7 +40,10 @@ class TimeAnalysis:
 
     def amplitude(self) -> Tensor:
         """Root of each segment's energy."""
-        return (self.waveform.square() @ self.over_time).clamp_min(0).sqrt()[:, None]
+        energy = self.waveform.square()
+        cells = energy.new_zeros(len(energy), self.grid.shape[1])
+        cells.index_add_(1, self.left, energy * (1 - self.share)).index_add_(1, self.right, energy * self.share)
+        return cells.clamp_min(0).sqrt()[:, None]
 
 
 @register(

@@ -18,7 +18,7 @@ import torch
 from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
-from otoscope.core.errors import ShapeError, WriteError
+from otoscope.core.errors import OtoscopeError, ShapeError, WriteError
 from otoscope.core.files import make_folder, whole, write_text
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
@@ -55,6 +55,8 @@ class Explanation:
         How long it took.
     n_windows : int
         How many windows the sound was heard in (1 up to 30 s).
+    weights_sha256 : str
+        Digest of the classifier's weights when it was asked; what is measured later is measured on the same.
     """
 
     source: AudioSource
@@ -66,6 +68,7 @@ class Explanation:
     scores: Scores
     seconds: float
     n_windows: int = 1
+    weights_sha256: str = ""
 
     @functools.cached_property
     def kept(self) -> Clip:
@@ -98,9 +101,8 @@ class Explanation:
         return all(is_silent(block) for _, block in self._blocks())
 
     @functools.cached_property
-    def _digests(self) -> tuple[str, str]:
-        """SHA-256 of the sound and of the classifier's weights."""
-        return self.source.digest(), self.classifier.digest()
+    def _sound_sha256(self) -> str:
+        return self.source.digest()
 
     def metrics(self) -> dict[str, float]:
         """Every registered metric; those of the written sound are called ``heard_*``. NaN where one says nothing."""
@@ -153,7 +155,7 @@ class Explanation:
                 "format": FORMAT,
                 "file": _absolute(source.source),
                 "audio": {
-                    "sha256": self._digests[0],
+                    "sha256": self._sound_sha256,
                     "sample_rate": source.sample_rate,
                     "channels": source.channels,
                     "frames": source.frames,
@@ -162,7 +164,7 @@ class Explanation:
                 "model": {
                     "name": model.name,
                     "origin": model.origin,
-                    "sha256": self._digests[1],
+                    "sha256": self.weights_sha256,
                     "sample_rate": model.sample_rate,
                     "classes": len(model.labels),
                     "multilabel": model.multilabel,
@@ -220,6 +222,7 @@ class Explanation:
         """
         out = make_folder(folder)
         self._spare_the_original(out)
+        had = set(self.__dict__)
         files = self._write_sounds(out)
         if "heard" not in self.__dict__:
             self.__dict__["heard"] = self._hear(files)  # measured on these very files
@@ -233,6 +236,8 @@ class Explanation:
         if report:
             files["report"] = out / "report.html"
             write_text(files["report"], self.to_html(linked=files))
+        for sound in {"kept", "removed"} - had:  # rendered for the files alone: many explanations must not pile them up
+            self.__dict__.pop(sound, None)
         return {name: str(path) for name, path in files.items()}
 
     def plot(self) -> Any:
@@ -283,6 +288,10 @@ class Explanation:
         return paths
 
     def _hear(self, files: dict[str, Path]) -> Scores:
+        if self.classifier.digest() != self.weights_sha256:
+            raise OtoscopeError(
+                f"the weights of {self.classifier.name!r} were changed after the explanation was made; explain again"
+            )
         found = []
         with untouched(self.classifier):
             for part in PARTS:

@@ -12,8 +12,8 @@ from typing import Any
 
 from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
-from otoscope.core.errors import OtoscopeError
-from otoscope.explanation.explanation import Explanation
+from otoscope.core.errors import OtoscopeError, WriteError
+from otoscope.explanation.explanation import PARTS, Explanation
 from otoscope.explanation.request import Request
 from otoscope.explanation.run import explain_sources
 
@@ -42,6 +42,7 @@ def explain_files(
         One a file, in order within each batch.
     """
     folders = _folders(files, Path(out))
+    _spare_inputs(files, folders)
     for start in range(0, len(files), request.batch_size):
         chunk = [str(f) for f in files[start : start + request.batch_size]]
         opened = {file: _attempt(open_audio, file) for file in dict.fromkeys(chunk)}
@@ -93,6 +94,16 @@ def _folders(files: Sequence[str | os.PathLike[str]], out: Path) -> list[Path]:
         taken.add(name)
         stems[i] = name
     return [out / name for name in stems]
+
+
+def _spare_inputs(files: Sequence[str | os.PathLike[str]], folders: Sequence[Path]) -> None:
+    """No sound that is to be explained may lie where another's results would be written."""
+    inputs = {os.path.realpath(file) for file in files}
+    for folder in folders:
+        for part in PARTS:
+            path = folder / f"{part}.wav"
+            if os.path.realpath(path) in inputs:
+                raise WriteError(path, "it is one of the sounds to be explained; choose another folder")
 
 
 def _save(file: str, explanation: Explanation, folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otoscope.audio import AudioSource
+from otoscope.classifiers import load_classifier
 from otoscope.core.errors import AudioReadError, OtoscopeError
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import resolve_model
@@ -46,7 +47,7 @@ def replay(
         options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
         options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
         path, method, name = found["file"], said["method"], found["model"]["name"]
-        named = (origin["name"], origin["weights"]) if origin else None
+        named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
         unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError) as error:
         raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
@@ -57,7 +58,7 @@ def replay(
     if model is None:
         if named is None:
             raise OtoscopeError(f"the record's classifier {name!r} was no named one; pass model=")
-        model = resolve_model(*named, "cpu")
+        model = load_classifier(*named)
     classifier = resolve_model(model)
     if classifier.digest() != digests[1]:
         raise OtoscopeError(f"the weights of {classifier.name!r} are not those of the record; pass the same model")

@@ -117,7 +117,8 @@ def explain_sources(
     sources: Sequence[AudioSource], classifier: Classifier, request: Request, progress: bool = False
 ) -> list[Explanation]:
     """Explain opened sounds, those of one length together; the order is kept."""
-    jobs = [_Job(source, spans_of(source)) for source in sources]
+    digest = classifier.digest()
+    jobs = [_Job(source, spans_of(source), digest) for source in sources]
     groups: dict[tuple[int, int], list[int]] = {}
     for i, job in enumerate(jobs):
         alone = -1 - i  # a long sound makes batches of its own windows
@@ -146,8 +147,8 @@ def explain_sources(
 class _Job:
     """A sound and the windows that it is explained in."""
 
-    def __init__(self, source: AudioSource, spans: list[Span]):
-        self.source, self.spans = source, spans
+    def __init__(self, source: AudioSource, spans: list[Span], weights_sha256: str):
+        self.source, self.spans, self.weights_sha256 = source, spans, weights_sha256
 
     def waveform(self, classifier: Classifier, span: Span) -> Tensor:
         """One window as the classifier hears it, ``(time,)``."""
@@ -168,7 +169,7 @@ def _problem(classifier: Classifier, request: Request, waveforms: Sequence[Tenso
 
 
 def _score_masks(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of the kept and of the removed parts, ``(batch, class)`` each, in one pass of both."""
+    """Probabilities of the kept and of the removed parts, ``(batch, class)`` each."""
     inspected = problem.inspected
     with torch.no_grad():
         kept = inspected.analysis.synthesise(torch.from_numpy(masks).to(problem.targets.device))
@@ -224,7 +225,8 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
         tick(3 * len(spans))
     kept, removed = (sums / len(job.spans)).astype(np.float32)
     seconds = time.perf_counter() - started
-    return [_explanation(job, classifier, request, target, attribution, mask, Scores(original, kept, removed), seconds)]
+    scores = Scores(original, kept, removed)
+    return [_explanation(job, classifier, request, target, attribution, mask, scores, seconds)]
 
 
 def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
@@ -280,6 +282,7 @@ def _explanation(
         scores=scores,
         seconds=seconds,
         n_windows=len(job.spans),
+        weights_sha256=job.weights_sha256,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from otoscope.audio import downmix, encode, open_audio, resample
+from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
 from otoscope.explanation.explanation import PARTS, Explanation
 from otoscope.report.page import Figure, Page, Sound, render
@@ -135,8 +135,12 @@ def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None
     picture = _Picture(source.frames, source.sample_rate)
     sound: Any = source if part == "original" else _part(explanation, part, linked)
     step = picture.config.hop_length * max(1, (1 << 19) // picture.config.hop_length)
-    for start in range(0, source.frames, step):
-        picture.add(start, sound.read(start, min(start + step, source.frames)))
+    try:
+        for start in range(0, source.frames, step):
+            picture.add(start, sound.read(start, min(start + step, source.frames)))
+    finally:
+        if sound is not source:
+            close_audio(sound)
     return picture
 
 

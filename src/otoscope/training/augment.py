@@ -17,7 +17,7 @@ def roll(waveform: Tensor, most: int, rng: Generator) -> Tensor:
 def gain(waveform: Tensor, most_db: float, rng: Generator) -> Tensor:
     """Each clip louder or softer by up to ``most_db`` dB."""
     db = (torch.rand(len(waveform), 1, generator=rng) * 2 - 1) * most_db
-    return waveform * 10 ** (db / 20)
+    return waveform * (10 ** (db / 20)).to(waveform.device)
 
 
 def mixup(waveform: Tensor, target: Tensor, probability: float, alpha: float, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -32,6 +32,7 @@ def mixup(waveform: Tensor, target: Tensor, probability: float, alpha: float, rn
     share = a / (a + b).clamp_min(1e-12)
     share = torch.maximum(share, 1 - share)
     share = torch.where(torch.rand(n, generator=rng) < probability, share, torch.ones(n))[:, None]
+    partner, share = partner.to(waveform.device), share.to(waveform.device)
     return share * waveform + (1 - share) * waveform[partner], share * target + (1 - share) * target[partner]
 
 
@@ -47,7 +48,7 @@ def spec_mask(features: Tensor, bands: int, frames: int, silence: float, rng: Ge
         place = torch.arange(size)
         hidden = (place >= start[:, None]) & (place < (start + width)[:, None])  # (batch, size)
         keep &= ~(hidden[:, None, :, None] if axis == 2 else hidden[:, None, None, :])
-    return torch.where(keep, features, torch.full((), silence))
+    return features.masked_fill(~keep.to(features.device), silence)
 
 
 def augment_waveforms(

@@ -40,6 +40,11 @@ class Distiller(nn.Module):
         self.head = nn.Linear(last, len(teacher.labels))
         nn.init.constant_(self.head.bias, -6.0)  # most of a tagger's classes are absent
 
+    @property
+    def teacher(self) -> Classifier:
+        """The larger classifier."""
+        return self._teacher[0]
+
     def maps(self, model: Classifier, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Outputs of the hint layers, and the logits."""
         found: dict[str, Tensor] = {}
@@ -57,7 +62,7 @@ class Distiller(nn.Module):
     def forward(self, student_maps: dict[str, Tensor], features: Tensor) -> Tensor:
         """Weighted distance, a scalar."""
         with torch.no_grad():
-            teacher_maps, teacher_logits = self.maps(self._teacher[0], features)
+            teacher_maps, teacher_logits = self.maps(self.teacher, features)
         hints = [
             nn.functional.mse_loss(
                 self.projections[name.replace(".", "_")](own).float(), _standardise(teacher_maps[name])
@@ -92,6 +97,12 @@ class ClassifierModule(lightning.LightningModule):
     def classifier(self) -> Classifier:
         """The classifier that is trained."""
         return self._classifier[0]
+
+    def on_fit_start(self) -> None:
+        """Bring along what is no part of the checkpoint: the front end and the teacher."""
+        self.classifier.to(self.device)
+        if self.distiller is not None:
+            self.distiller.teacher.to(self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Loss of one batch; all randomness depends on seed and step alone."""

@@ -19,7 +19,7 @@ from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.load import build_mn, load_classifier
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import make_folder, write_text
-from otoscope.core.runtime import require, versions
+from otoscope.core.runtime import require, resolve_device, versions
 from otoscope.datasets import Dataset, load_esc50
 from otoscope.training.card import model_card
 from otoscope.training.data import load_tensors, loader
@@ -104,12 +104,13 @@ def _fit(
     module = ClassifierModule(classifier, recipe, teacher, len(batches))
     for model in filter(None, (classifier, teacher)):
         _lay_out(model, torch.channels_last)  # a fifth faster on the CPU
+    chosen = resolve_device(device)
     last = out / "last.ckpt"
     with warnings.catch_warnings(), _quiet("lightning.pytorch"):
         trainer = lightning.Trainer(
             max_epochs=recipe.optimiser.epochs,
-            accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}.get(device, device),
-            devices=1,
+            accelerator="gpu" if chosen.type == "cuda" else "cpu",
+            devices=[chosen.index or 0] if chosen.type == "cuda" else 1,
             precision=recipe.precision,
             gradient_clip_val=recipe.optimiser.clip_norm,
             logger=TensorBoardLogger(str(out), name="tensorboard", version=""),
