@@ -57,6 +57,7 @@ class Classifier(nn.Module):
         self.network, self.frontend = network, frontend
         self.sample_rate, self.labels, self.multilabel = int(sample_rate), tuple(map(str, labels)), bool(multilabel)
         self.name, self.cam_layer, self.info = name, cam_layer, dict(info or {})
+        self._digest: tuple[Any, str] | None = None
         self.origin: dict[str, Any] | None = None  # how `load_classifier` made it, for records
 
     @property
@@ -136,13 +137,22 @@ class Classifier(nn.Module):
         return Target(index, self.labels[index])
 
     def digest(self) -> str:
-        """SHA-256 of names and values of all parameters and buffers: the same weights have the same digest."""
-        h = hashlib.sha256()
-        for key, value in sorted(self.network.state_dict().items()):
-            array = value.detach().cpu().contiguous()
-            h.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
-            h.update(array.flatten().view(torch.uint8).numpy().tobytes())
-        return h.hexdigest()
+        """SHA-256 of names and values of all parameters and buffers: the same weights have the same digest.
+
+        It is kept as long as torch counts no change to them (changes through ``.data`` are not counted by torch).
+        """
+        state = sorted(self.network.state_dict().items())
+        mark = (
+            None if any(v.is_inference() for _, v in state) else tuple((k, v.data_ptr(), v._version) for k, v in state)
+        )
+        if mark is None or self._digest is None or self._digest[0] != mark:
+            h = hashlib.sha256()
+            for key, value in state:
+                array = value.detach().cpu().contiguous()
+                h.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
+                h.update(array.flatten().view(torch.uint8).numpy().tobytes())
+            self._digest = (mark, h.hexdigest())
+        return self._digest[1]
 
     def layers(self) -> list[str]:
         """Dotted names of the network's layers."""

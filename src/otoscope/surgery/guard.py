@@ -49,11 +49,13 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
 def _hook_tables(module: nn.Module) -> list[dict]:
     forward = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
     names = (*forward, "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
-    return [t for t in (getattr(module, n, None) for n in names) if t is not None]
+    return [t for t in map(vars(module).get, names) if t is not None]
 
 
 def _restore_tables(tables: list[tuple[dict, dict]]) -> None:
     for table, before in tables:
+        if not table and not before:
+            continue
         if list(map(id, table.values())) != list(map(id, before.values())) or list(table) != list(before):
             table.clear()
             table.update(before)
