@@ -22,6 +22,8 @@ def classify(
 
     With --json: a list of {label, score} for one AUDIO, a list of such lists for several (empty for one that failed).
     """
+    from tqdm import tqdm
+
     from otoscope.core.errors import OtoscopeError
     from otoscope.explanation import classify as ask
     from otoscope.explanation.request import resolve_model
@@ -29,7 +31,7 @@ def classify(
     classifier = resolve_model(model, weights, device)
     found: list[tuple[str, list[dict[str, Any]]]] = []
     failed = []
-    for file in audio:
+    for file in tqdm(audio, "classifying", delay=2, leave=False, unit="file", disable=None):
         try:
             found.append((file, ask(file, classifier, top_k=top_k, batch_size=batch_size)))
         except OtoscopeError as error:

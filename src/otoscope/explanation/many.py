@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import OtoscopeError, WriteError
@@ -49,7 +51,8 @@ def explain_files(
         sources = {f: s for f, s in opened.items() if not isinstance(s, OtoscopeError)}
         try:
             made = _explain_all(sources, classifier, request, progress)
-            for i, file in enumerate(chunk, start):
+            quiet = None if progress else True
+            for i, file in enumerate(tqdm(chunk, "writing", delay=2, leave=False, unit="file", disable=quiet), start):
                 found = opened[file] if isinstance(opened[file], OtoscopeError) else made[file]
                 if not isinstance(found, OtoscopeError):
                     found = _attempt(_save, file, found, folders[i])
