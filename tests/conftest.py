@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 SHARED = Path(os.environ.get("OTOSCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+settings.register_profile("same", derandomize=True)  # every run tries the same examples
+settings.register_profile("explore")
+settings.load_profile(os.environ.get("OTOSCOPE_HYPOTHESIS", "same"))
 
 
 def pytest_configure() -> None:

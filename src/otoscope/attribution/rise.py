@@ -83,7 +83,7 @@ def random_masks(n: int, shape: tuple[int, int], cells: tuple[int, int], keep: f
     grid = (torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng) < keep).float()
     large = torch.nn.functional.interpolate(
         grid, size=[(c + 1) * s for c, s in zip(coarse, sizes, strict=True)], mode="bilinear", align_corners=False
-    )[:, 0]
+    )[:, 0].clamp_(0, 1)  # interpolation may overshoot by a rounding
     shifts = [torch.randint(0, s, (n,), generator=rng) for s in sizes]
     return torch.stack(
         [
