@@ -20,7 +20,7 @@ KINDS = ("method", "domain", "mask", "metric", "classifier", "architecture")
 
 ROOMS = {
     "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "domains": 4, "classifiers": 5, "attribution": 6,
-    "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "report": 9, "cli": 10,
+    "autoencoders": 6, "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "report": 9, "cli": 10,
 }  # fmt: skip
 BESIDE = {("training", "datasets")}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
+from otoscope.surgery.digest import state_digest
 
 AXES = ("channel freq frame", "channel frame", "channel frame freq", "frame channel", "token channel")
 Place = tuple[tuple[float, float], tuple[float, float]]  # (first, step) in feature bands, (first, step) in frames
@@ -178,14 +178,7 @@ class Classifier(nn.Module):
             else (settings, *((k, v.data_ptr(), v._version) for k, v in state))
         )
         if mark is None or self._digest is None or self._digest[0] != mark:
-            h = hashlib.sha256()
-            for key, value in state:
-                array = value.detach().cpu().contiguous()
-                h.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
-                h.update(array.flatten().view(torch.uint8).numpy().tobytes())
-            if settings:
-                h.update(repr(settings).encode())
-            self._digest = (mark, h.hexdigest())
+            self._digest = (mark, state_digest(dict(state), settings))
         return self._digest[1]
 
     def state_settings(self) -> dict[str, Any]:

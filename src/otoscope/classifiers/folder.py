@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
@@ -28,22 +31,8 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     WeightsError
         If a file is missing, damaged or does not fit.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"model folder {folder}: {CONFIG} is missing, damaged or no JSON ({_reason(error)})"
-        ) from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"model folder {folder}: {CONFIG} must be a mapping; got {type(config).__name__}")
-    if lacking := [repr(key) for key in KINDS if key not in config]:
-        raise WeightsError(f"model folder {folder}: {CONFIG} lacks {', '.join(lacking)}")
-    arguments = {key: config[key] for key in KINDS}
-    info = config.get("info", {})
-    wrong = [key for key, kind in KINDS.items() if not isinstance(arguments[key], kind)]
-    wrong += [] if isinstance(info, dict) else ["info"]
-    if wrong:
-        raise WeightsError(f"model folder {folder}: {CONFIG} holds something of another kind in {', '.join(wrong)}")
+    config = read_config(folder, KINDS, "model")
+    arguments, info = {key: config[key] for key in KINDS}, config.get("info", {})
     try:
         model = build(**arguments, info=info)
     except OtoscopeError as error:
@@ -55,6 +44,48 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     load_strictly(model.network, read_state(path), str(path))
     model.info["weights"] = path.name
     return model
+
+
+def read_config(folder: Path, kinds: Mapping[str, type], what: str) -> dict[str, Any]:
+    """The ``config.json`` of a folder, with all keys that it needs and each of the right kind.
+
+    Parameters
+    ----------
+    folder : Path
+    kinds : mapping
+        Key -> type; ``info``, where it is there, must be a mapping.
+    what : str
+        Of what the folder is, for the error.
+
+    Raises
+    ------
+    WeightsError
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{what} folder {folder}: {CONFIG} is missing, damaged or no JSON ({_reason(error)})"
+        ) from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"{what} folder {folder}: {CONFIG} must be a mapping; got {type(config).__name__}")
+    if lacking := [repr(key) for key in kinds if key not in config]:
+        raise WeightsError(f"{what} folder {folder}: {CONFIG} lacks {', '.join(lacking)}")
+    wrong = [key for key, kind in {**kinds, "info": dict}.items() if not isinstance(config.get(key, {}), kind)]
+    if wrong:
+        raise WeightsError(f"{what} folder {folder}: {CONFIG} holds something of another kind in {', '.join(wrong)}")
+    return config
+
+
+def write_state(path: Path, state: Mapping[str, Tensor], half: bool = False) -> None:
+    """Write tensors as safetensors, whole or not at all; ``half`` rounds fractions to float16."""
+    from safetensors.torch import save_file
+
+    plain_state = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
+    if half:
+        plain_state = {k: v.half() if v.is_floating_point() else v for k, v in plain_state.items()}
+    with whole(path) as part:
+        save_file(plain_state, str(part))
 
 
 def save_folder(
@@ -87,14 +118,8 @@ def save_folder(
         raise UnsupportedError(
             f"classifier {classifier.name!r} was wrapped, and only you know how to build it; save it with its own library"
         )
-    from safetensors.torch import save_file
-
     target = make_folder(folder)
-    state = {k: v.detach().cpu().clone().contiguous() for k, v in classifier.network.state_dict().items()}
-    if half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    with whole(target / WEIGHTS) as part:
-        save_file(state, str(part))
+    write_state(target / WEIGHTS, classifier.network.state_dict(), half)
     config = {
         **classifier.config,
         "settings": {**classifier.config["settings"], **classifier.state_settings()},

@@ -103,7 +103,9 @@ def load_body(network: nn.Module, state: dict[str, Tensor], head: tuple[str, ...
     load_strictly(network, {**{k: v for k, v in state.items() if not k.startswith(head)}, **new_head}, origin)
 
 
-def load_strictly(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+def load_strictly(
+    network: nn.Module, state: dict[str, Tensor], origin: str, hint: str = "is it the right model name?"
+) -> None:
     """Put the tensors into the network; every name, shape and kind of number must agree.
 
     Raises
@@ -134,9 +136,7 @@ def load_strictly(network: nn.Module, state: dict[str, Tensor], origin: str) -> 
     if extra:
         problems.append(f"{len(extra)} unknown ({', '.join(extra[:3])})")
     if problems:
-        raise WeightsError(
-            f"weights {origin} do not fit this network: {'; '.join(problems)}; is it the right model name?"
-        )
+        raise WeightsError(f"weights {origin} do not fit this network: {'; '.join(problems)}; {hint}")
     network.load_state_dict(state)
 
 

@@ -10,7 +10,7 @@ import click
 @click.argument("overrides", nargs=-1, metavar="[RECIPE.yaml|KEY=VALUE]...")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
 def train(recipe: str, overrides: tuple[str, ...], device: str) -> None:
-    """Train a classifier by a RECIPE (YAML).
+    """Train a classifier or an autoencoder by a RECIPE (YAML).
 
     Further recipes are put on top, such as recipes/data/fsdd.yaml; settings can be overridden, e.g. optimiser.epochs=3.
 
@@ -22,6 +22,18 @@ def train(recipe: str, overrides: tuple[str, ...], device: str) -> None:
     more = [o for o in overrides if "=" not in o and o.endswith((".yaml", ".yml"))]
     result = run(load_recipe([recipe, *more], [o for o in overrides if o not in more]), device)
     if not result:  # one of several processes; the first one speaks
+        return
+    if "mse" in result:
+        ratio = result["si_sdr_db"]
+        click.echo(f"mean squared error on the test folds: {result['mse']:.3g} ({result['clips']} clips)")
+        click.echo("SI-SDR: " + ("undefined" if ratio is None else f"{ratio:.2f} dB"))
+        if "accuracy" in result:
+            low, high = (100 * bound for bound in result["interval"])
+            click.echo(
+                f"the classifier's accuracy on the reconstructions: {100 * result['accuracy']:.2f} % (95 % interval {low:.1f} to "
+                f"{high:.1f}); on the originals {100 * result['accuracy_original']:.2f} %"
+            )
+        click.echo(f"folder of the autoencoder: {result['folder']}")
         return
     if "folds" in result:
         for fold, accuracy in result["folds"].items():

@@ -5,6 +5,7 @@ Axes: waveform ``(..., time)``, spec ``(..., freq, frame)``. Units: Hz, seconds,
 
 from otoscope.spectral.logmel import FrameConfig, LinearStft, LogMel, MelBands, apnet_log_mel, mel_bank
 from otoscope.spectral.mel import KaldiLogMel, kaldi_mel_bank
+from otoscope.spectral.resampling import resample_waveform
 from otoscope.spectral.scales import frame_times, hz_to_mel, mel_to_hz
 from otoscope.spectral.stft import StftConfig, istft, stft
 
@@ -22,5 +23,6 @@ __all__ = [
     "kaldi_mel_bank",
     "mel_bank",
     "mel_to_hz",
+    "resample_waveform",
     "stft",
 ]

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from otoscope.core.errors import OtoscopeError
+from otoscope.surgery.digest import state_digest
+
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[nn.Module]:
@@ -44,6 +47,30 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
         _restore_tables(named)
         _restore_buffers(buffers)
         _restore_tables(hooks)
+
+
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """`untouched`, and the proof on leaving that the block changed none of its parameters and buffers, and no mode.
+
+    Raises
+    ------
+    OtoscopeError
+        If something of the model changed while the block ran; an error of the block itself goes first.
+    """
+    before = _digest(model)
+    with untouched(model):
+        yield model
+        still = _digest(model) == before and not any(m.training for m in model.modules())
+    if not still:
+        raise OtoscopeError(
+            f"{getattr(model, 'name', type(model).__name__)!r} was to be frozen but changed: a parameter, a buffer or its mode "
+            "is not as before; does it change itself when it listens?"
+        )
+
+
+def _digest(model: nn.Module) -> str:
+    return state_digest({**dict(model.named_parameters()), **dict(model.named_buffers())})
 
 
 def _hook_tables(module: nn.Module) -> list[dict]:

@@ -1,7 +1,7 @@
-"""Room 7: training classifiers from a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``."""
+"""Room 7: training classifiers and autoencoders from a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``."""
 
 from otoscope.training.recipe import load_recipe
 from otoscope.training.run import train
-from otoscope.training.settings import Recipe
+from otoscope.training.settings import AutoencoderRecipe, Recipe
 
-__all__ = ["Recipe", "load_recipe", "train"]
+__all__ = ["AutoencoderRecipe", "Recipe", "load_recipe", "train"]

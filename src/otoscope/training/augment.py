@@ -7,7 +7,7 @@ import inspect
 import torch
 from torch import Generator, Tensor, nn
 
-from otoscope.training.settings import AugmentSettings
+from otoscope.training.settings import AugmentSettings, WaveformAugmentSettings
 
 
 def roll(waveform: Tensor, most: int, rng: Generator) -> Tensor:
@@ -83,7 +83,11 @@ def spec_mask(features: Tensor, bands: int, frames: int, fill: float | Tensor, r
 
 
 def augment_waveforms(
-    waveform: Tensor, target: Tensor, settings: AugmentSettings, sample_rate: int, rng: Generator
+    waveform: Tensor,
+    target: Tensor,
+    settings: AugmentSettings | WaveformAugmentSettings,
+    sample_rate: int,
+    rng: Generator,
 ) -> tuple[Tensor, Tensor]:
     """Roll, gain, wave-mix and mix-up, in this order."""
     waveform = roll(waveform, min(int(settings.roll_s * sample_rate), waveform.shape[-1]), rng)

@@ -17,15 +17,23 @@ from otoscope.core.errors import NonFiniteError, OtoscopeError, ParameterError, 
 from otoscope.core.runtime import require
 from otoscope.datasets import Dataset
 from otoscope.training.data import Clips, loader
-from otoscope.training.settings import Recipe
+from otoscope.training.settings import OptimiserSettings, Recipe, RunSettings
 
 OURS = ("callbacks", "logger", "max_epochs", "enable_checkpointing", "default_root_dir", "use_distributed_sampler")
 
 
 def make_trainer(
-    lightning: Any, recipe: Recipe, out: Path, device: torch.device, log_every: int, validates: bool
+    lightning: Any,
+    recipe: RunSettings,
+    out: Path,
+    device: torch.device,
+    log_every: int,
+    validates: bool,
+    watch: tuple[str, str] = ("val/accuracy", "max"),
 ) -> Any:
     """Lightning's Trainer; ``trainer:`` of the recipe has the last word on all that is not the recipe's own.
+
+    ``watch`` says what makes an epoch the best one, and whether the most or the least of it.
 
     Raises
     ------
@@ -49,7 +57,7 @@ def make_trainer(
         "gradient_clip_val": settings.clip_norm or None,
         "accumulate_grad_batches": settings.accumulate,
         "logger": _loggers(recipe, out),
-        "callbacks": _callbacks(recipe, out, validates),
+        "callbacks": _callbacks(recipe, out, validates, *watch),
         "log_every_n_steps": log_every,
         "check_val_every_n_epoch": 1 if settings.early_stopping or settings.keep == "best" else 5,
         "num_sanity_val_steps": 0,
@@ -68,7 +76,7 @@ def make_trainer(
             raise ParameterError(f"Lightning refused the recipe's precision or trainer settings: {said}") from error
 
 
-def _loggers(recipe: Recipe, out: Path) -> list[Any]:
+def _loggers(recipe: RunSettings, out: Path) -> list[Any]:
     from lightning.pytorch import loggers
 
     made: list[Any] = []
@@ -83,7 +91,7 @@ def _loggers(recipe: Recipe, out: Path) -> list[Any]:
     return made
 
 
-def _callbacks(recipe: Recipe, out: Path, validates: bool) -> list[Any]:
+def _callbacks(recipe: RunSettings, out: Path, validates: bool, watched: str, mode: str) -> list[Any]:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, WeightAveraging
 
     settings = recipe.optimiser
@@ -95,10 +103,10 @@ def _callbacks(recipe: Recipe, out: Path, validates: bool) -> list[Any]:
     ]
     if settings.keep == "best":
         made.append(
-            ModelCheckpoint(str(out), filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False)
+            ModelCheckpoint(str(out), filename="best", monitor=watched, mode=mode, enable_version_counter=False)
         )
     if settings.early_stopping:
-        made.append(EarlyStopping("val/accuracy", mode="max", patience=settings.early_stopping, check_finite=False))
+        made.append(EarlyStopping(watched, mode=mode, patience=settings.early_stopping, check_finite=False))
     if settings.average_from:
 
         class Averaging(WeightAveraging):
@@ -119,11 +127,7 @@ def fit(
     parts: tuple[Dataset, Dataset | None],
     out: Path,
 ) -> float:
-    """Train, or go on; seconds that it took, those before an interruption included.
-
-    What the classifier holds afterwards is read from the checkpoint: of the last epoch (the average, where weights are
-    averaged) or of the best one; so a run that was stopped after its last epoch ends with the same weights too.
-    """
+    """Train a classifier, or go on; seconds that it took, those before an interruption included."""
     from otoscope.training.module import ClassifierModule
 
     rate, settings = classifier.sample_rate, recipe.optimiser
@@ -132,14 +136,36 @@ def fit(
     held = Clips(parts[1], rate, recipe.data, pool=parts[0]) if parts[1] is not None else None
     validation = loader(held, settings.batch_size) if held is not None else None
     module = ClassifierModule(classifier, recipe, teacher, len(batches))
+    seconds = fit_module(trainer, settings, module, (batches, validation), out)
+    lay_out(classifier.to("cpu"), torch.contiguous_format)
+    classifier.eval()
+    return seconds
+
+
+def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: tuple[Any, Any], out: Path) -> float:
+    """Train a Lightning module, or go on; seconds that it took, those before an interruption included.
+
+    What the module holds afterwards is read from the checkpoint: of the last epoch (the average, where weights are
+    averaged) or of the best one; so a run that was stopped after its last epoch ends with the same weights too.
+
+    Parameters
+    ----------
+    trainer : lightning.Trainer
+    settings : OptimiserSettings
+    module : LightningModule
+        With ``prepare()``, called before it trains.
+    batches : pair of loaders
+        To train on, and to watch (or None).
+    out : Path
+    """
+    training, validation = batches
     last, best = out / "last.ckpt", out / "best.ckpt"
     done = read_checkpoint(last, module) if last.is_file() else None
     if done is not None:
-        batches.sampler.set_epoch(done["epoch"] + 1)  # type: ignore[attr-defined]  # workers read ahead at once
+        training.sampler.set_epoch(done["epoch"] + 1)  # workers read ahead at once
     if done is None or not _is_over(done, settings.epochs):
-        for model in filter(None, (classifier, teacher)):
-            _lay_out(model, torch.channels_last)  # a fifth faster on the CPU
-        _train(trainer, module, batches, validation, last if done is not None else None)
+        module.prepare()
+        _train(trainer, module, training, validation, last if done is not None else None)
         if trainer.interrupted:
             raise KeyboardInterrupt
     ended = read_checkpoint(last, module)
@@ -150,8 +176,6 @@ def fit(
         raise NonFiniteError(
             f"the trained weights hold NaN or infinite values ({out}); lower optimiser.lr and begin anew"
         )
-    _lay_out(classifier.to("cpu"), torch.contiguous_format)
-    classifier.eval()
     return float(ended["callbacks"]["Timer"]["time_elapsed"]["train"])
 
 
@@ -210,5 +234,6 @@ def _quiet(name: str) -> Iterator[None]:
         log.setLevel(before)
 
 
-def _lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
+def lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
+    """Order a model's weights in memory."""
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form

@@ -14,16 +14,25 @@ from typing import Any
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
-from otoscope.training.settings import CHOICES, RANGES, Recipe
+from otoscope.training.settings import CHOICES, RANGES, TASKS, AutoencoderRecipe, Recipe, RunSettings
 
-PATHS = (("data", "root"), ("teacher", "weights"), ("model", "weights"))
+PATHS = (
+    ("data", "root"),
+    ("teacher", "weights"),
+    ("model", "weights"),
+    ("autoencoder", "weights"),
+    ("classifier", "weights"),
+)
 NO_PATHS = ("", "published", "random")
-NAMES = (("teacher", "model"), ("model", "start"))  # paths where they begin with a dot
+NAMES = (
+    ("teacher", "model"),
+    ("model", "start"),
+    ("autoencoder", "start"),
+    ("classifier", "model"),
+)  # paths where they begin with a dot
 
 
-def load_recipe(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()
-) -> Recipe:
+def load_recipe(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()) -> Any:
     """Read one recipe, or several on top of one another, and put overrides such as ``optimiser.epochs=3`` on top.
 
     A recipe may begin with others: ``include: [../data/fsdd.yaml]``. Relative paths are relative to the file that says
@@ -37,7 +46,8 @@ def load_recipe(
 
     Returns
     -------
-    Recipe
+    Recipe or AutoencoderRecipe
+        As its ``task`` says; without one it trains a classifier.
 
     Raises
     ------
@@ -45,6 +55,21 @@ def load_recipe(
         If a file is missing or no mapping, a key is unknown (the nearest are offered), a value has another type or lies out
         of range.
     """
+    content = read_content(path, overrides)
+    task = content.get("task", "classifier")
+    if task not in TASKS:
+        raise UnknownNameError("task", str(task), TASKS)
+    if TASKS[task] is Recipe:
+        content.pop("task", None)
+    recipe: RunSettings = build_settings(TASKS[task], content)
+    _agree(recipe)
+    return dataclasses.replace(recipe, out=recipe.out or f"runs/{recipe.name}")
+
+
+def read_content(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Recipes on top of one another, with overrides, as plain data; parameters and errors as in `load_recipe`."""
     yaml = require("yaml", "train", "otoscope train", package="pyyaml")
     files = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(p) for p in path]
     content: dict[str, Any] = {}
@@ -65,12 +90,10 @@ def load_recipe(
         _put(here, key.split("."), read)
         _absolute(here, Path.cwd())
         _merge(content, here)
-    recipe: Recipe = _build(Recipe, content, "")
-    _agree(recipe)
-    return dataclasses.replace(recipe, out=recipe.out or f"runs/{recipe.name}")
+    return content
 
 
-def _agree(recipe: Recipe) -> None:
+def _agree(recipe: RunSettings) -> None:
     """Settings that are right alone but not together."""
     settings = recipe.optimiser
     if settings.average_from > settings.epochs:
@@ -81,6 +104,20 @@ def _agree(recipe: Recipe) -> None:
         raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
     if "\0" in recipe.out:
         raise ParameterError("out must be a folder's name; it holds a NUL character")
+    if isinstance(recipe, AutoencoderRecipe):
+        _agree_autoencoder(recipe)
+
+
+def _agree_autoencoder(recipe: AutoencoderRecipe) -> None:
+    loss = recipe.loss
+    if recipe.data.crop_s and recipe.task == "tune":
+        raise ParameterError("a label holds for a whole clip: data.crop_s goes with task: pretrain alone")
+    if recipe.task == "tune" and not recipe.classifier.model:
+        raise ParameterError("task: tune needs a classifier to tune to; give classifier.model")
+    if recipe.task == "tune" and loss.classifier <= 0:
+        raise ParameterError("task: tune without the classifier's loss is no tuning; give loss.classifier above 0")
+    if recipe.task == "pretrain" and recipe.classifier.model:
+        raise ParameterError("task: pretrain asks no classifier; leave classifier.model out, or use task: tune")
 
 
 def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -135,8 +172,14 @@ def _put(content: dict[str, Any], keys: list[str], value: Any) -> None:
     content[keys[-1]] = value
 
 
+def build_settings(cls: type, content: dict[str, Any]) -> Any:
+    """Settings of a frozen dataclass from plain data, each checked for name, type, range and choice."""
+    return _build(cls, content, "")
+
+
 def _build(cls: type, content: dict[str, Any], where: str) -> Any:
-    hints = typing.get_type_hints(cls)
+    known = {field.name for field in dataclasses.fields(cls)}
+    hints = {key: kind for key, kind in typing.get_type_hints(cls).items() if key in known}
     for key in content:
         if key not in hints:
             raise UnknownNameError(f"setting{' in ' + where if where else ''}", key, hints)

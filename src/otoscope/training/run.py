@@ -6,8 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
-import platform
 import re
 import statistics
 from pathlib import Path
@@ -20,18 +18,27 @@ from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.load import load_classifier
 from otoscope.classifiers.weights import load_body
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ParameterError
+from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
-from otoscope.core.runtime import require, resolve_device, versions
+from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
+from otoscope.training.autoencoder_run import train_autoencoder
 from otoscope.training.card import model_card
 from otoscope.training.data import Clips, divide, with_test_fold
 from otoscope.training.fit import fit, make_trainer
+from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
 from otoscope.training.score import evaluate
-from otoscope.training.settings import Recipe
+from otoscope.training.settings import AutoencoderRecipe, Recipe
 
 
-def train(recipe: Recipe, device: str = "auto") -> dict[str, Any]:
+def train(recipe: Recipe | AutoencoderRecipe, device: str = "auto") -> dict[str, Any]:
+    """Train what a recipe asks for: see `train_classifier` and `otoscope.training.autoencoder_run.train_autoencoder`."""
+    if isinstance(recipe, AutoencoderRecipe):
+        return train_autoencoder(recipe, device)
+    return train_classifier(recipe, device)
+
+
+def train_classifier(recipe: Recipe, device: str = "auto") -> dict[str, Any]:
     """Train a classifier, score it on the test folds, write a model folder; or that once for each fold.
 
     A run that was stopped, even by ``kill -9``, goes on from the end of its last whole epoch and ends with the same
@@ -55,10 +62,8 @@ def train(recipe: Recipe, device: str = "auto") -> dict[str, Any]:
         If data, teacher or folder are not usable, or the loss is not finite.
     """
     lightning = require("lightning", "train", "otoscope train")
-    out = Path(recipe.out)
-    if out.exists() and not out.is_dir():
-        raise ParameterError(f"out={out} is a file; give the run a folder of its own")
-    _refuse_another(out, recipe)
+    out = out_folder(recipe)
+    refuse_another(out, recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     data = load_dataset(recipe.data.name, recipe.data.root)
@@ -93,7 +98,7 @@ def _every_fold(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device
         "parameters": next(iter(found.values()))["parameters"],
         "recipe": recipe.shareable(),
     }
-    _claim(out, recipe)
+    claim(out, recipe)
     write_text(out / "results.json", json.dumps(summary, indent=1) + "\n")
     return {**summary, "folder": str(out)}
 
@@ -104,10 +109,10 @@ def _file_name(fold: int | str) -> str:
 
 
 def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str) -> dict[str, Any]:
-    _refuse_another(out, recipe)
+    refuse_another(out, recipe)
     done = out / "model" / "results.json"
     if done.is_file():
-        return {**_read_json(done), "folder": str(out / "model")}
+        return {**read_json(done), "folder": str(out / "model")}
     lightning.seed_everything(recipe.seed, verbose=False)
     training, validation, test = divide(data, recipe.data)
     classifier = make_classifier(recipe, data)
@@ -117,12 +122,12 @@ def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str)
     make_folder(out)
     batches = max(1, len(training) // recipe.optimiser.batch_size)
     trainer = make_trainer(lightning, recipe, out, chosen, min(10, batches), validation is not None)
-    _claim(out, recipe)  # only now that all of it can run
+    claim(out, recipe)  # only now that all of it can run
     train_s = fit(trainer, recipe, classifier, teacher, (training, validation), out)
     if not trainer.is_global_zero:
         return {}
     if recipe.half:
-        _round(classifier.network)
+        round_half(classifier.network)
     result = evaluate(classifier.to(chosen), test, recipe.data, pool=training)
     result["train_s"], result["parameters"] = train_s, sum(p.numel() for p in classifier.network.parameters())
     _write(out, classifier.to("cpu"), recipe, result, data)
@@ -173,34 +178,6 @@ def _said(folds: tuple[Any, ...]) -> str:
     return ", ".join(map(str, folds))
 
 
-def _refuse_another(out: Path, recipe: Recipe) -> None:
-    """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change."""
-    file = out / "recipe.json"
-    if file.is_file() and _read_json(file) != json.loads(json.dumps(recipe.identity())):
-        raise OtoscopeError(f"{out} holds a run of another recipe ({file}); give out=FOLDER or move it away")
-
-
-def _claim(out: Path, recipe: Recipe) -> None:
-    write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OtoscopeError(f"{file} is damaged ({type(error).__name__}); move the run's folder away") from error
-    if not isinstance(content, dict):
-        raise OtoscopeError(f"{file} is damaged; move the run's folder away")
-    return content
-
-
-def _round(network: torch.nn.Module) -> None:
-    """Round what is a fraction to what float16 can hold."""
-    for value in network.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(value.half())
-
-
 def _write(out: Path, classifier: Classifier, recipe: Recipe, result: dict[str, Any], data: Dataset) -> None:
     """The model folder; its results come last, as the sign that all is there."""
     folder = classifier.save_pretrained(out / "model", model_card(classifier, recipe, result, data), half=recipe.half)
@@ -210,5 +187,6 @@ def _write(out: Path, classifier: Classifier, recipe: Recipe, result: dict[str, 
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "predictions.csv", table.getvalue())
-    made = {"versions": versions(), "cpus": os.cpu_count() or 0, "machine": platform.machine()}
-    write_text(folder / "results.json", json.dumps({**result, "recipe": recipe.shareable(), **made}, indent=1) + "\n")
+    write_text(
+        folder / "results.json", json.dumps({**result, "recipe": recipe.shareable(), **made_here()}, indent=1) + "\n"
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from otoscope.autoencoders import Autoencoder
 from otoscope.classifiers.base import Classifier
 from otoscope.datasets import Dataset
+from otoscope.metrics.signal import si_sdr_db
 from otoscope.training.data import Clips, loader
 from otoscope.training.settings import DataSettings
 
@@ -63,3 +66,64 @@ def evaluate(
         "confusion": confusion.tolist(),
         "predictions": rows,
     }
+
+
+def score_reconstructions(
+    autoencoder: Autoencoder,
+    classifier: Classifier | None,
+    data: Dataset,
+    settings: DataSettings,
+    numbers: Sequence[int],
+    batch_size: int = 16,
+    pool: Dataset | None = None,
+) -> dict[str, Any]:
+    """How close reconstructions are, and what a classifier gets right on them and on the originals.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+    classifier : Classifier or None
+    data : Dataset
+    settings : DataSettings
+    numbers : sequence of int
+        The classifier's number of each of the data set's classes; where they are not its classes, what it says of the
+        original counts as right.
+    pool : Dataset, optional
+        As in `evaluate`.
+
+    Returns
+    -------
+    dict
+        ``clips``, ``mse`` and ``si_sdr_db`` (means), and with a classifier ``accuracy`` with its ``interval``,
+        ``accuracy_original`` and ``agreement``: the share of clips on which it says of both the same.
+    """
+    rate = autoencoder.sample_rate if classifier is None else classifier.sample_rate
+    found: list[tuple[np.ndarray, ...]] = []
+    device = next(autoencoder.parameters()).device
+    with torch.inference_mode():
+        for waveform, truth in loader(Clips(data, rate, settings, pool=pool), batch_size):
+            waveform = waveform.to(device)
+            made = autoencoder(waveform, rate)
+            heard, wanted = made.cpu().numpy(), waveform.cpu().numpy()
+            row = [((heard - wanted) ** 2).mean(-1), si_sdr_db(heard, wanted)]
+            if classifier is not None:
+                said = [classifier(sound).argmax(1).cpu().numpy() for sound in (made, waveform)]
+                row += [*said, np.array([numbers[t] for t in truth.tolist()])]
+            found.append(tuple(row))
+    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+    finite = columns[1][np.isfinite(columns[1])]
+    result: dict[str, Any] = {
+        "clips": len(columns[0]),
+        "mse": float(columns[0].mean()),
+        "si_sdr_db": float(finite.mean()) if finite.size else None,
+    }
+    if classifier is not None:
+        said, before, right = columns[2:]
+        n = int((said == right).sum())
+        result |= {
+            "accuracy": n / len(said),
+            "interval": list(wilson_interval(n, len(said))),
+            "accuracy_original": float((before == right).mean()),
+            "agreement": float((said == before).mean()),
+        }
+    return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 Fold = int | str
 
@@ -222,8 +222,78 @@ class OptimiserSettings:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All settings of a run.
+class AutoencoderSettings:
+    """Which autoencoder, from which weights, and what of it learns.
+
+    Parameters
+    ----------
+    start : str
+        ``random``, a name (``archisound``), or the folder of an autoencoder.
+    weights : str
+        ``published`` or a file, for ``start``.
+    shape : {"small", "archisound"}
+        Of random ones.
+    settings : mapping
+        Changes to that shape, such as ``channels: 32`` or ``sample_rate: 16000``.
+    scope : {"both", "encoder", "decoder"}
+        The half that learns.
+    """
+
+    start: str = "random"
+    weights: str = "published"
+    shape: str = "small"
+    settings: dict[str, Any] = field(default_factory=dict)
+    scope: str = "both"
+
+
+@dataclass(frozen=True)
+class ListenerSettings:
+    """The frozen classifier that an autoencoder is tuned to.
+
+    Parameters
+    ----------
+    model : str
+        Any classifier, by name or folder.
+    weights : str
+        ``published`` or a file.
+    labels : tuple of str
+        Classes in words, for models that take any (CLAP).
+    off : tuple of {"coordinate_attention", "dynamic_convolution", "dynamic_relu"}
+        Parts of a DyMN that are switched off.
+    targets : {"labels", "own"}
+        What it is to say of the reconstruction: the data set's label, or what it says of the original. With ``own`` the
+        data's classes need not be the classifier's.
+    """
+
+    model: str = ""
+    weights: str = "published"
+    labels: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    targets: str = "labels"
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the losses of an autoencoder; those at 0 are not computed.
+
+    Parameters
+    ----------
+    mse : float
+        Mean squared error to the original. It is what ``pretrain`` is about; ``tune`` has none by default.
+    stft : float
+        Multi-resolution STFT loss to the original.
+    classifier : float
+        Of what the classifier says of the reconstruction; ``tune`` alone.
+    """
+
+    mse: float = 0.0
+    stft: float = 0.0
+    classifier: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What recipes of all kinds have.
 
     Parameters
     ----------
@@ -243,8 +313,6 @@ class Recipe:
         Folder of the run; empty for ``runs/NAME``.
     half : bool
         Round the weights to float16 before they are scored and stored: half the size.
-    folds : str
-        ``all``: train once for each fold as the test fold, and report mean and standard deviation.
     loggers : tuple of {"tensorboard", "csv", "wandb"}
     trainer : mapping
         Further arguments of Lightning's Trainer: devices, num_nodes, strategy, ...
@@ -258,13 +326,9 @@ class Recipe:
     threads: int = 0
     out: str = ""
     half: bool = False
-    folds: str = ""
     loggers: tuple[str, ...] = ("tensorboard",)
     trainer: dict[str, Any] = field(default_factory=dict)
     data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    teacher: TeacherSettings = field(default_factory=TeacherSettings)
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -284,12 +348,73 @@ class Recipe:
         plain = self.as_dict()
         plain["out"] = Path(self.out).name
         plain["data"]["root"] = Path(self.data.root).name
-        for group in ("teacher", "model"):
-            plain[group]["weights"] = Path(plain[group]["weights"]).name
+        for group in ("teacher", "model", "autoencoder", "classifier"):
+            if group in plain:
+                plain[group]["weights"] = Path(plain[group]["weights"]).name
         return plain
 
 
+@dataclass(frozen=True)
+class Recipe(RunSettings):
+    """All settings of a run that trains a classifier.
+
+    Parameters
+    ----------
+    folds : str
+        ``all``: train once for each fold as the test fold, and report mean and standard deviation.
+    """
+
+    folds: str = ""
+    model: ModelSettings = field(default_factory=ModelSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+
+@dataclass(frozen=True)
+class WaveformAugmentSettings:
+    """Changes to the sounds that an autoencoder hears while training; none unless asked for.
+
+    Parameters
+    ----------
+    wave_mix, mixup_probability, mixup_alpha, roll_s, gain_db
+        As for classifiers.
+    """
+
+    wave_mix: float = 0.0
+    mixup_probability: float = 0.0
+    mixup_alpha: float = 0.5
+    roll_s: float = 0.0
+    gain_db: float = 0.0
+    mixup_on: ClassVar[str] = "waveform"
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe(RunSettings):
+    """All settings of a run that trains an autoencoder.
+
+    Parameters
+    ----------
+    task : {"pretrain", "tune"}
+        Pre-training brings the reconstruction close to the original; tuning brings a frozen classifier to say of the
+        reconstruction what it ought to say.
+    """
+
+    name: str = "autoencoder"
+    task: str = "pretrain"
+    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+    classifier: ListenerSettings = field(default_factory=ListenerSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    augment: WaveformAugmentSettings = field(default_factory=WaveformAugmentSettings)
+
+
+TASKS: dict[str, type[RunSettings]] = {"classifier": Recipe, "pretrain": AutoencoderRecipe, "tune": AutoencoderRecipe}
+"""What a recipe's ``task`` can be, and the settings that it then has."""
 CHOICES = {
+    "task": ("pretrain", "tune"),
+    "autoencoder: shape": ("small", "archisound"),
+    "autoencoder: scope": ("both", "encoder", "decoder"),
+    "classifier: targets": ("labels", "own"),
+    "classifier: off": ("coordinate_attention", "dynamic_convolution", "dynamic_relu"),
     "augment: mixup_on": ("waveform", "features"),
     "augment: mask_fill": ("silence", "mean", "full"),
     "optimiser: name": ("adamw", "adam", "sgd"),
@@ -324,6 +449,9 @@ RANGES = {
     "optimiser: clip_norm": (0, 1e9),
     "optimiser: early_stopping": (0, 1_000_000),
     "optimiser: average_from": (0, 1_000_000),
+    "loss: mse": (0, 1e9),
+    "loss: stft": (0, 1e9),
+    "loss: classifier": (0, 1e9),
     "teacher: temperature": (1e-3, 1e3),
     "teacher: logits": (0, 1e6),
     "teacher: hints": (0, 1e6),

@@ -1,0 +1,144 @@
+"""Folders of autoencoders: ``model.safetensors``, ``config.json`` and a card; and the front door, by name or path."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from otoscope.autoencoders.autoencoder import Autoencoder
+from otoscope.autoencoders.network import AutoencoderConfig, AutoencoderNetwork
+from otoscope.classifiers.folder import CARD, CONFIG, WEIGHTS, read_config, write_state
+from otoscope.classifiers.weights import load_strictly, read_state
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
+from otoscope.core.files import make_folder, write_text
+from otoscope.core.plain import plain
+
+KINDS = {"autoencoder": dict, "name": str}
+
+
+def load_autoencoder(
+    name: str | os.PathLike[str] = "esc10-mn", weights: str | os.PathLike[str] = "published"
+) -> Autoencoder:
+    """An autoencoder by name, or from a folder that `save_autoencoder` wrote.
+
+    Parameters
+    ----------
+    name : str or path
+        ``esc10-mn`` (in the package, tuned to the classifier of that name), ``archisound`` (published, stereo, 48 kHz), or
+        a folder.
+    weights : "published" or path
+        A file to read the weights from instead; its names must be those of the network, or those of the published file.
+
+    Returns
+    -------
+    Autoencoder
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    WeightsError, DownloadError
+        If weights are missing, damaged, unsafe, of another shape or out of reach.
+
+    Examples
+    --------
+    >>> import torch, otoscope
+    >>> otoscope.load_autoencoder("esc10-mn")(torch.zeros(1, 1000)).shape
+    torch.Size([1, 1000])
+    """
+    for value in (name, weights):
+        if not isinstance(value, str | os.PathLike) or not str(value).strip():
+            raise ParameterError(f"an autoencoder and its weights are names or paths; got {value!r}")
+    folder, text = Path(name), str(name)
+    if (folder / CONFIG).is_file():
+        return load_folder(folder, weights).eval()
+    if text in registry.names("autoencoder"):
+        made: Autoencoder = registry.get("autoencoder", text).target(weights)
+        return made.eval()
+    if os.sep in text or folder.exists():
+        raise WeightsError(f"{name} is no folder of an autoencoder: it has no {CONFIG} beside {WEIGHTS}")
+    raise UnknownNameError("autoencoder", text, registry.names("autoencoder"))
+
+
+def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> Autoencoder:
+    """An autoencoder from its folder.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, damaged or does not fit.
+    """
+    config = read_config(folder, KINDS, "autoencoder")
+    try:
+        network = AutoencoderNetwork(AutoencoderConfig.from_dict(config["autoencoder"]))
+    except OtoscopeError as error:
+        raise WeightsError(f"autoencoder folder {folder}: {CONFIG}: {error}") from error
+    load_weights(network, folder / WEIGHTS if weights == "published" else weights)
+    return Autoencoder(network, config["name"], config.get("info"))
+
+
+def load_weights(network: AutoencoderNetwork, path: str | os.PathLike[str]) -> None:
+    """Put the weights of a file into a network; those of the published checkpoint may keep their own names.
+
+    Raises
+    ------
+    WeightsError
+    """
+    load_strictly(network, _own_names(read_state(path)), str(path), "does the autoencoder have the same shape?")
+
+
+def _own_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what a wrapper around the network put before them."""
+    prefix = "autoencoder."
+    if state and all(key.startswith(prefix) for key in state):
+        return {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)
+
+
+def save_autoencoder(
+    autoencoder: Autoencoder, folder: str | os.PathLike[str], card: str | None = None, half: bool = False
+) -> Path:
+    """Write an autoencoder as a folder that `load_autoencoder` reads; files are written whole or not at all.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+    folder : path
+    card : str, optional
+        Its card (Markdown); without one, a short card of the facts that are known.
+    half : bool
+        Store the weights as float16: half the size, rounded.
+
+    Raises
+    ------
+    WriteError
+    """
+    target = make_folder(folder)
+    write_state(target / WEIGHTS, autoencoder.network.state_dict(), half)
+    config = {"autoencoder": autoencoder.config.as_dict(), "name": autoencoder.name, "info": autoencoder.info}
+    write_text(target / CONFIG, json.dumps(plain(config), indent=1) + "\n")
+    write_text(target / CARD, short_card(autoencoder) if card is None else card)
+    return target
+
+
+def short_card(autoencoder: Autoencoder) -> str:
+    """A card of the facts that are known without its training."""
+    config, info = autoencoder.config, autoencoder.info
+    n = sum(p.numel() for p in autoencoder.network.parameters())
+    tuned: Any = info.get("tuned_to") or {}
+    return f"""# {autoencoder.name}
+
+An autoencoder of waveforms: {n:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s),
+{config.compression} samples a latent frame. Tuned to: {tuned.get("name", "no classifier")}.
+
+Data: {info.get("trained_on", "not recorded")}. Licence: {info.get("licence", "not recorded")}.
+
+Load it with `otoscope.load_autoencoder("FOLDER")`.
+"""

@@ -1,0 +1,85 @@
+"""The method ``like-to-hear``: the kept sound is an autoencoder's reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from otoscope.audio import AudioSource
+from otoscope.autoencoders.autoencoder import Autoencoder
+from otoscope.autoencoders.folder import load_autoencoder
+from otoscope.autoencoders.reconstruct import reconstruct_blocks
+from otoscope.classifiers import Classifier
+from otoscope.core.registry import Parameter, register
+
+
+class Reconstructor:
+    """Gives the sound that an autoencoder lets through to a classifier.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+    classifier : Classifier
+    """
+
+    def __init__(self, autoencoder: Autoencoder, classifier: Classifier):
+        self.autoencoder = autoencoder.eval().to(classifier.device)
+        self.sample_rate = classifier.sample_rate
+        said = autoencoder.mismatch(classifier)
+        self.warnings: tuple[str, ...] = () if said is None else (f"{said[0].upper()}{said[1:]}.",)
+
+    def blocks(self, source: AudioSource) -> Iterator[np.ndarray]:
+        """The kept sound, block after block, ``(channel, time)``."""
+        return reconstruct_blocks(source, self.autoencoder, self.sample_rate)
+
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it."""
+        config = self.autoencoder.config
+        return {
+            "name": self.autoencoder.name,
+            "sha256": self.autoencoder.digest(),
+            "sample_rate": config.sample_rate,
+            "compression": config.compression,
+            "info": self.autoencoder.info,
+        }
+
+
+@register(
+    "method",
+    "like-to-hear",
+    family="autoencoder",
+    needs="a tuned autoencoder",
+    gives="sound",
+    signed=True,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time",
+    cost="1 pass of the autoencoder",
+    passes=lambda autoencoder: 0,
+    parameters=(
+        Parameter("autoencoder", str, "esc10-mn", "name or folder of an autoencoder; best one tuned to the classifier"),
+    ),
+    source="schneider2023archisound, palacio2018what",
+)
+def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Reconstructor:
+    """What networks like to hear: the reconstruction of an autoencoder that was tuned by the frozen classifier's loss.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    autoencoder : str
+        Name or folder.
+
+    Returns
+    -------
+    Reconstructor
+        Whose sound is kept; the difference to the original is removed.
+
+    Notes
+    -----
+    Source: palacio2018what, ported to sound. The mask of the report describes how loud each cell of the reconstruction
+    is beside the original's; it is not what makes the sound.
+    """
+    return Reconstructor(load_autoencoder(autoencoder), classifier)

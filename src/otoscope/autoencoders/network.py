@@ -1,0 +1,320 @@
+"""The convolutional autoencoder on waveforms: patches, stages of residual blocks, a squashed latent, and the way back.
+
+Axes: waveforms ``(batch, channel, time)``, latents ``(batch, channel, frame)``. Names of the parameters are those of the
+published checkpoint, so that it loads as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from otoscope.autoencoders.folding import folded
+from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The shape of an autoencoder; the defaults are those of the published one.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of its sound.
+    channels : int
+        Channels of the first stage; the others have multiples of them.
+    multipliers : tuple of int
+        Channels before the first stage and after each, in units of ``channels``.
+    factors : tuple of int
+        By how much each stage shortens.
+    num_blocks : tuple of int
+        Residual blocks in each stage.
+    patch_size : int
+        Neighbouring samples that are folded into channels first.
+    resnet_groups : int
+        Groups of the group norms.
+    sample_rate : int, Hz
+        The rate of its sound.
+    """
+
+    in_channels: int = 2
+    channels: int = 32
+    multipliers: tuple[int, ...] = (1, 2, 4, 8, 8, 8, 1)
+    factors: tuple[int, ...] = (2, 2, 2, 1, 1, 1)
+    num_blocks: tuple[int, ...] = (2, 2, 8, 8, 8, 8)
+    patch_size: int = 4
+    resnet_groups: int = 8
+    sample_rate: int = 48000
+
+    def __post_init__(self) -> None:
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= most for n in numbers)
+            if not (whole and numbers):
+                raise ParameterError(f"autoencoder: {name} must hold whole numbers from 1 to {most}; got {value!r}")
+        stages = len(self.factors)
+        if len(self.num_blocks) != stages or len(self.multipliers) != stages + 1:
+            raise ParameterError(
+                "autoencoder: factors and num_blocks need one number a stage and multipliers one more; got "
+                f"{stages}, {len(self.num_blocks)} and {len(self.multipliers)}"
+            )
+        widths = [self.channels * m for m in self.multipliers]
+        if any(w % self.resnet_groups for w in widths):
+            raise ParameterError(
+                f"autoencoder: channels {widths} must all be divisible by resnet_groups={self.resnet_groups}"
+            )
+        groups = min(self.patch_size, self.in_channels)
+        if widths[0] % self.patch_size or (widths[0] // self.patch_size) % groups or self.in_channels % groups:
+            raise ParameterError(
+                f"autoencoder: {widths[0]} channels cannot be folded from patches of {self.patch_size} samples with "
+                f"{groups} groups of {self.in_channels} channels"
+            )
+
+    @property
+    def compression(self) -> int:
+        """Samples a latent frame; lengths must be multiples of it."""
+        return self.patch_size * math.prod(self.factors)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for files."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> AutoencoderConfig:
+        """A configuration from plain data.
+
+        Raises
+        ------
+        OtoscopeError
+            For a setting that does not exist or does not fit.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        for key in content:
+            if key not in known:
+                raise UnknownNameError("setting of the autoencoder", str(key), sorted(known))
+        return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in content.items()})
+
+
+LARGEST = {
+    "in_channels": 64,
+    "channels": 4096,
+    "multipliers": 1024,
+    "factors": 64,
+    "num_blocks": 256,
+    "patch_size": 1024,
+    "resnet_groups": 1024,
+    "sample_rate": 1_000_000,
+}
+SMALL = AutoencoderConfig(
+    in_channels=1,
+    channels=16,
+    multipliers=(2, 4, 4, 1),
+    factors=(2, 1, 1),
+    num_blocks=(2, 2, 1),
+    patch_size=16,
+    resnet_groups=8,
+    sample_rate=32000,
+)
+
+
+class ConvBlock(nn.Module):
+    """Norm, activation, convolution: ``(batch, in, time)`` -> ``(batch, out, time)``."""
+
+    def __init__(self, n_in: int, n_out: int, groups: int):
+        super().__init__()
+        self.groupnorm = nn.GroupNorm(groups, n_in)
+        self.activation = nn.SiLU()
+        self.project = nn.Conv1d(n_in, n_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One step."""
+        return self.project(self.activation(self.groupnorm(x)))
+
+
+class ResnetBlock(nn.Module):
+    """Two blocks and a way around them, ``(batch, in, time)`` -> ``(batch, out, time)``."""
+
+    def __init__(self, n_in: int, n_out: int, groups: int):
+        super().__init__()
+        self.block1 = ConvBlock(n_in, n_out, groups)
+        self.block2 = ConvBlock(n_out, n_out, groups)
+        self.to_out = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input, changed."""
+        return self.block2(self.block1(x)) + self.to_out(x)
+
+
+class Patcher(nn.Module):
+    """``(batch, in, time)`` -> ``(batch, out, time / patch)``: a residual block, then neighbours become channels.
+
+    The block runs on what is folded already, which gives the same numbers in a fraction of the time (`folded`).
+    """
+
+    def __init__(self, n_in: int, n_out: int, patch: int):
+        super().__init__()
+        self.patch = patch
+        self.block = ResnetBlock(n_in, n_out // patch, min(patch, n_in))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Folded."""
+        batch, channels, length = x.shape
+        x = x.reshape(batch, channels, length // self.patch, self.patch)  # (batch, channel, frame, place in patch)
+        x = x.transpose(2, 3).reshape(batch, channels * self.patch, length // self.patch)
+        return folded(self.block, x, self.patch)
+
+
+class Unpatcher(nn.Module):
+    """``(batch, in, frame)`` -> ``(batch, out, frame * patch)``: `Patcher` the other way."""
+
+    def __init__(self, n_in: int, n_out: int, patch: int):
+        super().__init__()
+        self.patch = patch
+        self.block = ResnetBlock(n_in // patch, n_out, min(patch, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unfolded."""
+        x = folded(self.block, x, self.patch)
+        batch, channels, frames = x.shape
+        x = x.reshape(batch, channels // self.patch, self.patch, frames)  # (batch, channel, place in patch, frame)
+        return x.transpose(2, 3).reshape(batch, channels // self.patch, frames * self.patch)
+
+
+class Down(nn.Module):
+    """A stage of the encoder: shorter by a factor, then residual blocks."""
+
+    def __init__(self, n_in: int, n_out: int, factor: int, blocks: int, groups: int):
+        super().__init__()
+        self.downsample = nn.Conv1d(n_in, n_out, 2 * factor + 1, stride=factor, padding=factor)
+        self.blocks = nn.ModuleList(ResnetBlock(n_out, n_out, groups) for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, in, frame)`` -> ``(batch, out, frame / factor)``."""
+        x = self.downsample(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Up(nn.Module):
+    """A stage of the decoder: residual blocks, then longer by a factor."""
+
+    def __init__(self, n_in: int, n_out: int, factor: int, blocks: int, groups: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(ResnetBlock(n_in, n_in, groups) for _ in range(blocks))
+        odd = factor % 2
+        self.upsample: nn.Module = (
+            nn.Conv1d(n_in, n_out, 3, padding=1)
+            if factor == 1
+            else nn.ConvTranspose1d(n_in, n_out, 2 * factor, factor, factor // 2 + odd, output_padding=odd)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, in, frame)`` -> ``(batch, out, frame * factor)``."""
+        for block in self.blocks:
+            x = block(x)
+        return self.upsample(x)
+
+
+class Encoder(nn.Module):
+    """``(batch, in_channels, time)`` -> ``(batch, latent channel, time / compression)``."""
+
+    def __init__(self, config: AutoencoderConfig):
+        super().__init__()
+        widths = _widths(config)
+        self.to_in = Patcher(config.in_channels, widths[0], config.patch_size)
+        self.downsamples = nn.ModuleList(
+            Down(*ends, factor, blocks, config.resnet_groups)
+            for *ends, factor, blocks in _stages(widths, config.factors, config.num_blocks)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The latent, not yet squashed."""
+        x = self.to_in(x)
+        for stage in self.downsamples:
+            x = stage(x)
+        return x
+
+
+class Decoder(nn.Module):
+    """``(batch, latent channel, frame)`` -> ``(batch, in_channels, frame * compression)``."""
+
+    def __init__(self, config: AutoencoderConfig):
+        super().__init__()
+        widths = _widths(config)[::-1]
+        self.upsamples = nn.ModuleList(
+            Up(*ends, factor, blocks, config.resnet_groups)
+            for *ends, factor, blocks in _stages(widths, config.factors[::-1], config.num_blocks[::-1])
+        )
+        self.to_out = Unpatcher(widths[-1], config.in_channels, config.patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The waveform."""
+        for stage in self.upsamples:
+            x = stage(x)
+        return self.to_out(x)
+
+
+class AutoencoderNetwork(nn.Module):
+    """The bare network: waveform in, waveform out, both ``(batch, in_channels, time)``.
+
+    Parameters
+    ----------
+    config : AutoencoderConfig
+
+    Notes
+    -----
+    Source: schneider2023archisound; with the default configuration it is its ``autoencoder1d-AT-v1`` (20,770,642
+    parameters).
+    """
+
+    def __init__(self, config: AutoencoderConfig):
+        super().__init__()
+        self.config = config
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
+
+    def encode(self, waveform: Tensor) -> Tensor:
+        """Latents in (-1, 1), ``(batch, channel, time / compression)``."""
+        if waveform.ndim != 3 or waveform.shape[1] != self.config.in_channels:
+            raise ShapeError(
+                f"this autoencoder takes waveforms (batch, {self.config.in_channels}, time); got {tuple(waveform.shape)}"
+            )
+        if waveform.shape[-1] % self.config.compression or not waveform.shape[-1]:
+            raise ShapeError(
+                f"the length must be a multiple of {self.config.compression} samples; got {waveform.shape[-1]}"
+            )
+        return torch.tanh(self.encoder(waveform))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Waveforms ``(batch, in_channels, frame * compression)`` of latents."""
+        return self.decoder(latent)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Reconstructions."""
+        return self.decode(self.encode(waveform))
+
+    def initialise(self) -> None:
+        """Random weights as the original experiment draws them: Xavier-uniform, no biases, norms at one."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.GroupNorm):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+
+
+def _widths(config: AutoencoderConfig) -> list[int]:
+    return [config.channels * m for m in config.multipliers]
+
+
+def _stages(widths: Sequence[int], factors: Sequence[int], blocks: Sequence[int]) -> zip[tuple[int, int, int, int]]:
+    return zip(widths[:-1], widths[1:], factors, blocks, strict=True)

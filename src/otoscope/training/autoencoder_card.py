@@ -1,0 +1,62 @@
+"""The card of a trained autoencoder."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import textwrap
+from typing import Any
+
+from otoscope.autoencoders import Autoencoder
+from otoscope.datasets import Dataset
+from otoscope.training.settings import AutoencoderRecipe
+
+
+def autoencoder_card(autoencoder: Autoencoder, recipe: AutoencoderRecipe, result: dict[str, Any], data: Dataset) -> str:
+    """Markdown: what it is, to what it was tuned, data and licence, how it was trained, what it scores, where it ends."""
+    config, settings, info = autoencoder.config, recipe.optimiser, autoencoder.info
+    folds = ", ".join(map(str, recipe.data.test))
+    tuned = info.get("tuned_to")
+    task = (
+        f"Tuned by the loss of the frozen classifier `{tuned['name']}` (weights {tuned['sha256'][:12]}) on its "
+        "reconstructions: what they keep and drop tells what that classifier likes to hear. Behind another classifier its "
+        "sound tells nothing about that one."
+        if tuned
+        else "Trained to give its input back; it was not tuned to any classifier."
+    )
+    paragraphs = [
+        f"# {recipe.name}",
+        recipe.description or "An autoencoder of waveforms.",
+        f"{result['parameters']:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s); "
+        f"{config.compression} samples become one latent frame of {config.channels * config.multipliers[-1]} numbers. "
+        f"{'Its weights are stored as float16.' if recipe.half else ''}",
+        task,
+        "## Data",
+        f"{data.name} ({data.citation or 'no reference'}); test folds: {folds}. Licence of the data: "
+        f"{data.licence or 'not recorded'}. The clips are not in this folder.",
+        "## Training",
+        f"`otoscope train` with the recipe of this name, seed {recipe.seed}: up to {settings.epochs} epochs of batches of "
+        f"{settings.batch_size}, {settings.name}, learning rate {settings.lr:g}, {result['train_s'] / 60:.1f} minutes; the "
+        f"weights are of epoch {result['kept_epoch']}. It started from {info['started_from']}; what learned: {info['scope']}.",
+        "## Results",
+        _results(result),
+        "## Limits",
+        "It carries less than it is given: fine detail and high frequencies suffer first, whatever the classifier likes. "
+        "Compare with an autoencoder of the same shape that was never tuned before calling something unheard.",
+        f"Licence: {info['licence']}.",
+    ]
+    return "\n\n".join(p if p[:1] in "#|" else textwrap.fill(p, 120, break_on_hyphens=False) for p in paragraphs) + "\n"
+
+
+def _results(result: dict[str, Any]) -> str:
+    ratio = "undefined" if result["si_sdr_db"] is None else f"{result['si_sdr_db']:.1f} dB"
+    said = f"On {result['clips']} clips of the test folds: mean squared error {result['mse']:.3g}, SI-SDR {ratio}. "
+    if "accuracy" in result:
+        low, high = (100 * bound for bound in result["interval"])
+        said += (
+            f"The classifier is right on {100 * result['accuracy']:.1f} % of the reconstructions (95 % interval {low:.1f} to "
+            f"{high:.1f}, Wilson) and on {100 * result['accuracy_original']:.1f} % of the originals. "
+        )
+    return (
+        said + f"Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}."
+    )

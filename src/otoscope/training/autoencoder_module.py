@@ -1,0 +1,173 @@
+"""The Lightning module of autoencoders: closeness to the original, and what a frozen classifier says of the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from otoscope.autoencoders import Autoencoder
+from otoscope.classifiers.base import Classifier
+from otoscope.core.errors import NonFiniteError
+from otoscope.training.augment import augment_waveforms
+from otoscope.training.fit import lay_out
+from otoscope.training.losses import mean_squared, multi_resolution_stft
+from otoscope.training.schedule import factor_of_step, make_optimiser
+from otoscope.training.settings import AutoencoderRecipe
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class AutoencoderModule(lightning.LightningModule):
+    """Trains one autoencoder by a recipe; a classifier only listens.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+    recipe : AutoencoderRecipe
+    classifier : Classifier or None
+        Frozen and in evaluation mode; it is no part of the module.
+    numbers : sequence of int
+        The classifier's number of each of the data set's classes.
+    names : sequence of str
+        Of the training clips, for errors.
+    batches : int
+        Batches an epoch.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        recipe: AutoencoderRecipe,
+        classifier: Classifier | None,
+        numbers: Sequence[int],
+        names: Sequence[str],
+        batches: int,
+    ):
+        super().__init__()
+        self.network = autoencoder.network
+        self._others = (autoencoder, classifier)
+        self.kept_epoch = 0
+        self.recipe, self.numbers, self.names, self.batches = recipe, torch.tensor(list(numbers)), names, batches
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The autoencoder that is trained."""
+        return self._others[0]
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """Who listens."""
+        return self._others[1]
+
+    @property
+    def rate(self) -> int:
+        """Of the waveforms, in Hz."""
+        return self.autoencoder.sample_rate if self.classifier is None else self.classifier.sample_rate
+
+    def prepare(self) -> None:
+        """Order the classifier's weights in memory as the CPU likes them."""
+        if self.classifier is not None:
+            lay_out(self.classifier, torch.channels_last)
+
+    def on_fit_start(self) -> None:
+        """Bring the classifier along: it is no part of the checkpoint."""
+        if self.classifier is not None:
+            self.classifier.to(self.device)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Loss of one batch; all randomness depends on seed, epoch and batch alone."""
+        waveform, truth, clips = batch
+        seed = (self.recipe.seed * 1_000_003 + self.current_epoch * self.batches + index) * 1009 + self.global_rank
+        rng = torch.Generator().manual_seed(seed)
+        target = self._one_hot(truth)
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            waveform, target = augment_waveforms(waveform, target, self.recipe.augment, self.rate, rng)
+        parts, _ = self.losses(waveform, target)
+        each = torch.stack(list(parts.values())).sum(0)
+        self._refuse_nonfinite(each, clips)
+        self.log_dict({f"train/{name}": value.mean() for name, value in parts.items()}, prog_bar=True)
+        return each.mean()
+
+    def losses(self, waveform: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Weighted losses, each ``(batch,)``, by name; and the logits, where a classifier listens.
+
+        Parameters
+        ----------
+        waveform : Tensor (batch, time)
+        target : Tensor (batch, class)
+            Shares of the classes.
+        """
+        settings, classifier = self.recipe.loss, self.classifier
+        made = self.autoencoder(waveform, self.rate)
+        parts: dict[str, Tensor] = {}
+        mse = settings.mse or (1.0 if classifier is None and not settings.stft else 0.0)
+        if mse:
+            parts["mse"] = mse * mean_squared(made, waveform)
+        if settings.stft:
+            with torch.autocast(self.device.type, enabled=False):
+                parts["stft"] = settings.stft * multi_resolution_stft(made.float(), waveform)
+        if classifier is None:
+            return parts, None
+        logits = hear(classifier, made)
+        if self.recipe.classifier.targets == "own":
+            with torch.no_grad():
+                target = classifier.probabilities(hear(classifier, waveform))
+        parts["classifier"] = settings.classifier * surprise(classifier, logits, target)
+        return parts, logits
+
+    def _one_hot(self, truth: Tensor) -> Tensor:
+        """The data set's class numbers as shares of the classifier's classes."""
+        n = len(self.classifier.labels) if self.classifier is not None else len(self.numbers)
+        return nn.functional.one_hot(self.numbers.to(truth.device)[truth], n).float()
+
+    def _refuse_nonfinite(self, each: Tensor, clips: Tensor) -> None:
+        wrong = ~torch.isfinite(each)
+        if wrong.any():
+            clip = self.names[int(clips[wrong][0])]
+            raise NonFiniteError(
+                f"the loss is {each[wrong][0].item()} at step {self.global_step} (epoch {self.current_epoch}), first on "
+                f"{clip}; lower optimiser.lr or look at the clip. The checkpoint of the last whole epoch is kept"
+            )
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        """Losses of one batch of the validation folds, and how often the classifier is right on the reconstructions."""
+        waveform, truth, _ = batch
+        target = self._one_hot(truth)
+        parts, logits = self.losses(waveform, target)
+        values = {f"val/{name}": value.mean() for name, value in parts.items()}
+        values["val/loss"] = torch.stack(list(parts.values())).sum(0).mean()
+        if logits is not None and self.recipe.classifier.targets == "labels":
+            values["val/accuracy"] = (logits.argmax(1) == target.argmax(1)).float().mean()
+        self.log_dict(values, prog_bar=True, batch_size=len(truth), sync_dist=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember which epoch these weights are of."""
+        self.kept_epoch = int(checkpoint["epoch"]) + 1
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser; its schedule moves a step at a time."""
+        settings = self.recipe.optimiser
+        optimiser = make_optimiser([self.network], settings)
+        steps = max(1, -(-self.batches // settings.accumulate))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: factor_of_step(settings, step, steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def hear(classifier: Classifier, waveform: Tensor) -> Tensor:
+    """Logits ``(batch, class)``; features are taken in full precision, whatever autocast says."""
+    if classifier.frontend is None:
+        return classifier(waveform).float()
+    with torch.autocast(waveform.device.type, enabled=False):
+        features = classifier.features(waveform.float())
+    return classifier.check(classifier.network(features), len(waveform)).float()
+
+
+def surprise(classifier: Classifier, logits: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy of what is said and what should be, ``(batch,)``; summed over classes that can hold together."""
+    if classifier.multilabel:
+        return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
+    return nn.functional.cross_entropy(logits, target, reduction="none")
