@@ -20,7 +20,8 @@ COMMANDS = {
     "methods": "List the attribution methods.",
     "domains": "List the domains that explanations live in.",
     "masks": "List the masks.",
-    "train": "Train a classifier by a recipe.",
+    "train": "Train a classifier or an autoencoder by a recipe.",
+    "like-to-hear": "Tune autoencoders to classifiers and compare what these like to hear.",
     "data": "List data sets, fetch one, check one.",
 }
 
@@ -36,8 +37,9 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        room = "catalogue" if cmd_name in ("methods", "domains", "masks") else cmd_name
-        return getattr(importlib.import_module(f"otoscope.cli.{room}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        room = "catalogue" if cmd_name in ("methods", "domains", "masks") else name
+        return getattr(importlib.import_module(f"otoscope.cli.{room}"), name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -38,3 +38,9 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def split_recipes(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Further recipes (YAML files), and ``key=value`` settings, from what follows a recipe on the command line."""
+    files = [o for o in overrides if "=" not in o and o.endswith((".yaml", ".yml"))]
+    return files, [o for o in overrides if o not in files]

@@ -16,11 +16,12 @@ def train(recipe: str, overrides: tuple[str, ...], device: str) -> None:
 
     A run that was stopped goes on where it was when the same command is given again.
     """
+    from otoscope.cli.options import split_recipes
     from otoscope.training import load_recipe
     from otoscope.training import train as run
 
-    more = [o for o in overrides if "=" not in o and o.endswith((".yaml", ".yml"))]
-    result = run(load_recipe([recipe, *more], [o for o in overrides if o not in more]), device)
+    files, settings = split_recipes(overrides)
+    result = run(load_recipe([recipe, *files], settings), device)
     if not result:  # one of several processes; the first one speaks
         return
     if "mse" in result:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from otoscope.core.errors import ShapeError
+
 
 def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Scale-invariant signal-to-distortion ratio: how much of the estimate is a scaled copy of the reference.
@@ -11,20 +13,74 @@ def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     estimate, reference : ndarray (..., time)
+        Of one length; the other axes may be broadcast.
 
     Returns
     -------
     ndarray (...), dB
         NaN where the reference is silent, minus infinity where the estimate holds nothing of it, plus infinity for a copy.
 
+    Raises
+    ------
+    ShapeError
+        If they are not of one length, hold no samples, or their other axes do not fit together.
+
     Notes
     -----
     Source: leroux2019sdr, eq. 3; means are not taken out.
     """
     estimate, reference = np.asarray(estimate, np.float64), np.asarray(reference, np.float64)
+    try:
+        np.broadcast_shapes(estimate.shape, reference.shape)
+        fit = estimate.shape[-1:] == reference.shape[-1:] and estimate.shape[-1] > 0
+    except (ValueError, IndexError):
+        fit = False
+    if not fit:
+        raise ShapeError(
+            f"SI-SDR compares sounds (..., time) of one length; got {estimate.shape} and {reference.shape}"
+        )
     energy = (reference**2).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = (estimate * reference).sum(-1) / energy
         wanted = scale[..., None] * reference
-        ratio = (wanted**2).sum(-1) / ((estimate - wanted) ** 2).sum(-1)
+        held, rest = (wanted**2).sum(-1), ((estimate - wanted) ** 2).sum(-1)
+        ratio = np.where(held == 0, 0.0, held / rest)  # a silent estimate holds nothing
         return np.asarray(np.where(energy > 0, 10 * np.log10(ratio), np.nan))
+
+
+def mutual_information(first: np.ndarray, second: np.ndarray, levels: int = 32) -> float:
+    """Normalised mutual information of two pictures of one shape: how much knowing one tells of the other.
+
+    Parameters
+    ----------
+    first, second : ndarray
+        Of one shape, finite; each is cut into ``levels`` equal steps of its own range.
+    levels : int
+
+    Returns
+    -------
+    float in [0, 1]
+        ``2 I(a; b) / (H(a) + H(b))``: 1 for pictures that tell all of each other (or are both flat), 0 for those that
+        tell nothing.
+
+    Notes
+    -----
+    Source: palacio2018what, who compare reconstructions of images so.
+    """
+    a, b = _steps(first, levels), _steps(second, levels)
+    joint = np.bincount(a * levels + b, minlength=levels * levels).reshape(levels, levels) / a.size
+    own = _entropy(joint.sum(1)) + _entropy(joint.sum(0))
+    return 1.0 if own == 0 else float(max(0.0, 2 * (own - _entropy(joint.ravel())) / own))
+
+
+def _steps(picture: np.ndarray, levels: int) -> np.ndarray:
+    flat = np.asarray(picture, np.float64).ravel()
+    low, high = flat.min(), flat.max()
+    if high <= low:
+        return np.zeros(flat.size, np.int64)
+    return np.minimum(((flat - low) / (high - low) * levels).astype(np.int64), levels - 1)
+
+
+def _entropy(p: np.ndarray) -> float:
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())

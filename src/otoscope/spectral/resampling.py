@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.audio.check import as_rate
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ParameterError, ShapeError
 
 ATTENUATION_DB = 125.0
 PASSBAND = 0.913  # of the lower Nyquist frequency; the stop band begins at 1
@@ -37,7 +37,7 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     ShapeError
         For a waveform without samples.
     ParameterError
-        For a rate that is no whole number of at least 1 Hz.
+        For a rate that is no whole number from 100 Hz to 1 MHz, or samples that are no real fractions.
 
     Notes
     -----
@@ -46,6 +46,8 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     source, target = as_rate(source_rate, "source_rate"), as_rate(target_rate, "target_rate")
     if waveform.ndim < 1 or waveform.shape[-1] == 0:
         raise ShapeError(f"resampling needs a waveform (..., time) with samples; got shape {tuple(waveform.shape)}")
+    if not waveform.is_floating_point():
+        raise ParameterError(f"resampling needs samples as real fractions, such as float32; got {waveform.dtype}")
     if source == target:
         return waveform
     common = math.gcd(source, target)
@@ -82,7 +84,8 @@ def _kernel(up: int, down: int) -> Tensor:
     reach = _reach(up, down)
     taps = np.arange(-reach, down + reach)
     rows = np.stack([_response(taps - phase * down / up, up, down) for phase in range(up)])
-    return torch.from_numpy(rows / rows.sum(1, keepdims=True))[:, None]
+    with torch.inference_mode(False):  # kept: a later call may want gradients
+        return torch.from_numpy(rows / rows.sum(1, keepdims=True))[:, None]
 
 
 def _polyphase(flat: Tensor, up: int, down: int, wanted: int) -> Tensor:

@@ -53,9 +53,13 @@ def _results(result: dict[str, Any]) -> str:
     said = f"On {result['clips']} clips of the test folds: mean squared error {result['mse']:.3g}, SI-SDR {ratio}. "
     if "accuracy" in result:
         low, high = (100 * bound for bound in result["interval"])
+        share = (
+            f"{100 * result['accuracy']:.1f} % of the reconstructions (95 % interval {low:.1f} to {high:.1f}, Wilson)"
+        )
         said += (
-            f"The classifier is right on {100 * result['accuracy']:.1f} % of the reconstructions (95 % interval {low:.1f} to "
-            f"{high:.1f}, Wilson) and on {100 * result['accuracy_original']:.1f} % of the originals. "
+            f"Of {share} the classifier says the same as of the original. "
+            if result["right_is"] == "original"
+            else f"The classifier is right on {share} and on {100 * result['accuracy_original']:.1f} % of the originals. "
         )
     return (
         said + f"Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}."

@@ -31,7 +31,7 @@ class AutoencoderModule(lightning.LightningModule):
     classifier : Classifier or None
         Frozen and in evaluation mode; it is no part of the module.
     numbers : sequence of int
-        The classifier's number of each of the data set's classes.
+        The classifier's number of each of the data set's classes; none where its own word is the target.
     names : sequence of str
         Of the training clips, for errors.
     batches : int
@@ -51,6 +51,7 @@ class AutoencoderModule(lightning.LightningModule):
         self.network = autoencoder.network
         self._others = (autoencoder, classifier)
         self.kept_epoch = 0
+        self.heard: Tensor | None = None
         self.recipe, self.numbers, self.names, self.batches = recipe, torch.tensor(list(numbers)), names, batches
 
     @property
@@ -83,6 +84,7 @@ class AutoencoderModule(lightning.LightningModule):
         waveform, truth, clips = batch
         seed = (self.recipe.seed * 1_000_003 + self.current_epoch * self.batches + index) * 1009 + self.global_rank
         rng = torch.Generator().manual_seed(seed)
+        self.heard = clips
         target = self._one_hot(truth)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             waveform, target = augment_waveforms(waveform, target, self.recipe.augment, self.rate, rng)
@@ -120,8 +122,10 @@ class AutoencoderModule(lightning.LightningModule):
         return parts, logits
 
     def _one_hot(self, truth: Tensor) -> Tensor:
-        """The data set's class numbers as shares of the classifier's classes."""
+        """The data set's class numbers as shares of the classifier's classes; nothing where these are unknown."""
         n = len(self.classifier.labels) if self.classifier is not None else len(self.numbers)
+        if not len(self.numbers):
+            return torch.zeros(len(truth), n, device=truth.device)
         return nn.functional.one_hot(self.numbers.to(truth.device)[truth], n).float()
 
     def _refuse_nonfinite(self, each: Tensor, clips: Tensor) -> None:
@@ -132,6 +136,16 @@ class AutoencoderModule(lightning.LightningModule):
                 f"the loss is {each[wrong][0].item()} at step {self.global_step} (epoch {self.current_epoch}), first on "
                 f"{clip}; lower optimiser.lr or look at the clip. The checkpoint of the last whole epoch is kept"
             )
+
+    def on_train_epoch_end(self) -> None:
+        """Before an epoch is saved: one whose last step broke the weights must not take a good one's place."""
+        if all(torch.isfinite(p).all() for p in self.network.parameters()):
+            return
+        clips = ", ".join(self.names[int(i)] for i in (self.heard if self.heard is not None else [])[:3])
+        raise NonFiniteError(
+            f"the weights hold NaN or infinite values after step {self.global_step - 1} (epoch {self.current_epoch}), whose "
+            f"clips were {clips}, ...; lower optimiser.lr or look at the clips. The checkpoint of the epoch before is kept"
+        )
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Losses of one batch of the validation folds, and how often the classifier is right on the reconstructions."""

@@ -15,7 +15,7 @@ from otoscope.autoencoders import SMALL, Autoencoder, AutoencoderConfig, load_au
 from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.load import load_classifier
-from otoscope.core.errors import ParameterError, UnsupportedError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
@@ -52,8 +52,8 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     Returns
     -------
     dict
-        ``mse``, ``si_sdr_db`` on the test folds, for a tuned one ``accuracy`` and ``interval`` of the classifier on the
-        reconstructions and ``accuracy_original``; ``folder`` and the settings.
+        ``mse``, ``si_sdr_db`` on the test folds, for a tuned one what `score_reconstructions` says of the classifier;
+        ``train_s``, ``parameters``, ``kept_epoch`` and ``folder``.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     autoencoder = start_autoencoder(recipe)
     autoencoder.set_scope(recipe.autoencoder.scope)
     numbers = list(range(len(data.labels)))
-    if classifier is not None and recipe.classifier.targets == "labels":
-        numbers = class_numbers(data.labels, classifier)
+    if classifier is not None:
+        numbers = class_numbers(data.labels, classifier, optional=recipe.classifier.targets == "own")
     chosen = resolve_device(device)
     rate = autoencoder.sample_rate if classifier is None else classifier.sample_rate
     clips = NumberedClips(training, rate, recipe.data, recipe.seed)
@@ -119,7 +119,7 @@ def start_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
     settings = recipe.autoencoder
     if settings.start == "random":
         config = AutoencoderConfig.from_dict({**SHAPES[settings.shape].as_dict(), **settings.settings})
-        made = random_autoencoder(config, recipe.seed)
+        made = random_autoencoder(config, recipe.seed, settings.zero_residuals)
         started = "random weights"
     else:
         if settings.settings:
@@ -139,19 +139,36 @@ def start_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
 def load_listener(settings: ListenerSettings) -> Classifier:
     """The classifier that is listened to, in evaluation mode, with the parts switched off that are to be."""
     classifier = load_classifier(settings.model, settings.weights, list(settings.labels) or None)
-    if settings.off:
-        switch = getattr(classifier.network, "switch", None)
-        if switch is None:
-            raise UnsupportedError(
-                f"classifier {classifier.name!r} has no parts that can be switched off; leave off out"
-            )
-        switch(**dict.fromkeys(settings.off, False))
-        classifier.name = f"{classifier.name} without {', '.join(settings.off)}"
+    switch_off(classifier, settings.without)
     return classifier.eval()
 
 
-def class_numbers(labels: Sequence[str], classifier: Classifier) -> list[int]:
+def switch_off(classifier: Classifier, parts: Sequence[str]) -> None:
+    """Switch parts of a DyMN off, for good; no parts, no change.
+
+    Raises
+    ------
+    UnsupportedError
+        If it is no DyMN.
+    """
+    if not parts:
+        return
+    switch = getattr(classifier.network, "switch", None)
+    if switch is None:
+        raise UnsupportedError(f"classifier {classifier.name!r} has no parts that can be switched off; leave without out")
+    switch(**dict.fromkeys(parts, False))
+    classifier.name = f"{classifier.name} without {', '.join(parts)}"
+
+
+def class_numbers(labels: Sequence[str], classifier: Classifier, optional: bool = False) -> list[int]:
     """The classifier's number of each of these labels; capitals, spaces and underscores do not count.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    classifier : Classifier
+    optional : bool
+        Where it does not know one of them: give none at all, no error.
 
     Raises
     ------
@@ -160,6 +177,8 @@ def class_numbers(labels: Sequence[str], classifier: Classifier) -> list[int]:
     """
     known = {_folded(label): i for i, label in enumerate(classifier.labels)}
     strange = [label for label in labels if _folded(label) not in known]
+    if strange and optional:
+        return []
     if strange:
         raise ParameterError(
             f"classifier {classifier.name!r} has no class {', '.join(map(repr, strange[:5]))} of the data set; use one that "
@@ -173,21 +192,30 @@ def _folded(label: str) -> str:
 
 
 def check_gradients(classifier: Classifier) -> None:
-    """Refuse a classifier that gives no gradients, before anything is trained."""
+    """Refuse a classifier that gives no gradients, before anything is trained.
+
+    Raises
+    ------
+    UnsupportedError
+    """
     length = max(classifier.minimum_length, classifier.sample_rate)
     length = min(length, classifier.maximum_length or length)
     rng = torch.Generator().manual_seed(0)
+    said = f"classifier {classifier.name!r} gives no usable gradients, and an autoencoder cannot be tuned to it"
     sound = torch.randn(1, length, generator=rng).mul(0.1).to(classifier.device).requires_grad_()
+    gradient = None
     with untouched(classifier), torch.enable_grad():
-        logits = hear(classifier, sound)
-        if logits.requires_grad:
-            (gradient,) = torch.autograd.grad(logits.sum(), sound, allow_unused=True)
-            if gradient is not None and torch.isfinite(gradient).all():
-                return
-    raise UnsupportedError(
-        f"classifier {classifier.name!r} gives no usable gradients (its output does not depend on its input in a "
-        "differentiable way), and an autoencoder cannot be tuned to it"
-    )
+        try:
+            logits = hear(classifier, sound)
+            weights = torch.arange(1.0, logits.shape[1] + 1, device=logits.device)  # outputs may sum to a constant
+            if logits.requires_grad:
+                (gradient,) = torch.autograd.grad((logits * weights).sum(), sound, allow_unused=True)
+        except OtoscopeError:
+            raise
+        except (RuntimeError, TypeError) as error:
+            raise UnsupportedError(f"{said} ({' '.join(str(error).split())[:200]})") from error
+    if gradient is None or not torch.isfinite(gradient).all() or not gradient.any():
+        raise UnsupportedError(f"{said} (its output does not depend on its input in a differentiable way)")
 
 
 def _write(

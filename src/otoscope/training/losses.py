@@ -14,9 +14,17 @@ def mean_squared(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def multi_resolution_stft(made: Tensor, wanted: Tensor, resolutions: tuple[int, ...] = RESOLUTIONS) -> Tensor:
-    """Spectral convergence plus distance of log magnitudes, mean over three STFTs, ``(batch,)``.
+    """Spectral convergence plus distance of log magnitudes, mean over the STFTs, ``(batch,)``.
 
-    Source: yamamoto2020parallel, eqs. 4 to 7.
+    Parameters
+    ----------
+    made, wanted : Tensor (batch, time)
+    resolutions : tuple of int, samples
+        Window lengths; each window moves on by a quarter. Shorter clips are padded with silence to the longest.
+
+    Notes
+    -----
+    Source: yamamoto2020parallel, eqs. 4 to 7; with windows as long as the FFT, and magnitudes of at least 1e-4.
     """
     total = made.new_zeros(len(made))
     short = max(resolutions) - made.shape[-1]
@@ -30,6 +38,6 @@ def multi_resolution_stft(made: Tensor, wanted: Tensor, resolutions: tuple[int, 
 
 
 def _magnitude(waveform: Tensor, n_fft: int) -> Tensor:
-    window = torch.hann_window(n_fft, device=waveform.device)
+    window = torch.hann_window(n_fft, dtype=waveform.dtype, device=waveform.device)
     spec = torch.stft(waveform, n_fft, n_fft // 4, window=window, return_complex=True)
     return (spec.real.square() + spec.imag.square()).clamp_min(1e-8).sqrt()

@@ -214,6 +214,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ParameterError(f"{where} must be a group of settings; got {value!r}")
         inner = typing.get_args(kind)[1]
+        if dataclasses.is_dataclass(inner):
+            return {str(k): _convert(inner, v, f"{where}: {k}") for k, v in value.items()}
         _check_plain(value, where)
         return value if inner is Any else {k: _scalar(inner, v, f"{where}: {k}") for k, v in value.items()}
     if isinstance(kind, types.UnionType):

@@ -86,8 +86,8 @@ def score_reconstructions(
     data : Dataset
     settings : DataSettings
     numbers : sequence of int
-        The classifier's number of each of the data set's classes; where they are not its classes, what it says of the
-        original counts as right.
+        The classifier's number of each of the data set's classes; none where they are not its classes: then what it says
+        of the original counts as right.
     pool : Dataset, optional
         As in `evaluate`.
 
@@ -95,7 +95,8 @@ def score_reconstructions(
     -------
     dict
         ``clips``, ``mse`` and ``si_sdr_db`` (means), and with a classifier ``accuracy`` with its ``interval``,
-        ``accuracy_original`` and ``agreement``: the share of clips on which it says of both the same.
+        ``accuracy_original`` and ``agreement``: the share of clips on which it says of both the same; ``right_is`` tells
+        what counts as right, ``label`` or ``original``.
     """
     rate = autoencoder.sample_rate if classifier is None else classifier.sample_rate
     found: list[tuple[np.ndarray, ...]] = []
@@ -108,7 +109,7 @@ def score_reconstructions(
             row = [((heard - wanted) ** 2).mean(-1), si_sdr_db(heard, wanted)]
             if classifier is not None:
                 said = [classifier(sound).argmax(1).cpu().numpy() for sound in (made, waveform)]
-                row += [*said, np.array([numbers[t] for t in truth.tolist()])]
+                row += [*said, np.array([numbers[t] for t in truth.tolist()]) if numbers else said[1]]
             found.append(tuple(row))
     columns = [np.concatenate(column) for column in zip(*found, strict=True)]
     finite = columns[1][np.isfinite(columns[1])]
@@ -118,12 +119,13 @@ def score_reconstructions(
         "si_sdr_db": float(finite.mean()) if finite.size else None,
     }
     if classifier is not None:
-        said, before, right = columns[2:]
-        n = int((said == right).sum())
+        after, before, right = columns[2:]
+        n = int((after == right).sum())
         result |= {
-            "accuracy": n / len(said),
-            "interval": list(wilson_interval(n, len(said))),
+            "accuracy": n / len(after),
+            "interval": list(wilson_interval(n, len(after))),
             "accuracy_original": float((before == right).mean()),
-            "agreement": float((said == before).mean()),
+            "agreement": float((after == before).mean()),
+            "right_is": "label" if numbers else "original",
         }
     return result

@@ -235,6 +235,8 @@ class AutoencoderSettings:
         Of random ones.
     settings : mapping
         Changes to that shape, such as ``channels: 32`` or ``sample_rate: 16000``.
+    zero_residuals : bool
+        Let residual blocks of random ones begin as the way around them; ``false`` draws them as the original experiment.
     scope : {"both", "encoder", "decoder"}
         The half that learns.
     """
@@ -243,6 +245,7 @@ class AutoencoderSettings:
     weights: str = "published"
     shape: str = "small"
     settings: dict[str, Any] = field(default_factory=dict)
+    zero_residuals: bool = True
     scope: str = "both"
 
 
@@ -258,7 +261,7 @@ class ListenerSettings:
         ``published`` or a file.
     labels : tuple of str
         Classes in words, for models that take any (CLAP).
-    off : tuple of {"coordinate_attention", "dynamic_convolution", "dynamic_relu"}
+    without : tuple of {"coordinate_attention", "dynamic_convolution", "dynamic_relu"}
         Parts of a DyMN that are switched off.
     targets : {"labels", "own"}
         What it is to say of the reconstruction: the data set's label, or what it says of the original. With ``own`` the
@@ -268,7 +271,7 @@ class ListenerSettings:
     model: str = ""
     weights: str = "published"
     labels: tuple[str, ...] = ()
-    off: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     targets: str = "labels"
 
 
@@ -414,7 +417,7 @@ CHOICES = {
     "autoencoder: shape": ("small", "archisound"),
     "autoencoder: scope": ("both", "encoder", "decoder"),
     "classifier: targets": ("labels", "own"),
-    "classifier: off": ("coordinate_attention", "dynamic_convolution", "dynamic_relu"),
+    "classifier: without": ("coordinate_attention", "dynamic_convolution", "dynamic_relu"),
     "augment: mixup_on": ("waveform", "features"),
     "augment: mask_fill": ("silence", "mean", "full"),
     "optimiser: name": ("adamw", "adam", "sgd"),

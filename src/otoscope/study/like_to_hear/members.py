@@ -1,0 +1,182 @@
+"""Who takes part: classifiers and autoencoders, trained where they are not there yet."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otoscope.autoencoders import Autoencoder, load_autoencoder
+from otoscope.classifiers import Classifier, load_classifier
+from otoscope.study.like_to_hear.settings import LikeToHearRecipe
+from otoscope.training import load_recipe, train
+from otoscope.training.autoencoder_run import class_numbers, switch_off
+
+CONTROL = "control"
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An autoencoder of the study.
+
+    Parameters
+    ----------
+    name : str
+        ``CLASSIFIER--START``, or ``control``.
+    autoencoder : Autoencoder
+    classifier : str
+        Whom it was tuned to; empty for the control.
+    start : str
+        What it started from.
+    result : mapping
+        What its training wrote.
+    """
+
+    name: str
+    autoencoder: Autoencoder
+    classifier: str
+    start: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Members:
+    """All that take part.
+
+    Parameters
+    ----------
+    classifiers : mapping of str to Classifier
+    numbers : mapping of str to list of int
+        Each classifier's number of each of the data set's classes.
+    autoencoders : mapping of str to Tuned
+        The control first.
+    """
+
+    classifiers: Mapping[str, Classifier]
+    numbers: Mapping[str, list[int]]
+    autoencoders: Mapping[str, Tuned]
+
+
+def gather(recipe: LikeToHearRecipe, out: Path, labels: tuple[str, ...], device: str, tell: Tell) -> Members:
+    """Train or read everything that the study needs; what is there already is not trained again.
+
+    Raises
+    ------
+    OtoscopeError
+        If a training fails or a member cannot be used.
+    """
+    for name in recipe.classifiers:
+        _train_classifier(recipe, out, name, device, tell)
+    _train(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, _control_settings(recipe), device, tell)
+    for name, start in pairs(recipe):
+        folder = out / "autoencoders" / f"{name}--{start}"
+        _train(recipe, recipe.tune.recipe, folder, _tuning_settings(recipe, out, name, start), device, tell)
+    classifiers = load_classifiers(recipe, out)
+    numbers = {name: class_numbers(labels, classifier) for name, classifier in classifiers.items()}
+    return Members(classifiers, numbers, load_autoencoders(recipe, out))
+
+
+def pairs(recipe: LikeToHearRecipe) -> list[tuple[str, str]]:
+    """Whom an autoencoder is tuned to, and from where."""
+    return [(name, str(start)) for name, starts in recipe.tune.to.items() for start in starts]
+
+
+def _shared(recipe: LikeToHearRecipe) -> list[str]:
+    """What all trainings of a study have in common: data and split."""
+    data = recipe.data
+    return [
+        f"data.name={data.name}",
+        f"data.root={data.root}",
+        f"data.test={_list(data.test)}",
+        f"data.validation={_list(data.validation)}",
+        f"data.train={_list(data.train)}",
+        f"data.seconds={data.seconds}",
+        *([f"threads={recipe.threads}"] if recipe.threads else []),
+    ]
+
+
+def _list(values: tuple[Any, ...]) -> str:
+    return "[" + ", ".join(map(str, values)) + "]"
+
+
+def _train(
+    recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str], device: str, tell: Tell
+) -> None:
+    if (folder / "model" / "results.json").is_file():
+        tell(f"{folder.parent.name}/{folder.name}: is there")
+    else:
+        tell(f"{folder.parent.name}/{folder.name}: training")
+    paths = [Path(recipe.folder) / file for file in files]
+    train(load_recipe(paths, [*_shared(recipe), *settings, f"out={folder}"]), device)
+
+
+def _train_classifier(recipe: LikeToHearRecipe, out: Path, name: str, device: str, tell: Tell) -> None:
+    entry = recipe.classifiers[name]
+    if not entry.train:
+        return
+    settings = list(entry.set)
+    if entry.teacher:
+        settings.append(f"teacher.model={_folder_of(recipe, out, entry.teacher)}")
+    _train(recipe, entry.train, out / "classifiers" / name, settings, device, tell)
+
+
+def _folder_of(recipe: LikeToHearRecipe, out: Path, name: str) -> str:
+    """What `load_classifier` reads an unswitched classifier of the study from."""
+    entry = recipe.classifiers[name]
+    return str(out / "classifiers" / name / "model") if entry.train else entry.model
+
+
+def _control_settings(recipe: LikeToHearRecipe) -> list[str]:
+    return ["task=pretrain", *recipe.tune.set]
+
+
+def _tuning_settings(recipe: LikeToHearRecipe, out: Path, name: str, start: str) -> list[str]:
+    entry = recipe.classifiers[name]
+    base = entry.of or name
+    begin = str(out / "autoencoders" / CONTROL / "model") if start == CONTROL else start
+    weights = [
+        s.replace("weights=", "classifier.weights=", 1) for s in recipe.classifiers[base].set if s[:8] == "weights="
+    ]
+    return [
+        "task=tune",
+        f"name={name}--{start}",
+        *recipe.tune.set,
+        f"classifier.model={_folder_of(recipe, out, base)}",
+        *(weights if recipe.classifiers[base].model else []),
+        f"classifier.without={_list(entry.without)}",
+        f"autoencoder.start={begin}",
+        *(["autoencoder.settings={}"] if start != "random" else []),
+    ]
+
+
+def load_classifiers(recipe: LikeToHearRecipe, out: Path) -> dict[str, Classifier]:
+    """All classifiers of the study, in evaluation mode, switched as they are to be."""
+    made: dict[str, Classifier] = {}
+    for name, entry in recipe.classifiers.items():
+        if entry.of:
+            classifier = copy.deepcopy(made[entry.of])
+        else:
+            weights = next(
+                (s.partition("=")[2] for s in entry.set if entry.model and s.startswith("weights=")), "published"
+            )
+            classifier = load_classifier(_folder_of(recipe, out, name), weights)
+        switch_off(classifier, entry.without)
+        classifier.name = name
+        made[name] = classifier.eval().requires_grad_(False)
+    return made
+
+
+def load_autoencoders(recipe: LikeToHearRecipe, out: Path) -> dict[str, Tuned]:
+    """The control and all tuned autoencoders."""
+    from otoscope.training.folder import read_json
+
+    made = {}
+    for name, start in [("", CONTROL), *pairs(recipe)]:
+        key = f"{name}--{start}" if name else CONTROL
+        folder = out / "autoencoders" / key / "model"
+        autoencoder = load_autoencoder(folder).requires_grad_(False)
+        made[key] = Tuned(key, autoencoder, name, start if name else "", read_json(folder / "results.json"))
+    return made
