@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def _likeness(stacked: Tensor) -> np.ndarray:
     """Normalised mutual information of the log spectrograms of each pair of sounds, ``(clip, sound, sound)``."""
     spec = stft(stacked.flatten(0, 1), StftConfig(n_fft=1024, hop_length=512)).abs().clamp_min(1e-12)
     db = (20 * spec.log10()).unflatten(0, stacked.shape[:2]).cpu().numpy()
-    db = np.maximum(db, db.max((1, 2, 3), keepdims=True) + FLOOR_DB)
+    db = np.maximum(db, db.max((2, 3), keepdims=True) + FLOOR_DB)
     clips, sounds = db.shape[:2]
     out = np.ones((clips, sounds, sounds))
     for clip in range(clips):
@@ -207,9 +208,9 @@ def _read_part(file: Path, key: str) -> dict[str, np.ndarray] | None:
     if not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             part = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     return part if str(part.pop("key", "")) == key else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from otoscope.autoencoders import Autoencoder, load_autoencoder
 from otoscope.classifiers import Classifier, load_classifier
+from otoscope.core.errors import OtoscopeError
 from otoscope.study.like_to_hear.settings import LikeToHearRecipe
 from otoscope.training import load_recipe, train
 from otoscope.training.autoencoder_run import class_numbers, switch_off
+from otoscope.training.folder import read_json
 
 CONTROL = "control"
 Tell = Callable[[str], object]
@@ -70,12 +73,12 @@ def gather(recipe: LikeToHearRecipe, out: Path, labels: tuple[str, ...], device:
     """
     for name in recipe.classifiers:
         _train_classifier(recipe, out, name, device, tell)
+    classifiers = load_classifiers(recipe, out)
+    numbers = {name: class_numbers(labels, classifier) for name, classifier in classifiers.items()}
     _train(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, _control_settings(recipe), device, tell)
     for name, start in pairs(recipe):
         folder = out / "autoencoders" / f"{name}--{start}"
         _train(recipe, recipe.tune.recipe, folder, _tuning_settings(recipe, out, name, start), device, tell)
-    classifiers = load_classifiers(recipe, out)
-    numbers = {name: class_numbers(labels, classifier) for name, classifier in classifiers.items()}
     return Members(classifiers, numbers, load_autoencoders(recipe, out))
 
 
@@ -105,12 +108,28 @@ def _list(values: tuple[Any, ...]) -> str:
 def _train(
     recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str], device: str, tell: Tell
 ) -> None:
-    if (folder / "model" / "results.json").is_file():
-        tell(f"{folder.parent.name}/{folder.name}: is there")
-    else:
-        tell(f"{folder.parent.name}/{folder.name}: training")
     paths = [Path(recipe.folder) / file for file in files]
-    train(load_recipe(paths, [*_shared(recipe), *settings, f"out={folder}"]), device)
+    wanted = load_recipe(paths, [*_shared(recipe), *settings, f"out={folder}"])
+    if (folder / "model" / "results.json").is_file():
+        stored = read_json(folder / "recipe.json")
+        if _anywhere(stored) != _anywhere(json.loads(json.dumps(wanted.identity()))):
+            raise OtoscopeError(f"{folder} was trained by another recipe; move it away, or give out=FOLDER")
+        tell(f"{folder.parent.name}/{folder.name}: is there")
+        return
+    tell(f"{folder.parent.name}/{folder.name}: training")
+    train(wanted, device)
+
+
+def _anywhere(identity: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run, without where on a disk its parts lie: a study's folder may be moved."""
+    plain = copy.deepcopy(identity)
+    for group, key in (("data", "root"), ("teacher", "model"), ("classifier", "model"), ("autoencoder", "start")):
+        if group in plain:
+            plain[group][key] = "/".join(Path(plain[group][key]).parts[-2:])
+    for group in ("teacher", "model", "classifier", "autoencoder"):
+        if "weights" in plain.get(group, {}):
+            plain[group]["weights"] = Path(plain[group]["weights"]).name
+    return plain
 
 
 def _train_classifier(recipe: LikeToHearRecipe, out: Path, name: str, device: str, tell: Tell) -> None:
@@ -171,8 +190,6 @@ def load_classifiers(recipe: LikeToHearRecipe, out: Path) -> dict[str, Classifie
 
 def load_autoencoders(recipe: LikeToHearRecipe, out: Path) -> dict[str, Tuned]:
     """The control and all tuned autoencoders."""
-    from otoscope.training.folder import read_json
-
     made = {}
     for name, start in [("", CONTROL), *pairs(recipe)]:
         key = f"{name}--{start}" if name else CONTROL

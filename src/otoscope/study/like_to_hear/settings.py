@@ -15,6 +15,8 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.training.recipe import build_settings, read_content
 from otoscope.training.settings import DataSettings
 
+GROUPS = ("main", "switched", "trained")
+
 
 @dataclass(frozen=True)
 class ClassifierEntry:
@@ -174,22 +176,36 @@ def load_like_to_hear(
     first = Path(path) if isinstance(path, str | os.PathLike) else Path(next(iter(path)))
     content["folder"] = str(first.resolve().parent)
     recipe: LikeToHearRecipe = build_settings(LikeToHearRecipe, content)
-    _check_classifiers(recipe)
-    _check_tuning(recipe)
-    wanted = recipe.frequencies.classifiers
-    for name in wanted:
-        _known("classifier of the study", name, recipe.classifiers)
-    edges = recipe.frequencies.edges_hz
-    if any(b <= a for a, b in itertools.pairwise(edges)) or len(edges) < 2 or edges[0] < 0:
-        raise ParameterError(f"frequencies.edges_hz must rise and hold at least two; got {list(edges)}")
-    if any(cut <= 0 for cut in recipe.frequencies.cutoffs_hz):
-        raise ParameterError(f"frequencies.cutoffs_hz must lie above 0; got {list(recipe.frequencies.cutoffs_hz)}")
+    for check in (_check_plainly, _check_classifiers, _check_tuning, _check_frequencies):
+        check(recipe)
     return dataclasses.replace(recipe, out=recipe.out or f"runs/{recipe.name}")
 
 
 def _known(what: str, name: str, names: Any) -> None:
     if name not in names:
         raise UnknownNameError(what, name, list(names))
+
+
+def _check_plainly(recipe: LikeToHearRecipe) -> None:
+    if not re.fullmatch(r"[\w][\w .-]*", recipe.name):
+        raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
+    if recipe.batch_size < 1 or recipe.threads < 0 or recipe.seed < 0:
+        raise ParameterError(
+            f"batch_size must be at least 1, threads and seed at least 0; got {recipe.batch_size}, {recipe.threads} and "
+            f"{recipe.seed}"
+        )
+    for group in (*recipe.listen.groups, *(entry.group for entry in recipe.classifiers.values())):
+        _known("group of classifiers", group, GROUPS)
+
+
+def _check_frequencies(recipe: LikeToHearRecipe) -> None:
+    for name in recipe.frequencies.classifiers:
+        _known("classifier of the study", name, recipe.classifiers)
+    edges = recipe.frequencies.edges_hz
+    if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in itertools.pairwise(edges)):
+        raise ParameterError(f"frequencies.edges_hz must rise and hold at least two; got {list(edges)}")
+    if any(cut <= 0 for cut in recipe.frequencies.cutoffs_hz):
+        raise ParameterError(f"frequencies.cutoffs_hz must lie above 0; got {list(recipe.frequencies.cutoffs_hz)}")
 
 
 def _check_classifiers(recipe: LikeToHearRecipe) -> None:

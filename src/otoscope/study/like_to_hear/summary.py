@@ -163,7 +163,8 @@ def _likeness(bench: Bench, measures: dict[str, np.ndarray]) -> dict[str, Any]:
     """Normalised mutual information: of all pairs, within networks (other starting points) and between them."""
     matrix = measures["likeness"].mean(0)
     main = [(k, t) for k, t in bench.members.autoencoders.items() if t.classifier in bench.recipe.main()]
-    within, between = [], []
+    within: list[float] = []
+    between: list[float] = []
     for n, (a, first) in enumerate(main):
         for b, second in main[n + 1 :]:
             value = float(matrix[bench.sounds.index(a), bench.sounds.index(b)])

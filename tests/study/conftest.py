@@ -1,0 +1,61 @@
+"""A toy copy of ESC-50's layout: tones around 1 kHz against tones around 3 kHz, five folds, 8 kHz."""
+
+import numpy as np
+import pytest
+import soundfile
+
+RATE, SECONDS, PER_FOLD = 8000, 0.5, 4
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("esc")
+    (root / "meta").mkdir()
+    (root / "audio").mkdir()
+    rows = ["filename,fold,target,category,esc10,src_file,take"]
+    rng = np.random.default_rng(0)
+    moments = np.arange(round(RATE * SECONDS)) / RATE
+    for fold in range(1, 6):
+        for i in range(PER_FOLD):
+            kind = i % 2
+            hz = rng.uniform(950, 1050) + 2000 * kind
+            sound = 0.3 * np.sin(2 * np.pi * hz * moments + rng.uniform(0, 6)) + 0.001 * rng.normal(size=len(moments))
+            soundfile.write(root / "audio" / f"{fold}-{i}.wav", sound, RATE, subtype="FLOAT")
+            rows.append(f"{fold}-{i}.wav,{fold},{10 + kind},{'decoy' if kind else 'tone'},True,{fold}{i},A")
+    (root / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def recipes(tmp_path_factory, corpus):
+    """A folder of recipes whose study trains nothing but tiny autoencoders; the listener is the world `band_energy`."""
+    folder = tmp_path_factory.mktemp("recipes")
+    shape = "{channels: 8, multipliers: [1, 1], factors: [1], num_blocks: [1], patch_size: 4, sample_rate: 8000}"
+    (folder / "pretrain.yaml").write_text(f"""
+task: pretrain
+name: control
+autoencoder: {{settings: {shape}}}
+optimiser: {{epochs: 2, batch_size: 4, lr: 0.003, warmup_epochs: 0}}
+loggers: []
+""")
+    (folder / "tune.yaml").write_text(f"""
+task: tune
+name: tuned
+autoencoder: {{settings: {shape}}}
+optimiser: {{epochs: 2, batch_size: 4, lr: 0.003, warmup_epochs: 0, keep: best}}
+loggers: []
+""")
+    (folder / "study.yaml").write_text(f"""
+name: toy
+seed: 1
+batch_size: 3
+data: {{name: "esc50,esc10=true", root: {corpus}, test: [1], validation: [5], train: [2, 3, 4], seconds: 0.5}}
+classifiers:
+  ears: {{model: "worlds:band_energy", title: Ears}}
+  again: {{model: "worlds:band_energy", group: switched}}
+tune:
+  to: {{ears: [control, random], again: [random]}}
+  starts: {{control: pre-trained, random: random weights}}
+frequencies: {{edges_hz: [0, 900, 1100, 2900, 3100], cutoffs_hz: [2000]}}
+""")
+    return folder
