@@ -337,25 +337,51 @@ def citations(source: str) -> str:
 
 
 def recipe_table() -> str:
-    """Every setting of a recipe: key, default, meaning, from the settings' own docstrings."""
-    import dataclasses
-
+    """Every setting of a recipe that trains a classifier."""
     from otoscope.training.settings import Recipe
 
+    return settings_table(Recipe)
+
+
+def autoencoder_recipe_table() -> str:
+    """Settings of a recipe that trains an autoencoder, but for those that all recipes have."""
+    from otoscope.training.autoencoder_settings import AutoencoderRecipe
+    from otoscope.training.settings import RunSettings
+
+    return settings_table(AutoencoderRecipe, RunSettings)
+
+
+def like_to_hear_table() -> str:
+    """Settings of a like-to-hear study, but for its data."""
+    from otoscope.study.like_to_hear.settings import ClassifierEntry, LikeToHearRecipe, StartEntry
+    from otoscope.training.settings import RunSettings
+
+    more = [(ClassifierEntry, "classifiers.NAME."), (StartEntry, "tune.starts.NAME.")]
+    return settings_table(LikeToHearRecipe, RunSettings, more)
+
+
+def settings_table(cls: type, without: type | None = None, more: Sequence[tuple[type, str]] = ()) -> str:
+    """Every setting: key, default, meaning, from the settings' own docstrings; but for those of another class."""
+    import dataclasses
+
+    known = {f.name for f in dataclasses.fields(without)} if without else set()
     rows: list[tuple[str, str, str]] = []
 
     def add(cls: type, prefix: str) -> None:
         said = described(cls)
         for f in dataclasses.fields(cls):
+            if not prefix and (f.name in known or f.name == "folder"):
+                continue
             default = f.default_factory() if f.default is dataclasses.MISSING else f.default  # type: ignore[misc]
             if dataclasses.is_dataclass(default):
                 add(type(default), f"{f.name}.")
             else:
-                shown = list(default) if isinstance(default, tuple) else default
-                shown = "" if shown in ("", {}) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+                shown = list(default) if isinstance(default, tuple | dict) else default
+                shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
                 rows.append((f"`{prefix}{f.name}`", shown, prose(said.get(f.name, ""))))
 
-    add(Recipe, "")
+    for one, prefix in [(cls, ""), *more]:
+        add(one, prefix)
     return table(("Setting", "Default", "Meaning"), rows)
 
 
@@ -382,6 +408,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "classifiers": model_table,
     "datasets": dataset_table,
     "recipe": recipe_table,
+    "autoencoder recipe": autoencoder_recipe_table,
+    "like-to-hear recipe": like_to_hear_table,
     "domains": domain_table,
     "domain-settings": domain_settings,
     "masks": mask_table,
@@ -407,7 +435,8 @@ def method_page(entry: registry.Entry) -> str:
     doc, facts = parse_docstring(entry.target), entry.facts
     gives, *more = doc.sections.get("Returns", "Tensor (batch, freq, frame)").splitlines()
     gives = gives.replace("Result", "Values (batch, freq, frame)") + "".join(f". {line.strip()}" for line in more)
-    signed = "yes: values below 0 speak against the target" if facts["signed"] else "no: values are at least 0"
+    below = "are softer than in the original" if facts.get("gives") == "sound" else "speak against the target"
+    signed = f"yes: values below 0 {below}" if facts["signed"] else "no: values are at least 0"
     complete = "yes: the values sum to a difference of scores" if facts["complete"] else "no"
     repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
     rows = [

@@ -20,7 +20,7 @@ KINDS = ("method", "domain", "mask", "metric", "classifier", "architecture")
 
 ROOMS = {
     "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "domains": 4, "classifiers": 5, "attribution": 6,
-    "autoencoders": 6, "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "report": 9, "cli": 10,
+    "autoencoders": 6, "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "study": 9, "report": 9, "cli": 10,
 }  # fmt: skip
 BESIDE = {("training", "datasets")}
 
@@ -163,9 +163,9 @@ FACTS = {
 
 
 def twin(entry: registry.Entry) -> Path:
-    """The file in which an entry is tested: its own for methods and domains, its architecture's for published
+    """The file in which an entry is tested: its own for attribution methods and domains, its architecture's for published
     checkpoints, its module's for the others."""
-    if entry.kind in ("method", "domain"):
+    if entry.kind == "domain" or (entry.kind == "method" and entry.facts.get("gives") != "sound"):
         return ROOT / "tests" / {"method": "attribution", "domain": "domains"}[entry.kind] / f"test_{entry.name}.py"
     if "architecture" in entry.facts:
         entry = registry.get("architecture", entry.facts["architecture"])
@@ -196,6 +196,7 @@ def test_facts_are_complete(entry):
 @pytest.mark.parametrize("entry", registry.entries("method"), ids=lambda e: e.name)
 def test_facts_of_methods(entry):
     assert set(re.split(r",\s*", entry.facts["domains"])) <= set(registry.names("domain"))
+    assert entry.facts.get("gives", "attributions") in ("attributions", "sound")
     assert entry.source
     passes = entry.facts["passes"](**entry.settings(None))
     assert isinstance(passes, int)

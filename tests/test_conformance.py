@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import otoscope
+from autoencoder_worlds import tiny_autoencoder
 from otoscope.attribution import Problem, attribute
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
@@ -19,7 +20,8 @@ from otoscope.domains import make_domain
 from otoscope.masks import to_mask
 from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
 
-METHODS = {e.name: e for e in registry.entries("method")}
+METHODS = {e.name: e for e in registry.entries("method") if e.facts.get("gives", "attributions") == "attributions"}
+GIVERS = {e.name: e for e in registry.entries("method") if e.facts.get("gives") == "sound"}
 DOMAINS = {e.name: e for e in registry.entries("domain")}
 MASKS = {e.name: e for e in registry.entries("mask")}
 LENGTH = 4000
@@ -301,6 +303,84 @@ def test_a_classifier_without_gradients_is_explained_or_refused_by_name(method):
         return
     with pytest.raises(UnsupportedError, match="gives no gradients"):
         otoscope.explain(sounds(1)[0].numpy(), world, **options)
+
+
+# Methods that give the kept sound itself.
+
+
+GIVEN = pytest.mark.parametrize(
+    ("method", "domain"), [(m, d.strip()) for m, e in GIVERS.items() for d in e.facts["domains"].split(",")]
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny autoencoder of random weights."""
+    return tiny_autoencoder(tmp_path_factory.mktemp("autoencoder") / "tiny", 16000)
+
+
+def given_by(method: str, folder, x, world, domain="mel", **options):
+    settings = {p.name: str(folder) for p in GIVERS[method].parameters if p.name == "autoencoder"}
+    return otoscope.explain(x, world, sample_rate=16000, method=(method, settings), domain=domain, **options)
+
+
+@GIVEN
+def test_a_given_sound_and_the_rest_make_the_original_and_are_described(method, domain, folder):
+    x, world = list(sounds(3).numpy()), spectral()
+    many = given_by(method, folder, x, world, domain)
+    for sound, made in zip(x, many, strict=True):
+        np.testing.assert_allclose(made.kept.samples + made.removed.samples, sound[None], atol=1e-6)
+        assert made.attribution.values.shape == made.mask.values.shape == made.mask.grid.shape
+        assert np.abs(made.attribution.values).max() <= 30
+        alone = given_by(method, folder, sound, world, domain)
+        np.testing.assert_allclose(alone.kept.samples, made.kept.samples, atol=1e-6)
+        np.testing.assert_allclose(alone.attribution.values, made.attribution.values, atol=1e-3)
+        np.testing.assert_allclose(alone.scores.kept, made.scores.kept, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", GIVERS)
+def test_signs_of_a_description_are_as_declared(method, folder):
+    values = given_by(method, folder, sounds(1)[0].numpy() * 30, spectral()).attribution.values
+    assert bool((values < 0).any()) is GIVERS[method].facts["signed"]
+
+
+@pytest.mark.parametrize("method", GIVERS)
+def test_a_given_sound_is_the_same_each_time(method, folder):
+    x, world = sounds(1)[0].numpy(), spectral()
+    first, again = (given_by(method, folder, x, world, seed=s).kept.samples for s in (1, 2))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("method", GIVERS)
+def test_who_gives_a_sound_leaves_the_model_as_it_was(method, outcome, folder):
+    error, raised = OUTCOMES[outcome]
+    module = Delicate(1, error)
+    world = otoscope.wrap(module, sample_rate=16000, labels=list("abcd"), frontend=spectral().frontend)
+    world.train()
+    x = sounds(2).numpy()
+    before, sound = portrait(world), x.copy()
+    if raised is None:
+        given_by(method, folder, list(x), world)
+    else:
+        with pytest.raises(raised):
+            given_by(method, folder, list(x), world)
+    after = portrait(world)
+    assert [k for k in before if before[k] != after.get(k)] == []
+    np.testing.assert_array_equal(x, sound)
+
+
+@pytest.mark.parametrize("method", GIVERS)
+def test_who_gives_a_sound_gives_no_attributions(method):
+    with pytest.raises(UnsupportedError, match=r"gives a sound.*otoscope\.explain"):
+        attribute(ask(spectral(), sounds(1), "mel"), method)
+
+
+@pytest.mark.parametrize("method", GIVERS)
+def test_who_gives_a_sound_declares_facts(method):
+    entry = GIVERS[method]
+    assert entry.facts["passes"](**entry.settings({})) >= 1
+    assert set(entry.facts["domains"].split(", ")) <= set(DOMAINS)
 
 
 # What a right explanation shows.

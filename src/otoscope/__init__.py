@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otoscope.audio import load_audio
+    from otoscope.autoencoders import Autoencoder, load_autoencoder
     from otoscope.classifiers import Classifier, load_classifier, wrap
     from otoscope.core.errors import OtoscopeError
     from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Attribution": "otoscope.core.records",
+    "Autoencoder": "otoscope.autoencoders",
     "Classifier": "otoscope.classifiers",
     "Clip": "otoscope.core.records",
     "Explanation": "otoscope.explanation",
@@ -36,6 +38,7 @@ _HOMES = {
     "classify": "otoscope.explanation",
     "explain": "otoscope.explanation",
     "load_audio": "otoscope.audio",
+    "load_autoencoder": "otoscope.autoencoders",
     "load_classifier": "otoscope.classifiers",
     "replay": "otoscope.explanation",
     "wrap": "otoscope.classifiers",
@@ -43,6 +46,7 @@ _HOMES = {
 
 __all__ = [
     "Attribution",
+    "Autoencoder",
     "Classifier",
     "Clip",
     "Explanation",
@@ -54,6 +58,7 @@ __all__ = [
     "classify",
     "explain",
     "load_audio",
+    "load_autoencoder",
     "load_classifier",
     "replay",
     "wrap",

@@ -593,3 +593,42 @@ def test_an_error_of_ours_has_no_traceback_wherever_it_comes_from(otoscope, monk
     run = otoscope("models", "--json")
     assert (run.code, run.out) == (2, "")
     assert run.error == "otoscope: a plug-in\\nis broken"
+
+
+# Autoencoders
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--autoencoder", "esc10-nm"), "unknown autoencoder 'esc10-nm'; did you mean 'esc10-mn'?"),
+        (("--autoencoder", ""), "an autoencoder and its weights are names or paths; got ''"),
+        (("--autoencoder", "no/where"), "no/where is no folder of an autoencoder"),
+        (("--autoencoder", "\0"), "autoencoder"),
+        (("--method", "rise", "--autoencoder", "x"), "goes with the method like-to-hear, not with 'rise'"),
+        (("--method", "like-to-hear,autoencoder=y", "--autoencoder", "x"), "two autoencoders are named"),
+        (("--method", "like-to-hear", "--mask", "topk:0.3"), "no mask makes it"),
+        (("--method", "like-to-hear", "--domain", "features"), "use stft, mel, time"),
+    ],
+)
+def test_autoencoders_that_cannot_be_had(otoscope, model, wav, arguments, said):
+    refused(otoscope("explain", wav(), "--model", model, "--out", "out", *arguments), said)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b"{"),
+        ("config.json", b"[]"),
+        ("config.json", b'{"name": "x", "autoencoder": {"channels": -1}}'),
+        ("config.json", b'{"name": "x", "autoencoder": {"chanels": 1}}'),
+        ("model.safetensors", b""),
+        ("model.safetensors", bytes(64)),
+    ],
+)
+def test_a_damaged_autoencoder(otoscope, model, wav, tmp_path, name, content):
+    from autoencoder_worlds import tiny_autoencoder
+
+    folder = tiny_autoencoder(tmp_path / "tiny", 16000)
+    (folder / name).write_bytes(content)
+    refused(otoscope("explain", wav(), "--model", model, "--autoencoder", folder, "--out", "out"), str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,46 @@ def test_the_default_method_explains(otoscope, model, wav):
 
     (row,) = otoscope("explain", wav(seconds=0.1), "--model", model, "--json").json
     assert (row["method"], row["domain"]) == (DEFAULT_METHOD.split(",")[0], DEFAULT_DOMAIN.split(",")[0])
+
+
+# What a network likes to hear
+
+
+@pytest.fixture
+def autoencoder(tmp_path, model):
+    """The folder of a tiny autoencoder that was tuned to no classifier; its name would break a spec."""
+    from autoencoder_worlds import tiny_autoencoder
+
+    return tiny_autoencoder(tmp_path / "runs" / "a,b=c", 16000)
+
+
+def test_an_autoencoder_implies_like_to_hear(otoscope, model, wav, autoencoder):
+    run = otoscope("explain", wav(), wav("b.wav", 0.3), "--model", model, "--autoencoder", autoencoder, "--json")
+    assert (run.code, run.errors) == (0, [])
+    for row in run.json:
+        assert (row["method"], row["domain"], row["mask"]) == ("like-to-hear", "mel", "level")
+        assert row["verdict"]["trust"] in ("doubtful", "poor")
+        assert "not tuned to any classifier" in row["verdict"]["warnings"][0]
+        kept, removed, original = (package.load_audio(row["files"][p]).samples for p in ("kept", "removed", "original"))
+        np.testing.assert_allclose(kept + removed, original, atol=1e-6)
+        assert row["heard"]["kept"] == pytest.approx(row["score"]["kept"], abs=1e-5)
+        page = Path(row["files"]["report"]).read_text()
+        assert "not tuned to any classifier" in page
+        assert "the mask does not make the sound" in page.lower()
+        assert "what the autoencoder gives" in page
+        again = package.replay(row["files"]["record"])
+        np.testing.assert_array_equal(again.kept.samples, kept)
+
+
+def test_the_table_shows_that_it_is_doubted(otoscope, model, wav, autoencoder):
+    run = otoscope("explain", wav(), "--model", model, "--method", "like-to-hear", "--autoencoder", autoencoder)
+    assert run.code == 0
+    assert re.search(r" (doubtful|poor) +explanations/a/report\.html$", run.out.splitlines()[1])
+
+
+def test_an_autoencoder_tuned_to_the_model_is_not_doubted_for_it(otoscope, model, wav, tmp_path):
+    from autoencoder_worlds import tiny_autoencoder
+
+    folder = tiny_autoencoder(tmp_path / "mine", 16000, classifier=package.load_classifier(model))
+    (row,) = otoscope("explain", wav(), "--model", model, "--autoencoder", folder, "--json").json
+    assert not any("autoencoder" in w for w in row["verdict"]["warnings"])

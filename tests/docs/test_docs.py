@@ -21,6 +21,7 @@ import worlds
 from otoscope.cli.main import COMMANDS, cli
 from otoscope.core import registry
 from otoscope.masks import parse_mask
+from otoscope.study import load_like_to_hear
 from otoscope.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,10 +131,11 @@ def test_commands_parse(page, line):
     model = given.get("model")
     known = [*registry.names("classifier"), *registry.names("architecture")]
     assert model is None or "/" in model or ":" in model or model == "yes-no" or model.split(",")[0] in known
-    if name == "train":
+    if name in ("train", "like-to-hear"):
         more = [o for o in given["overrides"] if "=" not in o]
         files = [ROOT / given["recipe"], *(ROOT / o for o in more)]
-        load_recipe(files, [o for o in given["overrides"] if o not in more])
+        read = load_recipe if name == "train" else load_like_to_hear
+        read(files, [o for o in given["overrides"] if o not in more])
 
 
 def test_commands_are_shown():
@@ -278,9 +280,12 @@ def test_numbers_are_those_of_the_code(page, words):
 
 def test_every_setting_of_a_recipe_is_explained():
     """The table is made from the code; what could be missing is a meaning."""
-    rows = [line.split(" | ") for line in make_pages.recipe_table().splitlines()[2:]]
+    tables = (make_pages.recipe_table(), make_pages.autoencoder_recipe_table(), make_pages.like_to_hear_table())
+    rows = [line.split(" | ") for text in tables for line in text.splitlines()[2:]]
     assert [row for row in rows if len(row) != 3 or not re.search(r"\w", row[2])] == []
-    assert {"| `optimiser.lr`", "| `data.test`", "| `seed`", "| `trainer`"} <= {row[0] for row in rows}
+    assert {f"| `{key}`" for key in ("optimiser.lr", "data.test", "seed", "trainer", "loss.stft", "tune.to")} <= {
+        row[0] for row in rows
+    }
 
 
 def test_json_keys_are_those_of_the_code(scratch):

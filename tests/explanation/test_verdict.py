@@ -75,3 +75,12 @@ def test_labels_with_odd_characters_stay_in_one_line():
     found = judge("a\nb", GOOD, GOOD, 0.3, False, False)
     assert "\n" not in found.sentence
     assert not any("\n" in w for w in found.warnings)
+
+
+def test_reasons_to_doubt_come_first_and_never_raise_the_trust():
+    good, poor = verdict(), verdict(heard={"kept": 0.1})
+    assert good.doubted(()) == good
+    assert (good.doubted(("why",)).trust, good.doubted(("why",)).warnings) == ("doubtful", ("why",))
+    assert poor.doubted(("why",)).trust == "poor"
+    assert poor.doubted(("why",)).warnings == ("why", *poor.warnings)
+    assert good.doubted(("why",)).sentence == good.sentence

@@ -5,7 +5,6 @@ import dataclasses
 import html
 import importlib.util
 import math
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,23 +14,6 @@ import pytest
 import soundfile
 
 from otoscope.report.page import render
-
-CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
-PLAYWRIGHT = importlib.util.find_spec("playwright") is not None
-pytestmark = [
-    pytest.mark.skipif(not PLAYWRIGHT, reason="needs playwright: pip install playwright"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
-]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-    "--autoplay-policy=no-user-gesture-required",
-]
 
 
 def _sibling(name):
@@ -43,16 +25,6 @@ def _sibling(name):
 
 
 made = _sibling("test_page")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

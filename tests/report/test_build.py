@@ -193,3 +193,31 @@ def test_figures_say_what_each_metric_means(e):
     assert by_name[("AD", True)].better == "lower"
     assert by_name[("AD", True)].unit == "%"
     assert by_name[("FF", False)].title == "Faithfulness"
+
+
+def test_a_given_sound_is_called_what_it_is(monkeypatch):
+    from autoencoder_worlds import acting
+    from otoscope.report.page import render
+
+    acting(monkeypatch, lambda x: x / 2, RATE)
+    page = build_page(made(tone_and_decoy(0.3), method="like-to-hear"))
+    assert (page.words.kept, page.words.against, page.words.unit) == ("what the autoencoder gives", "softer", "dB")
+    text = render(page)
+    for said in (
+        "what the autoencoder gives",
+        "The mask does not make the sound",
+        "As made",
+        "not tuned to any classifier",
+    ):
+        assert said in text
+    for said in ("what the network used", "what it ignored", "In the domain"):
+        assert said not in text
+
+
+def test_a_masked_sound_is_called_what_it_is(page):
+    from otoscope.report.page import render
+
+    text = render(page)
+    assert "what the network used" in text
+    assert "In the domain" in text
+    assert "does not make the sound" not in text

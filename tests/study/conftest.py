@@ -55,7 +55,7 @@ classifiers:
   again: {{model: "worlds:band_energy", group: switched}}
 tune:
   to: {{ears: [control, random], again: [random]}}
-  starts: {{control: pre-trained, random: random weights}}
+  starts: {{control: {{title: pre-trained}}, random: {{title: random weights}}}}
 frequencies: {{edges_hz: [0, 900, 1100, 2900, 3100], cutoffs_hz: [2000]}}
 """)
     return folder

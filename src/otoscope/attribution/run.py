@@ -10,7 +10,7 @@ import torch
 from otoscope.attribution.base import Problem, Result
 from otoscope.attribution.captum_bridge import run_captum
 from otoscope.core import registry
-from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -36,6 +36,10 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     """
     if isinstance(method, str):
         entry = registry.get("method", method)
+        if entry.facts.get("gives", "attributions") != "attributions":
+            raise UnsupportedError(
+                f"the method {method!r} gives a {entry.facts['gives']} and no attributions; ask otoscope.explain for it"
+            )
         result = entry.target(problem, **entry.settings(settings))
         name = method
     else:

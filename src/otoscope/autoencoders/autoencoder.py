@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from otoscope.autoencoders.network import AutoencoderConfig, AutoencoderNetwork
 from otoscope.classifiers import Classifier
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 from otoscope.spectral.resampling import resample_waveform
 from otoscope.surgery import state_digest
+
+SCOPES = ("both", "encoder", "decoder")
 
 
 class Autoencoder(nn.Module):
@@ -56,12 +58,14 @@ class Autoencoder(nn.Module):
         """
         if waveform.ndim != 2 or not waveform.shape[-1]:
             raise ShapeError(f"an autoencoder takes waveforms (batch, time); got shape {tuple(waveform.shape)}")
+        if not waveform.is_floating_point():
+            raise ParameterError(f"an autoencoder takes fractions with full scale 1; got {waveform.dtype}")
         rate = self.sample_rate if sample_rate is None else sample_rate
         own = resample_waveform(waveform, rate, self.sample_rate)
         length, unit = own.shape[-1], self.config.compression
-        padded = nn.functional.pad(own, (0, -length % unit))
+        padded = nn.functional.pad(own, (0, -length % unit)).to(next(self.parameters()).dtype)
         stereo = padded[:, None].expand(-1, self.config.in_channels, -1)  # (batch, channel, time)
-        made = self.network(stereo).float().mean(1)[:, :length]
+        made = self.network(stereo).to(torch.promote_types(padded.dtype, torch.float32)).mean(1)[:, :length]
         back = resample_waveform(made, self.sample_rate, rate)
         return nn.functional.pad(back, (0, max(0, waveform.shape[-1] - back.shape[-1])))[:, : waveform.shape[-1]]
 
@@ -86,16 +90,23 @@ class Autoencoder(nn.Module):
         )
 
     def set_scope(self, scope: str) -> None:
-        """Which half learns: ``both``, ``encoder`` or ``decoder``."""
+        """Which half learns: ``both``, ``encoder`` or ``decoder``.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        if scope not in SCOPES:
+            raise UnknownNameError("scope", str(scope), SCOPES)
         self.network.encoder.requires_grad_(scope in ("both", "encoder"))
         self.network.decoder.requires_grad_(scope in ("both", "decoder"))
 
 
 @torch.no_grad()
-def random_autoencoder(config: AutoencoderConfig, seed: int = 0, name: str = "random") -> Autoencoder:
-    """An autoencoder of random weights that depend on the seed alone."""
+def random_autoencoder(config: AutoencoderConfig, seed: int = 0, zero_residuals: bool = True) -> Autoencoder:
+    """An autoencoder of random weights that depend on the seed alone; see `AutoencoderNetwork.initialise`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AutoencoderNetwork(config)
-        network.initialise()
-    return Autoencoder(network, name, {"started_from": "random weights"})
+        network.initialise(zero_residuals)
+    return Autoencoder(network, "random", {"started_from": "random weights"})

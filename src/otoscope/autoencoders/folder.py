@@ -132,11 +132,12 @@ def short_card(autoencoder: Autoencoder) -> str:
     """A card of the facts that are known without its training."""
     config, info = autoencoder.config, autoencoder.info
     n = sum(p.numel() for p in autoencoder.network.parameters())
-    tuned: Any = info.get("tuned_to") or {}
+    tuned: Any = info.get("tuned_to")
+    whom = tuned.get("name", "a classifier without a name") if isinstance(tuned, Mapping) else "no classifier"
     return f"""# {autoencoder.name}
 
 An autoencoder of waveforms: {n:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s),
-{config.compression} samples a latent frame. Tuned to: {tuned.get("name", "no classifier")}.
+{config.compression} samples a latent frame. Tuned to: {whom}.
 
 Data: {info.get("trained_on", "not recorded")}. Licence: {info.get("licence", "not recorded")}.
 

@@ -7,8 +7,13 @@ channels.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from otoscope.autoencoders.network import ResnetBlock
 
 
 def fold_weight(weight: Tensor, patch: int) -> Tensor:
@@ -32,7 +37,7 @@ def _places(taps: int, patch: int) -> Tensor:
     return out
 
 
-def folded(block: nn.Module, x: Tensor, patch: int) -> Tensor:
+def folded(block: ResnetBlock, x: Tensor, patch: int) -> Tensor:
     """A `ResnetBlock` on folded sound.
 
     Parameters
@@ -42,7 +47,7 @@ def folded(block: nn.Module, x: Tensor, patch: int) -> Tensor:
     x : Tensor (batch, channel * patch, frame)
         Channel after channel, each with the samples of its patch in order.
     patch : int
-        At least 2.
+        At 1 nothing is folded.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def folded(block: nn.Module, x: Tensor, patch: int) -> Tensor:
     """
     if patch == 1:
         return block(x)
-    y = x
+    y: Tensor = x
     for part in (block.block1, block.block2):
         norm = part.groupnorm
         scale, shift = norm.weight.repeat_interleave(patch), norm.bias.repeat_interleave(patch)

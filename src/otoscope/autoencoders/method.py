@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from otoscope.audio import AudioSource
 from otoscope.autoencoders.autoencoder import Autoencoder
 from otoscope.autoencoders.folder import load_autoencoder
-from otoscope.autoencoders.reconstruct import reconstruct_blocks
+from otoscope.autoencoders.reconstruct import OVERLAP_S, WINDOW_S, reconstruct_blocks
 from otoscope.classifiers import Classifier
 from otoscope.core.registry import Parameter, register
 
@@ -30,16 +31,34 @@ class Reconstructor:
         said = autoencoder.mismatch(classifier)
         self.warnings: tuple[str, ...] = () if said is None else (f"{said[0].upper()}{said[1:]}.",)
 
+    @functools.cached_property
+    def _sha256(self) -> str:
+        return self.autoencoder.digest()
+
     def blocks(self, source: AudioSource) -> Iterator[np.ndarray]:
         """The kept sound, block after block, ``(channel, time)``."""
         return reconstruct_blocks(source, self.autoencoder, self.sample_rate)
+
+    def notes(self, source: AudioSource) -> tuple[str, ...]:
+        """What the autoencoder does to this sound, as a record says it."""
+        own, reach = self.autoencoder.sample_rate, self.sample_rate
+        said = f"reconstructed by the autoencoder {self.autoencoder.name!r} at {own} Hz"
+        if own < min(source.sample_rate, reach):
+            said += f", so that sound above {own / 2:g} Hz is lost to the removed part"
+        notes = [said]
+        if source.duration > WINDOW_S:
+            notes.append(
+                f"reconstructed in windows of {WINDOW_S:g} s that fade into one another over {OVERLAP_S:g} s: the autoencoder's "
+                "norms look over a whole window"
+            )
+        return tuple(notes)
 
     def facts(self) -> dict[str, Any]:
         """What a record says of it."""
         config = self.autoencoder.config
         return {
             "name": self.autoencoder.name,
-            "sha256": self.autoencoder.digest(),
+            "sha256": self._sha256,
             "sample_rate": config.sample_rate,
             "compression": config.compression,
             "info": self.autoencoder.info,
@@ -57,7 +76,7 @@ class Reconstructor:
     deterministic=True,
     domains="stft, mel, time",
     cost="1 pass of the autoencoder",
-    passes=lambda autoencoder: 0,
+    passes=lambda autoencoder: 1,  # of the autoencoder
     parameters=(
         Parameter("autoencoder", str, "esc10-mn", "name or folder of an autoencoder; best one tuned to the classifier"),
     ),

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio.check import as_rate
 from otoscope.autoencoders.folding import folded
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 
@@ -54,11 +55,13 @@ class AutoencoderConfig:
 
     def __post_init__(self) -> None:
         for name, most in LARGEST.items():
-            value = getattr(self, name)
-            numbers = value if isinstance(value, tuple) else (value,)
+            value, many = getattr(self, name), name in LISTS
+            numbers = value if many and isinstance(value, tuple) else () if many else (value,)
             whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= most for n in numbers)
             if not (whole and numbers):
-                raise ParameterError(f"autoencoder: {name} must hold whole numbers from 1 to {most}; got {value!r}")
+                wanted = "a list of whole numbers" if many else "a whole number"
+                raise ParameterError(f"autoencoder: {name} must be {wanted} from 1 to {most}; got {value!r}")
+        as_rate(self.sample_rate, "autoencoder: sample_rate")
         stages = len(self.factors)
         if len(self.num_blocks) != stages or len(self.multipliers) != stages + 1:
             raise ParameterError(
@@ -99,7 +102,8 @@ class AutoencoderConfig:
         for key in content:
             if key not in known:
                 raise UnknownNameError("setting of the autoencoder", str(key), sorted(known))
-        return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in content.items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**settings)
 
 
 LARGEST = {
@@ -112,6 +116,7 @@ LARGEST = {
     "resnet_groups": 1024,
     "sample_rate": 1_000_000,
 }
+LISTS = ("multipliers", "factors", "num_blocks")
 SMALL = AutoencoderConfig(
     in_channels=1,
     channels=16,
@@ -231,8 +236,8 @@ class Encoder(nn.Module):
         widths = _widths(config)
         self.to_in = Patcher(config.in_channels, widths[0], config.patch_size)
         self.downsamples = nn.ModuleList(
-            Down(*ends, factor, blocks, config.resnet_groups)
-            for *ends, factor, blocks in _stages(widths, config.factors, config.num_blocks)
+            Down(n_in, n_out, factor, blocks, config.resnet_groups)
+            for n_in, n_out, factor, blocks in _stages(widths, config.factors, config.num_blocks)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -250,8 +255,8 @@ class Decoder(nn.Module):
         super().__init__()
         widths = _widths(config)[::-1]
         self.upsamples = nn.ModuleList(
-            Up(*ends, factor, blocks, config.resnet_groups)
-            for *ends, factor, blocks in _stages(widths, config.factors[::-1], config.num_blocks[::-1])
+            Up(n_in, n_out, factor, blocks, config.resnet_groups)
+            for n_in, n_out, factor, blocks in _stages(widths, config.factors[::-1], config.num_blocks[::-1])
         )
         self.to_out = Unpatcher(widths[-1], config.in_channels, config.patch_size)
 
@@ -300,8 +305,15 @@ class AutoencoderNetwork(nn.Module):
         """Reconstructions."""
         return self.decode(self.encode(waveform))
 
-    def initialise(self) -> None:
-        """Random weights as the original experiment draws them: Xavier-uniform, no biases, norms at one."""
+    def initialise(self, zero_residuals: bool = True) -> None:
+        """Random weights: Xavier-uniform, no biases, norms at one, as the original experiment draws them.
+
+        Parameters
+        ----------
+        zero_residuals : bool
+            Let every residual block begin as the way around it alone; without, noise of all blocks hides the sound, and a
+            small autoencoder learns nothing for hundreds of steps.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
                 nn.init.xavier_uniform_(module.weight)
@@ -310,6 +322,10 @@ class AutoencoderNetwork(nn.Module):
             elif isinstance(module, nn.GroupNorm):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
+        if zero_residuals:
+            for module in self.modules():
+                if isinstance(module, ResnetBlock):
+                    nn.init.zeros_(module.block2.project.weight)
 
 
 def _widths(config: AutoencoderConfig) -> list[int]:

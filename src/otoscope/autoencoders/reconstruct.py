@@ -41,7 +41,7 @@ def reconstruct_blocks(
     spans = plan(source.frames, rate, WINDOW_S, OVERLAP_S)
     tail: np.ndarray = np.zeros((source.channels, 0), np.float32)
     for i, span in enumerate(spans):
-        near = spans[max(0, i - 1) : i + 2]
+        near = spans[max(0, i - 3) : i + 4]  # before a last one that moved back, three may overlap
         made = _window(source, span, autoencoder, reach) * crossfade(span, near).astype(np.float32)
         made[:, : tail.shape[1]] += tail
         done = (spans[i + 1].start if i + 1 < len(spans) else span.stop) - span.start

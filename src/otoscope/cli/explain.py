@@ -14,6 +14,9 @@ from otoscope.cli.table import echo_json, echo_table, one_line
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
 @model_options
 @click.option("--method", help="NAME or NAME,setting=value (otoscope methods).")
+@click.option(
+    "--autoencoder", metavar="NAME|PATH", help="For like-to-hear, which it implies: a name or a folder that was tuned."
+)
 @click.option("--domain", help="NAME or NAME,setting=value, such as mel,bands=64 (otoscope domains).")
 @click.option("--mask", help="Such as positive or topk:0.3,smooth_time=0.05 (otoscope masks).")
 @click.option("--target", metavar="LABEL|INDEX", help="The class to explain; by default the most probable one.")
@@ -28,6 +31,7 @@ def explain(
     batch_size: int,
     as_json: bool,
     method: str | None,
+    autoencoder: str | None,
     domain: str | None,
     mask: str | None,
     target: str | None,
@@ -39,12 +43,12 @@ def explain(
     For each AUDIO file (WAV, FLAC, OGG, MP3, M4A, ...) DIR/<stem>/ gets original.wav, kept.wav, removed.wav,
     attribution.npz, explanation.json and report.html.
     """
-    from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK, DEFAULT_METHOD
+    from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK
     from otoscope.explanation.many import explain_files
-    from otoscope.explanation.request import make_request, resolve_model
+    from otoscope.explanation.request import make_request, resolve_model, with_autoencoder
 
     request = make_request(
-        DEFAULT_METHOD if method is None else method,
+        with_autoencoder(method, autoencoder),
         DEFAULT_DOMAIN if domain is None else domain,
         DEFAULT_MASK if mask is None else mask,
         target,

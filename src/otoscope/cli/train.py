@@ -30,10 +30,10 @@ def train(recipe: str, overrides: tuple[str, ...], device: str) -> None:
         click.echo("SI-SDR: " + ("undefined" if ratio is None else f"{ratio:.2f} dB"))
         if "accuracy" in result:
             low, high = (100 * bound for bound in result["interval"])
-            click.echo(
-                f"the classifier's accuracy on the reconstructions: {100 * result['accuracy']:.2f} % (95 % interval {low:.1f} to "
-                f"{high:.1f}); on the originals {100 * result['accuracy_original']:.2f} %"
-            )
+            click.echo(f"on the reconstructions the classifier is right on {100 * result['accuracy']:.2f} %")
+            click.echo(f"  95 % interval {low:.1f} to {high:.1f}; right is the {result['right_is']}")
+            if result["right_is"] == "label":
+                click.echo(f"  on the originals {100 * result['accuracy_original']:.2f} %")
         click.echo(f"folder of the autoencoder: {result['folder']}")
         return
     if "folds" in result:

@@ -23,6 +23,7 @@ from otoscope.core.plain import plain
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
 from otoscope.domains import render_blocks
+from otoscope.explanation.given import Given, no_temporary
 from otoscope.explanation.listen import OVERLAP_S, WINDOW_S, probabilities
 from otoscope.explanation.request import Request
 from otoscope.explanation.verdict import Verdict, judge
@@ -57,6 +58,8 @@ class Explanation:
         How many windows the sound was heard in (1 up to 30 s, or to what the classifier can hear at once).
     weights_sha256 : str
         Digest of the classifier's weights when it was asked; what is measured later is measured on the same.
+    given : Given, optional
+        The kept sound, where the method gave it; without, the mask makes it.
     """
 
     source: AudioSource
@@ -69,10 +72,13 @@ class Explanation:
     seconds: float
     n_windows: int = 1
     weights_sha256: str = ""
+    given: Given | None = None
 
     @functools.cached_property
     def kept(self) -> Clip:
         """The sound that the classifier used: same rate, channels and length as the original."""
+        if self.given is not None:
+            return self._clip(self.given.kept.read(0, self.source.frames), "kept")
         return self._clip(np.concatenate(list(render_blocks(self.source, self.mask)), axis=1), "kept")
 
     @functools.cached_property
@@ -89,16 +95,14 @@ class Explanation:
         try:
             room = tempfile.TemporaryDirectory(prefix="otoscope-")
         except OSError as error:
-            raise WriteError(
-                error.filename or "a temporary folder", f"{error.strerror or error}; name another folder in TMPDIR"
-            ) from error
+            raise no_temporary(error) from error
         with room as folder:
             return self._hear(self._write_sounds(Path(folder)))
 
     @functools.cached_property
     def silent(self) -> bool:
         """Whether the sound is silence (below -90 dB throughout)."""
-        return all(is_silent(block) for _, block in self._blocks())
+        return all(is_silent(block) for _, block in _blocks(self.source))
 
     @functools.cached_property
     def _sound_sha256(self) -> str:
@@ -112,9 +116,10 @@ class Explanation:
         """How far to trust this, in words."""
         index = self.target.index
         is_top = int(np.argmax(self.scores.original)) == index
-        return judge(
+        found = judge(
             self.target.label, self.scores.of(index), self.heard.of(index), self.mask.size, self.silent, is_top
         )
+        return found if self.given is None else found.doubted(self.given.warnings)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -122,9 +127,8 @@ class Explanation:
         rate, own = self.source.sample_rate, self.classifier.sample_rate
         notes = list(self.source.notes)
         if self.source.channels > 1:
-            notes.append(
-                f"heard by the classifier as the mean of {self.source.channels} channels; all are masked alike"
-            )
+            how = "all are masked alike" if self.given is None else "each is reconstructed by itself"
+            notes.append(f"heard by the classifier as the mean of {self.source.channels} channels; {how}")
         if rate != own:
             notes.append(f"resampled {rate} -> {own} Hz with soxr HQ for the classifier; sounds stay at {rate} Hz")
         if rate > own:
@@ -136,6 +140,8 @@ class Explanation:
                 f"too long to be heard at once: heard in {self.n_windows} windows of up to {WINDOW_S:g} s with "
                 f"{OVERLAP_S:g} s of overlap; scores are means over windows"
             )
+        if self.given is not None:
+            notes += self.given.notes
         if self.silent:
             notes.append("the sound is silent")
         return tuple(notes)
@@ -181,6 +187,7 @@ class Explanation:
                     "grid": list(self.mask.grid.shape),
                     "axes": ["freq (Hz)", "frame (s)"],
                 },
+                **({} if self.given is None else {"autoencoder": self.given.facts}),
                 "mask": self.mask.spec,
                 "target": {"index": index, "label": self.target.label, "asked": request.target},
                 "score": self.scores.of(index),
@@ -259,10 +266,12 @@ class Explanation:
             f"{self.request.spelled['domain']}, mask {self.mask.spec} of size {self.mask.size:.3f})"
         )
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        step = max(1, BLOCK // self.source.channels)
-        for start in range(0, self.source.frames, step):
-            yield start, self.source.read(start, min(start + step, self.source.frames))
+    def _kept_blocks(self) -> Iterator[np.ndarray]:
+        if "kept" in self.__dict__:
+            return iter([self.kept.samples])
+        if self.given is not None:
+            return (block for _, block in _blocks(self.given.kept))
+        return render_blocks(self.source, self.mask)
 
     def _spare_the_original(self, out: Path) -> None:
         """A sound that lies where one of ours would be written is not overwritten."""
@@ -274,14 +283,13 @@ class Explanation:
     def _write_sounds(self, folder: Path) -> dict[str, Path]:
         """The three sounds as float32 WAV, block by block; the removed one is the original minus the written kept one."""
         rate, paths = self.source.sample_rate, {part: folder / f"{part}.wav" for part in PARTS}
-        write_wav(paths["original"], (block for _, block in self._blocks()), rate)
-        kept = iter([self.kept.samples]) if "kept" in self.__dict__ else render_blocks(self.source, self.mask)
-        write_wav(paths["kept"], kept, rate)
+        write_wav(paths["original"], (block for _, block in _blocks(self.source)), rate)
+        write_wav(paths["kept"], self._kept_blocks(), rate)
         written = open_audio(paths["kept"])
         try:
             if written.frames != self.source.frames:
                 raise ShapeError(f"{paths['kept']} has {written.frames} samples, expected {self.source.frames}")
-            rest = (block - written.read(start, start + block.shape[1]) for start, block in self._blocks())
+            rest = (block - written.read(start, start + block.shape[1]) for start, block in _blocks(self.source))
             write_wav(paths["removed"], rest, rate)
         finally:
             close_audio(written)
@@ -316,6 +324,13 @@ class Explanation:
             arrays["standard_error"] = self.attribution.standard_error
         with whole(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _blocks(sound: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
+    """Where each block starts, and its samples."""
+    step = max(1, BLOCK // sound.channels)
+    for start in range(0, sound.frames, step):
+        yield start, sound.read(start, min(start + step, sound.frames))
 
 
 def _absolute(source: str) -> str:

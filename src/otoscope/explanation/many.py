@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import OtoscopeError, WriteError
 from otoscope.explanation.explanation import PARTS, Explanation
+from otoscope.explanation.given import make_giver
 from otoscope.explanation.request import Request
 from otoscope.explanation.run import explain_sources
 
@@ -45,12 +47,14 @@ def explain_files(
     """
     folders = _folders(files, Path(out))
     _spare_inputs(files, folders)
+    giver = make_giver(request, classifier) if files else None
+    run = partial(explain_sources, classifier=classifier, request=request, progress=progress, giver=giver)
     for start in range(0, len(files), request.batch_size):
         chunk = [str(f) for f in files[start : start + request.batch_size]]
         opened = {file: _attempt(open_audio, file) for file in dict.fromkeys(chunk)}
         sources = {f: s for f, s in opened.items() if not isinstance(s, OtoscopeError)}
         try:
-            made = _explain_all(sources, classifier, request, progress)
+            made = _explain_all(sources, run)
             quiet = None if progress else True
             for i, file in enumerate(tqdm(chunk, "writing", delay=2, leave=False, unit="file", disable=quiet), start):
                 found = opened[file] if isinstance(opened[file], OtoscopeError) else made[file]
@@ -71,17 +75,17 @@ def _attempt(act: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _explain_all(
-    sources: dict[str, AudioSource], classifier: Classifier, request: Request, progress: bool
+    sources: dict[str, AudioSource], run: Callable[[list[AudioSource]], list[Explanation]]
 ) -> dict[str, Explanation | OtoscopeError]:
     """All together; where that fails, one by one, so that only what is to blame fails."""
-    together = _attempt(explain_sources, list(sources.values()), classifier, request, progress)
+    together = _attempt(run, list(sources.values()))
     if not isinstance(together, OtoscopeError):
         return dict(zip(sources, together, strict=True))
     if len(sources) == 1:
         return dict.fromkeys(sources, together)
     single: dict[str, Explanation | OtoscopeError] = {}
     for file, source in sources.items():
-        found = _attempt(explain_sources, [source], classifier, request, progress)
+        found = _attempt(run, [source])
         single[file] = found if isinstance(found, OtoscopeError) else found[0]
     return single
 

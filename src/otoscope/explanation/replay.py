@@ -47,6 +47,8 @@ def replay(
         options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
         options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
         path, method, name = found["file"], said["method"], found["model"]["name"]
+        given = found["autoencoder"]["sha256"] if "autoencoder" in found else None
+        apart = None if given is None else (found["method"]["name"], found["method"]["settings"])
         named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
         unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError) as error:
@@ -67,7 +69,17 @@ def replay(
         raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
     if method.startswith("captum:") and "method" not in changes:
         raise OtoscopeError(f"the record's method {method} is an object; pass it with method=")
-    return explain(source, classifier, **{**options, **changes})
+    if given is not None:
+        options["method"] = apart  # a path may hold commas
+        options.pop("mask")  # it describes what was given
+    made: Explanation = explain(source, classifier, **{**options, **changes})
+    if (
+        given is not None
+        and "method" not in changes
+        and (made.given is None or made.given.facts.get("sha256") != given)
+    ):
+        raise OtoscopeError("the autoencoder's weights are not those of the record; name the same one, or pass method=")
+    return made
 
 
 def _open(path: str, audio: Any) -> AudioSource:

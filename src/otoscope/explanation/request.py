@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 
 from otoscope.attribution import method_name
 from otoscope.classifiers import Classifier, load_classifier
+from otoscope.classifiers.folder import CONFIG
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.runtime import resolve_device
@@ -25,6 +27,8 @@ DEFAULT_MODEL = "esc10-mn"
 DEFAULT_METHOD = "mask_optimisation"
 DEFAULT_DOMAIN = "mel"
 DEFAULT_MASK = "positive"
+LEVEL = "level"  # what stands for the mask where a method gives the sound: how loud each cell is beside the original's
+SOUND_METHOD = "like-to-hear"
 
 
 @dataclass(frozen=True)
@@ -63,22 +67,96 @@ def make_request(
     seed: int,
     batch_size: int,
 ) -> Request:
-    """Check names, settings and ranges; nothing has run yet when something is wrong."""
+    """Check names, settings and ranges; nothing has run yet when something is wrong.
+
+    Parameters are those of `explain`; a method that gives the sound itself takes no mask.
+    """
     seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size, 1)
     if isinstance(target, bool) or not isinstance(target, str | int | np.integer | None):
         raise ParameterError(f"target must be a label or the number of a class; got {target!r}")
     target = int(target) if isinstance(target, np.integer) else target
-    settings: Mapping[str, Any] = {}
-    if isinstance(method, str):
-        entry, settings = registry.parse("method", method)
-        method, said = entry.name, registry.spell(entry, settings)
-    else:
-        said = method_name(method)
+    method, settings, said, gives = _method(method)
     domain_entry, domain_settings = registry.parse("domain", domain)
-    parsed = parse_mask(mask)
+    parsed = _mask_of_sound(method, mask) if gives == "sound" else parse_mask(mask)
+    if gives == "sound":
+        _fits(method, domain_entry.name)
     spelled = {"method": said, "domain": registry.spell(domain_entry, domain_settings), "mask": str(parsed)}
     made = make_domain(domain_entry.name, domain_settings)
     return Request(method, settings, made, parsed, target, seed, batch_size, spelled)
+
+
+def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
+    """The method that is meant where an autoencoder may be named beside it, for `make_request`.
+
+    Parameters
+    ----------
+    method : str, optional
+        ``NAME`` or ``NAME,setting=value``; by default the usual one, or ``like-to-hear`` where an autoencoder is named.
+    autoencoder : str, optional
+        A name or a folder, whatever characters it holds.
+
+    Raises
+    ------
+    ParameterError
+        If the method takes no autoencoder, or names another one itself.
+    """
+    if autoencoder is None:
+        return DEFAULT_METHOD if method is None else method
+    entry, settings = registry.parse("method", SOUND_METHOD if method is None else method)
+    if "autoencoder" not in settings:
+        raise ParameterError(
+            f"an autoencoder goes with the method {SOUND_METHOD}, not with {entry.name!r}; leave out one of the two"
+        )
+    if settings["autoencoder"] not in (autoencoder, entry.settings({})["autoencoder"]):
+        raise ParameterError(
+            f"two autoencoders are named: {settings['autoencoder']!r} with the method and {autoencoder!r}; name one"
+        )
+    return entry.name, {**settings, "autoencoder": autoencoder}
+
+
+def _method(method: Any) -> tuple[Any, Mapping[str, Any], str, str]:
+    """Method, its settings, how to ask for it again, and what it gives."""
+    if isinstance(method, str):
+        entry, settings = registry.parse("method", method)
+    elif isinstance(method, tuple):
+        if len(method) != 2 or not isinstance(method[0], str) or not isinstance(method[1], Mapping):
+            raise ParameterError(
+                f"a method with its settings apart is written (NAME, {{setting: value}}); got {method!r}"
+            )
+        entry = registry.get("method", method[0])
+        settings = entry.settings(method[1])
+    else:
+        return method, {}, method_name(method), "attributions"
+    gives = str(entry.facts.get("gives", "attributions"))
+    if gives == "sound":
+        settings = {k: _whole_path(v) for k, v in settings.items()}
+    return entry.name, settings, registry.spell(entry, settings), gives
+
+
+def _whole_path(value: Any) -> Any:
+    """A folder by its whole path, so that a record can be replayed from another folder; anything else as it is."""
+    try:
+        return str(Path(value).resolve()) if isinstance(value, str) and (Path(value) / CONFIG).is_file() else value
+    except (OSError, ValueError):  # a name that no file can have
+        return value
+
+
+def _mask_of_sound(method: str, mask: str | MaskSpec) -> MaskSpec:
+    if str(mask) not in (DEFAULT_MASK, LEVEL):
+        raise ParameterError(
+            f"the method {method!r} gives the kept sound itself: no mask makes it, so there is none to choose; got the mask "
+            f"{str(mask)!r}, leave it out"
+        )
+    return MaskSpec(LEVEL, {})
+
+
+def _fits(method: str, domain: str) -> None:
+    """A `ParameterError` unless the changes that a method makes to a sound can be described in this domain."""
+    fitting = [d.strip() for d in registry.get("method", method).facts["domains"].split(",")]
+    if domain not in fitting:
+        raise ParameterError(
+            f"what the method {method!r} changes cannot be described in the domain {domain!r}; use {', '.join(fitting)}"
+        )
 
 
 def check_whole(name: str, value: Any, low: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from otoscope.attribution import Problem, Result, attribute
-from otoscope.audio import AudioSource, Span, close_audio, crossfade, open_audio
+from otoscope.audio import AudioSource, Span, close_audio, open_audio
 from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
-from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
+from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.given import Given, Giver, Heard, give, make_giver
+from otoscope.explanation.joined import Joined, at_times
 from otoscope.explanation.listen import batches, piece, probabilities, spans_of
 from otoscope.explanation.request import (
     DEFAULT_DOMAIN,
@@ -61,8 +64,9 @@ def explain(
         A list in gives a list out; clips of one length are explained in real batches.
     model : str, path or Classifier
         A name, a model folder, or what `load_classifier` and `wrap` give.
-    method : str or captum attribution object
-        ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them.
+    method : str, (str, mapping) or captum attribution object
+        ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with its settings apart is for values
+        that hold commas: ``("like-to-hear", {"autoencoder": "my,folder"})``.
     domain : str
         Likewise, such as ``mel,bands=64,ms=20``.
     target : int or str, optional
@@ -117,9 +121,17 @@ def open_sound(audio: Any, sample_rate: int | None = None) -> AudioSource:
 
 
 def explain_sources(
-    sources: Sequence[AudioSource], classifier: Classifier, request: Request, progress: bool = False
+    sources: Sequence[AudioSource],
+    classifier: Classifier,
+    request: Request,
+    progress: bool = False,
+    giver: Giver | None = None,
 ) -> list[Explanation]:
-    """Explain opened sounds, those of one length together; the order is kept."""
+    """Explain opened sounds, those of one length together; the order is kept.
+
+    ``giver`` is what `make_giver` made for this request and classifier, where there is one already.
+    """
+    giver = giver or (make_giver(request, classifier) if sources else None)
     digest = classifier.digest()
     jobs = [_Job(source, spans_of(source, classifier), digest) for source in sources]
     groups: dict[tuple[int, int], list[int]] = {}
@@ -138,13 +150,20 @@ def explain_sources(
         for members in groups.values():
             for start in range(0, len(members), request.batch_size):
                 chosen = members[start : start + request.batch_size]
-                run = _explain_batch if len(jobs[chosen[0]].spans) == 1 else _explain_long
+                run = _way(jobs[chosen[0]], giver)
                 with memory_errors(
                     request.batch_size
                 ):  # what the passes themselves do not map, such as a backward pass
                     made = run([jobs[i] for i in chosen], classifier, request, bar.update)
                 out.update(zip(chosen, made, strict=True))
     return [out[i] for i in range(len(jobs))]
+
+
+def _way(job: _Job, giver: Giver | None) -> Callable[..., list[Explanation]]:
+    """How jobs of this kind are explained."""
+    if giver is not None:
+        return partial(_explain_given, giver)
+    return _explain_batch if len(job.spans) == 1 else _explain_long
 
 
 class _Job:
@@ -206,7 +225,7 @@ def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, t
     seconds = (time.perf_counter() - started) / len(jobs)
     scores = [Scores(*row) for row in zip(original, kept, removed, strict=True)]
     return [
-        _explanation(job, classifier, request, *parts, seconds)
+        _explanation(job, classifier, request, _Found(*parts, seconds))
         for job, parts in zip(jobs, zip(targets, attributions, masks, scores, strict=True), strict=True)
     ]
 
@@ -223,69 +242,66 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
     for spans in batches(job.spans, request.batch_size):
         problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
         local = problem.inspected.grid.times
-        parts = [_at(mask.values, mask.grid.times, local + s.start / job.source.sample_rate) for s in spans]
+        parts = [at_times(mask.values, mask.grid.times, local + s.start / job.source.sample_rate) for s in spans]
         sums += np.stack([p.sum(0) for p in _score_masks(problem, np.stack(parts))])
         tick(3 * len(spans))
     kept, removed = (sums / len(job.spans)).astype(np.float32)
     seconds = time.perf_counter() - started
     scores = Scores(original, kept, removed)
-    return [_explanation(job, classifier, request, target, attribution, mask, scores, seconds)]
+    return [_explanation(job, classifier, request, _Found(target, attribution, mask, scores, seconds))]
 
 
 def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
     """Attributions of all windows on one grid over the whole sound."""
-    rate = job.source.sample_rate
     first = request.domain.grid(len(job.waveform(classifier, job.spans[0])), classifier)
-    grid = _whole_grid(first, job)
-    total: np.ndarray = np.zeros(grid.shape, np.float32)
+    joined = Joined(first, job.source, job.spans)
     for spans in batches(job.spans, request.batch_size):
         problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
         problem.targets.fill_(target.index)
         for span, (values, _) in zip(spans, _attribute(problem, request), strict=True):
-            near = np.flatnonzero((grid.times >= span.start / rate) & (grid.times <= span.stop / rate))
-            weights = crossfade(span, job.spans, times_s=grid.times[near], sample_rate=rate).astype(np.float32)
-            local = grid.times[near] - span.start / rate
-            total[:, near] += _at(values, problem.inspected.grid.times, local) * weights
-    return Attribution(total, grid, request.spelled["method"])
+            joined.add(span, values, problem.inspected.grid.times)
+    return Attribution(joined.values, joined.grid, request.spelled["method"])
 
 
-def _whole_grid(window: Grid, job: _Job) -> Grid:
-    """The window's grid, continued over the whole sound."""
-    step = float(window.times[1] - window.times[0]) if len(window.times) > 1 else window.duration
-    n = max(1, round(job.source.duration / step))
-    first = float(window.times[0])
-    times = first + np.arange(n) * step
-    return Grid(window.frequencies, times, window.scale, window.domain, job.source.duration, window.top_hz)
+def _explain_given(
+    giver: Giver, jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick
+) -> list[Explanation]:
+    """Sounds of one length, or one long sound, by a method that gives the kept sound."""
+    started = time.perf_counter()
+    if request.target is not None:
+        classifier.target(request.target, np.zeros(len(classifier.labels)))  # refused before anything is made
+    given = [give(giver, job.source, len(job.spans), tick) for job in jobs]
+    heard = Heard([j.source for j in jobs], given, [j.spans for j in jobs], classifier, request)
+    heard.listen(tick)
+    seconds = (time.perf_counter() - started) / len(jobs)
+    out = []
+    for i, job in enumerate(jobs):
+        scores = heard.scores(i)
+        target = classifier.target(request.target, scores.original)
+        found = _Found(target, *heard.described(i), scores, seconds, given[i])
+        out.append(_explanation(job, classifier, request, found))
+    return out
 
 
-def _at(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values ``(freq, frame)`` at other times, by linear interpolation."""
-    if len(times) == 1:
-        return np.repeat(values, len(wanted), 1)
-    return np.stack([np.interp(wanted, times, row) for row in values]).astype(np.float32)
+class _Found(NamedTuple):
+    """What was found of one sound."""
+
+    target: Target
+    attribution: Attribution
+    mask: Mask
+    scores: Scores
+    seconds: float
+    given: Given | None = None
 
 
-def _explanation(
-    job: _Job,
-    classifier: Classifier,
-    request: Request,
-    target: Target,
-    attribution: Attribution,
-    mask: Mask,
-    scores: Scores,
-    seconds: float,
-) -> Explanation:
+def _explanation(job: _Job, classifier: Classifier, request: Request, found: _Found) -> Explanation:
     return Explanation(
         source=job.source,
         classifier=classifier,
         request=request,
-        target=target,
-        attribution=attribution,
-        mask=mask,
-        scores=scores,
-        seconds=seconds,
         n_windows=len(job.spans),
         weights_sha256=job.weights_sha256,
+        **found._asdict(),
     )
 
 

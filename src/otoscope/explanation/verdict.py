@@ -28,6 +28,11 @@ class Verdict:
     sentence: str
     warnings: tuple[str, ...]
 
+    def doubted(self, reasons: tuple[str, ...]) -> Verdict:
+        """The same with reasons to doubt it, which come first; a poor one stays poor."""
+        trust = "doubtful" if reasons and self.trust == "good" else self.trust
+        return Verdict(trust, self.sentence, (*reasons, *self.warnings))
+
 
 def judge(
     label: str,
@@ -57,7 +62,7 @@ def judge(
     if silent:
         poor.append("The sound is silent: there is nothing to listen to, and the answer is the classifier's habit.")
     if size <= 0:
-        poor.append("The mask is empty: the method found nothing that speaks for the target.")
+        poor.append("The mask is empty: nothing of the sound speaks for the target.")
     if kept < KEPT_SHARE * original:
         poor.append(
             f"The kept sound has lost the answer: {label!r} falls from {original:.2f} to {kept:.2f} when it is heard alone."

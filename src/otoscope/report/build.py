@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import html
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
-from otoscope.domains.stft import config_at
 from otoscope.explanation.explanation import PARTS, Explanation
+from otoscope.explanation.given import DESCRIBES
+from otoscope.report.contents import Words
 from otoscope.report.page import Figure, Page, Sound, render
-from otoscope.spectral.stft import stft
+from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
 
 EMBED_S = 180.0
-FLOOR_DB, CEIL_DB = -100.0, 0.0
-COLUMNS, ROWS, PEAKS = 900, 256, 1400
-MOST_MATCH_DB = 30.0
 PLAYABLE_HZ = (8000, 48000)
+GIVEN = Words(
+    kept="what the autoencoder gives",
+    removed="the original minus that",
+    against="softer",
+    favour="louder",
+    unit="dB",
+    dark="softer",
+    bright="as loud",
+    scored="as it was made",
+    column="As made",
+    note=f"{DESCRIBES[0].upper()}{DESCRIBES[1:]}.",
+)
 
 
 @registry.register("view", "html", summary="The report: one page on which a person listens and looks.")
@@ -73,6 +81,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         heard=explanation.heard.of(index),
         figures=tuple(figures(explanation.metrics())),
         record=explanation.record(),
+        words=Words() if explanation.given is None else GIVEN,
     )
 
 
@@ -88,60 +97,14 @@ def figures(metrics: dict[str, float]) -> list[Figure]:
     return out
 
 
-class _Picture:
-    """Spectrogram, waveform outline and level of one sound, gathered block by block."""
-
-    def __init__(self, frames: int, sample_rate: int):
-        self.config = config_at(sample_rate)
-        self.frames, self.energy, self.values = frames, 0.0, 0
-        self.columns = max(1, min(COLUMNS, frames // self.config.hop_length + 1))
-        self.power = np.zeros((self.config.n_bins, self.columns), np.float32)
-        self.outline = np.zeros((2, max(1, min(PEAKS, frames))), np.float32)
-
-    def add(self, start: int, samples: np.ndarray) -> None:
-        """A block ``(channel, time)``; a picture keeps the loudest of what falls into one of its cells."""
-        n = samples.shape[1]
-        self.energy, self.values = (
-            self.energy + float(np.square(samples, dtype=np.float64).sum()),
-            self.values + samples.size,
-        )
-        mono = torch.from_numpy(downmix(samples))
-        spec = (
-            stft(mono, self.config).abs().square().numpy() * (math.pi / self.config.n_fft) ** 2
-        )  # a full-scale tone has 0 dB
-        places = start + np.arange(spec.shape[1]) * self.config.hop_length
-        column = np.minimum(places * self.columns // max(1, self.frames), self.columns - 1)
-        np.maximum.at(self.power.T, column, spec.T)
-        slot = np.minimum((start + np.arange(n)) * self.outline.shape[1] // self.frames, self.outline.shape[1] - 1)
-        np.minimum.at(self.outline[0], slot, samples.min(0))
-        np.maximum.at(self.outline[1], slot, samples.max(0))
-
-    @property
-    def rms(self) -> float:
-        """Root mean square of all samples."""
-        return math.sqrt(self.energy / max(1, self.values))
-
-    def image(self) -> np.ndarray:
-        """Spectrogram as uint8 ``(freq, frame)``, 0 at the floor, 255 at full scale."""
-        n = self.config.n_bins
-        rows = min(ROWS, n)
-        pooled = np.maximum.reduceat(self.power, np.arange(rows) * n // rows, axis=0)
-        db = 10 * np.log10(np.maximum(pooled, 1e-12))
-        return np.clip((db - FLOOR_DB) / (CEIL_DB - FLOOR_DB) * 255, 0, 255).astype(np.uint8)
-
-
-def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> _Picture:
+def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> SoundPicture:
     source = explanation.source
-    picture = _Picture(source.frames, source.sample_rate)
     sound: Any = source if part == "original" else _part(explanation, part, linked)
-    step = picture.config.hop_length * max(1, (1 << 19) // picture.config.hop_length)
     try:
-        for start in range(0, source.frames, step):
-            picture.add(start, sound.read(start, min(start + step, source.frames)))
+        return picture_of(sound, source.frames, source.sample_rate)
     finally:
         if sound is not source:
             close_audio(sound)
-    return picture
 
 
 def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> Any:
@@ -149,7 +112,9 @@ def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -
     return open_audio(linked[part]) if long and linked is not None else getattr(explanation, part)
 
 
-def _sound(explanation: Explanation, part: str, pictures: dict[str, _Picture], linked: dict[str, Path] | None) -> Sound:
+def _sound(
+    explanation: Explanation, part: str, pictures: dict[str, SoundPicture], linked: dict[str, Path] | None
+) -> Sound:
     picture, source = pictures[part], explanation.source
     data, href, gain = None, None, 1.0
     if source.duration > EMBED_S and linked is not None:
@@ -157,15 +122,14 @@ def _sound(explanation: Explanation, part: str, pictures: dict[str, _Picture], l
     else:
         samples = source.read(0, source.frames) if part == "original" else getattr(explanation, part).samples
         data, gain = _playable(samples, source.sample_rate)
-    match = pictures["original"].rms / picture.rms if picture.rms > 0 else 1.0
     return Sound(
         key=part,
         audio=data,
         mime="audio/flac" if data is not None else "audio/wav",
         href=href,
         gain=gain,
-        match_gain=float(np.clip(match, 1e-3, 10 ** (MOST_MATCH_DB / 20))),
-        rms_db=20 * math.log10(picture.rms) if picture.rms > 0 else -math.inf,
+        match_gain=match_gain(picture, pictures["original"]),
+        rms_db=picture.rms_db,
         spectrogram=picture.image(),
         peaks=picture.outline,
         top=tuple((t["label"], t["score"]) for t in explanation.top(part)),

@@ -84,6 +84,36 @@ class Figure:
     title: str = ""
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the page calls things; the defaults are for a mask that makes the kept sound.
+
+    Parameters
+    ----------
+    kept, removed : str
+        What these sounds are.
+    against, favour, unit : str
+        What values of the attribution below and above 0 say, and their unit.
+    dark, bright : str
+        What values of the mask near 0 and 1 say.
+    scored, column : str
+        Where the first score of each sound was measured, in a sentence and as the head of a column.
+    note : str
+        What a reader must know of attribution and mask.
+    """
+
+    kept: str = "what the network used"
+    removed: str = "what it ignored"
+    against: str = "against"
+    favour: str = "for"
+    unit: str = ""
+    dark: str = "removed"
+    bright: str = "kept"
+    scored: str = "in the domain where the explanation was made"
+    column: str = "In the domain"
+    note: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Page:
     """All that a report shows.
@@ -113,6 +143,7 @@ class Page:
     figures : tuple of Figure
     record : dict
         The whole record, JSON-able.
+    words : Words
     """
 
     title: str
@@ -136,6 +167,7 @@ class Page:
     heard: Mapping[str, float]
     figures: tuple[Figure, ...]
     record: Mapping[str, Any]
+    words: Words = Words()
 
 
 def check(page: Page) -> None:

@@ -7,18 +7,14 @@ low frequency and early time first; frequencies in Hz, times in s, levels in dB,
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import json
-from importlib import resources
 from string import Template
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from otoscope.core.plain import plain
 from otoscope.report.contents import KEYS, Figure, Page, Sound, check
+from otoscope.report.embed import array, asset, json_text, pieces, policy, script_of
 from otoscope.report.pieces import (
     SPOKEN,
     TRUST,
@@ -27,6 +23,7 @@ from otoscope.report.pieces import (
     eyebrow,
     facts,
     figure_html,
+    note_html,
     percent,
     score_html,
     text,
@@ -37,7 +34,7 @@ from otoscope.report.pieces import (
 
 __all__ = ["Figure", "Page", "Sound", "render"]
 
-SCRIPTS = ("player.js", "canvas.js", "page.js")
+SCRIPTS = ("player.js", "canvas.js", "stage.js", "overlay.js", "page.js")
 
 
 def render(page: Page) -> str:
@@ -60,13 +57,13 @@ def render(page: Page) -> str:
         A sound that is neither embedded nor linked, or words outside their choices.
     """
     check(page)
-    style = _asset("page.css")
-    script = "(() => {\n'use strict';\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n"
-    return Template(_asset("page.html")).substitute(
-        csp=html.escape(_policy(style, script)),
+    style = asset("page.css")
+    script = script_of(SCRIPTS)
+    return Template(asset("page.html")).substitute(
+        csp=html.escape(policy(style, script)),
         style=style,
         script=script,
-        data=_json(_data(page)),
+        data=json_text(_data(page)),
         title=text(page.title),
         file=text(page.file),
         facts=text(facts(page)),
@@ -79,7 +76,9 @@ def render(page: Page) -> str:
         trust_note=TRUST[page.trust][1],
         warnings=warnings_html(page.warnings),
         cards="\n".join(card_html(page, sound) for sound in page.sounds),
-        length=clock(page.duration),
+        **pieces(clock(page.duration)),
+        **{f"word_{name}": text(word) for name, word in vars(page.words).items()},
+        note=note_html(page.words.note),
         scores="\n".join(score_html(page, key) for key in KEYS),
         tops="\n".join(top_html(page, sound) for sound in page.sounds),
         figures="\n".join(map(figure_html, page.figures)) or '<p class="none">No metrics were measured.</p>',
@@ -95,10 +94,11 @@ def _data(page: Page) -> dict[str, Any]:
     return {
         **{name: plain(getattr(page, name)) for name in names},
         "sounds": [_sound(sound) for sound in page.sounds],
-        "attribution": _array(page.attribution, "<f4"),
-        "mask": _array(page.mask, "<f4"),
-        "frequencies": _array(page.frequencies, "<f8"),
-        "times": _array(page.times, "<f8"),
+        "attribution": array(page.attribution, "<f4"),
+        "mask": array(page.mask, "<f4"),
+        "frequencies": array(page.frequencies, "<f8"),
+        "times": array(page.times, "<f8"),
+        "words": vars(page.words),
         "record": plain(page.record),
     }
 
@@ -113,34 +113,6 @@ def _sound(sound: Sound) -> dict[str, Any]:
         "gain": plain(sound.gain),
         "match_gain": plain(sound.match_gain),
         "rms_db": plain(sound.rms_db),
-        "spectrogram": _array(sound.spectrogram, "u1"),
-        "peaks": _array(sound.peaks, "<f4"),
+        "spectrogram": array(sound.spectrogram, "u1"),
+        "peaks": array(sound.peaks, "<f4"),
     }
-
-
-def _array(values: np.ndarray, dtype: str) -> dict[str, Any]:
-    """Little-endian bytes in base64, with their shape."""
-    values = np.ascontiguousarray(values, dtype=dtype)
-    return {"shape": list(values.shape), "dtype": dtype, "base64": base64.b64encode(values.tobytes()).decode("ascii")}
-
-
-def _json(value: Any) -> str:
-    """JSON that cannot end a script element, whatever its strings hold."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _policy(style: str, script: str) -> str:
-    """Content security policy: our script and style by their hashes, sounds beside the page, nothing from elsewhere."""
-
-    def digest(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
-
-    return (
-        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data: blob:; "
-        "media-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")

@@ -102,15 +102,21 @@ def warnings_html(warnings: Iterable[str]) -> str:
 def card_html(page: Page, sound: Sound) -> str:
     """The big button of one sound."""
     letter, name, what = SPOKEN[sound.key]
+    what = getattr(page.words, sound.key, what)
     score = page.heard.get(sound.key)
     score = page.scores.get(sound.key) if score is None else score
     first = sound.key == "original"
     chosen = 'aria-checked="true" tabindex="0"' if first else 'aria-checked="false" tabindex="-1"'
     return f"""<button type="button" class="sound {sound.key}" role="radio" data-key="{sound.key}" {chosen}>
 <span class="disc" aria-hidden="true">{ICONS}</span>
-<span class="name">{name}<kbd aria-hidden="true">{letter}</kbd></span><span class="what">{what}</span>
+<span class="name">{name}<kbd aria-hidden="true">{letter}</kbd></span><span class="what">{text(what)}</span>
 <span class="score">{percent(score)}</span><span class="class"><bdi>{text(page.target)}</bdi></span>
 {_bar(score)}</button>"""
+
+
+def note_html(note: str) -> str:
+    """A paragraph, or nothing."""
+    return f"<p>{text(note)}</p>" if note else ""
 
 
 def score_html(page: Page, key: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from otoscope.core import registry
 from otoscope.core.runtime import require
 from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.report.build import CEIL_DB, FLOOR_DB, build_page
+from otoscope.report.build import build_page
+from otoscope.report.picture import CEIL_DB, FLOOR_DB
 
 
 @registry.register(
@@ -42,7 +43,12 @@ def plot(explanation: Explanation) -> Any:
     figure.colorbar(picture, ax=list(axes[:3]), label="dB")
     most = float(np.abs(page.attribution).max()) or 1.0
     for ax, values, title, style in (
-        (axes[3], page.attribution, "attribution", {"cmap": "RdBu_r", "vmin": -most, "vmax": most}),
+        (
+            axes[3],
+            page.attribution,
+            "change in dB" if page.words.unit else "attribution",
+            {"cmap": "RdBu_r", "vmin": -most, "vmax": most},
+        ),
         (axes[4], page.mask, "mask", {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}),
     ):
         mesh = ax.pcolormesh(page.times, *_rows(page, values), shading="nearest", **style)

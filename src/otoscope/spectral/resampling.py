@@ -93,7 +93,7 @@ def _polyphase(flat: Tensor, up: int, down: int, wanted: int) -> Tensor:
     blocks = -(-wanted // up)
     padded = nn.functional.pad(flat, (reach, max(0, blocks * down + reach - flat.shape[-1])))
     phases = nn.functional.conv1d(padded[:, None], _kernel(up, down).to(flat), stride=down)  # (batch, phase, block)
-    return phases.transpose(1, 2).reshape(len(flat), -1)[:, :wanted]
+    return phases.transpose(1, 2).reshape(len(flat), blocks * up)[:, :wanted]
 
 
 def _gathered(flat: Tensor, up: int, down: int, wanted: int) -> Tensor:

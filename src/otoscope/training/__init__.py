@@ -1,7 +1,8 @@
 """Room 7: training classifiers and autoencoders from a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``."""
 
+from otoscope.training.autoencoder_settings import AutoencoderRecipe
 from otoscope.training.recipe import load_recipe
 from otoscope.training.run import train
-from otoscope.training.settings import AutoencoderRecipe, Recipe
+from otoscope.training.settings import Recipe
 
 __all__ = ["AutoencoderRecipe", "Recipe", "load_recipe", "train"]

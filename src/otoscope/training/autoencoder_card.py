@@ -9,7 +9,7 @@ from typing import Any
 
 from otoscope.autoencoders import Autoencoder
 from otoscope.datasets import Dataset
-from otoscope.training.settings import AutoencoderRecipe
+from otoscope.training.autoencoder_settings import AutoencoderRecipe
 
 
 def autoencoder_card(autoencoder: Autoencoder, recipe: AutoencoderRecipe, result: dict[str, Any], data: Dataset) -> str:

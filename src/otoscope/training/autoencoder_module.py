@@ -13,10 +13,10 @@ from otoscope.autoencoders import Autoencoder
 from otoscope.classifiers.base import Classifier
 from otoscope.core.errors import NonFiniteError
 from otoscope.training.augment import augment_waveforms
+from otoscope.training.autoencoder_settings import AutoencoderRecipe
 from otoscope.training.fit import lay_out
 from otoscope.training.losses import mean_squared, multi_resolution_stft
 from otoscope.training.schedule import factor_of_step, make_optimiser
-from otoscope.training.settings import AutoencoderRecipe
 
 Batch = tuple[Tensor, Tensor, Tensor]
 

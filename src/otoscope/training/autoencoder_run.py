@@ -22,11 +22,11 @@ from otoscope.datasets import Dataset, load_dataset
 from otoscope.surgery import frozen, untouched
 from otoscope.training.autoencoder_card import autoencoder_card
 from otoscope.training.autoencoder_module import AutoencoderModule, hear
+from otoscope.training.autoencoder_settings import AutoencoderRecipe, ListenerSettings
 from otoscope.training.data import Clips, divide, loader
 from otoscope.training.fit import fit_module, lay_out, make_trainer
 from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
 from otoscope.training.score import score_reconstructions
-from otoscope.training.settings import AutoencoderRecipe, ListenerSettings
 
 SHAPES = {"small": SMALL, "archisound": AutoencoderConfig()}
 
@@ -155,7 +155,9 @@ def switch_off(classifier: Classifier, parts: Sequence[str]) -> None:
         return
     switch = getattr(classifier.network, "switch", None)
     if switch is None:
-        raise UnsupportedError(f"classifier {classifier.name!r} has no parts that can be switched off; leave without out")
+        raise UnsupportedError(
+            f"classifier {classifier.name!r} has no parts that can be switched off; leave without out"
+        )
     switch(**dict.fromkeys(parts, False))
     classifier.name = f"{classifier.name} without {', '.join(parts)}"
 

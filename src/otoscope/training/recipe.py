@@ -14,7 +14,8 @@ from typing import Any
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
-from otoscope.training.settings import CHOICES, RANGES, TASKS, AutoencoderRecipe, Recipe, RunSettings
+from otoscope.training.autoencoder_settings import AutoencoderRecipe
+from otoscope.training.settings import CHOICES, RANGES, Recipe, RunSettings
 
 PATHS = (
     ("data", "root"),
@@ -23,6 +24,8 @@ PATHS = (
     ("autoencoder", "weights"),
     ("classifier", "weights"),
 )
+TASKS: dict[str, type[RunSettings]] = {"classifier": Recipe, "pretrain": AutoencoderRecipe, "tune": AutoencoderRecipe}
+# What a recipe's `task` can be, and the settings that it then has.
 NO_PATHS = ("", "published", "random")
 NAMES = (
     ("teacher", "model"),
@@ -57,7 +60,7 @@ def load_recipe(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     """
     content = read_content(path, overrides)
     task = content.get("task", "classifier")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise UnknownNameError("task", str(task), TASKS)
     if TASKS[task] is Recipe:
         content.pop("task", None)

@@ -23,12 +23,13 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
 from otoscope.training.autoencoder_run import train_autoencoder
+from otoscope.training.autoencoder_settings import AutoencoderRecipe
 from otoscope.training.card import model_card
 from otoscope.training.data import Clips, divide, with_test_fold
 from otoscope.training.fit import fit, make_trainer
 from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
 from otoscope.training.score import evaluate
-from otoscope.training.settings import AutoencoderRecipe, Recipe
+from otoscope.training.settings import Recipe
 
 
 def train(recipe: Recipe | AutoencoderRecipe, device: str = "auto") -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 Fold = int | str
 
@@ -222,79 +223,6 @@ class OptimiserSettings:
 
 
 @dataclass(frozen=True)
-class AutoencoderSettings:
-    """Which autoencoder, from which weights, and what of it learns.
-
-    Parameters
-    ----------
-    start : str
-        ``random``, a name (``archisound``), or the folder of an autoencoder.
-    weights : str
-        ``published`` or a file, for ``start``.
-    shape : {"small", "archisound"}
-        Of random ones.
-    settings : mapping
-        Changes to that shape, such as ``channels: 32`` or ``sample_rate: 16000``.
-    zero_residuals : bool
-        Let residual blocks of random ones begin as the way around them; ``false`` draws them as the original experiment.
-    scope : {"both", "encoder", "decoder"}
-        The half that learns.
-    """
-
-    start: str = "random"
-    weights: str = "published"
-    shape: str = "small"
-    settings: dict[str, Any] = field(default_factory=dict)
-    zero_residuals: bool = True
-    scope: str = "both"
-
-
-@dataclass(frozen=True)
-class ListenerSettings:
-    """The frozen classifier that an autoencoder is tuned to.
-
-    Parameters
-    ----------
-    model : str
-        Any classifier, by name or folder.
-    weights : str
-        ``published`` or a file.
-    labels : tuple of str
-        Classes in words, for models that take any (CLAP).
-    without : tuple of {"coordinate_attention", "dynamic_convolution", "dynamic_relu"}
-        Parts of a DyMN that are switched off.
-    targets : {"labels", "own"}
-        What it is to say of the reconstruction: the data set's label, or what it says of the original. With ``own`` the
-        data's classes need not be the classifier's.
-    """
-
-    model: str = ""
-    weights: str = "published"
-    labels: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    targets: str = "labels"
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """Weights of the losses of an autoencoder; those at 0 are not computed.
-
-    Parameters
-    ----------
-    mse : float
-        Mean squared error to the original. It is what ``pretrain`` is about; ``tune`` has none by default.
-    stft : float
-        Multi-resolution STFT loss to the original.
-    classifier : float
-        Of what the classifier says of the reconstruction; ``tune`` alone.
-    """
-
-    mse: float = 0.0
-    stft: float = 0.0
-    classifier: float = 1.0
-
-
-@dataclass(frozen=True)
 class RunSettings:
     """What recipes of all kinds have.
 
@@ -354,6 +282,9 @@ class RunSettings:
         for group in ("teacher", "model", "autoencoder", "classifier"):
             if group in plain:
                 plain[group]["weights"] = Path(plain[group]["weights"]).name
+        for group, key in (("teacher", "model"), ("model", "start"), ("autoencoder", "start"), ("classifier", "model")):
+            if os.sep in plain.get(group, {}).get(key, ""):
+                plain[group][key] = "/".join(Path(plain[group][key]).parts[-2:])
         return plain
 
 
@@ -373,45 +304,6 @@ class Recipe(RunSettings):
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 
-@dataclass(frozen=True)
-class WaveformAugmentSettings:
-    """Changes to the sounds that an autoencoder hears while training; none unless asked for.
-
-    Parameters
-    ----------
-    wave_mix, mixup_probability, mixup_alpha, roll_s, gain_db
-        As for classifiers.
-    """
-
-    wave_mix: float = 0.0
-    mixup_probability: float = 0.0
-    mixup_alpha: float = 0.5
-    roll_s: float = 0.0
-    gain_db: float = 0.0
-    mixup_on: ClassVar[str] = "waveform"
-
-
-@dataclass(frozen=True)
-class AutoencoderRecipe(RunSettings):
-    """All settings of a run that trains an autoencoder.
-
-    Parameters
-    ----------
-    task : {"pretrain", "tune"}
-        Pre-training brings the reconstruction close to the original; tuning brings a frozen classifier to say of the
-        reconstruction what it ought to say.
-    """
-
-    name: str = "autoencoder"
-    task: str = "pretrain"
-    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
-    classifier: ListenerSettings = field(default_factory=ListenerSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    augment: WaveformAugmentSettings = field(default_factory=WaveformAugmentSettings)
-
-
-TASKS: dict[str, type[RunSettings]] = {"classifier": Recipe, "pretrain": AutoencoderRecipe, "tune": AutoencoderRecipe}
-"""What a recipe's ``task`` can be, and the settings that it then has."""
 CHOICES = {
     "task": ("pretrain", "tune"),
     "autoencoder: shape": ("small", "archisound"),

@@ -1,6 +1,7 @@
-// The player: three sounds of one length that switch without losing the place.
-// Two engines with one face, load / start / stop / position / setLevels / setLoop:
-// BufferEngine for embedded sounds (WebAudio, three sources in step), ElementEngine for linked ones (<audio>).
+// The player: sounds of one length that switch without losing the place.
+// Two engines with one face, load / start / stop / position / setLevels / setLoop / release:
+// BufferEngine for sounds whose bytes the page has, or gets by its `bytesOf` (WebAudio, all sources in step), ElementEngine for
+// linked ones (<audio>).
 
 const FADE = 0.01; // s, crossfade when the sound, the level or the place changes
 
@@ -17,35 +18,44 @@ function ramp(param, value, now) {
   param.linearRampToValueAtTime(value, now + FADE);
 }
 
+function lost(sound) { return `The sound “${sound.name}” could not be opened: ${decodeURIComponent(sound.href)}. Keep the audio files in the folder of this page.`; }
+
 class BufferEngine {
   constructor(page, ended) {
     this.page = page;
     this.ended = ended;
     this.buffers = {};
-    this.context = null; // made at the first play, when the browser allows it
     this.voice = null;
   }
 
-  async load() {
-    for (const sound of this.page.sounds) {
-      try {
-        this.buffers[sound.key] = await this.decode(decodeBase64(sound.audio).buffer);
-      } catch (error) {
-        throw new Error(`This browser cannot decode the sound “${sound.name}” (${sound.mime}). Try a current Chrome, Edge, Firefox or Safari, or listen to the audio files beside this page.`);
-      }
-      sound.audio = null; // decoded: the text is not needed again
+  get context() { return BufferEngine.context; }
+
+  async load() { await Promise.all(this.page.sounds.map((sound) => this.loadOne(sound))); }
+
+  async loadOne(sound) {
+    const bytes = sound.audio === null ? await this.page.bytesOf(sound) : decodeBase64(sound.audio).buffer;
+    try {
+      this.buffers[sound.key] = await this.decode(bytes);
+    } catch (error) {
+      throw new Error(`This browser cannot decode the sound “${sound.name}” (${sound.mime}). Try a current Chrome, Edge, Firefox or Safari, or listen to the audio files beside this page.`);
     }
+    sound.audio = null; // decoded: the text is not needed again
   }
 
-  decode(bytes) {
-    const rate = Math.min(96000, Math.max(8000, this.page.sample_rate));
-    return new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes);
+  get rate() { return Math.min(96000, Math.max(8000, this.page.sample_rate)); }
+
+  decode(bytes) { return new OfflineAudioContext(1, 1, this.rate).decodeAudioData(bytes); }
+
+  // At the first play, when the browser allows it. At the rate of the sounds: a source of another rate is joined by
+  // straight lines, which takes 1 dB of 32 kHz sound at 6 kHz and 3 dB at 10 kHz.
+  wake() {
+    BufferEngine.context ??= new (window.AudioContext || window.webkitAudioContext)({ latencyHint: 'interactive', sampleRate: this.rate });
+    if (this.context.state !== 'running') this.context.resume().catch(() => {});
   }
 
   start(at, levels, loop) {
-    this.context ??= new (window.AudioContext || window.webkitAudioContext)({ latencyHint: 'interactive' });
+    this.wake();
     const context = this.context;
-    if (context.state !== 'running') context.resume().catch(() => {});
     this.drop();
     const now = context.currentTime;
     const voice = { at, begin: now, out: context.createGain(), gains: {}, sources: {} };
@@ -63,7 +73,7 @@ class BufferEngine {
       voice.gains[key] = gain;
       voice.sources[key] = source;
     }
-    voice.sources.original.onended = () => { if (this.voice === voice) { this.voice = null; this.ended(); } };
+    voice.sources[this.page.sounds[0].key].onended = () => { if (this.voice === voice) { this.voice = null; this.ended(); } };
     this.voice = voice;
     this.loop = loop;
   }
@@ -79,6 +89,8 @@ class BufferEngine {
   }
 
   stop() { this.drop(); }
+
+  release() { this.drop(); this.buffers = {}; }
 
   position() {
     if (!this.voice) return null;
@@ -116,7 +128,7 @@ class ElementEngine {
       audio.preload = 'metadata';
       audio.onloadedmetadata = resolve;
       audio.onerror = () => reject(new Error(sound.href
-        ? `The sound “${sound.name}” could not be opened: ${decodeURIComponent(sound.href)}. Keep the audio files in the folder of this page.`
+        ? lost(sound)
         : `This browser cannot decode the sound “${sound.name}” (${sound.mime}).`));
       audio.onended = () => { if (this.active === audio) { this.active = null; this.ended(); } };
       audio.src = sound.href ?? URL.createObjectURL(new Blob([decodeBase64(sound.audio)], { type: sound.mime }));
@@ -141,6 +153,12 @@ class ElementEngine {
     this.active = null;
   }
 
+  release() { // browsers keep only so many players
+    this.stop();
+    for (const audio of Object.values(this.elements)) { audio.onerror = audio.onended = null; audio.removeAttribute('src'); audio.load(); }
+    this.elements = {};
+  }
+
   position() { return this.active ? this.active.currentTime : null; }
 
   setLevels(levels, key) {
@@ -154,6 +172,8 @@ class ElementEngine {
     this.go(next).then(() => { if (this.active !== last) last.pause(); });
   }
 
+  wake() {}
+
   setLoop(loop) { for (const audio of Object.values(this.elements)) audio.loop = loop; }
 }
 
@@ -162,17 +182,36 @@ class Player {
     this.page = page;
     this.changed = changed; // called with a word for what changed
     this.failed = failed;
-    this.key = 'original';
+    this.key = page.sounds[0].key;
     this.matched = false;
     this.loop = false;
     this.playing = false;
     this.loaded = false;
     this.held = 0; // the place while nothing plays, s
-    const ended = () => { this.playing = false; this.held = page.duration; changed('end'); };
-    this.linked = page.sounds.some((sound) => sound.audio === null);
+    const ended = () => { this.playing = false; this.held = page.duration; this.changed('end'); };
+    this.linked = page.sounds.some((sound) => sound.audio === null) && !page.bytesOf;
     this.engine = new (this.linked ? ElementEngine : BufferEngine)(page, ended);
     this.page.levels = this.gains();
-    this.ready = this.engine.load().then(() => { this.loaded = true; this.changed('ready'); }, (error) => this.failed(error.message));
+    this.ready = null;
+    this.wanted = false; // to be played as soon as it is loaded
+    this.broken = false;
+  }
+
+  load() {
+    const done = () => {
+      this.loaded = true;
+      this.changed('ready');
+      if (this.wanted) this.play();
+    };
+    const broken = (error) => { this.broken = true; this.failed(error.message); };
+    this.ready ??= this.engine.load().then(done, broken);
+    return this.ready;
+  }
+
+  release() {
+    this.playing = this.wanted = false;
+    this.engine.release();
+    this.changed = this.failed = () => {};
   }
 
   // Gain of each sound that makes it true or matched; all are turned down together where one would clip.
@@ -198,14 +237,23 @@ class Player {
   }
 
   play() {
-    if (this.playing || !this.loaded) return;
+    if (this.playing || this.broken) return;
+    if (!this.loaded) return this.fetchFirst();
     if (this.held >= this.page.duration - 0.005) this.held = 0;
     this.playing = true;
     this.start(this.held);
     this.changed('play');
   }
 
+  fetchFirst() {
+    this.wanted = true;
+    this.engine.wake();
+    this.load();
+    this.changed('load');
+  }
+
   pause() {
+    this.wanted = false;
     if (!this.playing) return;
     this.held = this.time;
     this.playing = false;
@@ -213,7 +261,7 @@ class Player {
     this.changed('pause');
   }
 
-  toggle() { if (this.playing) this.pause(); else this.play(); }
+  toggle() { if (this.playing || this.wanted) this.pause(); else this.play(); }
 
   seek(seconds) {
     const length = this.page.duration;

@@ -58,7 +58,7 @@ def write_listening(bench: Bench, test: Dataset, out: Path, accuracy: dict[str, 
         "networks": [
             {"name": n, "title": recipe.classifiers[n].title or n, "accuracy": accuracy.get(n)} for n in networks
         ],
-        "starts": [{"name": k, "title": v} for k, v in recipe.tune.starts.items()],
+        "starts": [{"name": k, "title": v.title or k} for k, v in recipe.tune.starts.items()],
         "clips": clips,
     }
     contents = plain(contents)

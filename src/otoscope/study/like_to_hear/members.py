@@ -163,6 +163,7 @@ def _tuning_settings(recipe: LikeToHearRecipe, out: Path, name: str, start: str)
         "task=tune",
         f"name={name}--{start}",
         *recipe.tune.set,
+        *recipe.tune.starts[start].set,
         f"classifier.model={_folder_of(recipe, out, base)}",
         *(weights if recipe.classifiers[base].model else []),
         f"classifier.without={_list(entry.without)}",

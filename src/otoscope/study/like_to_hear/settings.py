@@ -53,6 +53,22 @@ class ClassifierEntry:
 
 
 @dataclass(frozen=True)
+class StartEntry:
+    """A starting point.
+
+    Parameters
+    ----------
+    title : str
+        For tables and pages.
+    set : tuple of str
+        ``key=value`` on top of the recipe of tunings that begin here.
+    """
+
+    title: str = ""
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TuneEntry:
     """Which autoencoders are tuned.
 
@@ -62,8 +78,8 @@ class TuneEntry:
         Recipes of the autoencoder that is trained by MSE alone.
     recipe : tuple of str
         Recipes of a tuning.
-    starts : mapping of str to str
-        Name of a starting point -> its title. ``control`` starts from the control, ``random`` from random weights, others
+    starts : mapping of str to StartEntry
+        By name: ``control`` starts from the control, ``random`` from random weights, others
         from what ``archisound`` and the like name.
     to : mapping of str to list of str
         Classifier -> the starting points that are tuned to it.
@@ -73,7 +89,7 @@ class TuneEntry:
 
     control: tuple[str, ...] = ("pretrain.yaml",)
     recipe: tuple[str, ...] = ("tune.yaml",)
-    starts: dict[str, str] = field(default_factory=lambda: {"control": "pre-trained by MSE"})
+    starts: dict[str, StartEntry] = field(default_factory=lambda: {"control": StartEntry("pre-trained by MSE")})
     to: dict[str, Any] = field(default_factory=dict)
     set: tuple[str, ...] = ()
 
@@ -121,6 +137,7 @@ class LikeToHearRecipe:
     ----------
     name : str
     title : str
+        For tables and pages.
     seed : int
         Of resampling clips for intervals; trainings have their own.
     threads : int
@@ -128,9 +145,11 @@ class LikeToHearRecipe:
     out : str
         Folder of the results; empty for ``runs/NAME``.
     batch_size : int
+        Clips that are measured together.
     data : DataSettings
         For all trainings too.
     classifiers : mapping of str to ClassifierEntry
+        By name, those that build on others after these.
     tune : TuneEntry
     frequencies : FrequencySettings
     listen : ListenSettings

@@ -1,0 +1,326 @@
+// The listening page: clips, and of each its versions side by side. A page on disk may not read the files beside it, but
+// it may load scripts: the pictures of a clip come in one when it is shown, its sounds in another when it is played.
+
+const all = JSON.parse($('data').textContent);
+$('data').remove();
+
+const view = { clip: 0, network: 'all', start: 'all', show: 'reconstruction', axis: 'mel', keys: true, error: null };
+const loaded = { pictures: new Map(), sounds: new Map() }; // by the number of their clip
+let page, player, picture;
+let [before, current] = [null, null]; // the version that was heard before, and this one
+const active = () => page.sounds.find((sound) => sound.key === player.key);
+
+// --- the parts of a clip -----------------------------------------------------------------------------------------
+
+function part(kind, place) {
+  const kept = loaded[kind];
+  if (kept.has(place)) return Promise.resolve(kept.get(place));
+  return new Promise((resolve, reject) => {
+    const script = document.createElement('script');
+    script.src = `./page/${kind}-${place}.js`;
+    const lacking = `The ${kind} of this clip could not be opened: page/${kind}-${place}.js. Keep the folder of this page together.`;
+    script.onload = script.onerror = () => { script.remove(); if (kept.has(place)) resolve(kept.get(place)); else reject(new Error(lacking)); };
+    document.head.append(script);
+  });
+}
+
+function take(kind, place, content) { // called by the scripts
+  loaded[kind].set(place, content);
+  if (loaded[kind].size > 3) loaded[kind].delete([...loaded[kind].keys()].find((key) => key !== place)); // some megabytes each
+}
+
+function blank() { // where the pictures are not there one can still listen
+  return { spectrogram: { shape: [1, 1], data: new Uint8Array(1) }, peaks: { shape: [2, 1], data: new Float32Array(2) }, peak: 1 };
+}
+
+// --- opening a clip ----------------------------------------------------------------------------------------------
+
+async function open(place) {
+  view.clip = place;
+  const clip = all.clips[place];
+  $('clip').value = String(place);
+  $('count').textContent = `${place + 1} of ${all.clips.length}`;
+  $('previous').disabled = place === 0;
+  $('next').disabled = place === all.clips.length - 1;
+  try { history.replaceState(null, '', `#clip-${place + 1}`); } catch (error) { /* a frame without an address */ }
+  let pictures = null;
+  let trouble = null;
+  try { pictures = await part('pictures', place); } catch (error) { trouble = error.message; }
+  if (view.clip === place) put(place, pictures ?? clip.sounds.map(blank), trouble);
+}
+
+function put(place, pictures, trouble) {
+  const clip = all.clips[place];
+  const last = player;
+  const kept = last && active();
+  page = {
+    sample_rate: all.sample_rate, top_hz: all.sample_rate / 2, floor_db: all.floor_db, ceil_db: all.ceil_db, duration: clip.duration,
+    bytesOf: async (sound) => decodeBase64((await part('sounds', place))[Number(sound.key)]).buffer,
+    sounds: clip.sounds.map((sound, i) => ({ ...sound, ...pictures[i], key: String(i), audio: null, name: sound.note && i ? `${sound.title}, ${sound.note}` : sound.title })),
+  };
+  player = new Player(page, changed, failed);
+  const same = kept && page.sounds.find((s) => ['kind', 'network', 'start', 'title'].every((name) => s[name] === kept[name]));
+  if (same) player.key = same.key;
+  picture = new Spectrogram(page, $('picture'));
+  [before, current] = [null, player.key];
+  view.error = null;
+  $('failure').hidden = true;
+  $('play').disabled = false;
+  if (trouble) { view.error = trouble; showFailure(trouble); }
+  $('length').textContent = formatTime(page.duration);
+  showScale();
+  build(clip);
+  carryOn(last);
+  filter();
+  drawLater();
+}
+
+function carryOn(last) { // level, loop and whether it plays stay from clip to clip
+  if (!last) return;
+  const playing = last.playing || last.wanted;
+  player.matched = last.matched;
+  player.loop = last.loop;
+  last.release();
+  if (playing) player.play();
+}
+
+// --- the versions side by side -----------------------------------------------------------------------------------
+
+function element(tag, className, ...children) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function symbol(...names) { // our own drawn symbols: no text from outside goes in here
+  const space = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(space, 'svg');
+  svg.setAttribute('aria-hidden', 'true');
+  for (const [name, className] of names) {
+    const use = document.createElementNS(space, 'use');
+    use.setAttribute('href', `#icon-${name}`);
+    if (className) use.setAttribute('class', className);
+    svg.append(use);
+  }
+  return svg;
+}
+
+function build(clip) {
+  seen.disconnect();
+  $('sounds').replaceChildren(...page.sounds.map((sound) => versionCard(sound, clip)));
+  for (const thumb of $('sounds').querySelectorAll('.thumb')) seen.observe(thumb);
+}
+
+function versionCard(sound, clip) {
+  const disc = element('span', 'disc', symbol(['go', 'go'], ['hold', 'hold']));
+  disc.setAttribute('aria-hidden', 'true');
+  const key = element('kbd', '');
+  key.setAttribute('aria-hidden', 'true');
+  const head = element('button', 'head-of', disc, element('span', 'name', element('bdi', '', sound.title), key), element('span', 'what', element('bdi', '', sound.note || '\u00a0')));
+  head.type = 'button';
+  head.setAttribute('role', 'radio');
+  head.setAttribute('aria-label', sound.name);
+  head.dataset.key = sound.key;
+  head.addEventListener('click', () => selectAndPlay(sound.key));
+  const card = element('div', `version ${sound.kind}`, head, thumbOf(sound));
+  if (sound.si_sdr) card.append(element('p', 'measure', 'SI-SDR to the original ', element('b', '', sound.si_sdr)));
+  if (sound.said.length) card.append(saidOf(sound, clip));
+  return card;
+}
+
+function thumbOf(sound) {
+  const canvas = document.createElement('canvas');
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', `Spectrogram of ${sound.name}`);
+  const thumb = element('div', 'thumb', canvas, document.createElement('i'));
+  thumb.dataset.key = sound.key;
+  thumb.addEventListener('click', (event) => {
+    const box = thumb.getBoundingClientRect();
+    player.select(sound.key);
+    player.seek(((event.clientX - box.left) / box.width) * page.duration);
+  });
+  return thumb;
+}
+
+function saidOf(sound, clip) {
+  const rows = sound.said.map(({ network, label, p, right }) => {
+    const name = element('th', '', element('bdi', '', network));
+    name.scope = 'row';
+    if (sound.kind === 'reconstruction' && sound.title === network) name.append(element('span', 'chip', 'own'));
+    const mark = element('td', 'mark', symbol([right ? 'good' : 'poor', '']), element('span', 'hidden', right ? 'right' : 'wrong'));
+    mark.firstChild.setAttribute('class', 'icon');
+    mark.title = right ? 'right' : `wrong: it is ${clip.label}`;
+    return element('tr', right ? 'right' : 'wrong', name, element('td', 'label', element('bdi', '', label)), element('td', 'p', p), mark);
+  });
+  const table = element('table', 'said', element('tbody', '', ...rows));
+  table.setAttribute('aria-label', `What the networks said of ${sound.name}`);
+  return table;
+}
+
+// Small spectrograms are drawn when they come into sight.
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) entry.target.dataset.near = entry.isIntersecting ? 'yes' : '';
+  drawLater();
+}, { rootMargin: '200px' });
+
+function drawThumbs(axis, ratio) {
+  for (const thumb of $('sounds').querySelectorAll('.version:not([hidden]) .thumb[data-near=yes]')) {
+    const look = `${axis.name} ${thumb.clientWidth} ${thumb.clientHeight} ${ratio}`;
+    if (thumb.dataset.look === look) continue;
+    thumb.dataset.look = look;
+    const small = new Spectrogram(page, thumb.firstChild);
+    small.resize(thumb.clientWidth, thumb.clientHeight, ratio);
+    small.draw(page.sounds.find((sound) => sound.key === thumb.dataset.key), axis);
+  }
+}
+
+// --- which of them are shown -------------------------------------------------------------------------------------
+
+function shows(sound) {
+  if (sound.kind === 'original' || sound.kind === 'control') return true;
+  const named = (kind, value) => view[kind] === 'all' || all[`${kind}s`][Number(view[kind])].name === value;
+  return (view.show === 'both' || view.show === sound.kind) && named('network', sound.network) && named('start', sound.start);
+}
+
+const shown = () => page.sounds.filter(shows);
+
+function filter() {
+  const list = shown();
+  for (const card of $('sounds').children) {
+    const head = card.querySelector('.head-of');
+    const place = list.findIndex((sound) => sound.key === head.dataset.key);
+    card.hidden = head.hidden = place < 0;
+    const key = head.querySelector('kbd');
+    key.textContent = String(place + 1);
+    key.hidden = place < 0 || place > 8;
+  }
+  if (!list.includes(active())) player.select(page.sounds[0].key);
+  showSounds();
+  drawLater();
+}
+
+function show(name, value) { // a filter, as if it were clicked
+  document.querySelector(`input[name=${name}][value="${value}"]`).checked = true;
+  view[name] = value;
+  filter();
+}
+
+// --- showing -----------------------------------------------------------------------------------------------------
+
+function changed(what) {
+  if (what === 'select') [before, current] = [current, player.key];
+  showSounds();
+  showPlaces();
+  if (what === 'select' || what === 'level') drawLater();
+  if (player.playing) followAll();
+  const words = saying(what);
+  if (words) $('status').textContent = words;
+}
+
+function failed(message) {
+  view.error = message;
+  showFailure(message);
+  $('play').disabled = !player.loaded;
+  showSounds();
+}
+
+function showSounds() {
+  for (const card of $('sounds').children) {
+    const head = card.querySelector('.head-of');
+    const mine = head.dataset.key === player.key;
+    card.classList.toggle('chosen', mine);
+    head.setAttribute('aria-checked', String(mine));
+    head.tabIndex = mine ? 0 : -1;
+    head.classList.toggle('playing', mine && player.playing);
+  }
+  showTransport();
+}
+
+function showPlaces() {
+  showPlace();
+  $('sounds').style.setProperty('--at', (player.time / page.duration).toFixed(4));
+}
+
+function followAll() {
+  cancelAnimationFrame(followAll.id);
+  const step = () => { showPlaces(); if (player.playing) followAll.id = requestAnimationFrame(step); };
+  followAll.id = requestAnimationFrame(step);
+}
+
+function draw() {
+  if (!page) return;
+  const ratio = Math.min(3, window.devicePixelRatio || 1);
+  const [screen, sound, axis] = [$('screen'), active(), axisOf(view.axis, page.top_hz)];
+  const own = { original: 'original', control: 'soft', reconstruction: 'kept', difference: 'removed' }[sound.kind];
+  picture.resize(screen.clientWidth, screen.clientHeight, ratio);
+  picture.draw(sound, axis);
+  drawAround(sound, axis, own);
+  drawThumbs(axis, ratio);
+  $('picture').setAttribute('aria-label', `Spectrogram of ${sound.name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis`);
+  $('legend-db').querySelector('i').style.background = gradient(MAGMA);
+  showPlaces();
+}
+
+// --- keys --------------------------------------------------------------------------------------------------------
+
+function go(key) {
+  player.select(key);
+  $('sounds').querySelector(`.head-of[data-key="${key}"]`).scrollIntoView({ block: 'nearest' });
+}
+
+function stepVersion(step) {
+  const list = shown();
+  const place = list.findIndex((sound) => sound.key === player.key);
+  go(list[(place + step + list.length) % list.length].key);
+}
+
+function toTwin() { // from a reconstruction to its difference, and back
+  const { kind, network, start } = active();
+  const other = { reconstruction: 'difference', difference: 'reconstruction' }[kind];
+  const twin = page.sounds.find((s) => s.kind === other && s.network === network && s.start === start);
+  if (!twin) return;
+  if (!shows(twin)) show('show', 'both');
+  go(twin.key);
+}
+
+function stepClip(step) {
+  const place = view.clip + step;
+  if (place >= 0 && place < all.clips.length) open(place);
+}
+
+const letters = {
+  ...common, a: () => go(page.sounds[0].key), j: () => stepVersion(1), k: () => stepVersion(-1), d: toTwin,
+  x: () => { const back = shown().find((sound) => sound.key === before) ?? shown().find((sound) => sound.key !== player.key); if (back) go(back.key); },
+  n: () => stepClip(1), p: () => stepClip(-1),
+};
+for (let i = 1; i <= 9; i++) letters[i] = () => { const sound = shown()[i - 1]; if (sound) go(sound.key); };
+
+// --- wiring ------------------------------------------------------------------------------------------------------
+
+$('clip').addEventListener('change', (event) => open(Number(event.target.value)));
+$('previous').addEventListener('click', () => stepClip(-1));
+$('next').addEventListener('click', () => stepClip(1));
+const fromAddress = () => {
+  const place = Number(/^#clip-(\d+)$/.exec(location.hash)?.[1] ?? 1) - 1;
+  return Math.min(Math.max(place, 0), all.clips.length - 1);
+};
+addEventListener('hashchange', () => { if (fromAddress() !== view.clip) open(fromAddress()); });
+
+window.otoscope = {
+  pictures: (place, list) => { list.forEach(unpackSound); take('pictures', place, list); },
+  sounds: (place, list) => take('sounds', place, list),
+  state: () => ({
+    clip: view.clip, sound: player.key, name: active().name, kind: active().kind, time: player.time, duration: page.duration, playing: player.playing,
+    loaded: player.loaded, loop: player.loop, level: player.matched ? 'matched' : 'true', gains: player.gains(), sound_parts: [...loaded.sounds.keys()],
+    shown: shown().map((sound) => sound.name), axis: view.axis, theme: isDark() ? 'dark' : 'light', error: view.error,
+  }),
+  play: () => player.play(), pause: () => player.pause(), seek: (s) => player.seek(s), select: (key) => player.select(key), open,
+};
+window.otoscope.ready = open(fromAddress()).then(() => {
+  wire();
+  for (const name of ['network', 'start', 'show']) {
+    for (const input of document.querySelectorAll(`input[name=${name}]`)) input.addEventListener('change', () => { filter(); $('status').textContent = `${shown().length} versions shown`; });
+  }
+  showTheme();
+});
