@@ -21,7 +21,7 @@ from otoscope.core import registry
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
-ASSETS = DOCS.parent / "src" / "otoscope" / "classifiers" / "assets"
+SOURCE = DOCS.parent / "src" / "otoscope"
 BEGIN, END = "<!-- methods:begin -->", "<!-- methods:end -->"
 KEY = r"[a-z]+(?:19|20)\d\d[a-z0-9]+"
 CITATION = re.compile(r"\[@([a-z0-9]+)\]")
@@ -171,13 +171,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def own(kind: str) -> list[registry.Entry]:
-    """Entries that come with Otoscope; what plug-ins of this machine add is not documented here."""
+    """Entries that come with Otoscope, methods by name; what plug-ins of this machine add is not documented here."""
     out = []
     for entry in registry.entries(kind):
         target = entry.target.func if isinstance(entry.target, partial) else entry.target
         if target.__module__.split(".")[0] == "otoscope":
             out.append(entry)
-    return out
+    return sorted(out, key=lambda e: e.name) if kind == "method" else out
 
 
 def word(value: Any) -> str:
@@ -368,7 +368,7 @@ def settings_table(cls: type, without: type | None = None, more: Sequence[tuple[
     rows: list[tuple[str, str, str]] = []
 
     def add(cls: type, prefix: str) -> None:
-        said = described(cls)
+        said = {name: text for base in reversed(cls.__mro__[:-1]) for name, text in described(base).items()}
         for f in dataclasses.fields(cls):
             if not prefix and (f.name in known or f.name == "folder"):
                 continue
@@ -476,8 +476,13 @@ def methods_index() -> str:
 
 
 def model_cards() -> dict[str, str]:
-    """The model cards of the built-in classifiers."""
-    return {f"{card.parent.name}.md": card.read_text(encoding="utf-8") for card in sorted(ASSETS.glob("*/README.md"))}
+    """The cards of the built-in classifiers and autoencoders."""
+    rooms = {"": "classifiers", "autoencoder-": "autoencoders"}
+    return {
+        f"{prefix}{card.parent.name}.md": card.read_text(encoding="utf-8")
+        for prefix, room in rooms.items()
+        for card in sorted((SOURCE / room / "assets").glob("*/README.md"))
+    }
 
 
 def generated_pages() -> dict[str, str]:
