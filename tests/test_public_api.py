@@ -12,8 +12,8 @@ import pytest
 import otoscope
 
 NAMES = {
-    "Attribution", "Autoencoder", "Classifier", "Clip", "Explanation", "Grid", "Mask", "OtoscopeError", "Scores", "Target", "classify",
-    "explain", "load_audio", "load_autoencoder", "load_classifier", "replay", "wrap",
+    "Attribution", "Autoencoder", "Classifier", "Clip", "Explanation", "Grid", "Mask", "OtoscopeError", "Scores", "Target",
+    "classify", "explain", "load_audio", "load_autoencoder", "load_classifier", "replay", "wrap",
 }  # fmt: skip
 
 

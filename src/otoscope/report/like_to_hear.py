@@ -70,7 +70,7 @@ def sections(results: Mapping[str, Any]) -> list[str]:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, ["---"] * len(head), *rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -153,7 +153,7 @@ def likeness_table(results: Mapping[str, Any]) -> str:
     for number, row in zip(numbers, rows, strict=True):
         row[0] = f"{number}. {row[0]}"
     said = [
-        f"{name}: {found[key]:.3f} ({n} pairs)"
+        f"{name}: {found[key]:.3f} ({n} pair{'s' if n > 1 else ''})"
         for name, key, n in zip(
             ("within networks", "between networks", "between networks, same starting point"),
             ("within", "between", "between_same_start"),
@@ -205,17 +205,21 @@ def ablation_table(results: Mapping[str, Any]) -> str:
         own = [k for k, t in results["autoencoders"].items() if t["classifier"] == name]
         cells = [_share(results["cross"][sound][name]) for sound in ("original", "control")]
         tuned = [_share(results["cross"][k][name]) for k in own[:1]]
-        ratio = [results["autoencoders"][k]["si_sdr_db"]["mean"] for k in own[:1]]
+        ratio = [_ratio(results["autoencoders"][k]["si_sdr_db"]["mean"]) for k in own[:1]]
         rows.append(
             [
                 entry["title"],
                 f"{entry['parameters']:,}",
                 *cells,
                 *(tuned or [""]),
-                *([f"{r:.1f}" for r in ratio] or [""]),
+                *(ratio or [""]),
             ]
         )
     return table(["Network", "Parameters", "Original", "MSE alone", "Tuned to it", "SI-SDR of that in dB"], rows)
+
+
+def _ratio(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1f}"
 
 
 def _summary(results: Mapping[str, Any]) -> str:
