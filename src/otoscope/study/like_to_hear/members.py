@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,23 +64,72 @@ class Members:
     autoencoders: Mapping[str, Tuned]
 
 
+@dataclass(frozen=True)
+class Job:
+    """A training of the study: its folder, and its recipe as files and overrides."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    overrides: tuple[str, ...]
+
+    def recipe(self) -> Any:
+        """The recipe, read and checked."""
+        return load_recipe(self.files, list(self.overrides))
+
+
+def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> tuple[list[Job], list[Job]]:
+    """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read.
+
+    Raises
+    ------
+    OtoscopeError
+        If one of the recipes is missing or wrong.
+    """
+    first = [_classifier_job(recipe, out, name) for name, entry in recipe.classifiers.items() if entry.train]
+    control = _job(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, _control_settings(recipe))
+    tuned = [
+        _job(
+            recipe,
+            recipe.tune.recipe,
+            out / "autoencoders" / f"{name}--{start}",
+            _tuning_settings(recipe, out, name, start),
+        )
+        for name, start in pairs(recipe)
+    ]
+    for job in (*first, control, *tuned):
+        job.recipe()
+    return first, [control, *tuned]
+
+
 def gather(recipe: LikeToHearRecipe, out: Path, labels: tuple[str, ...], device: str, tell: Tell) -> Members:
     """Train or read everything that the study needs; what is there already is not trained again.
 
     Raises
     ------
     OtoscopeError
-        If a training fails or a member cannot be used.
+        If a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its classifier has.
     """
-    for name in recipe.classifiers:
-        _train_classifier(recipe, out, name, device, tell)
+    first, rest = plan_trainings(recipe, out)
+    for job in first:
+        _train(job, device, tell)
     classifiers = load_classifiers(recipe, out)
     numbers = {name: class_numbers(labels, classifier) for name, classifier in classifiers.items()}
-    _train(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, _control_settings(recipe), device, tell)
-    for name, start in pairs(recipe):
-        folder = out / "autoencoders" / f"{name}--{start}"
-        _train(recipe, recipe.tune.recipe, folder, _tuning_settings(recipe, out, name, start), device, tell)
-    return Members(classifiers, numbers, load_autoencoders(recipe, out))
+    for job in rest:
+        _train(job, device, tell)
+    autoencoders = load_autoencoders(recipe, out)
+    for tuned in autoencoders.values():
+        if tuned.classifier:
+            _refuse_stale(tuned, classifiers[tuned.classifier], out)
+    return Members(classifiers, numbers, autoencoders)
+
+
+def _refuse_stale(tuned: Tuned, classifier: Classifier, out: Path) -> None:
+    about = tuned.autoencoder.info.get("tuned_to") or {}
+    if about.get("sha256") != classifier.digest():
+        raise OtoscopeError(
+            f"{out / 'autoencoders' / tuned.name} was tuned to other weights than {tuned.classifier!r} has now; move that folder "
+            "away, and it is tuned anew"
+        )
 
 
 def pairs(recipe: LikeToHearRecipe) -> list[tuple[str, str]]:
@@ -89,27 +139,28 @@ def pairs(recipe: LikeToHearRecipe) -> list[tuple[str, str]]:
 
 def _shared(recipe: LikeToHearRecipe) -> list[str]:
     """What all trainings of a study have in common: data and split."""
-    data = recipe.data
+    data = dataclasses.asdict(recipe.data)
+    del data["crop_s"]  # a training's own
+    suited = data.pop("settings")
     return [
-        f"data.name={data.name}",
-        f"data.root={data.root}",
-        f"data.test={_list(data.test)}",
-        f"data.validation={_list(data.validation)}",
-        f"data.train={_list(data.train)}",
-        f"data.seconds={data.seconds}",
+        *(_set(f"data.{key}", value) for key, value in data.items()),
+        *(_set(f"data.settings.{key}", value) for key, value in suited.items()),
         *([f"threads={recipe.threads}"] if recipe.threads else []),
     ]
 
 
-def _list(values: tuple[Any, ...]) -> str:
-    return "[" + ", ".join(map(str, values)) + "]"
+def _set(key: str, value: Any) -> str:
+    """An override; JSON is YAML too, and nothing in a path or a name is taken for more than it is."""
+    return f"{key}={json.dumps(value)}"
 
 
-def _train(
-    recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str], device: str, tell: Tell
-) -> None:
-    paths = [Path(recipe.folder) / file for file in files]
-    wanted = load_recipe(paths, [*_shared(recipe), *settings, f"out={folder}"])
+def _job(recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str]) -> Job:
+    paths = tuple(Path(recipe.folder) / file for file in files)
+    return Job(folder, paths, (*_shared(recipe), *settings, _set("out", str(folder))))
+
+
+def _train(job: Job, device: str, tell: Tell) -> None:
+    folder, wanted = job.folder, job.recipe()
     if (folder / "model" / "results.json").is_file():
         stored = read_json(folder / "recipe.json")
         if _anywhere(stored) != _anywhere(json.loads(json.dumps(wanted.identity()))):
@@ -132,14 +183,12 @@ def _anywhere(identity: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _train_classifier(recipe: LikeToHearRecipe, out: Path, name: str, device: str, tell: Tell) -> None:
+def _classifier_job(recipe: LikeToHearRecipe, out: Path, name: str) -> Job:
     entry = recipe.classifiers[name]
-    if not entry.train:
-        return
     settings = list(entry.set)
     if entry.teacher:
-        settings.append(f"teacher.model={_folder_of(recipe, out, entry.teacher)}")
-    _train(recipe, entry.train, out / "classifiers" / name, settings, device, tell)
+        settings.append(_set("teacher.model", _folder_of(recipe, out, entry.teacher)))
+    return _job(recipe, entry.train, out / "classifiers" / name, settings)
 
 
 def _folder_of(recipe: LikeToHearRecipe, out: Path, name: str) -> str:
@@ -161,13 +210,13 @@ def _tuning_settings(recipe: LikeToHearRecipe, out: Path, name: str, start: str)
     ]
     return [
         "task=tune",
-        f"name={name}--{start}",
+        _set("name", f"{name}--{start}"),
         *recipe.tune.set,
         *recipe.tune.starts[start].set,
-        f"classifier.model={_folder_of(recipe, out, base)}",
+        _set("classifier.model", _folder_of(recipe, out, base)),
         *(weights if recipe.classifiers[base].model else []),
-        f"classifier.without={_list(entry.without)}",
-        f"autoencoder.start={begin}",
+        _set("classifier.without", entry.without),
+        _set("autoencoder.start", begin),
         *(["autoencoder.settings={}"] if start != "random" else []),
     ]
 

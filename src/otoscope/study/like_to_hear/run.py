@@ -18,7 +18,7 @@ from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import load_dataset
 from otoscope.study.like_to_hear.listen import choose, write_listening
 from otoscope.study.like_to_hear.measure import ORIGINAL, Bench, measure_all
-from otoscope.study.like_to_hear.members import gather
+from otoscope.study.like_to_hear.members import gather, plan_trainings
 from otoscope.study.like_to_hear.settings import LikeToHearRecipe
 from otoscope.study.like_to_hear.summary import summarise
 from otoscope.training.data import divide
@@ -60,6 +60,7 @@ def like_to_hear(
     data = load_dataset(recipe.data.name, recipe.data.root)
     _, _, test = divide(data, recipe.data)
     choose(recipe, test)  # refuses clips that are not there, before anything is trained
+    plan_trainings(recipe, out)  # refuses recipes that cannot be read
     make_folder(out)
     write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
     members = gather(recipe, out, data.labels, device, tell)

@@ -13,7 +13,7 @@ from typing import Any
 
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.training.recipe import build_settings, read_content
-from otoscope.training.settings import DataSettings
+from otoscope.training.settings import CHOICES, DataSettings
 
 GROUPS = ("main", "switched", "trained")
 
@@ -235,6 +235,12 @@ def _check_classifiers(recipe: LikeToHearRecipe) -> None:
             raise ParameterError(f"the name {name!r} of a classifier must be a file's name without '--'")
         if sum(map(bool, (entry.model, entry.train, entry.of))) != 1:
             raise ParameterError(f"classifier {name!r} of the study needs one of model, train and of")
+        for part in entry.without:
+            _known("part of a DyMN", part, CHOICES["classifier: without"])
+        if entry.of and entry.of in recipe.classifiers and recipe.classifiers[entry.of].of:
+            raise ParameterError(
+                f"classifier {name!r} must be switched from a trained one, not from {entry.of!r}, which is switched"
+            )
         for other in filter(None, (entry.teacher, entry.of)):
             _known("classifier of the study", other, recipe.classifiers)
             if list(recipe.classifiers).index(other) >= list(recipe.classifiers).index(name):
