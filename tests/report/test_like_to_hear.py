@@ -34,7 +34,7 @@ def results():
         "clips": [],
         "by_class": {"dog": [0.0] * 7, "cat": [1.0] * 7},
     }
-    ratio = {"mean": 4.25, "low": 3.0, "high": 5.5}
+    ratio = {"mean": 4.25, "low": 3.0, "high": 5.5, "n": 80}
     return {
         "clips": 80,
         "labels": ["dog", "cat"],
@@ -85,12 +85,17 @@ def test_the_cross_matrix_marks_each_network_on_its_own():
     assert row_of(text, "original")[1:] == ["50.0 (45–54)", "60.0 (55–64)"]
     assert row_of(text, "tuned to Net A")[1:] == ["**65.0** (60–69)", "75.0 (70–79)"]
     assert row_of(text, "tuned to Net / B")[1:] == ["70.0 (65–74)", "**80.0** (75–84)"]
-    assert "A off" not in text  # ablations have a table of their own
+    assert "A off" not in text.splitlines()[0]  # ablations have a table of their own
+    others = view.cross_table(results(), ablations=True)
+    assert row_of(others, "tuned to A off")[1:] == ["**95.0** (90–99)"]
 
 
 def test_changes_and_levels():
     text = view.change_table(results())
     assert row_of(text, "autoencoder, MSE alone")[1:] == ["4.2 (3.0 to 5.5)", "0.001", "3", "1.5"]
+    found = results()
+    found["autoencoders"]["control"]["si_sdr_db"]["n"] = 79
+    assert row_of(view.change_table(found), "autoencoder, MSE alone")[1] == "4.2 (3.0 to 5.5, 79 of 80 clips)"
     levels = view.level_table(results(), "original")
     assert row_of(levels, "dB beside the original")[1:] == ["125", "250"]  # every third band
     assert row_of(levels, "autoencoder, MSE alone")[1:] == ["+2.0", "-5.0"]
@@ -112,7 +117,7 @@ def test_ablations_have_their_row():
 
 def test_an_undefined_ratio_is_said():
     found = results()
-    found["autoencoders"]["a-off--control"]["si_sdr_db"] = {"mean": None, "low": None, "high": None}
+    found["autoencoders"]["a-off--control"]["si_sdr_db"] = {"mean": None, "low": None, "high": None, "n": 0}
     assert row_of(view.change_table(found), "tuned to A off")[1] == "undefined"
     assert row_of(view.ablation_table(found), "A off")[-1] == "undefined"
 

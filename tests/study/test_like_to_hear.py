@@ -1,6 +1,9 @@
 """The whole study on toys: it trains, goes on where it was, refuses what it should, and writes what it says."""
 
+import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.datasets import load_dataset
 from otoscope.study import like_to_hear, load_like_to_hear
 from otoscope.study.like_to_hear.listen import choose
-from otoscope.study.like_to_hear.members import pairs
+from otoscope.study.like_to_hear.members import pairs, plan_trainings
 from worlds import band_energy
 
 
@@ -69,13 +72,9 @@ def test_it_goes_on_where_it_was_and_gives_the_same(done):
 
 def test_a_lost_autoencoder_is_trained_again_to_the_same(done, tmp_path):
     recipe, out, results, _ = done
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     shutil.rmtree(copy / "autoencoders" / "ears--random")
-    import dataclasses
-
     again = like_to_hear(dataclasses.replace(recipe, out=str(copy)), "cpu")
     assert again["autoencoders"]["ears--random"]["sha256"] == results["autoencoders"]["ears--random"]["sha256"]
 
@@ -149,6 +148,72 @@ def test_a_part_comes_before_what_builds_on_it(recipes, tmp_path):
     file.write_text("classifiers: {a: {of: b}, b: {model: esc10-mn}}\ntune: {to: {a: [control]}}\n")
     with pytest.raises(ParameterError, match="must come before"):
         load_like_to_hear(file)
+
+
+def test_an_autoencoder_of_other_weights_is_refused(done, recipes, tmp_path):
+    recipe, out, _, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    config = copy / "autoencoders" / "ears--random" / "model" / "config.json"
+    config.write_text(config.read_text().replace(band_energy().digest(), "0" * 64))
+    with pytest.raises(OtoscopeError, match=r"ears--random was tuned to other weights than 'ears' has now"):
+        like_to_hear(dataclasses.replace(recipe, out=str(copy)), "cpu")
+
+
+def test_names_and_paths_go_through_as_they_are(recipes, tmp_path):
+    odd = tmp_path / "a #1: [x]"
+    recipe = load_like_to_hear(recipes / "study.yaml", [f"out={json.dumps(str(odd))}", "data.peak=true"])
+    first, rest = plan_trainings(recipe, odd)
+    assert first == []
+    assert {Path(job.recipe().out).parent for job in rest} == {odd / "autoencoders"}
+    assert rest[1].recipe().autoencoder.start == str(odd / "autoencoders" / "control" / "model")
+    assert all(job.recipe().data.peak for job in rest)  # what the study says of its data holds for its trainings
+
+
+def test_classifiers_are_trained_by_their_recipes(recipes, tmp_path, corpus):
+    """A teacher, a student, and the student with a part switched off."""
+    (recipes / "net.yaml").write_text(
+        "name: net\nmodel: {architecture: 'dymn,width=0.1,bn_momentum=0.5'}\nloggers: []\n"
+        "augment: {roll_s: 0.0, time_mask: 0, frequency_mask: 0}\noptimiser: {epochs: 1, batch_size: 8, warmup_epochs: 0}\n"
+    )
+    overrides = [
+        f"out={tmp_path / 'nets'}",
+        "classifiers={first: {train: [net.yaml]}, second: {train: [net.yaml], teacher: first, set: [seed=2]}, "
+        "less: {of: second, without: [dynamic_relu], group: switched}}",
+        "tune.to={less: [random]}",
+        "tune.set=[optimiser.epochs=1]",
+    ]
+    recipe = load_like_to_hear(recipes / "study.yaml", overrides)
+    results = like_to_hear(recipe, "cpu")
+    stored = json.loads((tmp_path / "nets" / "classifiers" / "second" / "recipe.json").read_text())
+    assert stored["teacher"]["model"] == str(tmp_path / "nets" / "classifiers" / "first" / "model")
+    assert stored["seed"] == 2
+    said = results["classifiers"]
+    assert len({entry["sha256"] for entry in said.values()}) == 3  # the switch is part of what it is
+    assert said["less"]["parameters"] == said["second"]["parameters"]
+    info = json.loads((tmp_path / "nets" / "autoencoders" / "less--random" / "model" / "config.json").read_text())[
+        "info"
+    ]
+    assert info["tuned_to"]["sha256"] == said["less"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "said"),
+    [
+        (["classifiers.a={of: ears, without: [nothing]}"], UnknownNameError, "nothing"),
+        (["classifiers.a={of: ears}", "classifiers.b={of: a}"], ParameterError, "which is switched"),
+    ],
+)
+def test_switches_that_cannot_be_are_refused(recipes, overrides, error, said):
+    with pytest.raises(error, match=said):
+        load_like_to_hear(recipes / "study.yaml", overrides)
+
+
+def test_a_missing_training_recipe_claims_no_folder(recipes, tmp_path):
+    recipe = load_like_to_hear(recipes / "study.yaml", [f"out={tmp_path / 'x'}", "tune.recipe=[nowhere.yaml]"])
+    with pytest.raises(OtoscopeError, match=r"nowhere\.yaml"):
+        like_to_hear(recipe, "cpu")
+    assert not (tmp_path / "x").exists()
 
 
 def test_clips_to_hear(recipes, corpus):

@@ -176,6 +176,7 @@ def test_a_condition_and_its_opposite_sum_to_the_sound():
 def test_intervals():
     rng = np.random.default_rng(0)
     assert mean_interval(np.array([np.nan, np.inf]), rng)["mean"] != mean_interval(np.array([1.0]), rng)["mean"]
+    assert mean_interval(np.array([1.0, np.nan, -np.inf]), rng) == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 1}
     found = mean_interval(rng.normal(3, 1, 400), rng)
     assert found["low"] < found["mean"] < found["high"]
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 / 20, rel=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import zipfile
@@ -26,6 +27,7 @@ from otoscope.training.data import Clips, loader
 LOWEST_HZ = 44.0
 SPECTRUM = StftConfig(n_fft=512, hop_length=128)
 FLOOR_DB = -90.0
+VERSION = 1  # of what is measured: parts of another one are made again
 ORIGINAL, RESAMPLED = "original", "resampled"
 
 
@@ -198,8 +200,9 @@ def _key(bench: Bench, test: Dataset) -> str:
         h.update(classifier.digest().encode())
     for tuned in bench.members.autoencoders.values():
         h.update(tuned.autoencoder.digest().encode())
-    h.update(repr((bench.sounds, bench.asked, bench.conditions, bench.rate, bench.recipe.data)).encode())
-    h.update(repr([example.path.name for example in test.examples]).encode())
+    data = dataclasses.replace(bench.recipe.data, root="", workers=0)
+    h.update(repr((VERSION, bench.sounds, bench.asked, bench.conditions, bench.rate, data)).encode())
+    h.update(repr([(e.path.name, e.path.stat().st_size) for e in test.examples]).encode())
     return h.hexdigest()
 
 

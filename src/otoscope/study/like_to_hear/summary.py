@@ -53,13 +53,13 @@ def share(right: np.ndarray) -> dict[str, Any]:
 
 
 def mean_interval(values: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-    """Mean over clips with its 95 % interval, by resampling the clips."""
+    """Mean over clips with its 95 % interval, by resampling the clips; ``n`` says how many clips had a finite value."""
     values = values[np.isfinite(values)]
     if not values.size:
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
+        return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
     drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
 
 
 def _classifiers(bench: Bench) -> dict[str, Any]:
