@@ -34,7 +34,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/zoo.py --data "$(DATA)"
-	$(BIN)/python benchmarks/autoencoders.py
+	$(BIN)/python benchmarks/autoencoders.py --data "$(DATA)"
 
 # torch first and by itself, else a package that needs it drags in another build.
 $(VENV)/.core: pyproject.toml constraints.txt
