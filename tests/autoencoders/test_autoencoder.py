@@ -46,7 +46,7 @@ def test_any_length_at_any_rate_keeps_its_length(n, rate):
 def test_padding_is_silence_at_the_end_and_is_cut_off_again(n):
     autoencoder = tiny()
     sound = torch.randn(1, n)
-    padded = torch.cat([sound, torch.zeros(1, -n % 8)], 1)
+    padded = torch.cat([sound, torch.zeros(1, max(-n % 8, 16 - n))], 1)  # at least two frames
     with torch.no_grad():
         assert torch.equal(autoencoder(sound), autoencoder.network(padded[:, None])[:, 0, :n])
 
@@ -174,3 +174,16 @@ def test_the_digest_is_of_every_weight():
             p.view(-1)[0] += 1e-3
         seen.add(autoencoder.digest())
     assert len(seen) == 1 + len(list(autoencoder.parameters()))
+
+
+def test_one_sample_through_norms_of_one_channel_a_group():
+    """A norm over one frame of one channel has nothing to normalise: two frames are made."""
+    config = AutoencoderConfig(1, 8, (1, 1), (1,), (1,), 4, 8, 8000)
+    made = random_autoencoder(config).eval()
+    with torch.no_grad():
+        assert made(torch.ones(1, 1)).shape == (1, 1)
+
+
+def test_absurd_compression_is_refused():
+    with pytest.raises(ParameterError, match="samples a frame; at most 65536"):
+        AutoencoderConfig(factors=(64, 64, 64, 1, 1, 1))

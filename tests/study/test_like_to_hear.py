@@ -131,6 +131,8 @@ def test_how_it_is_run_does_not_make_it_another_study(done, recipes):
         (["classifiers.ears.group=minor"], UnknownNameError, "minor"),
         (["frequencies.edges_hz=[0, 100, 100]"], ParameterError, "must rise"),
         (["frequencies.cutoffs_hz=[0]"], ParameterError, "above 0"),
+        (["frequencies.cutoffs_hz=[.nan]"], ParameterError, "above 0"),
+        (["frequencies.edges_hz=[0, .inf]"], ParameterError, "must rise"),
         (["frequencies.classifiers=[nobody]"], UnknownNameError, "nobody"),
         (["batch_size=0"], ParameterError, "batch_size"),
         (["nonsense=1"], UnknownNameError, "nonsense"),
@@ -212,6 +214,22 @@ def test_switches_that_cannot_be_are_refused(recipes, overrides, error, said):
 def test_a_missing_training_recipe_claims_no_folder(recipes, tmp_path):
     recipe = load_like_to_hear(recipes / "study.yaml", [f"out={tmp_path / 'x'}", "tune.recipe=[nowhere.yaml]"])
     with pytest.raises(OtoscopeError, match=r"nowhere\.yaml"):
+        like_to_hear(recipe, "cpu")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_refused_study_leaves_its_folder_free(recipes, tmp_path):
+    with pytest.raises(OtoscopeError):
+        like_to_hear(
+            load_like_to_hear(recipes / "study.yaml", [f"out={tmp_path}", "classifiers.ears.model=nope"]), "cpu"
+        )
+    results = like_to_hear(load_like_to_hear(recipes / "study.yaml", [f"out={tmp_path}"]), "cpu")
+    assert results["clips"] == 4
+
+
+def test_keep_best_without_a_validation_fold_is_refused_first(recipes, tmp_path):
+    recipe = load_like_to_hear(recipes / "study.yaml", [f"out={tmp_path / 'x'}", "data.validation=[]"])
+    with pytest.raises(ParameterError, match="need a validation fold"):
         like_to_hear(recipe, "cpu")
     assert not (tmp_path / "x").exists()
 

@@ -180,3 +180,42 @@ def test_intervals():
     found = mean_interval(rng.normal(3, 1, 400), rng)
     assert found["low"] < found["mean"] < found["high"]
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 / 20, rel=0.2)
+
+
+def test_a_forged_or_damaged_part_is_measured_again(bench, measured, tmp_path):
+    measures, _, test = measured
+    file = sorted((tmp_path / "parts").iterdir())[0]
+    whole = file.read_bytes()
+    with np.load(file) as stored:
+        part = dict(stored)
+    rng = np.random.default_rng(0)
+
+    def flipped():
+        data = bytearray(whole)
+        data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+        file.write_bytes(bytes(data))
+
+    def other(**changes):
+        np.savez_compressed(file, **{k: v for k, v in {**part, **changes}.items() if v is not None})
+
+    damages = [flipped] * 20 + [
+        lambda: other(mse=part["mse"] * np.nan),
+        lambda: other(mse=None),
+        lambda: other(said=part["said"][:1]),
+        lambda: file.write_bytes(b""),
+    ]
+    for damage in damages:
+        damage()
+        again = measure_all(bench, test, tmp_path)
+        assert all(np.array_equal(measures[k], again[k], equal_nan=True) for k in measures)
+
+
+def test_a_changed_clip_is_measured_again(bench, measured, tmp_path, monkeypatch):
+    _, _, test = measured
+    module = bench.members.autoencoders[CONTROL].autoencoder
+    before = module.calls
+    path = test.examples[0].path
+    content = path.read_bytes()
+    monkeypatch.setattr(type(path), "read_bytes", lambda self: content[:-4] + b"abcd" if self == path else content)
+    measure_all(bench, test, tmp_path)
+    assert module.calls > before

@@ -63,7 +63,8 @@ class Autoencoder(nn.Module):
         rate = self.sample_rate if sample_rate is None else sample_rate
         own = resample_waveform(waveform, rate, self.sample_rate)
         length, unit = own.shape[-1], self.config.compression
-        padded = nn.functional.pad(own, (0, -length % unit)).to(next(self.parameters()).dtype)
+        short = max(-length % unit, 2 * unit - length)  # norms need two frames
+        padded = nn.functional.pad(own, (0, short)).to(next(self.parameters()).dtype)
         stereo = padded[:, None].expand(-1, self.config.in_channels, -1)  # (batch, channel, time)
         made = self.network(stereo).to(torch.promote_types(padded.dtype, torch.float32)).mean(1)[:, :length]
         back = resample_waveform(made, self.sample_rate, rate)

@@ -57,7 +57,13 @@ def load_autoencoder(
         if not isinstance(value, str | os.PathLike) or not str(value).strip():
             raise ParameterError(f"an autoencoder and its weights are names or paths; got {value!r}")
     folder, text = Path(name), str(name)
-    if (folder / CONFIG).is_file():
+    try:
+        there = (folder / CONFIG).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        raise WeightsError(
+            f"no folder can be called {text[:60]!r}...; give a name or a folder of an autoencoder"
+        ) from None
+    if there:
         return load_folder(folder, weights).eval()
     if text in registry.names("autoencoder"):
         made: Autoencoder = registry.get("autoencoder", text).target(weights)

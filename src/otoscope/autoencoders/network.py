@@ -68,6 +68,10 @@ class AutoencoderConfig:
                 "autoencoder: factors and num_blocks need one number a stage and multipliers one more; got "
                 f"{stages}, {len(self.num_blocks)} and {len(self.multipliers)}"
             )
+        if self.compression > LARGEST_COMPRESSION:
+            raise ParameterError(
+                f"autoencoder: patch_size and factors make {self.compression} samples a frame; at most {LARGEST_COMPRESSION}"
+            )
         widths = [self.channels * m for m in self.multipliers]
         if any(w % self.resnet_groups for w in widths):
             raise ParameterError(
@@ -106,6 +110,7 @@ class AutoencoderConfig:
         return cls(**settings)
 
 
+LARGEST_COMPRESSION = 1 << 16
 LARGEST = {
     "in_channels": 64,
     "channels": 4096,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ParameterError, ShapeError
 
 
 def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -67,6 +67,13 @@ def mutual_information(first: np.ndarray, second: np.ndarray, levels: int = 32) 
     -----
     Source: palacio2018what, who compare reconstructions of images so.
     """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape or not first.size:
+        raise ShapeError(f"likeness compares pictures of one shape; got {first.shape} and {second.shape}")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ParameterError("likeness needs finite pictures; these hold NaN or infinity")
+    if not (isinstance(levels, int) and 2 <= levels <= 4096):
+        raise ParameterError(f"levels must be a whole number from 2 to 4096; got {levels!r}")
     a, b = _steps(first, levels), _steps(second, levels)
     joint = np.bincount(a * levels + b, minlength=levels * levels).reshape(levels, levels) / a.size
     own = _entropy(joint.sum(1)) + _entropy(joint.sum(0))

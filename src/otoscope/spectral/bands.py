@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.core.errors import ParameterError
+from otoscope.core.errors import ParameterError, ShapeError
 
 EDGE_OCTAVES = 1 / 12
 
@@ -31,7 +31,7 @@ def third_octaves(low_hz: float, high_hz: float) -> np.ndarray:
     ParameterError
         If no band fits.
     """
-    if not 0 < low_hz < high_hz:
+    if not 0 < low_hz < high_hz < math.inf:
         raise ParameterError(f"bands need 0 < low_hz < high_hz; got {low_hz} and {high_hz}")
     first = math.ceil(3 * math.log2(low_hz / 1000) + 0.5 - 1e-9)
     last = math.floor(3 * math.log2(high_hz / 1000) + 0.5 + 1e-9)
@@ -52,6 +52,9 @@ def band_power(waveform: Tensor, sample_rate: int, edges: np.ndarray) -> Tensor:
     sample_rate : int, Hz
     edges : ndarray (band + 1,), Hz, rising
     """
+    check_waveform(waveform)
+    if len(edges) < 2 or not np.all(np.diff(edges) > 0):
+        raise ParameterError(f"edges must rise and hold at least two; got {list(edges)}")
     n = waveform.shape[-1]
     power = torch.fft.rfft(waveform.double()).abs().square() / n**2
     power[..., 1 : (n + 1) // 2] *= 2  # both halves of the spectrum
@@ -84,6 +87,7 @@ def keep_band(waveform: Tensor, sample_rate: int, low_hz: float, high_hz: float)
     ParameterError
         For a band without width.
     """
+    check_waveform(waveform)
     if not 0 <= low_hz < high_hz:
         raise ParameterError(f"a band needs 0 <= low_hz < high_hz; got {low_hz} and {high_hz}")
     n = waveform.shape[-1]
@@ -91,6 +95,17 @@ def keep_band(waveform: Tensor, sample_rate: int, low_hz: float, high_hz: float)
     gain = _rise(frequencies, low_hz) - _rise(frequencies, high_hz if high_hz < sample_rate / 2 else math.inf)
     spectrum = torch.fft.rfft(waveform) * torch.from_numpy(gain).to(waveform)
     return torch.fft.irfft(spectrum, n)
+
+
+def check_waveform(waveform: Tensor) -> None:
+    """Refuse what is no waveform ``(..., time)`` of float32 or float64 with samples."""
+    if not isinstance(waveform, Tensor) or waveform.ndim < 1 or not waveform.shape[-1]:
+        shape = tuple(getattr(waveform, "shape", ()))
+        raise ShapeError(
+            f"a waveform (..., time) with samples is needed; got {type(waveform).__name__} of shape {shape}"
+        )
+    if waveform.dtype not in (torch.float32, torch.float64):
+        raise ParameterError(f"a waveform of float32 or float64 is needed; got {waveform.dtype}")
 
 
 def _rise(frequencies: np.ndarray, edge_hz: float) -> np.ndarray:

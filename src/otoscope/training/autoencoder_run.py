@@ -65,7 +65,7 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     refuse_another(out, recipe)
     done = out / "model" / "results.json"
     if done.is_file():
-        return {**read_json(done), "folder": str(out / "model")}
+        return {**_results(done), "folder": str(out / "model")}
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     data = load_dataset(recipe.data.name, recipe.data.root)
@@ -112,6 +112,17 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     result["kept_epoch"] = module.kept_epoch
     _write(out, autoencoder.to("cpu"), recipe, result, data)
     return {**result, "folder": str(out / "model")}
+
+
+def _results(file: Path) -> dict[str, Any]:
+    """Results of a run that is done, if they are whole."""
+    found = read_json(file)
+    numbers = ["clips", "mse", *(["accuracy", "accuracy_original"] if "accuracy" in found else [])]
+    whole = all(isinstance(found.get(key), int | float) for key in numbers)
+    whole = whole and isinstance(found.get("si_sdr_db", ""), float | int | None)
+    if not whole or ("accuracy" in found and not {"interval", "right_is"} <= set(found)):
+        raise OtoscopeError(f"{file} is damaged; delete the folder {file.parent}, and it is written anew")
+    return found
 
 
 def start_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
@@ -214,7 +225,7 @@ def check_gradients(classifier: Classifier) -> None:
                 (gradient,) = torch.autograd.grad((logits * weights).sum(), sound, allow_unused=True)
         except OtoscopeError:
             raise
-        except (RuntimeError, TypeError) as error:
+        except Exception as error:
             raise UnsupportedError(f"{said} ({' '.join(str(error).split())[:200]})") from error
     if gradient is None or not torch.isfinite(gradient).all() or not gradient.any():
         raise UnsupportedError(f"{said} (its output does not depend on its input in a differentiable way)")

@@ -25,9 +25,13 @@ def out_folder(recipe: RunSettings) -> Path:
 
 
 def refuse_another(out: Path, recipe: RunSettings) -> None:
-    """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change."""
+    """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change.
+
+    One in which nothing was finished yet, not even an epoch, can be taken by any recipe.
+    """
     file = out / "recipe.json"
-    if file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
+    begun = any((out / part).exists() for part in ("last.ckpt", "model", "results.json")) or any(out.glob("fold-*"))
+    if begun and file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
         raise OtoscopeError(f"{out} holds a run of another recipe ({file}); give out=FOLDER or move it away")
 
 

@@ -103,6 +103,8 @@ def _agree(recipe: RunSettings) -> None:
         raise ParameterError(f"optimiser.average_from={settings.average_from} lies beyond epochs={settings.epochs}")
     if settings.average_from and settings.keep == "best":
         raise ParameterError("optimiser.average_from and keep: best are two ways to choose the weights; give one")
+    if (settings.early_stopping or settings.keep == "best") and not recipe.data.validation:
+        raise ParameterError("optimiser.early_stopping and keep: best need a validation fold; give data.validation")
     if not re.fullmatch(r"[\w][\w .-]*", recipe.name):
         raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
     if "\0" in recipe.out:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +186,7 @@ def measure_all(bench: Bench, test: Dataset, out: Path) -> dict[str, np.ndarray]
             if part is None:
                 part = bench.measure(waveform)
                 with whole(file) as unfinished, unfinished.open("wb") as handle:
-                    np.savez_compressed(handle, key=np.array(key), **part)  # type: ignore[arg-type]
+                    np.savez_compressed(handle, seal=np.array(_seal(key, part)), **part)  # type: ignore[arg-type]
             parts.append(part)
             bar.update(len(waveform))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -202,7 +201,9 @@ def _key(bench: Bench, test: Dataset) -> str:
         h.update(tuned.autoencoder.digest().encode())
     data = dataclasses.replace(bench.recipe.data, root="", workers=0)
     h.update(repr((VERSION, bench.sounds, bench.asked, bench.conditions, bench.rate, data)).encode())
-    h.update(repr([(e.path.name, e.path.stat().st_size) for e in test.examples]).encode())
+    for example in test.examples:
+        h.update(repr((example.path.name, example.index, example.start_s, example.stop_s)).encode())
+        h.update(example.path.read_bytes())
     return h.hexdigest()
 
 
@@ -213,9 +214,18 @@ def _read_part(file: Path, key: str) -> dict[str, np.ndarray] | None:
     try:
         with file.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             part = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001  (a damaged file raises whatever zip, zlib and numpy come upon)
         return None
-    return part if str(part.pop("key", "")) == key else None
+    return part if str(part.pop("seal", "")) == _seal(key, part) else None
+
+
+def _seal(key: str, part: dict[str, np.ndarray]) -> str:
+    """SHA-256 of what the measures hang on and of the measures."""
+    h = hashlib.sha256(key.encode())
+    for name, values in sorted(part.items()):
+        h.update(f"{name}:{values.dtype}:{values.shape}".encode())
+        h.update(np.ascontiguousarray(values).tobytes())
+    return h.hexdigest()
 
 
 def batches_of(test: Dataset, bench: Bench, chosen: list[int]) -> Iterator[tuple[int, Tensor]]:

@@ -81,5 +81,6 @@ def like_to_hear(
 
 def _refuse_another(out: Path, recipe: LikeToHearRecipe) -> None:
     file = out / "recipe.json"
-    if file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
+    begun = any((out / part).exists() for part in ("classifiers", "autoencoders", "parts", "results.json"))
+    if begun and file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
         raise OtoscopeError(f"{out} holds a study of another recipe ({file}); give out=FOLDER or move it away")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -221,9 +222,14 @@ def _check_frequencies(recipe: LikeToHearRecipe) -> None:
     for name in recipe.frequencies.classifiers:
         _known("classifier of the study", name, recipe.classifiers)
     edges = recipe.frequencies.edges_hz
-    if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in itertools.pairwise(edges)):
+    if (
+        len(edges) < 2
+        or not all(map(math.isfinite, edges))
+        or edges[0] < 0
+        or any(b <= a for a, b in itertools.pairwise(edges))
+    ):
         raise ParameterError(f"frequencies.edges_hz must rise and hold at least two; got {list(edges)}")
-    if any(cut <= 0 for cut in recipe.frequencies.cutoffs_hz):
+    if not all(math.isfinite(cut) and cut > 0 for cut in recipe.frequencies.cutoffs_hz):
         raise ParameterError(f"frequencies.cutoffs_hz must lie above 0; got {list(recipe.frequencies.cutoffs_hz)}")
 
 
