@@ -164,10 +164,10 @@ def test_only_the_scope_is_moved():
 def test_a_loss_that_is_no_number_is_named_with_its_clip():
     own = module()
     clips = torch.tensor([4, 7, 2])
-    own._refuse_nonfinite(torch.tensor([1.0, 2.0, 3.0]), clips)
+    own._refuse_nonfinite(torch.tensor([1.0, 2.0, 3.0]), clips, None)
     for value in (torch.nan, torch.inf):
         with pytest.raises(NonFiniteError, match=rf"the loss is {value} at step 0 \(epoch 0\), first on 7\.wav"):
-            own._refuse_nonfinite(torch.tensor([1.0, value, torch.nan]), clips)
+            own._refuse_nonfinite(torch.tensor([1.0, value, torch.nan]), clips, None)
 
 
 def test_broken_weights_are_named():
@@ -178,6 +178,8 @@ def test_broken_weights_are_named():
         own.network.decoder.to_out.block.block1.project.bias[0] = torch.inf
     with pytest.raises(NonFiniteError, match=r"clips were 4\.wav, 7\.wav, "):
         own.on_train_epoch_end()
+    with pytest.raises(NonFiniteError, match=r"clips were 1\.wav, "):  # the step before, not the one that shows it
+        own._refuse_nonfinite(torch.tensor([torch.nan]), torch.tensor([4]), torch.tensor([1]))
 
 
 def test_a_classifier_at_another_rate_hears_at_its_own():

@@ -34,6 +34,7 @@ from otoscope.training.autoencoder_module import AutoencoderModule
 from otoscope.training.data import Clips
 from otoscope.training.score import score_reconstructions
 from training.autoencoder_worlds import RATE, ear, recipe_file, write_corpus
+from worlds import band_energy
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +350,12 @@ def test_random_starts_have_the_shape_and_the_residuals_that_are_asked_for(tmp_p
     assert (small.config.sample_rate, small.config.in_channels) == (32000, 1)
     large = recipe(tmp_path, corpus, "pretrain", "autoencoder={shape: archisound, settings: {sample_rate: 44100}}")
     assert run.start_autoencoder(large).config.sample_rate == 44100
+    ears = band_energy()
+    assert (
+        run.start_autoencoder(recipe(tmp_path, corpus, "pretrain", "autoencoder.settings={}"), ears).sample_rate == 8000
+    )
+    kept = recipe(tmp_path, corpus, "pretrain", "autoencoder.settings={sample_rate: 16000}")
+    assert run.start_autoencoder(kept, ears).sample_rate == 16000
 
 
 @pytest.mark.parametrize(

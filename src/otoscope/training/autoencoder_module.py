@@ -84,13 +84,13 @@ class AutoencoderModule(lightning.LightningModule):
         waveform, truth, clips = batch
         seed = (self.recipe.seed * 1_000_003 + self.current_epoch * self.batches + index) * 1009 + self.global_rank
         rng = torch.Generator().manual_seed(seed)
-        self.heard = clips
+        before, self.heard = self.heard, clips
         target = self._one_hot(truth)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             waveform, target = augment_waveforms(waveform, target, self.recipe.augment, self.rate, rng)
         parts, _ = self.losses(waveform, target)
         each = torch.stack(list(parts.values())).sum(0)
-        self._refuse_nonfinite(each, clips)
+        self._refuse_nonfinite(each, clips, before)
         self.log_dict({f"train/{name}": value.mean() for name, value in parts.items()}, prog_bar=True)
         return each.mean()
 
@@ -128,9 +128,10 @@ class AutoencoderModule(lightning.LightningModule):
             return torch.zeros(len(truth), n, device=truth.device)
         return nn.functional.one_hot(self.numbers.to(truth.device)[truth], n).float()
 
-    def _refuse_nonfinite(self, each: Tensor, clips: Tensor) -> None:
+    def _refuse_nonfinite(self, each: Tensor, clips: Tensor, before: Tensor | None) -> None:
         wrong = ~torch.isfinite(each)
         if wrong.any():
+            self._refuse_broken(before)  # it was the step before that broke the weights, not this one's clips
             clip = self.names[int(clips[wrong][0])]
             raise NonFiniteError(
                 f"the loss is {each[wrong][0].item()} at step {self.global_step} (epoch {self.current_epoch}), first on "
@@ -139,9 +140,13 @@ class AutoencoderModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Before an epoch is saved: one whose last step broke the weights must not take a good one's place."""
+        self._refuse_broken(self.heard)
+
+    def _refuse_broken(self, heard: Tensor | None) -> None:
+        """Refuse weights that are not finite, naming the clips of the step after which they are so."""
         if all(torch.isfinite(p).all() for p in self.network.parameters()):
             return
-        clips = ", ".join(self.names[int(i)] for i in (self.heard if self.heard is not None else [])[:3])
+        clips = ", ".join(self.names[int(i)] for i in (heard if heard is not None else [])[:3])
         raise NonFiniteError(
             f"the weights hold NaN or infinite values after step {self.global_step - 1} (epoch {self.current_epoch}), whose "
             f"clips were {clips}, ...; lower optimiser.lr or look at the clips. The checkpoint of the epoch before is kept"

@@ -72,17 +72,14 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     lightning.seed_everything(recipe.seed, verbose=False)
     training, validation, test = divide(data, recipe.data)
     classifier = load_listener(recipe.classifier) if recipe.task == "tune" else None
-    autoencoder = start_autoencoder(recipe)
+    autoencoder = start_autoencoder(recipe, classifier)
     autoencoder.set_scope(recipe.autoencoder.scope)
     numbers = list(range(len(data.labels)))
     if classifier is not None:
         numbers = class_numbers(data.labels, classifier, optional=recipe.classifier.targets == "own")
     chosen = resolve_device(device)
     rate = autoencoder.sample_rate if classifier is None else classifier.sample_rate
-    clips = NumberedClips(training, rate, recipe.data, recipe.seed)
-    batches = loader(clips, recipe.optimiser.batch_size, recipe.seed, recipe.optimiser.drop_last)
-    held = NumberedClips(validation, rate, recipe.data, pool=training) if validation is not None else None
-    watched = loader(held, recipe.optimiser.batch_size) if held is not None else None
+    batches, watched = _loaders(recipe, rate, training, validation)
     names = [example.path.name for example in training.examples]
     module = AutoencoderModule(autoencoder, recipe, classifier, numbers, names, len(batches))
     make_folder(out)
@@ -101,17 +98,23 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     autoencoder.to(chosen).eval().requires_grad_(False)
     if classifier is not None:
         lay_out(classifier.to(chosen), torch.contiguous_format)
-        autoencoder.info["tuned_to"] = {
-            "name": classifier.name,
-            "sha256": classifier.digest(),
-            "labels": list(classifier.labels),
-        }
+        about = {"name": classifier.name, "sha256": classifier.digest(), "labels": list(classifier.labels)}
+        autoencoder.info["tuned_to"] = about
     result = score_reconstructions(autoencoder, classifier, test, recipe.data, numbers, pool=training)
     result["train_s"] = train_s
     result["parameters"] = sum(p.numel() for p in autoencoder.network.parameters())
     result["kept_epoch"] = module.kept_epoch
     _write(out, autoencoder.to("cpu"), recipe, result, data)
     return {**result, "folder": str(out / "model")}
+
+
+def _loaders(recipe: AutoencoderRecipe, rate: int, training: Dataset, validation: Dataset | None) -> tuple[Any, Any]:
+    """Batches to train on, and to watch (or None), at the rate of who listens."""
+    size = recipe.optimiser.batch_size
+    clips = NumberedClips(training, rate, recipe.data, recipe.seed)
+    held = NumberedClips(validation, rate, recipe.data, pool=training) if validation is not None else None
+    watched = loader(held, size) if held is not None else None
+    return loader(clips, size, recipe.seed, recipe.optimiser.drop_last), watched
 
 
 def _results(file: Path) -> dict[str, Any]:
@@ -125,11 +128,17 @@ def _results(file: Path) -> dict[str, Any]:
     return found
 
 
-def start_autoencoder(recipe: AutoencoderRecipe) -> Autoencoder:
-    """The autoencoder that is to be trained, with its name and what is known of it before."""
+def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None = None) -> Autoencoder:
+    """The autoencoder that is to be trained, with its name and what is known of it before.
+
+    A small one of random weights works at the rate of the classifier, unless its settings say another.
+    """
     settings = recipe.autoencoder
     if settings.start == "random":
-        config = AutoencoderConfig.from_dict({**SHAPES[settings.shape].as_dict(), **settings.settings})
+        shape = SHAPES[settings.shape].as_dict()
+        if classifier is not None and settings.shape == "small":
+            shape["sample_rate"] = classifier.sample_rate
+        config = AutoencoderConfig.from_dict({**shape, **settings.settings})
         made = random_autoencoder(config, recipe.seed, settings.zero_residuals)
         started = "random weights"
     else:

@@ -19,7 +19,8 @@ class AutoencoderSettings:
     weights : str
         ``published`` or a file, for ``start``.
     shape : {"small", "archisound"}
-        Of random ones.
+        Of random ones; a small one that is tuned works at the classifier's rate, one that is pre-trained at 32 kHz, unless
+        ``settings`` say another.
     settings : mapping
         Changes to that shape, such as ``channels: 32`` or ``sample_rate: 16000``.
     zero_residuals : bool

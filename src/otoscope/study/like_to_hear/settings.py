@@ -102,7 +102,7 @@ class FrequencySettings:
     Parameters
     ----------
     edges_hz : tuple of float, Hz
-        Edges of the bands that are removed, or kept alone.
+        Edges of the bands that are removed, or kept alone; a last band reaches from the last edge to the top of the sounds.
     cutoffs_hz : tuple of float, Hz
         Cut-offs of low-pass and high-pass filters.
     classifiers : tuple of str
