@@ -167,9 +167,9 @@ def test_names_and_paths_go_through_as_they_are(recipes, tmp_path):
     recipe = load_like_to_hear(recipes / "study.yaml", [f"out={json.dumps(str(odd))}", "data.peak=true"])
     first, rest = plan_trainings(recipe, odd)
     assert first == []
-    assert {Path(job.recipe().out).parent for job in rest} == {odd / "autoencoders"}
-    assert rest[1].recipe().autoencoder.start == str(odd / "autoencoders" / "control" / "model")
-    assert all(job.recipe().data.peak for job in rest)  # what the study says of its data holds for its trainings
+    assert {Path(job.recipe.out).parent for job in rest} == {odd / "autoencoders"}
+    assert rest[1].recipe.autoencoder.start == str(odd / "autoencoders" / "control" / "model")
+    assert all(job.recipe.data.peak for job in rest)  # what the study says of its data holds for its trainings
 
 
 def test_classifiers_are_trained_by_their_recipes(recipes, tmp_path, corpus):

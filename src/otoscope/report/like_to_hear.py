@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from otoscope.core import registry
 from otoscope.core.errors import MissingExtraError
 from otoscope.core.files import write_text
-from otoscope.report.like_to_hear_plots import write_plots
+from otoscope.report.like_to_hear_plots import band_centres, main_classifiers, write_plots
 
 CONTROLS = {"original": "original", "resampled": "resampled there and back", "control": "autoencoder, MSE alone"}
 KINDS = {"only": "band alone", "without": "band removed", "below": "low-passed", "above": "high-passed"}
@@ -81,11 +80,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main_classifiers(results: Mapping[str, Any]) -> list[str]:
-    """Names of the classifiers that are no ablations."""
-    return [name for name, entry in results["classifiers"].items() if entry["group"] == "main"]
-
-
 def title_of(results: Mapping[str, Any], sound: str) -> str:
     """A sound in words."""
     if sound in CONTROLS:
@@ -135,8 +129,7 @@ def _of_clips(found: Mapping[str, Any], clips: int) -> str:
 
 def level_table(results: Mapping[str, Any], against: str) -> str:
     """Levels of every third band, in dB beside the original or the control."""
-    edges = results["bands"]["edges_hz"]
-    centres = [(a * b) ** 0.5 for a, b in itertools.pairwise(edges)]
+    centres = band_centres(results)
     chosen = list(range(len(centres)))[1::3]
     rows = []
     for key, entry in results["bands"]["sounds"].items():

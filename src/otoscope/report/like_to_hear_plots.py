@@ -47,11 +47,13 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **more
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
 
 
-def _main(results: Mapping[str, Any]) -> list[str]:
+def main_classifiers(results: Mapping[str, Any]) -> list[str]:
+    """Names of the classifiers that are no ablations."""
     return [name for name, entry in results["classifiers"].items() if entry["group"] == "main"]
 
 
-def _centres(results: Mapping[str, Any]) -> np.ndarray:
+def band_centres(results: Mapping[str, Any]) -> np.ndarray:
+    """Middles of the third octaves, Hz."""
     edges = np.array(results["bands"]["edges_hz"])
     return np.asarray(np.sqrt(edges[:-1] * edges[1:]))
 
@@ -59,7 +61,7 @@ def _centres(results: Mapping[str, Any]) -> np.ndarray:
 def _levels(results: Mapping[str, Any]) -> Any:
     """Levels by third octave beside the original and beside the control."""
     figure, axes = _figure(9, 7, 2, 1, sharex=True)
-    main, hz = _main(results), _centres(results)
+    main, hz = main_classifiers(results), band_centres(results)
     for ax, against in zip(axes[:, 0], ("original", "control"), strict=True):
         for key, entry in results["bands"]["sounds"].items():
             about = results["autoencoders"][key]
@@ -85,11 +87,13 @@ def _levels(results: Mapping[str, Any]) -> Any:
 def _classes(results: Mapping[str, Any]) -> Any:
     """Levels by class and third octave of what was tuned from the control, beside the control."""
     keys = [
-        k for k, t in results["autoencoders"].items() if t["classifier"] in _main(results) and t["start"] != "random"
+        k
+        for k, t in results["autoencoders"].items()
+        if t["classifier"] in main_classifiers(results) and t["start"] != "random"
     ]
     keys = keys or [k for k, t in results["autoencoders"].items() if t["classifier"]]
     figure, axes = _figure(4 * len(keys) + 1, 4, 1, len(keys), sharey=True)
-    hz = _centres(results)
+    hz = band_centres(results)
     for ax, key in zip(axes[0], keys, strict=True):
         found = results["bands"]["sounds"][key]["control"]["by_class"]
         picture = ax.imshow(np.array(list(found.values())), aspect="auto", cmap="RdBu_r", vmin=-20, vmax=20)

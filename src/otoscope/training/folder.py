@@ -5,37 +5,52 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import versions
-from otoscope.training.settings import RunSettings
+
+PARTS = ("last.ckpt", "model", "results.json", "fold-*")  # of which a run has one once an epoch is done
 
 
-def out_folder(recipe: RunSettings) -> Path:
+class Runnable(Protocol):
+    """A recipe, as its folder knows it."""
+
+    @property
+    def out(self) -> str:
+        """The folder's name."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this run and no other."""
+        ...
+
+
+def out_folder(recipe: Runnable, what: str = "run") -> Path:
     """The folder that a recipe names, if it can be one."""
     out = Path(recipe.out)
     if out.exists() and not out.is_dir():
-        raise ParameterError(f"out={out} is a file; give the run a folder of its own")
+        raise ParameterError(f"out={out} is a file; give the {what} a folder of its own")
     return out
 
 
-def refuse_another(out: Path, recipe: RunSettings) -> None:
+def refuse_another(out: Path, recipe: Runnable, parts: Sequence[str] = PARTS, what: str = "run") -> None:
     """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change.
 
-    One in which nothing was finished yet, not even an epoch, can be taken by any recipe.
+    One in which nothing of ``parts`` is there yet can be taken by any recipe.
     """
     file = out / "recipe.json"
-    begun = any((out / part).exists() for part in ("last.ckpt", "model", "results.json")) or any(out.glob("fold-*"))
+    begun = any(True for part in parts for _ in out.glob(part))
     if begun and file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
-        raise OtoscopeError(f"{out} holds a run of another recipe ({file}); give out=FOLDER or move it away")
+        raise OtoscopeError(f"{out} holds a {what} of another recipe ({file}); give out=FOLDER or move it away")
 
 
-def claim(out: Path, recipe: RunSettings) -> None:
+def claim(out: Path, recipe: Runnable) -> None:
     """Say that the folder is this recipe's."""
     write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
 

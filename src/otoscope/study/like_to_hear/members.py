@@ -66,18 +66,16 @@ class Members:
 
 @dataclass(frozen=True)
 class Job:
-    """A training of the study: its folder, and its recipe as files and overrides."""
+    """A training of the study: its folder, and its recipe, read and checked."""
 
     folder: Path
-    files: tuple[Path, ...]
-    overrides: tuple[str, ...]
-
-    def recipe(self) -> Any:
-        """The recipe, read and checked."""
-        return load_recipe(self.files, list(self.overrides))
+    recipe: Any
 
 
-def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> tuple[list[Job], list[Job]]:
+Jobs = tuple[list[Job], list[Job]]  # of classifiers, of autoencoders
+
+
+def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> Jobs:
     """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read.
 
     Raises
@@ -96,12 +94,12 @@ def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> tuple[list[Job], list
         )
         for name, start in pairs(recipe)
     ]
-    for job in (*first, control, *tuned):
-        job.recipe()
     return first, [control, *tuned]
 
 
-def gather(recipe: LikeToHearRecipe, out: Path, labels: tuple[str, ...], device: str, tell: Tell) -> Members:
+def gather(
+    recipe: LikeToHearRecipe, out: Path, jobs: Jobs, labels: tuple[str, ...], device: str, tell: Tell
+) -> Members:
     """Train or read everything that the study needs; what is there already is not trained again.
 
     Raises
@@ -109,7 +107,7 @@ def gather(recipe: LikeToHearRecipe, out: Path, labels: tuple[str, ...], device:
     OtoscopeError
         If a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its classifier has.
     """
-    first, rest = plan_trainings(recipe, out)
+    first, rest = jobs
     for job in first:
         _train(job, device, tell)
     classifiers = load_classifiers(recipe, out)
@@ -156,11 +154,11 @@ def _set(key: str, value: Any) -> str:
 
 def _job(recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str]) -> Job:
     paths = tuple(Path(recipe.folder) / file for file in files)
-    return Job(folder, paths, (*_shared(recipe), *settings, _set("out", str(folder))))
+    return Job(folder, load_recipe(paths, [*_shared(recipe), *settings, _set("out", str(folder))]))
 
 
 def _train(job: Job, device: str, tell: Tell) -> None:
-    folder, wanted = job.folder, job.recipe()
+    folder, wanted = job.folder, job.recipe
     if (folder / "model" / "results.json").is_file():
         stored = read_json(folder / "recipe.json")
         if _anywhere(stored) != _anywhere(json.loads(json.dumps(wanted.identity()))):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.plain import plain
 from otoscope.core.runtime import require, resolve_device
@@ -22,7 +20,9 @@ from otoscope.study.like_to_hear.members import gather, plan_trainings
 from otoscope.study.like_to_hear.settings import LikeToHearRecipe
 from otoscope.study.like_to_hear.summary import summarise
 from otoscope.training.data import divide
-from otoscope.training.folder import made_here, read_json
+from otoscope.training.folder import claim, made_here, out_folder, refuse_another
+
+PARTS = ("classifiers", "autoencoders", "parts", "results.json")
 
 
 def like_to_hear(
@@ -51,19 +51,17 @@ def like_to_hear(
         If data, members or the folder are not usable, or a training fails.
     """
     require("lightning", "train", "otoscope like-to-hear")
-    out = Path(recipe.out).resolve()
-    if out.exists() and not out.is_dir():
-        raise ParameterError(f"out={out} is a file; give the study a folder of its own")
-    _refuse_another(out, recipe)
+    out = out_folder(recipe, "study").resolve()
+    refuse_another(out, recipe, PARTS, "study")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     data = load_dataset(recipe.data.name, recipe.data.root)
     _, _, test = divide(data, recipe.data)
     choose(recipe, test)  # refuses clips that are not there, before anything is trained
-    plan_trainings(recipe, out)  # refuses recipes that cannot be read
+    jobs = plan_trainings(recipe, out)  # refuses recipes that cannot be read
     make_folder(out)
-    write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
-    members = gather(recipe, out, data.labels, device, tell)
+    claim(out, recipe)
+    members = gather(recipe, out, jobs, data.labels, device, tell)
     bench = Bench(recipe, members, data.labels, resolve_device(device))
     tell(f"measuring {len(test)} clips: {len(bench.sounds)} sounds each, {len(members.classifiers)} classifiers")
     measures = measure_all(bench, test, out)
@@ -77,10 +75,3 @@ def like_to_hear(
     accuracy = {name: row["accuracy"] for name, row in results["cross"][ORIGINAL].items()}
     listening = write_listening(bench, test, out / "listening", accuracy)
     return {**results, "folder": str(out), "listening": listening}
-
-
-def _refuse_another(out: Path, recipe: LikeToHearRecipe) -> None:
-    file = out / "recipe.json"
-    begun = any((out / part).exists() for part in ("classifiers", "autoencoders", "parts", "results.json"))
-    if begun and file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
-        raise OtoscopeError(f"{out} holds a study of another recipe ({file}); give out=FOLDER or move it away")
