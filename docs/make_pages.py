@@ -266,28 +266,53 @@ def mask_table() -> str:
     return table(("Mask", "What is kept", "Values", "Value after the name"), rows)
 
 
-def metric_table() -> str:
-    """All metrics."""
+def metrics_of(*of: str) -> list[registry.Entry]:
+    """Metrics that are made of these: scores, mask, curve, truth or sanity."""
+    return [e for e in own("metric") if e.facts["of"] in of]
+
+
+def span_of(entry: registry.Entry) -> str:
+    """A metric's range with its unit."""
+    low, high = entry.facts["low"], entry.facts["high"]
+    unit = f" {entry.facts['unit']}" if entry.facts["unit"] else ""
+    if low is None:
+        return "any" if high is None else f"at most {high:g}{unit}"
+    return f"at least {low:g}{unit}" if high is None else f"{low:g} to {high:g}{unit}"
+
+
+def metric_table(*of: str) -> str:
+    """Metrics that are made of the same; what chance gets, where that is known."""
     rows = []
-    for e in own("metric"):
+    found = metrics_of(*of)
+    chance = any("chance" in e.facts for e in found)
+    for e in found:
         better = "higher" if e.facts["higher_is_better"] else "lower"
-        low, high = (e.facts[end] for end in ("low", "high"))
-        unit = f" {e.facts['unit']}" if e.facts["unit"] else ""
-        span = f"at least {low:g}{unit}" if high is None else f"{low:g} to {high:g}{unit}"
-        source = ", ".join(f"[@{k}]" for k in keys_of(e.source))
-        rows.append((f"`{e.name}`", e.facts["short"], e.facts["means"], span, better, source))
-    return table(("Metric", "Short", "Meaning", "Range", "Better", "Source"), rows)
+        cells = [f"`{e.name}`", e.facts["short"], e.facts["means"], span_of(e), better, citations(e.source)]
+        rows.append([*cells, e.facts.get("chance", "")] if chance else cells)
+    head = ["Metric", "Short", "Meaning", "Range", "Better", "Source"]
+    return table([*head, "Chance"] if chance else head, rows)
 
 
-def metric_notes() -> str:
+def metric_settings() -> str:
+    """Settings of metrics."""
+    rows = [
+        (f"`{e.name}`", f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), p.help)
+        for e in own("metric")
+        for p in e.parameters
+    ]
+    return table(("Metric", "Setting", "Type", "Default", "Range", "Meaning"), rows)
+
+
+def metric_notes(*of: str) -> str:
     """What each metric is, from its docstring."""
     parts = []
-    for e in own("metric"):
+    for e in metrics_of(*of):
         doc = parse_docstring(e.target)
         returns = "\n".join(doc.sections.get("Returns", "").splitlines()[1:])
         said = [doc.summary, doc.extended, returns, doc.sections.get("Notes", "")]
         body = " ".join(prose(s) for s in said if s.strip())
-        parts.append(f"### {e.name.replace('_', ' ').capitalize()} ({e.facts['short']})\n\n{body}\n")
+        title = e.name.replace("_", " ")
+        parts.append(f"### {title[:1].upper()}{title[1:]} ({e.facts['short']})\n\n{body}\n")
     return "\n".join(parts)
 
 
@@ -360,6 +385,16 @@ def like_to_hear_table() -> str:
     return settings_table(LikeToHearRecipe, RunSettings, more)
 
 
+def study_table() -> str:
+    """Settings of a grid study."""
+    from otoscope.study.grid import settings as grid
+
+    more = [
+        (grid.GridClassifier, "classifiers.NAME."), (grid.GridMethod, "methods.NAME."), (grid.GridCondition, "conditions.NAME."),
+    ]  # fmt: skip
+    return settings_table(grid.StudyRecipe, None, more)
+
+
 def settings_table(cls: type, without: type | None = None, more: Sequence[tuple[type, str]] = ()) -> str:
     """Every setting: key, default, meaning, from the settings' own docstrings; but for those of another class."""
     import dataclasses
@@ -410,12 +445,17 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipe": recipe_table,
     "autoencoder recipe": autoencoder_recipe_table,
     "like-to-hear recipe": like_to_hear_table,
+    "study recipe": study_table,
     "domains": domain_table,
     "domain-settings": domain_settings,
     "masks": mask_table,
     "methods": lambda: table(METHOD_HEAD, method_rows(link=True)),
-    "metrics": metric_table,
-    "metric-notes": metric_notes,
+    "metrics": partial(metric_table, "scores", "mask"),
+    "curve metrics": partial(metric_table, "curve"),
+    "truth metrics": partial(metric_table, "truth"),
+    "sanity metrics": partial(metric_table, "sanity"),
+    "metric-settings": metric_settings,
+    "metric-notes": partial(metric_notes, "scores", "mask", "curve", "truth", "sanity"),
 }
 
 

@@ -18,17 +18,40 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.records import Attribution, Grid
 from otoscope.domains import make_domain
 from otoscope.masks import to_mask
-from worlds import RATE, band_energy, linear, spectral, tone_and_decoy
+from worlds import RATE, attentive, band_energy, linear, spectral, tone_and_decoy
 
 METHODS = {e.name: e for e in registry.entries("method") if e.facts.get("gives", "attributions") == "attributions"}
 GIVERS = {e.name: e for e in registry.entries("method") if e.facts.get("gives") == "sound"}
 DOMAINS = {e.name: e for e in registry.entries("domain")}
 MASKS = {e.name: e for e in registry.entries("mask")}
 LENGTH = 4000
+FEWER = {"components": {"n": 3}}  # settings of domains that cost less
 
 
 def domains_of(method: str) -> list[str]:
     return [d.strip() for d in METHODS[method].facts["domains"].split(",")]
+
+
+def needs(method: str, what: str) -> bool:
+    return what in METHODS[method].facts["needs"]
+
+
+def world_of(method: str) -> otoscope.Classifier:
+    """A tiny transformer for methods that look at attention, a tiny convolutional network for the others."""
+    return attentive() if needs(method, "attention") else spectral()
+
+
+def around(method: str, wrapper) -> otoscope.Classifier:
+    """The method's world with ``wrapper(network)`` in place of its network, which it holds as ``body``."""
+    world = world_of(method)
+    inside = lambda table: {f"body.{name}".rstrip("."): value for name, value in table.items()}  # noqa: E731
+    module = wrapper(world.network)
+    if hasattr(world.network, "token_maps"):
+        module.token_maps, module.class_tokens = world.network.token_maps, world.network.class_tokens
+    return otoscope.Classifier(
+        module, sample_rate=16000, labels=list("abcd"), frontend=world.frontend, cam_layer=f"body.{world.cam_layer}",
+        axes=inside(world.axes), places=inside(world.places),
+    )  # fmt: skip
 
 
 PAIRS = [pytest.param(m, d, id=f"{m}-{d}") for m in METHODS for d in domains_of(m)]
@@ -55,7 +78,7 @@ def sounds(batch: int = 4, n: int = LENGTH, seed: int = 0) -> torch.Tensor:
 
 
 def ask(world, waveform, domain, targets=(0, 1, 2, 3), seed=0, batch_size=16, **options) -> Problem:
-    inspected = Inspected(world, make_domain(domain, options), waveform)
+    inspected = Inspected(world, make_domain(domain, {**FEWER.get(domain, {}), **options}), waveform)
     return Problem(inspected, torch.tensor(list(targets)[: len(waveform)]), seed, batch_size)
 
 
@@ -66,9 +89,10 @@ def run(method: str, problem: Problem, most: int = 5) -> torch.Tensor:
 def test_the_registry_holds_what_the_issue_names():
     assert set(METHODS) >= {
         "gradient", "input_x_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "occlusion", "rise",
-        "mask_optimisation",
+        "mask_optimisation", "lime", "kernel_shap", "guided_backprop", "deep_lift_shap", "gradient_shap", "lrp",
+        "grad_cam_pp", "layer_cam", "attention_rollout", "gradient_rollout", "amt", "energy", "random",
     }  # fmt: skip
-    assert set(DOMAINS) >= {"stft", "mel", "time", "features"}
+    assert set(DOMAINS) >= {"stft", "mel", "time", "features", "components", "superpixels"}
     assert set(MASKS) >= {"minmax", "sigmoid", "binary", "topk", "positive", "positive:sigmoid", "energy"}
     assert all(set(domains_of(m)) <= set(DOMAINS) for m in METHODS)
 
@@ -79,7 +103,12 @@ def test_a_method_declares_its_facts(name):
     assert {k: type(entry.facts[k]) for k in ("signed", "complete", "deterministic")} == dict.fromkeys(
         ("signed", "complete", "deterministic"), bool
     )
-    assert entry.facts["passes"](**entry.settings({})) >= 1
+    control = entry.family == "control"  # a control asks the classifier nothing and refuses nothing
+    assert (entry.facts["passes"](**entry.settings({})) == 0) is control
+    assert not (control and entry.facts["needs"])
+    assert set(entry.facts["needs"].replace("gradients and ", "").split(" or ")) <= {
+        "", "gradients", "attention", "a convolutional layer", "a transformer",
+    }  # fmt: skip
     assert entry.summary.endswith(".")
     assert entry.source
     assert entry.family
@@ -88,7 +117,7 @@ def test_a_method_declares_its_facts(name):
 
 @pytest.mark.parametrize(("method", "domain"), PAIRS)
 def test_the_shape_is_the_grids_and_every_value_finite(method, domain):
-    problem = ask(spectral(), sounds(2), domain)
+    problem = ask(world_of(method), sounds(2), domain)
     found = run(method, problem)
     assert tuple(found.shape) == (2, *problem.inspected.grid.shape)
     assert torch.isfinite(found).all()
@@ -96,41 +125,45 @@ def test_the_shape_is_the_grids_and_every_value_finite(method, domain):
     assert float(found.std()) > 0
 
 
-def assert_same(found, expected, iterative):
-    """Within 2e-3 of the largest value: float32 sums in another order.
-
-    A descent with signs in it (of neighbouring cells' difference) makes more of rounding, which hangs on the processor
-    and on where in memory a tensor lies: the mean holds, single cells need not.
-    """
-    scale = float(expected.abs().max())
-    if iterative:
-        off = (found - expected).abs()
-        assert float(off.mean()) <= 2e-2 * scale
-        assert float(off.max()) <= 0.3 * scale
-    else:
-        torch.testing.assert_close(found, expected, rtol=1e-2, atol=2e-3 * scale)
+def assert_same(found, expected):
+    """Within 2e-3 of the largest value: float32 sums in another order."""
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=2e-3 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize(("method", "domain"), PAIRS)
 def test_a_batch_of_four_gives_what_four_singles_give(method, domain):
-    x, world, targets = sounds(4), spectral(), (0, 3, 1, 2)
+    x, world, targets = sounds(4), world_of(method), (0, 3, 1, 2)
     together = run(method, ask(world, x, domain, targets))
     for i, target in enumerate(targets):
-        alone = run(method, ask(world, x[i : i + 1], domain, [target]))[0]
-        assert_same(together[i], alone, iterative=method == "mask_optimisation")
-    assert not torch.allclose(together[0], together[1], rtol=1e-3)
+        assert_same(together[i], run(method, ask(world, x[i : i + 1], domain, [target]))[0])
+    if not METHODS[method].facts.get("blind"):  # which looks at neither sound nor classifier
+        assert not torch.allclose(together[0], together[1], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("method", "domain"), PAIRS)
 def test_the_size_of_chunks_does_not_matter(method, domain):
-    x, world = sounds(3), spectral()
-    small, large = (run(method, ask(world, x, domain, batch_size=n)) for n in (2, 64))
-    assert_same(small, large, iterative=method == "mask_optimisation")
+    x, world = sounds(3), world_of(method)
+    assert_same(*(run(method, ask(world, x, domain, batch_size=n)) for n in (2, 64)))
+
+
+STOPPING = [m for m in METHODS if any(p.name == "tolerance" for p in METHODS[m].parameters)]
+
+
+@pytest.mark.parametrize(("method", "domain"), [(m, d) for m in STOPPING for d in domains_of(m)])
+def test_stopping_early_does_not_hang_on_the_other_clips(method, domain):
+    x, world = sounds(4), world_of(method)
+    settings = {**cheap(METHODS[method], 150), "tolerance": 0.25}
+    together = attribute(ask(world, x, domain, (0, 1, 2, 3)), method, settings)
+    for i in range(4):
+        alone = attribute(ask(world, x[i : i + 1], domain, [i], batch_size=3), method, settings)
+        assert int(alone.facts["samples"]) == int(together.facts["samples"][i])
+        assert_same(together.values[i], alone.values[0])
+        assert_same(together.standard_error[i].nan_to_num(), alone.standard_error[0].nan_to_num())
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_seed_decides_what_is_random_and_only_that(method):
-    x, world, other_differs = sounds(2), spectral(), False
+    x, world, other_differs = sounds(2), world_of(method), False
     for domain in domains_of(method):
         first, again, other = (run(method, ask(world, x, domain, seed=s)) for s in (1, 1, 2))
         assert torch.equal(first, again), domain
@@ -140,7 +173,7 @@ def test_the_seed_decides_what_is_random_and_only_that(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_global_random_numbers_are_neither_read_nor_drawn(method):
-    x, world, found = sounds(1), spectral(), []
+    x, world, found = sounds(1), world_of(method), []
     for state in (3, 4):
         torch.manual_seed(state)
         np.random.seed(state)  # noqa: NPY002  (the global state is what is tested)
@@ -152,7 +185,11 @@ def test_global_random_numbers_are_neither_read_nor_drawn(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_signs_are_as_declared(method):
-    values = [run(method, ask(spectral(), sounds(4), d)) for d in domains_of(method)]
+    values = [run(method, ask(world_of(method), sounds(4), d)) for d in domains_of(method)]
+    if (
+        METHODS[method].family == "cam"
+    ):  # before a ReLU a gradient is nought where the map is negative; patches have none
+        values += [run(method, ask(attentive(), sounds(4), d)) for d in domains_of(method)]
     assert any(bool((v < 0).any()) for v in values) is METHODS[method].facts["signed"]
     assert all(bool((v > 0).any()) for v in values)
 
@@ -162,7 +199,7 @@ def test_completeness_is_as_declared(method, domain):
     """The values sum to the target's logit on the clip minus that on silence, where that is declared."""
     if not METHODS[method].facts["complete"]:
         return
-    problem = ask(spectral(), sounds(4), domain)
+    problem = ask(world_of(method), sounds(4), domain)
     inspected = problem.inspected
     with torch.no_grad():
         difference = problem.of_target(inspected(inspected.ones()) - inspected(0 * inspected.ones()))
@@ -174,7 +211,7 @@ def test_completeness_is_as_declared(method, domain):
 @pytest.mark.parametrize("method", [m for m in METHODS if not METHODS[m].facts["complete"]])
 def test_incompleteness_is_as_declared(method):
     for domain in domains_of(method):
-        problem = ask(spectral(), sounds(4), domain)
+        problem = ask(world_of(method), sounds(4), domain)
         inspected = problem.inspected
         with torch.no_grad():
             difference = problem.of_target(inspected(inspected.ones()) - inspected(0 * inspected.ones()))
@@ -185,7 +222,7 @@ def test_incompleteness_is_as_declared(method):
 
 @pytest.mark.parametrize(("method", "domain"), PAIRS)
 def test_passes_are_at_most_those_declared(method, domain):
-    problem = ask(spectral(), sounds(3), domain)
+    problem = ask(world_of(method), sounds(3), domain)
     counted, ticked = [], []
     handle = problem.inspected.classifier.network.register_forward_hook(lambda m, x, y: counted.append(len(y)))
     problem.tick = ticked.append
@@ -193,7 +230,7 @@ def test_passes_are_at_most_those_declared(method, domain):
     handle.remove()
     entry = METHODS[method]
     declared = entry.facts["passes"](**entry.settings(cheap(entry)))
-    assert 0 < sum(counted) <= declared * 3
+    assert min(declared, 1) <= sum(counted) <= declared * 3
     assert problem.inspected.passes == sum(counted)
     assert sum(ticked) == sum(counted)
 
@@ -202,31 +239,32 @@ def test_passes_are_at_most_those_declared(method, domain):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        (4, ParameterError, "target 4 is out of range: 'spectral' has 4 classes, 0 to 3"),
+        (4, ParameterError, "target 4 is out of range: '(spectral|attentive)' has 4 classes, 0 to 3"),
         (-1, ParameterError, "target -1 is out of range"),
-        ("x", UnknownNameError, "unknown label of 'spectral' 'x'"),
+        ("x", UnknownNameError, "unknown label of '(spectral|attentive)' 'x'"),
     ],
 )
 def test_a_wrong_target_is_our_error(method, target, error, words):
     with pytest.raises(error, match=words):
-        otoscope.explain(sounds(1)[0].numpy(), spectral(), sample_rate=16000, method=method, target=target)
+        otoscope.explain(sounds(1)[0].numpy(), world_of(method), sample_rate=16000, method=method, target=target)
 
 
 class Delicate(nn.Module):
     """All that a model can have of its own: modes, frozen and free parameters, gradients, buffers, hooks, a fuse."""
 
-    def __init__(self, blow_at: int | None = None, error: BaseException | None = None):
+    def __init__(self, body: nn.Module, blow_at: int | None = None, error: BaseException | None = None):
         super().__init__()
-        self.body = spectral().network.train()
+        self.body = body.train()
         self.drop, self.running = nn.Dropout(0.5), nn.BatchNorm1d(4)
         self.register_buffer("calls", torch.zeros(()))
         self.register_buffer("replaced", torch.zeros(3))
-        self.body[3].eval()
-        self.body[0].weight.requires_grad_(False)
-        for p in self.body[7].parameters():
+        parts = [m for m in self.body.modules() if not list(m.children())]
+        parts[3].eval()
+        parts[0].weight.requires_grad_(False)
+        for p in parts[-1].parameters():
             p.grad = torch.full_like(p, 7.0)
         self.seen: list[int] = []
-        self.body[2].register_forward_hook(lambda m, x, y: self.seen.append(len(y)))
+        parts[2].register_forward_hook(lambda m, x, y: self.seen.append(len(y)))
         self.blow_at, self.error, self.count = blow_at, error, 0
 
     def forward(self, features):
@@ -264,11 +302,10 @@ OUTCOMES = {
 @pytest.mark.parametrize(("method", "domain"), PAIRS)
 def test_model_and_sounds_are_as_before(method, domain, outcome):
     error, raised = OUTCOMES[outcome]
-    front = spectral().frontend
-    module = Delicate(2, error)  # the first pass is that of the original: the second is in the method
-    world = otoscope.wrap(module, sample_rate=16000, labels=list("abcd"), frontend=front, cam_layer="body.3")
+    world = around(method, lambda body: Delicate(body, 2, error))  # the first pass is that of the original
+    module = world.network
     world.train()
-    module.body[3].eval()
+    next(m for m in module.body.modules() if not list(m.children())).eval()
     x = sounds(2).numpy()
     before, sound = portrait(world), x.copy()
     options = {"sample_rate": 16000, "method": spelled(METHODS[method], 2), "domain": domain}
@@ -287,18 +324,16 @@ def test_model_and_sounds_are_as_before(method, domain, outcome):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_classifier_without_gradients_is_explained_or_refused_by_name(method):
     class Through(nn.Module):
-        def __init__(self, inner):
+        def __init__(self, body):
             super().__init__()
-            self.inner = inner
+            self.body = body
 
         def forward(self, features):
-            return self.inner(features.detach()).detach()
+            return self.body(features.detach()).detach()
 
-    world = otoscope.wrap(
-        Through(spectral().network), sample_rate=16000, labels=list("abcd"), frontend=spectral().frontend
-    )
+    world = around(method, Through).eval()
     options = {"sample_rate": 16000, "method": spelled(METHODS[method]), "domain": domains_of(method)[0]}
-    if "gradients" not in METHODS[method].facts["needs"]:
+    if not needs(method, "gradients"):
         assert np.isfinite(otoscope.explain(sounds(1)[0].numpy(), world, **options).attribution.values).all()
         return
     with pytest.raises(UnsupportedError, match="gives no gradients"):
@@ -355,7 +390,7 @@ def test_a_given_sound_is_the_same_each_time(method, folder):
 @pytest.mark.parametrize("method", GIVERS)
 def test_who_gives_a_sound_leaves_the_model_as_it_was(method, outcome, folder):
     error, raised = OUTCOMES[outcome]
-    module = Delicate(1, error)
+    module = Delicate(spectral().network, 1, error)
     world = otoscope.wrap(module, sample_rate=16000, labels=list("abcd"), frontend=spectral().frontend)
     world.train()
     x = sounds(2).numpy()
@@ -385,13 +420,14 @@ def test_who_gives_a_sound_declares_facts(method):
 
 # What a right explanation shows.
 
-TIME_FREQUENCY = [d for d in DOMAINS if DOMAINS[d].facts["has_frequency"] and DOMAINS[d].facts["feeds"] == "waveform"]
+TIME_FREQUENCY = [d for d in DOMAINS if DOMAINS[d].family == "spectrogram"]
 HONEST = [m for m in METHODS if METHODS[m].family in ("gradient", "perturbation", "optimisation")]
 
 
 def moderate(method: str) -> str:
     """Enough for a clear answer."""
-    enough = {"masks": 300, "steps": 40, "samples": 8}
+    samples = 1100 if METHODS[method].family == "perturbation" else 8
+    enough = {"masks": 300, "steps": 40, "samples": samples, "tolerance": 0}
     known = [p.name for p in METHODS[method].parameters]
     return ",".join([method, *(f"{k}={v}" for k, v in enough.items() if k in known)])
 
@@ -413,8 +449,9 @@ def region(grid: Grid) -> np.ndarray:
     return band[:, None] & early[None]
 
 
-@pytest.mark.parametrize("domain", [*TIME_FREQUENCY, "time"])
-@pytest.mark.parametrize("method", HONEST)
+@pytest.mark.parametrize(
+    ("method", "domain"), [(m, d) for m in HONEST for d in [*TIME_FREQUENCY, "time"] if d in domains_of(m)]
+)
 def test_the_tone_is_found_and_heard_and_the_decoy_is_not(method, domain):
     x = tone_and_decoy()
     made = otoscope.explain(
@@ -422,7 +459,10 @@ def test_the_tone_is_found_and_heard_and_the_decoy_is_not(method, domain):
     )
     positive, there = np.maximum(made.attribution.values, 0), region(made.attribution.grid)
     share, area = positive[there].sum() / positive.sum(), there.mean()
-    assert share > (0.9 if domain == "time" else 5 * area), (share, area)
+    enough = (
+        0.85 if domain == "time" else 5 * area
+    )  # exact Shapley values have 0.9: an edge of the decoy is no tone, but near
+    assert share > enough, (share, area)
     kept, half = made.kept.samples[0], len(x) // 2
     assert abs(peak_db(kept[:half], 1000) - peak_db(x[:half], 1000)) < 3
     assert peak_db(kept[half:], 3000) < peak_db(x[half:], 3000) - 20
@@ -560,11 +600,11 @@ def test_a_domain_keeps_its_promises(domain, n):
     world, x = spectral(), sounds(2, n)
     problem = ask(world, x, domain)
     analysis, ones = problem.inspected.analysis, problem.inspected.ones()
-    feeds = DOMAINS[domain].facts["feeds"]
+    feeds = analysis.feeds
     whole = x if feeds == "waveform" else world.features(x).detach()
     nothing = torch.zeros_like(whole) if feeds == "waveform" else torch.full_like(whole, world.frontend.silence)
     mask = torch.rand(ones.shape, generator=torch.Generator().manual_seed(0))
-    assert analysis.feeds == feeds
+    assert feeds in DOMAINS[domain].facts["feeds"].split(", ")
     torch.testing.assert_close(analysis.synthesise(ones), whole, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(analysis.synthesise(0 * ones), nothing, atol=1e-6, rtol=0)
     kept = analysis.synthesise(mask)
@@ -590,7 +630,8 @@ def test_a_grid_rises_within_the_clip_and_below_nyquist(domain):
     assert grid.times[-1] <= grid.duration
     assert grid.frequencies[0] > 0
     assert grid.frequencies[-1] < grid.top_hz == 8000
-    assert (grid.scale != "none") is DOMAINS[domain].facts["has_frequency"]
+    assert (grid.scale in ("hz", "mel")) is DOMAINS[domain].facts["has_frequency"]
+    assert bool(grid.rows) is (grid.scale == "components")
 
 
 @pytest.mark.parametrize("domain", [d for d in DOMAINS if DOMAINS[d].facts["feeds"] == "features"])

@@ -3,6 +3,8 @@
 `band_energy`: three classes, "tone" (energy at 900-1100 Hz), "decoy" (2900-3100 Hz), "nothing"; 8 kHz.
 `linear`: logits are a fixed linear map of the waveform; attributions are known in closed form.
 `spectral`: a log-mel front end and a tiny convolutional network with random weights, 16 kHz; has features and CAM layers.
+`attentive`: the same front end and a tiny transformer on patches, with a class token and random weights.
+`planted`: the same front end and a class token that looks at one patch, which alone speaks for the first class.
 """
 
 from __future__ import annotations
@@ -62,6 +64,76 @@ def spectral(seed: int = 0) -> otoscope.Classifier:
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4),
     )  # fmt: skip
     return otoscope.wrap(net, sample_rate=16000, labels=list("abcd"), frontend=front, name="spectral").eval()
+
+
+class TinyTransformer(nn.Module):
+    """Patches of 8 bands x 5 frames, a class token, two blocks of two heads; read at the class token."""
+
+    class_tokens = 1
+
+    def __init__(self, bands: int = 32, dim: int = 16, heads: int = 2, classes: int = 4):
+        super().__init__()
+        self.rows, self.heads = bands // 8, heads
+        self.patches = nn.Conv2d(1, dim, (8, 5), (8, 5))
+        self.own = nn.Parameter(torch.randn(1, 1, dim))
+        self.row = nn.Parameter(torch.randn(1, dim, self.rows, 1))
+        self.blocks = nn.ModuleList(nn.ModuleList([nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)]) for _ in range(2))
+        self.head = nn.Linear(dim, classes)
+
+    def attend(self, x: Tensor, qkv: nn.Module) -> Tensor:
+        q, k, v = qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (batch, head, token, dim)
+        return nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        patches = (self.patches(features) + self.row).flatten(2).transpose(1, 2)  # (batch, row * column, dim)
+        x = torch.cat([self.own.expand(len(patches), -1, -1), patches], 1)
+        for qkv, project in self.blocks:
+            x = x + project(self.attend(x, qkv)).tanh()
+        return self.head(x[:, 0])
+
+    def token_maps(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (self.rows, -1))
+
+
+def attentive(seed: int = 0) -> otoscope.Classifier:
+    torch.manual_seed(seed)
+    front = spectral().frontend
+    torch.manual_seed(seed)
+    place = ((3.5, 8.0), (2.0, 5.0))
+    return otoscope.Classifier(
+        TinyTransformer(), sample_rate=16000, labels=list("abcd"), frontend=front, name="attentive", cam_layer="patches",
+        axes={"patches": "channel freq frame", "blocks": "token channel"},
+        places={"patches": place, "": place, "blocks": place},
+    ).eval()  # fmt: skip
+
+
+class Planted(nn.Module):
+    """Patches of 8 bands x 20 frames; the class token looks at one of them, and what sounds there speaks for class 0."""
+
+    class_tokens = 1
+
+    def __init__(self, row: int, column: int, silence: float):
+        super().__init__()
+        self.pool, self.at, self.silence = nn.AvgPool2d((8, 20)), (row, column), silence
+
+    def forward(self, features: Tensor) -> Tensor:
+        patches = self.pool(features - self.silence)  # (batch, 1, 4, column)
+        columns = patches.shape[3]
+        tokens = nn.functional.pad(patches.flatten(2), (1, 0)).transpose(1, 2)[:, None]  # (batch, head, token, dim)
+        bias = torch.zeros(tokens.shape[2], tokens.shape[2])
+        bias[0, 1 + self.at[0] * columns + self.at[1]] = 20
+        seen = nn.functional.scaled_dot_product_attention(0 * tokens, tokens, tokens, bias)
+        return torch.cat([seen[:, 0, 0], -seen[:, 0, 0]], 1)
+
+    def token_maps(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (4, -1))
+
+
+def planted(row: int, column: int) -> otoscope.Classifier:
+    front = spectral().frontend
+    places = {"": ((3.5, 8.0), (9.5, 20.0))}
+    network = Planted(row, column, front.silence)
+    return otoscope.Classifier(network, sample_rate=16000, labels=["a", "b"], frontend=front, places=places)
 
 
 def tone(hz: float, seconds: float = 1.0, rate: int = RATE, level: float = 0.3) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 from captum.attr import Saliency
 
 from otoscope.attribution import Result, attribute, method_name
-from otoscope.attribution.base import per_amplitude
+from otoscope.attribution.base import SCORES, per_amplitude
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError
 from worlds import linear, spectral
@@ -62,8 +62,31 @@ def test_what_is_not_finite_is_stopped(problem, made_up, bad):
 def test_values_and_errors_come_out_detached_as_float32(problem, made_up):
     made_up(lambda problem: Result(torch.ones(2, 1, 5, dtype=torch.float64, requires_grad=True), torch.ones(2, 1, 5)))
     result = attribute(problem, "made_up")
-    assert [t.dtype for t in result] == [torch.float32] * 2
+    assert [t.dtype for t in result[:2]] == [torch.float32] * 2
     assert not result.values.requires_grad
+    assert result.facts == {}
+
+
+def test_facts_of_a_method_come_out_as_they_are(problem, made_up):
+    made_up(lambda problem: Result(torch.ones(2, 1, 5), None, {"fidelity": torch.tensor([0.5, 1.0])}))
+    result = attribute(problem, "made_up")
+    assert result.standard_error is None
+    assert result.facts["fidelity"].tolist() == [0.5, 1]
+
+
+def test_scores_are_the_target_s_logit_probability_or_log_odds(ask, noise):
+    problem = ask(spectral(), noise(4000, batch=2), "mel", target=[1, 3])
+    mask, clip = problem.inspected.ones(3) * 0.7, torch.tensor([1, 0, 1])
+    logits = problem.inspected(mask, clip).detach()
+    own = logits.softmax(1)[range(3), [3, 1, 3]]
+    torch.testing.assert_close(problem.score(mask, clip), logits[range(3), [3, 1, 3]])
+    torch.testing.assert_close(problem.score(mask, clip, "probability"), own)
+    torch.testing.assert_close(problem.score(mask, clip, "log_odds"), torch.logit(own), rtol=1e-4, atol=1e-5)
+    ticked = []
+    problem.tick = ticked.append
+    for of in SCORES:
+        assert not problem.score(mask, clip, of).requires_grad
+    assert ticked == [3] * 3
 
 
 def test_method_names_are_what_records_say():
@@ -102,6 +125,8 @@ def test_per_amplitude_divides_where_there_is_something(ask):
     problem = ask(linear(800), x, ms=10)
     found = per_amplitude(problem, torch.ones(1, 1, 10))[0, 0]
     assert float(found[0]) == pytest.approx(1 / (0.5 * 80**0.5), rel=0.15)
+    two = ask(linear(800), np.stack([x, 2 * x]), ms=10)
+    torch.testing.assert_close(per_amplitude(two, torch.ones(1, 1, 10), torch.tensor([1]))[0, 0], found / 2)
     assert found[6:].tolist() == [0] * 4
 
 

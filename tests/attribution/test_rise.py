@@ -68,6 +68,37 @@ def test_standard_errors_shrink_with_the_root_of_the_number_of_masks(ask):
     assert many == pytest.approx(few / 4, rel=0.25)
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_it_stops_where_the_estimate_has_settled_whatever_the_other_clips_do(ask, centred):
+    sounds = np.ones((3, 8000))
+    sounds[1, :3600] = 0.3
+    sounds[2, 3200:4000] = 0
+    options = {"cells_freq": 1, "cells_time": 10, "centred": centred, "tolerance": 0.2}
+    problem = ask(known(), sounds, ms=100, batch_size=5)
+    result = attribute(problem, "rise", {"masks": 300, **options})
+    used = result.facts["samples"]
+    assert problem.inspected.passes == int(used.sum())
+    assert int(used[0]) < 300
+    assert centred is (int(used[2]) == 300)  # centred, the third has nothing that could settle
+    for i in range(3):
+        alone = attribute(ask(known(), sounds[i], ms=100), "rise", {"masks": 300, **options})
+        assert alone.facts["samples"].tolist() == [int(used[i])]
+        torch.testing.assert_close(result.values[i], alone.values[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(result.standard_error[i], alone.standard_error[0], atol=1e-5, rtol=1e-3)
+    done = used < 300
+    largest = result.values.abs().amax((1, 2))
+    assert (result.standard_error.amax((1, 2)) < 0.2 * largest)[done].all()
+
+
+def test_the_first_masks_are_those_of_a_run_that_takes_all(ask):
+    problem = ask(known(), np.ones(8000), ms=100, seed=3)
+    result = attribute(problem, "rise", {"masks": 640, "tolerance": 10.0})
+    masks = random_masks(640, (1, 10), (8, 16), 0.5, torch.Generator().manual_seed(3))[:64]
+    expected = slow.rise_centred(masks.numpy(), [float(problem.probability(m[None])) for m in masks])
+    assert result.facts["samples"].tolist() == [64]
+    np.testing.assert_allclose(result.values[0], expected, atol=1e-5)
+
+
 def test_it_needs_no_gradients(ask, values):
     class Detached(LoudnessOfOnePart):
         def forward(self, waveform):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +52,27 @@ def test_more_noise_moves_further_from_the_gradient(ask, values, noise):
 def test_silence_stays_silence(ask, values):
     found = values(ask(spectral(), np.zeros(4000), "stft", bands=8), "smooth_grad", samples=3)
     np.testing.assert_array_equal(found, 0)
+
+
+@pytest.mark.parametrize("times_input", [False, True])
+def test_it_stops_where_the_estimate_has_settled_whatever_the_other_clips_do(ask, noise, times_input):
+    world, x = spectral(), noise(4000, batch=3)
+    x[1:] *= np.array([[1e-3], [30]], np.float32)
+    options = {"samples": 40, "noise": 0.3, "times_input": times_input, "tolerance": 0.1}
+    make = partial(ask, world, domain="mel", bands=6, ms=50)
+    problem = make(x, target=[0, 1, 2], batch_size=5)
+    result = attribute(problem, "smooth_grad", options)
+    used = result.facts["samples"]
+    assert problem.inspected.passes == int(used.sum()) < 120
+    assert len(used.unique()) > 1
+    for i in range(3):
+        alone = attribute(make(x[i], target=i), "smooth_grad", options)
+        n = int(used[i])
+        assert alone.facts["samples"].tolist() == [n]
+        largest = float(alone.values.abs().max())
+        torch.testing.assert_close(result.values[i], alone.values[0], rtol=1e-3, atol=1e-4 * largest)
+        first = attribute(make(x[i], target=i), "smooth_grad", {**options, "samples": n, "tolerance": 0.0})
+        if n == 40:
+            torch.testing.assert_close(result.values[i], first.values[0], rtol=1e-3, atol=1e-4 * largest)
+        else:
+            assert float(result.standard_error[i].max()) < 0.1 * largest

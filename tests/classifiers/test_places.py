@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+import otoscope
+from hf_models import save_model
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.dymn_layers import Context, ContextGenerator, DynamicConv
@@ -149,3 +151,76 @@ def test_a_place_holds_for_the_layers_inside():
 def test_a_place_that_is_none_is_refused(place):
     with pytest.raises(ParameterError, match="place of layer '0' must be"):
         two_layers({"0": place})
+
+
+# --- Hugging Face models ----------------------------------------------------------------------------------------------
+
+AST, WAV, BERT = "model.audio_spectrogram_transformer", "model.wav2vec2", "model.wav2vec2_bert"
+FOUND = [  # family, layer, axes of its output after the batch, shape of what the network takes, what is measured
+    ("ast", f"{AST}.embeddings.patch_embeddings.projection", "channel freq frame", (1, 36, 106), (BANDS, FRAMES)),
+    ("whisper", "model.encoder.conv1", "channel frame", (1, 20, 100), (FRAMES,)),
+    ("whisper", "model.encoder.conv2", "channel frame", (1, 20, 100), (FRAMES,)),
+    ("wav2vec2-bert", f"{BERT}.feature_projection.projection", "frame channel", (1, 16, 60), (FRAMES,)),
+    ("wav2vec2-layer", f"{WAV}.feature_extractor.conv_layers.0", "channel frame", (1200,), (FRAMES,)),
+    ("wav2vec2-layer", f"{WAV}.feature_extractor.conv_layers.1", "channel frame", (1200,), (FRAMES,)),
+    ("wav2vec2-layer", f"{WAV}.feature_projection.projection", "frame channel", (1200,), (FRAMES,)),
+    ("sew", "model.sew.encoder.pool", "channel frame", (1200,), (FRAMES,)),
+]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """A tiny random Hugging Face model."""
+    pytest.importorskip("transformers")
+    root, made = tmp_path_factory.mktemp("hf"), {}
+
+    def get(family):
+        if family not in made:
+            made[family] = otoscope.load_classifier(f"hf:{save_model(family, root / family)}")
+        return made[family]
+
+    return get
+
+
+@pytest.mark.parametrize(("family", "layer", "axes", "shape", "measured"), FOUND)
+def test_a_cell_of_a_hugging_face_model_listens_where_it_is_said_to_lie(load, family, layer, axes, shape, measured):
+    model, kept = load(family), []
+    torch.manual_seed(0)
+    features = torch.rand(24, *shape, requires_grad=True)
+    hook = model.network.get_submodule(layer).register_forward_hook(lambda _, __, out: kept.append(out))
+    model.network(features)
+    hook.remove()
+    maps = kept[0].transpose(1, 2) if axes == "frame channel" else kept[0]
+    assert axes in ("channel frame", model.axes_of(layer))
+    maps = maps if maps.ndim == 4 else maps[:, :, None]
+    features_of = features if features.ndim == 4 else features[:, None, None]
+    for axis in measured:
+        first, step = model.place_of(layer)[axis]
+        cell = [n // 2 for n in maps.shape[2:]]
+        for at in (1, maps.shape[2 + axis] - 2):
+            cell[axis] = at
+            (gradient,) = torch.autograd.grad(
+                (maps[:, :, cell[0], cell[1]] * torch.rand(maps.shape[:2])).sum(), features, retain_graph=True
+            )
+            weights = gradient.view(features_of.shape).abs().sum((0, 1)).double().numpy().sum(1 - axis)
+            weights = np.where(weights > 0.25 * weights.max(), weights, 0)
+            found = float((np.arange(len(weights)) * weights).sum() / weights.sum())
+            assert abs(found - (first + step * cell[axis])) < 0.2 * step, (axis, cell, found)
+
+
+@pytest.mark.parametrize("family", ["ast", "whisper", "wav2vec2-bert", "wav2vec2", "hubert", "sew", "data2vec-audio"])
+def test_layers_for_cams_and_attention_have_places(load, family):
+    model = load(family)
+    assert model.place_of(model.cam_layer) is not None
+    attention = [name for name in model.layers() if name.endswith(("attention", "self_attn"))]
+    assert attention
+    assert all(model.place_of(name) is not None and model.axes_of(name) is not None for name in attention)
+    assert set(model.places) <= set(model.layers())
+
+
+def test_places_of_hugging_face_models_by_hand(load):
+    """Strides 5 and 4 and kernels 10 and 8: cells of 20 samples, the first around sample 4.5 + 3.5 * 5."""
+    assert load("wav2vec2").place_of(f"{WAV}.encoder.layers.0.attention") == ((0.0, 1.0), (22.0, 20.0))
+    assert load("sew").place_of("model.sew.encoder.layers.0.attention") == ((0.0, 1.0), (32.0, 40.0))
+    assert load("ast").place_of(f"{AST}.layers.1.layernorm_before") == ((7.5, 10.0), (7.5, 10.0))
+    assert load("whisper").place_of("model.encoder.layers.0.self_attn") == ((0.0, 1.0), (0.0, 2.0))

@@ -62,6 +62,7 @@ def test_json_has_what_is_promised(explain, wav):
     assert set(row["files"]) == {*PARTS, "attribution", "record", "report"}
     assert row["seconds"] > 0
     scored = {"faithfulness", "average_increase", "average_drop", "average_gain", "input_fidelity"}
+    scored |= {"average_drop_speechbrain"}
     shape = {"sparseness", "complexity", "mask_size"}
     assert set(row["metrics"]) == scored | {f"heard_{m}" for m in scored} | shape
     assert row["metrics"]["faithfulness"] == pytest.approx(row["score"]["original"] - row["score"]["removed"])

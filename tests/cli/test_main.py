@@ -122,7 +122,7 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_any_terminal_can_print_any_label(tmp_path, encoding):
     code = (
-        "from otoscope.cli.table import echo_json, echo_table\n"
+        "from otoscope.cli.columns import echo_json, echo_table\n"
         "rows = [('\\udcff\\n.wav', 'Gr\\u00fc\\u00dfe \\u7345\\u5b50')]\n"
         "echo_table(('file', 'label'), rows); echo_json(rows)"
     )

@@ -138,11 +138,14 @@ class TestBatches:
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-@given(n=st.integers(1, 3000), seed=st.integers(0, 99), ms=st.floats(5, 500), bands=st.integers(1, 40))
+@given(n=st.integers(1, 3000), seed=st.integers(0, 99), ms=st.floats(5, 500), bands=st.integers(1, 40), data=st.data())
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_promises_hold_at_any_length_and_resolution(name, listener, n, seed, ms, bands):
-    known = {p.name for p in registry.get("domain", name).parameters}
-    domain = make_domain(name, {k: v for k, v in {"ms": ms, "bands": bands}.items() if k in known})
+def test_promises_hold_at_any_length_and_resolution(name, listener, n, seed, ms, bands, data):
+    parameters = {p.name: p for p in registry.get("domain", name).parameters}
+    chosen = {"ms": ms, "bands": bands, "n": bands, "segments_s": ms / 1000}
+    for key in {"source", "algorithm", "of"} & set(parameters):
+        chosen[key] = data.draw(st.sampled_from([c for c in parameters[key].choices if c != "stems"]))
+    domain = make_domain(name, {k: v for k, v in chosen.items() if k in parameters})
     x = torch.randn(1, n, generator=torch.Generator().manual_seed(seed)).clamp(-3, 3) / 3
     analysis = domain.analyse(x, listener(8000))
     whole, silence = clip_of(analysis, x)
@@ -153,14 +156,15 @@ def test_promises_hold_at_any_length_and_resolution(name, listener, n, seed, ms,
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_settings_are_kept_and_checked(name):
-    assert dict(make_domain(name, {"ms": "20"}).settings)["ms"] == 20.0
+    length = next(p.name for p in registry.get("domain", name).parameters if p.name in ("ms", "segments_s"))
+    assert dict(make_domain(name, {length: "20"}).settings)[length] == 20.0
     assert make_domain(name).name == name
     domain = make_domain(name)
     assert make_domain(domain) is domain
-    with pytest.raises(ParameterError, match=rf"domain '{name}': ms must lie in .* got -1.0"):
-        make_domain(name, {"ms": -1})
-    with pytest.raises(UnknownNameError, match=f"parameter of domain '{name}' 'mss'; did you mean 'ms'"):
-        make_domain(name, {"mss": 1})
+    with pytest.raises(ParameterError, match=rf"domain '{name}': {length} must lie in .* got -1.0"):
+        make_domain(name, {length: -1})
+    with pytest.raises(UnknownNameError, match=f"parameter of domain '{name}' '{length}s'; did you mean '{length}'"):
+        make_domain(name, {f"{length}s": 1})
 
 
 def test_an_unknown_domain_offers_the_nearest():

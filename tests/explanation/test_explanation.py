@@ -19,7 +19,14 @@ from otoscope.explanation.listen import probabilities
 from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
 PARTS = ("original", "kept", "removed")
-SCORED = ["faithfulness", "average_increase", "average_drop", "average_gain", "input_fidelity"]
+SCORED = [
+    "faithfulness",
+    "average_increase",
+    "average_drop",
+    "average_gain",
+    "input_fidelity",
+    "average_drop_speechbrain",
+]
 
 
 def made(samples=None, rate=RATE, **options):
@@ -237,8 +244,11 @@ def test_top_labels_are_those_heard(e):
 
 def test_the_plot_is_a_figure_that_can_be_saved(e, tmp_path):
     figure_module = pytest.importorskip("matplotlib.figure")
-    for made_up in (e, made(domain="time"), made(np.zeros((1, 1), np.float32))):
+    named = made(domain="components,n=2")
+    for made_up in (e, made(domain="time"), made(np.zeros((1, 1), np.float32)), named):
         figure = made_up.plot()
+        drawn = [t.get_text() for t in figure.axes[3].get_yticklabels()]
+        assert (drawn == list(named.mask.grid.rows)) is (made_up is named)
         assert isinstance(figure, figure_module.Figure)
         figure.savefig(tmp_path / "a.png", dpi=30)
         assert (tmp_path / "a.png").stat().st_size > 1000

@@ -85,6 +85,33 @@ def test_top_k_counts(keep, count):
     assert f.topk(np.zeros((20, 50)), keep).sum() == count  # ties do not add any
 
 
+@pytest.mark.parametrize("make", [f.topk_quantile, f.positive_topk_quantile])
+@pytest.mark.parametrize("keep", [0.0, 0.05, 0.3, 0.5, 0.77, 1.0])
+def test_ties_by_the_quantile_equal_their_twin(make, keep):
+    for values in (signed(), np.round(signed((5, 7), 1)), -np.abs(signed()), np.full((3, 3), 0.1)):
+        np.testing.assert_array_equal(make(values, keep), getattr(slow, make.__name__)(values.tolist(), keep))
+
+
+@given(MAPS, st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_ties_by_the_quantile_never_keep_less(values, keep):
+    for make in (f.topk_quantile, f.positive_topk_quantile):
+        mask = make(values, keep)
+        assert mask.sum() >= np.floor(keep * values.size)
+        assert set(np.unique(mask)) <= {0.0, 1.0}
+
+
+def test_too_few_positive_cells_keep_everything_as_published():
+    """The published quirk: the quantile of the positive part is 0, and 0 >= 0; such masks of ones "drop" nothing."""
+    values = -np.abs(signed((20, 50)))
+    values.flat[:400] *= -1  # 40 % are positive
+    assert f.positive_topk_quantile(values, 0.5).all()
+    assert f.positive_topk_quantile(values, 0.3).sum() == f.positive_topk(values, 0.3).sum() == 300
+    assert f.positive_topk(values, 0.5).sum() == 400
+    assert f.topk_quantile(np.full((3, 4), 0.2), 0.05).all()  # a constant map is kept whole
+    assert f.topk_quantile(values, 0.5).sum() == 500
+
+
 def test_ties_go_to_the_first_in_reading_order():
     assert f.topk(np.array([[0.0, 1, 1], [1, 1, 2]]), 0.5).tolist() == [[0, 1, 1], [0, 0, 1]]
 

@@ -44,6 +44,24 @@ def test_what_is_printed_parses_to_the_same(name, value, smooth_time, smooth_fre
     assert parse_mask(str(spec)) == spec
 
 
+@pytest.mark.parametrize("name", ["topk:0.05", "positive:topk:0.5"])
+@pytest.mark.parametrize("more", ["", ",smooth_time=0.05,smooth_freq=1.5"])
+def test_ties_are_spelled_like_smoothing(name, more):
+    spec = parse_mask(f"{name}{more},ties=quantile")
+    assert spec.ties == "quantile"
+    assert str(spec) == f"{name}{more},ties=quantile"
+    assert parse_mask(str(spec)) == spec != parse_mask(name + more)
+    assert parse_mask(f"{name},ties=quantile{more}") == spec
+    assert str(parse_mask(f"{name}{more},ties=exact")) == name + more
+
+
+@pytest.mark.parametrize("spec", ["minmax", "positive:threshold:0.5", "energy:0.8", "binary"])
+def test_masks_without_ties_have_none_to_settle(spec):
+    with pytest.raises(ParameterError, match="has no ties to settle; ties=quantile is for topk, positive:topk"):
+        parse_mask(f"{spec},ties=quantile")
+    assert str(parse_mask(f"{spec},ties=exact")) == spec
+
+
 def test_a_value_left_out_is_the_default_and_is_printed():
     assert str(parse_mask("topk")) == "topk:0.3"
     assert str(parse_mask(" energy , smooth_time = 0.1 ")) == "energy:0.8,smooth_time=0.1"
@@ -76,6 +94,8 @@ def test_a_parsed_spec_passes():
         ("topk:0.3,smooth_time", ParameterError, "mask option 'smooth_time' needs a value: smooth_time=0"),
         ("topk:0.3,smooth_time=-1", ParameterError, r"mask: smooth_time must lie in \[0, 10\]; got -1"),
         ("topk:0.3,smooth_freq=x", ParameterError, "mask: smooth_freq must be a float; got 'x'"),
+        ("topk:0.3,ties", ParameterError, "mask option 'ties' needs a value: ties=exact"),
+        ("topk:0.3,ties=quantil", UnknownNameError, "unknown mask ties 'quantil'; did you mean 'quantile'"),
         ("topk:0.3,", UnknownNameError, "unknown mask option ''"),
     ],
 )  # fmt: skip
@@ -103,6 +123,15 @@ class TestToMask:
         assert made.values.dtype == np.float32
         assert made.grid.shape == (4, 5)
         assert made.spec == "topk:0.25"
+
+    def test_ties_by_the_quantile_reach_the_mask(self):
+        """Fewer cells positive than are kept: as published, everything is."""
+        values = np.full((4, 5), -1.0)
+        values[0] = np.arange(1, 6)
+        exact, published = (to_mask(attribution(values), f"positive:topk:0.5{t}") for t in ("", ",ties=quantile"))
+        assert exact.size == pytest.approx(0.25)
+        assert published.size == 1.0
+        assert published.spec == "positive:topk:0.5,ties=quantile"
 
     def test_smoothing_is_in_seconds_and_bands(self):
         values = np.zeros((21, 81))

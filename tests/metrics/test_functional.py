@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otoscope.core import registry
+from otoscope.core.errors import ParameterError
 from otoscope.metrics import (
     average_drop,
+    average_drop_speechbrain,
     average_gain,
     average_increase,
     complexity,
@@ -64,6 +66,19 @@ class TestScores:
         assert average_increase(0.5, 0.5 + 9e-5) == 0.0
         assert average_increase(0.5, 0.5 + 2e-4) == 100.0
 
+    def test_the_margin_can_be_the_published_one(self):
+        """Masks of ones "increase" by float noise there."""
+        assert average_increase(0.5, 0.5 + 1e-9, margin=0.0) == 100.0
+        assert average_increase(0.5, 0.5, margin=0.0) == 0.0
+        assert average_increase(0.5, 0.6, margin=0.2) == 0.0
+
+    @pytest.mark.parametrize("metric", [faithfulness, average_drop, average_gain, average_increase])
+    def test_what_went_in_as_nan_comes_out_as_nan(self, metric):
+        assert math.isnan(metric(math.nan, 0.5))
+        assert math.isnan(metric(0.5, math.nan))
+        assert math.isnan(input_fidelity(np.array([math.nan, 0.5]), np.array([0.5, 0.5])))
+        assert math.isnan(input_fidelity(np.array([0.5, 0.5]), np.array([0.5, math.nan])))
+
     def test_where_nothing_can_be_said(self):
         assert math.isnan(average_drop(0.0, 0.5))
         assert average_gain(1.0, 1.0) == 0.0
@@ -72,6 +87,31 @@ class TestScores:
     def test_the_drop_is_not_softmaxed_twice(self):
         """SpeechBrain prints 20.5 for this one."""
         assert average_drop(0.25, 0.02) == pytest.approx(92.0)
+
+    @pytest.mark.parametrize(("before", "after", "printed"), [(0.25, 0.02, 20.5), (0.9, 0.02, 58.1)])
+    def test_the_drop_as_speechbrain_prints_it(self, before, after, printed):
+        """Of 50 classes, the others alike: true drops of 92 and 97.8 %."""
+        p, q = (np.where(np.arange(50) == 3, v, (1 - v) / 49) for v in (before, after))
+        assert average_drop_speechbrain(p, q, 3) == pytest.approx(printed, abs=0.05)
+
+    def test_the_drop_of_a_masked_output_that_is_even(self):
+        """With 50 classes and an even output nothing loses more than this."""
+        sure = np.eye(50)[7]
+        assert average_drop_speechbrain(sure, np.full(50, 0.02), 7) == pytest.approx(61.9, abs=0.05)
+        assert average_drop_speechbrain(sure, sure, 7) == 0.0
+        assert average_drop_speechbrain(np.full(50, 0.02), sure, 7) == 0.0
+
+    @given(st.lists(P, min_size=4, max_size=4), st.lists(P, min_size=4, max_size=4), st.integers(0, 3))
+    @PROPERTY
+    def test_the_drop_as_speechbrain_computes_it_equals_its_twin(self, before, after, target):
+        found = average_drop_speechbrain(np.array(before), np.array(after), target)
+        assert found == pytest.approx(slow.average_drop_speechbrain(before, after, target), abs=1e-9)
+        assert 0 <= found <= 100
+
+    @pytest.mark.parametrize(("shape", "target"), [((3,), 3), ((3,), -1), ((2,), 0)])
+    def test_the_drop_needs_all_classes(self, shape, target):
+        with pytest.raises(ParameterError, match="needs the probabilities of all classes"):
+            average_drop_speechbrain(np.full(3, 1 / 3), np.full(shape, 0.5), target)
 
     @given(st.lists(P, min_size=3, max_size=3), st.lists(P, min_size=3, max_size=3))
     @PROPERTY
@@ -125,6 +165,22 @@ class TestMask:
         assert sparseness(mask) >= 0
         assert complexity(mask) == pytest.approx(math.log(77))
 
+    @pytest.mark.parametrize("mask", [np.ones((3, 4)), np.zeros((3, 4)), np.full((3, 4), 0.3) + 1e-9 * np.eye(3, 4)])
+    def test_even_masks_as_published(self, mask):
+        """audiointerp gives every mask that hardly differs 0, also the empty one."""
+        assert sparseness(mask, even_as_zero=True) == complexity(mask, even_as_zero=True) == 0.0
+        other = mask.copy()
+        other[0, 0] = 0.5
+        assert sparseness(other, even_as_zero=True) == sparseness(other) > 0
+        assert complexity(other, even_as_zero=True) == complexity(other)
+
+    @pytest.mark.parametrize("metric", [sparseness, complexity])
+    def test_masks_that_are_none(self, metric):
+        with pytest.raises(ParameterError, match=r"values of at least 0; the lowest is -0\.5"):
+            metric(np.array([[0.5, -0.5]]))
+        assert math.isnan(metric(np.array([[0.5, np.nan]])))
+        assert math.isnan(metric(np.zeros((0, 3))))
+
     def test_of_an_empty_mask_nothing_can_be_said(self):
         assert math.isnan(sparseness(np.zeros((3, 4))))
         assert math.isnan(complexity(np.zeros((3, 4))))
@@ -154,11 +210,17 @@ def test_declared_directions_hold():
         "average_increase": (average_increase(0.5, 0.9), average_increase(0.5, 0.1)),
         "average_drop": (average_drop(0.5, 0.4), average_drop(0.5, 0.1)),
         "average_gain": (average_gain(0.5, 0.9), average_gain(0.5, 0.6)),
+        "average_drop_speechbrain": (
+            average_drop_speechbrain(np.array([0.5, 0.5]), np.array([0.4, 0.6]), 0),
+            average_drop_speechbrain(np.array([0.5, 0.5]), np.array([0.1, 0.9]), 0),
+        ),
         "input_fidelity": (input_fidelity(even, even), input_fidelity(sparse, sparse[::-1])),
         "sparseness": (sparseness(sparse), sparseness(even)),
         "complexity": (complexity(sparse), complexity(even)),
         "mask_size": (mask_size(sparse), mask_size(even)),
     }
-    for entry in registry.entries("metric"):
+    entries = [e for e in registry.entries("metric") if e.facts["of"] in ("scores", "mask")]
+    assert {e.name for e in entries} == set(better_first)
+    for entry in entries:
         better, worse = better_first[entry.name]
         assert (better > worse) == entry.facts["higher_is_better"], entry.name

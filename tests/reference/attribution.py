@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -106,3 +107,51 @@ def rise_weighted(masks: np.ndarray, scores: np.ndarray, keep: float) -> np.ndar
     for mask, score in zip(masks, scores, strict=True):
         out += float(score) * mask.astype(np.float64)
     return out / (keep * len(masks))
+
+
+def lime(rows: np.ndarray, scores: np.ndarray, width: float, ridge: float) -> tuple[np.ndarray, float]:
+    """Weights of units and R squared: weighted least squares in loops, the penalty as extra rows that the intercept lacks."""
+    units = rows.shape[1]
+    weights, system, right = [], [], []
+    for row, score in zip(rows, scores, strict=True):
+        present = sum(bool(x) for x in row)
+        cosine = present / (math.sqrt(present) * math.sqrt(units)) if present else 0.0
+        weights.append(math.sqrt(math.exp(-((1 - cosine) ** 2) / width**2)))
+        system.append([math.sqrt(weights[-1]) * float(x) for x in (1, *row)])
+        right.append(math.sqrt(weights[-1]) * float(score))
+    for unit in range(units):
+        system.append([0.0, *(math.sqrt(ridge) * (u == unit) for u in range(units))])
+        right.append(0.0)
+    found = np.linalg.lstsq(np.array(system), np.array(right), rcond=None)[0]
+    mean = sum(w * float(s) for w, s in zip(weights, scores, strict=True)) / sum(weights)
+    left = spread = 0.0
+    for w, row, score in zip(weights, rows, scores, strict=True):
+        fitted = found[0] + sum(float(b) * float(x) for b, x in zip(found[1:], row, strict=True))
+        left, spread = left + w * (float(score) - fitted) ** 2, spread + w * (float(score) - mean) ** 2
+    return found[1:], 1 - left / spread
+
+
+def shapley(value, units: int) -> np.ndarray:
+    """Shapley values: what each unit adds, by the mean over all coalitions of the others; ``value`` takes a set."""
+    out = np.zeros(units)
+    for unit in range(units):
+        others = [u for u in range(units) if u != unit]
+        for size in range(units):
+            weight = math.factorial(size) * math.factorial(units - size - 1) / math.factorial(units)
+            for chosen in itertools.combinations(others, size):
+                out[unit] += weight * (value({*chosen, unit}) - value({*chosen}))
+    return out
+
+
+def game(units: int, seed: int = 0):
+    """A score of coalitions ``(sample, unit)`` that no linear model can follow, ``(sample, 1)`` float64."""
+    import torch
+
+    rng = torch.Generator().manual_seed(seed)
+    alone, pairs = (torch.randn(*shape, generator=rng, dtype=torch.float64) for shape in ((units,), (units, units)))
+
+    def score(rows):
+        z = rows.double()
+        return torch.tanh((z @ alone + ((z @ pairs) * z).sum(1) / 4) / 3)[:, None]
+
+    return score

@@ -71,3 +71,17 @@ def energy_size(values, share):
         if any(sum(chosen) >= wanted for chosen in itertools.combinations(part, size)):
             return size
     return len(part)
+
+
+def topk_quantile(values, keep):
+    """Every cell at or above the quantile, which lies between two of the ordered cells."""
+    cells = sorted(_cells(values))
+    place = (1 - keep) * (len(cells) - 1)
+    low = min(int(place), len(cells) - 1)
+    high = min(low + 1, len(cells) - 1)
+    quantile = cells[low] + (place - low) * (cells[high] - cells[low])
+    return _map(lambda v: 1.0 if v >= quantile - 1e-12 * abs(quantile) else 0.0, values)
+
+
+def positive_topk_quantile(values, keep):
+    return topk_quantile(_map(lambda v: max(v, 0.0), values), keep)

@@ -46,6 +46,15 @@ def folder(tmp_path_factory):
     (folder / "linked.html").write_text(linked("a #1"), encoding="utf-8")
     (folder / "lost.html").write_text(linked("gone"), encoding="utf-8")
     broken = tuple(dataclasses.replace(s, audio=b"this is no sound") for s in page.sounds)
+    lanes = dataclasses.replace(
+        page,
+        attribution=np.array([[0.8], [-0.4], [0.0]], np.float32),
+        mask=np.array([[1.0], [0.0], [0.5]], np.float32),
+        frequencies=np.array([1.0, 2.0, 3.0]),
+        times=np.array([2.5]),
+        rows=("NMF 1 (around 300 Hz)", "<b>percussive</b>", "residual"),
+    )
+    (folder / "lanes.html").write_text(render(lanes), encoding="utf-8")
     (folder / "broken.html").write_text(render(dataclasses.replace(page, sounds=broken)), encoding="utf-8")
     return folder
 
@@ -379,6 +388,35 @@ def test_axes_redraw_picture_and_ticks(visit):
     assert seen["linear"][1] == ["0 Hz", "5 kHz", "10 kHz", "15 kHz"]
     assert {"100 Hz", "1 kHz", "10 kHz"} <= set(seen["log"][1])
     assert {"0 Hz", "1 kHz", "4 kHz", "16 kHz"} <= set(seen["mel"][1])
+
+
+def test_named_rows_are_lanes_with_their_names_and_no_hertz(visit):
+    tab = visit("lanes.html")
+    ticks = "[...document.querySelectorAll('#hz span')].map((s) => s.textContent)"
+    assert any("kHz" in t for t in tab.evaluate(ticks))
+    tab.check("input[name=overlay][value=attribution]")
+    seen = pixels(tab)
+    assert tab.evaluate(ticks) == []
+    height, middle = seen.shape[0], seen.shape[1] * 3 // 4
+    low, mid, top = (seen[round(height * share), middle, :3].astype(int) for share in (5 / 6, 1 / 2, 1 / 6))
+    assert low[0] > 200 > low[2]  # for: orange
+    assert mid[2] > mid[0] + 40  # against: blue
+    np.testing.assert_array_equal(top, [14, 17, 22])
+    label = tab.get_attribute("#picture", "aria-label")
+    assert label.endswith("NMF 1 (around 300 Hz)   +0.8, <b>percussive</b>   \u22120.4, residual   0")
+    box = tab.locator("#screen").bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    shown = tab.locator("#readout").inner_text()
+    assert "<b>percussive</b>" in shown
+    assert "attribution \u22120.4" in shown
+    assert "Hz" not in shown
+    tab.check("input[name=overlay][value=mask]")
+    assert "residual   0.50" in tab.get_attribute("#picture", "aria-label")
+    assert differ(pixels(tab), seen) > 0.5
+    tab.check("input[name=overlay][value=none]")
+    tab.mouse.move(box["x"] + 40, box["y"] + 40)
+    assert "kHz" in tab.locator("#readout").inner_text()
+    assert tab.is_hidden("#opacity")
 
 
 def test_overlays_and_opacity_change_the_picture(visit):

@@ -46,6 +46,15 @@ def test_numbers_are_those_of_the_explanation(e, page):
     np.testing.assert_array_equal(page.attribution, e.attribution.values)
 
 
+def test_components_have_names_instead_of_frequencies():
+    e = made(tone_and_decoy(1.0), method="occlusion", domain="components,n=2", target="tone")
+    page = build_page(e)
+    assert page.rows == e.mask.grid.rows
+    assert page.record["domain"]["rows"] == list(page.rows)
+    assert [r.split(" (")[0] for r in page.rows] == ["NMF 1", "NMF 2", "residual"]
+    assert page.mask.shape == (3, 1)
+
+
 def test_the_embedded_sounds_are_the_sounds(e, page):
     for sound, wanted in zip(page.sounds, (e.source.samples, e.kept.samples, e.removed.samples), strict=True):
         samples, rate = decoded(sound)
@@ -185,7 +194,7 @@ def test_figures_say_what_each_metric_means(e):
     shown = figures(e.metrics())
     assert len(shown) == len(e.metrics())
     assert [f.value for f in shown] == list(e.metrics().values())
-    assert sum(f.heard for f in shown) == 5
+    assert sum(f.heard for f in shown) == 6
     for figure in shown:
         assert figure.meaning.endswith(".")
         assert figure.better in ("higher", "lower")

@@ -410,3 +410,46 @@ def test_what_is_no_sound_is_refused(tmp_path, contents):
 def test_contents_that_are_no_table_are_refused(tmp_path):
     with pytest.raises(ParameterError, match="a listening page is a table with the key 'title'; got \\[\\]"):
         write_listening_page(tmp_path, [])
+
+
+# --- other words ----------------------------------------------------------------------------------------------------
+
+
+def test_other_pages_have_words_of_their_own(tmp_path, contents):
+    contents["words"] = {
+        "networks": "Methods", "network": "Method", "reconstructions": "Kept", "differences": "Removed", "one": "a kept sound",
+        "other": "removed", "control": "The truth", "how": f"First.\n\n{HOSTILE}",
+    }  # fmt: skip
+    contents["clips"][0]["versions"][0]["facts"] = [["p(dog)", "93 %"]]
+    path = write_listening_page(tmp_path, contents)
+    page = Reader(path.read_text(encoding="utf-8"))
+    shown = "".join(page.shown)
+    for word in ("Method", "Kept", "Removed", "from a kept sound to its removed, and back", "First.", "window.hacked"):
+        assert word in shown
+    for word in ("Reconstructions", "Differences", "Network", "reconstruction"):
+        assert word not in shown
+    assert len(page.scripts) == 2
+    sounds_of = data_of(path)["clips"][0]["sounds"]
+    assert [s["facts"] for s in sounds_of].count([["p(dog)", "93 %"]]) == 1
+    assert "The truth" in [s["title"] for s in sounds_of]
+    assert "MN, removed" in [s["title"] for s in sounds_of]
+    assert "2 methods" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"words": []}, "'words' of a listening page is a table"),
+        ({"words": {"other": 3}}, "the word for 'other'"),
+    ],
+)
+def test_words_that_are_no_words(tmp_path, contents, change, said):
+    with pytest.raises(ParameterError, match=said):
+        write_listening_page(tmp_path, {**contents, **change})
+
+
+@pytest.mark.parametrize("facts", [3, ["p"], [["p"]], [["p", 1, 2]]])
+def test_facts_that_are_no_pairs(tmp_path, contents, facts):
+    contents["clips"][0]["versions"][0]["facts"] = facts
+    with pytest.raises(ParameterError, match="fact"):
+        write_listening_page(tmp_path, contents)

@@ -430,6 +430,7 @@ def one(page, **changes):
         (lambda p: dataclasses.replace(p, frequencies=p.frequencies[:0]), r"frequencies is one row.*\(0,\)"),
         (lambda p: one(p, spectrogram=p.sounds[0].spectrogram.astype(np.float32)), r"original is uint8 .*float32"),
         (lambda p: one(p, spectrogram=p.sounds[0].spectrogram[0]), r"original is uint8 \(freq, frame\)"),
+        (lambda p: dataclasses.replace(p, rows=("a", "b")), "there are 2 names for 48 rows"),
         (lambda p: one(p, peaks=p.sounds[0].peaks.T), r"peaks of original are \(2, n\).*\(1200, 2\)"),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from otoscope.core.errors import UnknownNameError, UnsupportedError
-from otoscope.surgery import record_layer
+from otoscope.surgery import record_input, record_layer
 from otoscope.surgery.hooks import find_layer
 
 
@@ -72,3 +72,15 @@ def test_a_layer_without_a_tensor_is_refused():
         with record_layer(model, "0"):
             model(torch.zeros(1, 3, 1))
     assert hooks(model) == 0
+
+
+def test_what_goes_in_is_seen_and_the_hook_is_gone_after_errors(model):
+    x = torch.randn(3, 1, 8)
+    with record_input(model) as inputs:
+        model(x)
+    assert len(inputs) == 1
+    assert inputs[0] is x
+    with pytest.raises(RuntimeError), record_input(model) as inputs:
+        model(torch.randn(3, 2, 8))
+    assert inputs[0].shape == (3, 2, 8)
+    assert sum(len(m._forward_pre_hooks) for m in model.modules()) == 0

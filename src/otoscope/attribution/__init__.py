@@ -10,12 +10,25 @@ from otoscope.attribution.run import attribute, method_name
 __all__ = ["Problem", "Result", "attribute", "method_name"]
 
 from otoscope.attribution import (  # noqa: F401  (they register themselves)
+    amt,
+    attention_rollout,
+    deep_lift_shap,
+    energy,
     grad_cam,
+    grad_cam_pp,
     gradient,
+    gradient_rollout,
+    gradient_shap,
+    guided_backprop,
     input_x_gradient,
     integrated_gradients,
+    kernel_shap,
+    layer_cam,
+    lime,
+    lrp,
     mask_optimisation,
     occlusion,
+    random,
     rise,
     smooth_grad,
 )

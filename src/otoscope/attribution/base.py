@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,25 @@ from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.runtime import generator
 
+SCORES = ("probability", "log_odds", "logit")
+
 
 class Result(NamedTuple):
-    """Values ``(batch, freq, frame)`` and, for sampling methods, their standard errors."""
+    """What a method gives.
+
+    Parameters
+    ----------
+    values : Tensor (batch, freq, frame)
+    standard_error : Tensor (batch, freq, frame), optional
+        Of sampling methods: the spread of the values over seeds. Infinite where there are too few samples to tell.
+    facts : mapping of str to Tensor (batch,), optional
+        Numbers that the method found out on the way, one for each clip: ``samples`` that were used, ``fidelity`` of a
+        surrogate (share of the scores' variance that it explains, at most 1).
+    """
 
     values: Tensor
     standard_error: Tensor | None = None
+    facts: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass
@@ -67,18 +81,7 @@ class Problem:
 
     def gradient(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Gradient of the target logit by the mask, ``(batch, freq, frame)``."""
-        mask = mask.detach().requires_grad_(True)
-        with torch.enable_grad():
-            score = self.of_target(self.inspected(mask, index), index)
-            if not score.requires_grad:
-                raise UnsupportedError(
-                    f"classifier {self.inspected.classifier.name!r} gives no gradients (its output does not depend on its "
-                    "input in a differentiable way); use occlusion or rise"
-                )
-            with model_errors(self.inspected.classifier):
-                (gradient,) = torch.autograd.grad(score.sum(), mask)
-        self.tick(len(mask))
-        return gradient
+        return target_gradient(self, lambda m: self.inspected(m, index), mask, index)
 
     def probability(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Probability of the target under masks, ``(batch,)``, without gradients."""
@@ -87,6 +90,18 @@ class Problem:
         self.tick(len(mask))
         return self.of_target(probabilities, index)
 
+    def score(self, mask: Tensor, index: Tensor | None = None, of: str = "logit") -> Tensor:
+        """The target's ``probability``, ``log_odds`` or ``logit`` under masks, ``(batch,)``, without gradients."""
+        if of == "probability":
+            return self.probability(mask, index)
+        with torch.no_grad():
+            logits = self.inspected(mask, index)
+        self.tick(len(mask))
+        if of == "logit":
+            return self.of_target(logits, index)
+        targets = self.targets if index is None else self.targets[index]
+        return log_odds(logits, targets, self.inspected.classifier.multilabel)
+
     def chunks(self, n: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs of ``n`` samples and the clips, in chunks of the batch size: (sample numbers, clip numbers)."""
         pairs = torch.arange(n * self.batch, device=self.targets.device)
@@ -94,11 +109,49 @@ class Problem:
             yield chunk // self.batch, chunk % self.batch
 
 
-def per_amplitude(problem: Problem, by_mask: Tensor) -> Tensor:
+def target_gradient(
+    problem: Problem, logits: Callable[[Tensor], Tensor], mask: Tensor, index: Tensor | None = None
+) -> Tensor:
+    """Gradient by masks ``(any, freq, frame)`` of each row's target logit, where ``logits(mask)`` is ``(any, class)``.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier gives no gradients.
+    """
+    classifier = problem.inspected.classifier
+    mask = mask.detach().requires_grad_(True)
+    with torch.enable_grad():
+        score = problem.of_target(logits(mask), index)
+        if not score.requires_grad:
+            raise UnsupportedError(
+                f"classifier {classifier.name!r} gives no gradients (its output does not depend on its "
+                "input in a differentiable way); use occlusion or rise"
+            )
+        with model_errors(classifier):
+            (gradient,) = torch.autograd.grad(score.sum(), mask)
+    problem.tick(len(mask))
+    return gradient
+
+
+def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None) -> Tensor:
     """Gradient by the mask -> gradient by the amplitude of what each cell holds; empty cells get 0.
 
-    A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude.
+    A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude. ``clips`` says
+    which clips the rows are of, where they are not all.
     """
     amplitude = problem.inspected.analysis.amplitude()
+    amplitude = amplitude if clips is None else amplitude[clips]
     floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
     return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))
+
+
+def log_odds(logits: Tensor, targets: Tensor, multilabel: bool) -> Tensor:
+    """Log-odds of each row's target: the logit itself for sigmoid outputs, against all other classes for softmax."""
+    own = logits.gather(1, targets[:, None])[:, 0]
+    if multilabel:
+        return own
+    if logits.shape[1] == 1:
+        return torch.zeros_like(own) + own * 0
+    others = logits.scatter(1, targets[:, None], float("-inf"))
+    return own - others.logsumexp(1)

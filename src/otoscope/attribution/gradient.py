@@ -16,7 +16,7 @@ from otoscope.core.registry import register
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="1 forward and backward",
     passes=lambda: 1,
     source="simonyan2014deep",

@@ -22,7 +22,7 @@ from otoscope.core.registry import Parameter, register
     signed=True,
     complete=True,
     deterministic=True,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="steps forward and backward",
     passes=lambda steps, density: steps,
     source="sundararajan2017axiomatic",

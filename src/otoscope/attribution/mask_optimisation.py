@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem
+from otoscope.attribution.base import Problem, log_odds
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Parameter, register
+
+SOFT = 0.01  # differences of neighbouring cells that are small beside this count as their square
 
 
 @register(
@@ -34,7 +36,7 @@ from otoscope.core.registry import Parameter, register
     signed=False,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="2 * steps forward and backward",
     passes=lambda steps, **_: 2 * steps,
     source="fong2017interpretable, dabkowski2017real",
@@ -64,6 +66,7 @@ def mask_optimisation(
     logits = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device, requires_grad=True)
     climb = Adam(logits, rate)
     most = int(jitter_ms / 1000 * inspected.classifier.sample_rate) if inspected.analysis.feeds == "waveform" else 0
+    bands = inspected.grid.scale != "components"
     for _ in range(steps):
         shift = int(torch.randint(-most, most + 1, (1,), generator=rng))
         with torch.enable_grad():
@@ -72,7 +75,7 @@ def mask_optimisation(
             if not decision.requires_grad:
                 name = inspected.classifier.name
                 raise UnsupportedError(f"classifier {name!r} gives no gradients; use occlusion or rise")
-            loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask)
+            loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask, bands)
             with model_errors(inspected.classifier):
                 (gradient,) = torch.autograd.grad(loss.sum(), logits)
         climb.step(gradient)
@@ -112,18 +115,11 @@ def _decision(problem: Problem, mask: Tensor, weight: float, shift: int) -> Tens
     return torch.nn.functional.softplus(-keep) + weight * torch.nn.functional.softplus(lose)
 
 
-def log_odds(logits: Tensor, targets: Tensor, multilabel: bool) -> Tensor:
-    """Log-odds of each row's target: the logit itself for sigmoid outputs, against all other classes for softmax."""
-    own = logits.gather(1, targets[:, None])[:, 0]
-    if multilabel:
-        return own
-    if logits.shape[1] == 1:
-        return torch.zeros_like(own) + own * 0
-    others = logits.scatter(1, targets[:, None], float("-inf"))
-    return own - others.logsumexp(1)
+def roughness(mask: Tensor, bands: bool = True) -> Tensor:
+    """Mean absolute difference of neighbouring cells in time and in frequency, a number for each mask.
 
-
-def roughness(mask: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring cells in time and in frequency, a number for each mask."""
-    along = [mask.diff(dim=d).abs() for d in (1, 2) if mask.shape[d] > 1]
+    Rows that are no ``bands`` of frequency have no neighbours. Rounded at the bottom: the corner of the absolute value
+    would make a sign, and then a whole step, of each rounding.
+    """
+    along = [(mask.diff(dim=d).square() + SOFT**2).sqrt() - SOFT for d in (1, 2)[not bands :] if mask.shape[d] > 1]
     return sum((d.mean((1, 2)) for d in along), torch.zeros(len(mask), device=mask.device))

@@ -21,7 +21,7 @@ from otoscope.core.registry import Parameter, register
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="patches_freq * patches_time + 1 forward",
     passes=lambda patches_freq, patches_time: patches_freq * patches_time + 1,
     source="zeiler2014visualizing",
@@ -46,20 +46,13 @@ def occlusion(problem: Problem, patches_freq: int, patches_time: int) -> Tensor:
     rows = _tiles(bands, min(patches_freq, bands))
     columns = _tiles(frames, min(patches_time, frames))
     patches = torch.stack([r[:, None] * c[None] for r in rows for c in columns]).to(problem.targets.device)
-    full = _logits(problem, problem.inspected.ones(), None)
+    full = problem.score(problem.inspected.ones())
     values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
     for patch, clip in problem.chunks(len(patches)):
-        drop = full[clip] - _logits(problem, 1 - patches[patch], clip)
+        drop = full[clip] - problem.score(1 - patches[patch], clip)
         share = patches[patch] / patches[patch].sum((1, 2), keepdim=True)
         values.index_add_(0, clip, drop[:, None, None] * share)
     return values
-
-
-def _logits(problem: Problem, mask: Tensor, index: Tensor | None) -> Tensor:
-    with torch.no_grad():
-        logits = problem.inspected(mask, index)
-    problem.tick(len(mask))
-    return problem.of_target(logits, index)
 
 
 def _tiles(size: int, n: int) -> list[Tensor]:

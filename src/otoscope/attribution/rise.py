@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result
+from otoscope.attribution.sampling import Draws, tolerance
 from otoscope.core.registry import Parameter, register
 
 
@@ -19,17 +20,20 @@ from otoscope.core.registry import Parameter, register
         Parameter("cells_time", int, 16, "random cells along time", 1, 4096),
         Parameter("keep", float, 0.5, "probability that a cell is kept", 0.01, 0.99),
         Parameter("centred", bool, True, "subtract the means: signed, and free of the masks' own pattern"),
+        tolerance(0.0),
     ),
     needs="",
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="masks forward",
     passes=lambda masks, **_: masks,
     source="petsiuk2018rise",
 )
-def rise(problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: float, centred: bool) -> Result:
+def rise(
+    problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: float, centred: bool, tolerance: float
+) -> Result:
     """Mean of random masks, weighted by the target's probability under them.
 
     Parameters
@@ -41,21 +45,39 @@ def rise(problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: f
     centred : bool
         True: covariance of mask and probability over the mask's variance, so that a cell without influence gets 0.
         False: the paper's weighted mean, which is never negative.
+    tolerance : float
+        Above 0: a clip is done when its largest standard error is below this share of its largest value.
 
     Returns
     -------
     Result
-        With standard errors.
+        With standard errors, and the number of ``samples`` used for each clip.
 
     Notes
     -----
     Source: petsiuk2018rise, eq. 6; the centred form differs as said.
     """
     device = problem.targets.device
+    if problem.inspected.grid.scale == "components":
+        cells_freq = problem.shape[0]  # parts of the sound have no neighbours
     drawn = random_masks(masks, problem.shape, (cells_freq, cells_time), keep, problem.rng()).to(device)
     scores = torch.zeros(masks, problem.batch, device=device)
-    for sample, clip in problem.chunks(masks):
+
+    def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        return weighted_mean(scores[:n, clips], drawn[:n], keep, centred)
+
+    draws = Draws(problem, masks, tolerance, estimate)
+    for sample, clip in draws:
         scores[sample, clip] = problem.probability(drawn[sample], clip)
+    values = torch.zeros(problem.batch, *problem.shape, device=device)
+    errors = torch.zeros_like(values)
+    for clips, n in draws.groups():
+        values[clips], errors[clips] = estimate(clips, n)
+    return Result(values, errors, {"samples": draws.used})
+
+
+def weighted_mean(scores: Tensor, drawn: Tensor, keep: float, centred: bool) -> tuple[Tensor, Tensor]:
+    """Values and standard errors ``(batch, freq, frame)`` from scores ``(mask, batch)`` of masks ``(mask, freq, frame)``."""
     if centred:
         weights = scores - scores.mean(0)
         drawn = drawn - drawn.mean(0)
@@ -65,7 +87,7 @@ def rise(problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: f
     return _mean(weights.T, drawn)
 
 
-def _mean(weights: Tensor, drawn: Tensor) -> Result:
+def _mean(weights: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     """Mean over masks of weight times mask for each clip, and its standard error; no product of all is ever held."""
     n = len(drawn)
     flat = drawn.flatten(1)
@@ -73,7 +95,7 @@ def _mean(weights: Tensor, drawn: Tensor) -> Result:
     squares = weights.square() @ flat.square() / n
     error = ((squares - mean.square()).clamp_min(0) / (n - 1)).sqrt()
     shape = (-1, *drawn.shape[1:])
-    return Result(mean.reshape(shape), error.reshape(shape))
+    return mean.reshape(shape), error.reshape(shape)
 
 
 def random_masks(n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator) -> Tensor:

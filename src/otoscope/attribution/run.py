@@ -11,6 +11,7 @@ from otoscope.attribution.base import Problem, Result
 from otoscope.attribution.captum_bridge import run_captum
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
+from otoscope.domains import settled
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -40,13 +41,14 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
             raise UnsupportedError(
                 f"the method {method!r} gives a {entry.facts['gives']} and no attributions; ask otoscope.explain for it"
             )
+        check_domain(method, problem.inspected.grid.domain)
         result = entry.target(problem, **entry.settings(settings))
         name = method
     else:
         name = method_name(method)
         result = run_captum(problem, method, settings or {})
-    values, error = result if isinstance(result, tuple) else (result, None)
-    values = values.detach().float()
+    result = Result(*result) if isinstance(result, tuple) else Result(result)
+    values, error = result.values.detach().float(), result.standard_error
     if tuple(values.shape) != (problem.batch, *problem.shape):
         raise ShapeError(
             f"method {name!r} gave shape {tuple(values.shape)}, expected {(problem.batch, *problem.shape)}"
@@ -55,7 +57,21 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
         raise NonFiniteError(
             f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
         )
-    return Result(values, None if error is None else error.detach().float())
+    analysis = problem.inspected.analysis
+    values = settled(analysis, values)
+    error = None if error is None else settled(analysis, error.detach().float())
+    return Result(values, error, result.facts)
+
+
+def check_domain(method: str, domain: str) -> None:
+    """An `UnsupportedError` where a method places its values by frequency and the domain's rows are parts of the sound."""
+    fitting = [d.strip() for d in str(registry.get("method", method).facts.get("domains", domain)).split(",")]
+    named = domain in registry.names("domain") and registry.get("domain", domain).family == "components"
+    if named and domain not in fitting:
+        raise UnsupportedError(
+            f"the method {method!r} says nothing of the domain {domain!r}, whose rows are no frequencies; use "
+            f"{', '.join(fitting)}, or another method"
+        )
 
 
 def method_name(method: Any) -> str:

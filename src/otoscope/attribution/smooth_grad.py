@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result, per_amplitude
+from otoscope.attribution.sampling import Draws, tolerance
 from otoscope.core.registry import Parameter, register
+
+BLOCK = 8  # samples between two looks at the errors
 
 
 @register(
@@ -16,17 +20,18 @@ from otoscope.core.registry import Parameter, register
         Parameter("samples", int, 16, "noisy copies", 1, 10000),
         Parameter("noise", float, 0.15, "standard deviation of the noise on each cell's gain", 0.0, 10.0),
         Parameter("times_input", bool, False, "multiply by the amplitude of the cell, as input x gradient does"),
+        tolerance(0.0),
     ),
     needs="gradients",
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features",
+    domains="stft, mel, time, features, components, superpixels",
     cost="samples forward and backward",
-    passes=lambda samples, noise, times_input: samples,
+    passes=lambda samples, **_: samples,
     source="smilkov2017smoothgrad",
 )
-def smooth_grad(problem: Problem, samples: int, noise: float, times_input: bool) -> Result:
+def smooth_grad(problem: Problem, samples: int, noise: float, times_input: bool, tolerance: float) -> Result:
     """Mean of the gradient over copies of the clip whose cells are randomly louder and softer.
 
     Parameters
@@ -36,26 +41,36 @@ def smooth_grad(problem: Problem, samples: int, noise: float, times_input: bool)
     noise : float
         The noise multiplies each cell by 1 + noise * N(0, 1), so it is relative to the cell and silence stays silence.
     times_input : bool
+    tolerance : float
+        Above 0: a clip is done when its largest standard error is below this share of its largest value.
 
     Returns
     -------
     Result
-        With standard errors where there are two samples or more.
+        With standard errors where there are two samples or more, and the number of ``samples`` used for each clip.
 
     Notes
     -----
     Source: smilkov2017smoothgrad; there the noise is added to the input, here it scales what each cell holds.
     """
     device = problem.targets.device
-    draws = torch.randn(samples, *problem.shape, generator=problem.rng()).to(device)
+    drawn = torch.randn(samples, *problem.shape, generator=problem.rng()).to(device)
     total = torch.zeros(problem.batch, *problem.shape, device=device)
     squares = torch.zeros_like(total)
-    for sample, clip in problem.chunks(samples):
-        gradient = problem.gradient(1 + noise * draws[sample], clip)
+
+    def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        mean = total[clips] / n
+        error = ((squares[clips] / n - mean.square()).clamp_min(0) / max(1, n - 1)).sqrt()
+        if times_input:
+            return mean, error
+        return per_amplitude(problem, mean, clips), per_amplitude(problem, error, clips)
+
+    draws = Draws(problem, samples, tolerance, estimate, BLOCK)
+    for sample, clip in draws:
+        gradient = problem.gradient(1 + noise * drawn[sample], clip)
         total.index_add_(0, clip, gradient)
         squares.index_add_(0, clip, gradient.square())
-    mean = total / samples
-    error = ((squares / samples - mean.square()).clamp_min(0) / max(1, samples - 1)).sqrt() if samples > 1 else None
-    if times_input:
-        return Result(mean, error)
-    return Result(per_amplitude(problem, mean), None if error is None else per_amplitude(problem, error))
+    values, errors = torch.zeros_like(total), torch.zeros_like(total)
+    for clips, n in draws.groups():
+        values[clips], errors[clips] = estimate(clips, n)
+    return Result(values, errors if samples > 1 else None, {"samples": draws.used})

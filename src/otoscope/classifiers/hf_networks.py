@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.classifiers.base import Place
 from otoscope.classifiers.hf_frontends import ClapLogMel, Framing, KaldiFbank, WhisperLogMel, kaldi_framing
 from otoscope.core.errors import UnsupportedError
 from otoscope.spectral.logmel import MelBands
@@ -78,6 +79,8 @@ class AstNetwork(HfNetwork):
     span_s : float, s
         What the maps of its tokens cover.
     """
+
+    class_tokens = 2  # one of its own, one for distillation
 
     def __init__(self, model: nn.Module, n_frames: int, padding: float, span_s: float):
         super().__init__(model)
@@ -227,6 +230,7 @@ class HfParts:
     frontend : nn.Module, optional
     cam_layer : str, optional
     axes : mapping of str to str
+    places : mapping of str to ((float, float), (float, float))
     head : tuple of str
     window_s : float, s, optional
         How much of a clip the model hears.
@@ -238,9 +242,15 @@ class HfParts:
     frontend: nn.Module | None = None
     cam_layer: str | None = None
     axes: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     head: tuple[str, ...] = ("model.classifier.",)
     window_s: float | None = None
     beyond: str | None = None
+
+
+def in_time(first: float, step: float) -> Place:
+    """The place of maps without frequency, whose bands are not looked at."""
+    return ((0.0, 1.0), (float(first), float(step)))
 
 
 def last_layer(network: nn.Module, ending: str) -> str | None:
@@ -261,9 +271,17 @@ def ast_parts(model: Any, extractor: Any) -> HfParts:
     span = n_frames * framing.hop_length / rate
     network = AstNetwork(model, n_frames, -float(shift) / float(scale), span)
     base = f"model.{model.base_model_prefix}"
-    axes = {base: "token channel", f"{base}.embeddings.patch_embeddings.projection": "channel freq frame"}
+    config = model.config
+    middle = (config.patch_size - 1) / 2
     return HfParts(
-        network, frontend, last_layer(network, "layernorm_before"), axes, ("model.classifier.dense.",), span, "cut off"
+        network,
+        frontend,
+        last_layer(network, "layernorm_before"),
+        {base: "token channel", f"{base}.embeddings.patch_embeddings.projection": "channel freq frame"},
+        {base: ((middle, float(config.frequency_stride)), (middle, float(config.time_stride)))},
+        ("model.classifier.dense.",),
+        span,
+        "cut off",
     )
 
 
@@ -283,8 +301,9 @@ def whisper_parts(model: Any, extractor: Any) -> HfParts:
         "model.encoder.conv1": "channel frame",
         "model.encoder.conv2": "channel frame",
     }
+    places = {"model.encoder": in_time(0, 2), "model.encoder.conv1": in_time(0, 1)}  # conv2 has stride 2
     network = WhisperNetwork(model, extractor.nb_max_frames, span)
-    return HfParts(network, frontend, "model.encoder.conv2", axes, window_s=span, beyond="cut off")
+    return HfParts(network, frontend, "model.encoder.conv2", axes, places, window_s=span, beyond="cut off")
 
 
 def bert_parts(model: Any, extractor: Any) -> HfParts:
@@ -293,18 +312,21 @@ def bert_parts(model: Any, extractor: Any) -> HfParts:
         int(extractor.sampling_rate), extractor.num_mel_bins, povey=True, gain=2.0**15, minimum_frames=4
     )
     network = BertNetwork(model, extractor.stride, float(extractor.padding_value))
+    base = f"model.{model.base_model_prefix}"
+    joined = in_time((extractor.stride - 1) / 2, extractor.stride)  # an adapter behind the encoder has longer steps
     return HfParts(
         network,
         frontend,
         last_layer(network, "final_layer_norm"),
-        {f"model.{model.base_model_prefix}": "frame channel"},
+        {base: "frame channel"},
+        dict.fromkeys((f"{base}.feature_projection", f"{base}.encoder"), joined),
     )
 
 
 def raw_parts(model: Any, extractor: Any) -> HfParts:
     """wav2vec 2.0, HuBERT, WavLM, SEW, UniSpeech, data2vec: convolutions on the waveform."""
     config = model.config
-    length = max(1, int(getattr(config, "squeeze_factor", 1)))
+    squeeze = length = max(1, int(getattr(config, "squeeze_factor", 1)))
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
         length = (length - 1) * stride + kernel
     network = RawNetwork(model, bool(extractor.do_normalize), length)
@@ -315,8 +337,15 @@ def raw_parts(model: Any, extractor: Any) -> HfParts:
             axes[name] = "frame channel"
         elif isinstance(layer, nn.Conv1d):
             axes[name] = "channel frame"
-    last = len(config.conv_kernel) - 1
-    return HfParts(network, None, f"{base}.feature_extractor.conv_layers.{last}", axes)
+    extractors = f"{base}.feature_extractor.conv_layers"
+    places, first, step = {}, 0.0, 1.0  # in samples
+    for i, (kernel, stride) in enumerate(zip(config.conv_kernel, config.conv_stride, strict=True)):
+        first, step = first + (kernel - 1) / 2 * step, step * stride
+        places[f"{extractors}.{i}"] = in_time(first, step)
+    if f"{base}.feature_projection" in dict(network.named_modules()):
+        places[f"{base}.feature_projection"] = in_time(first, step)
+    places[f"{base}.encoder"] = in_time(first + (squeeze - 1) / 2 * step, squeeze * step)
+    return HfParts(network, None, f"{extractors}.{len(config.conv_kernel) - 1}", axes, places)
 
 
 def clap_parts(model: Any, extractor: Any, text: Tensor) -> HfParts:
@@ -340,6 +369,7 @@ def clap_parts(model: Any, extractor: Any, text: Tensor) -> HfParts:
         frontend,
         f"{encoder}.norm",
         {f"{encoder}.norm": "token channel", f"{encoder}.layers": "token channel"},
+        {},
         ("text",),
         n_samples / rate,
         "fused: all of it shrunk, and a window from the start of each third (the processor draws them at random)"

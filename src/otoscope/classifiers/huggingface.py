@@ -299,6 +299,7 @@ def _classifier(parts: HfParts, extractor: Any, labels: list[str], multilabel: b
         frontend=parts.frontend,
         cam_layer=parts.cam_layer,
         axes=parts.axes,
+        places=parts.places,
         head=parts.head,
         info=info,
     ).eval()

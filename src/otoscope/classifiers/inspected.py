@@ -27,15 +27,21 @@ class Inspected(nn.Module):
     domain : Domain
     waveform : Tensor (batch, time)
         At the classifier's rate.
+
+    Attributes
+    ----------
+    precision : torch.dtype
+        That of the network; float32 unless it is set. bfloat16 is faster where many passes are averaged.
     """
 
     def __init__(self, classifier: Classifier, domain: Domain, waveform: Tensor):
         super().__init__()
         self._classifier = [classifier]  # in a list: this module must not own the caller's
-        self.waveform = waveform
+        self.waveform, self.domain = waveform, domain
         with torch.no_grad(), memory_errors(len(waveform)):
             self.analysis: Analysis = domain.analyse(waveform, classifier)
         self.passes = 0
+        self.precision = torch.float32
 
     @property
     def classifier(self) -> Classifier:
@@ -60,9 +66,21 @@ class Inspected(nn.Module):
         """Logits of what `synthesise` or `complement` gave."""
         self.passes += len(synthesised)
         with memory_errors(len(synthesised)), model_errors(self.classifier):
+            if self.precision is not torch.float32:
+                return self._in_short(synthesised)
             if self.analysis.feeds == "waveform":
                 return self.classifier(synthesised)
             return self.classifier.check(self.classifier.network(synthesised), len(synthesised))
+
+    def _in_short(self, synthesised: Tensor) -> Tensor:
+        """Logits with the network in the chosen precision; features are always taken in float32 (they hold logarithms)."""
+        classifier = self.classifier
+        features = synthesised
+        if self.analysis.feeds == "waveform":
+            features = classifier.pad(synthesised) if classifier.frontend is None else classifier.features(synthesised)
+        with torch.autocast(features.device.type, dtype=self.precision):
+            logits = classifier.network(features)
+        return classifier.check(logits, len(synthesised)).float()
 
     def forward(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Logits ``(batch, class)`` of the clips under masks ``(batch, freq, frame)``."""

@@ -19,7 +19,7 @@ from otoscope.classifiers.base import Place
 from otoscope.classifiers.checkpoints import Checkpoint, audioset_labels, register_checkpoint
 from otoscope.core.errors import ParameterError
 from otoscope.core.registry import Parameter, register
-from otoscope.spectral import KaldiLogMel
+from otoscope.spectral import FrameConfig, KaldiLogMel, LinearStft
 
 RELEASES = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1"
 
@@ -190,6 +190,10 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+FEATURES = ("mel128", "stft257")
+STFT_SCALE = (45.0, 50.0)  # shift and divisor: about the range that the mel features have
+
+
 def _places(network: MN) -> dict[str, Place]:
     """Padded convolutions of odd length with a stride: cell i is centred on feature i * stride, whatever the length."""
     step, places = 2.0, {"features.0": every(2.0)}
@@ -216,15 +220,24 @@ def every(step: float) -> Place:
         Parameter("width", float, 1.0, "multiplies every channel count; 0.4 is mn04, 1.0 mn10", 0.05, 8.0),
         Parameter("dropout", float, 0.2, "before the last layer", 0.0, 0.95),
         Parameter("bn_momentum", float, 0.01, "of the running statistics; little data wants 0.1", 1e-4, 1.0),
+        Parameter(
+            "features",
+            str,
+            "mel128",
+            "mel128: the authors' Kaldi mel bands at 32 kHz; stft257: audiointerp's STFT bins in dB at 16 kHz",
+            choices=FEATURES,
+        ),
     ),
 )
-def mn(n_classes: int, width: float, dropout: float, bn_momentum: float) -> Parts:
-    """MobileNetV3-like tagger of EfficientAT on 128 Kaldi mel bands at 32 kHz, at any width."""
+def mn(n_classes: int, width: float, dropout: float, bn_momentum: float, features: str) -> Parts:
+    """MobileNetV3-like tagger of EfficientAT on 128 Kaldi mel bands at 32 kHz, or on an STFT, at any width."""
     network = MN(n_classes, width, dropout, bn_momentum)
+    on_stft = features == "stft257"
+    frontend = LinearStft(FrameConfig(16000, 512, 256), "db", *STFT_SCALE) if on_stft else KaldiLogMel()
     return Parts(
         network,
-        KaldiLogMel(),
-        sample_rate=32000,
+        frontend,
+        sample_rate=frontend.sample_rate,
         cam_layer="features.16",
         axes={"features": "channel freq frame"},
         places=_places(network),

@@ -162,6 +162,8 @@ class PaSST(nn.Module):
     Its second head (``head_dist``) takes no part; it is there because the published checkpoints hold it.
     """
 
+    class_tokens = N_OWN
+
     def __init__(self, n_classes: int = 527, settings: PaSSTSettings | None = None):
         super().__init__()
         if n_classes < 1:

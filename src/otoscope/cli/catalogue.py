@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.table import echo_json, echo_table
+from otoscope.cli.columns import echo_json, echo_table
 
 COLUMNS = {
     "method": ("family", "signed", "cost"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.table import echo_json, echo_table, one_line
+from otoscope.cli.columns import echo_json, echo_table, one_line
 
 SHOWN = 5
 DIR = click.option("--dir", "folder", required=True, type=click.Path(), help="The data set's folder.")

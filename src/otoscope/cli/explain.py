@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from otoscope.cli.columns import echo_json, echo_table, one_line
 from otoscope.cli.options import model_options
-from otoscope.cli.table import echo_json, echo_table, one_line
 
 
 @click.command()

@@ -16,8 +16,8 @@ def like_to_hear(recipe: str, overrides: tuple[str, ...], device: str, as_json: 
     The results folder gets results.json, tables.md, plots and listening/index.html. A study that was stopped goes on when
     the same command is given again.
     """
+    from otoscope.cli.columns import echo_json
     from otoscope.cli.options import split_recipes
-    from otoscope.cli.table import echo_json
     from otoscope.core import registry
     from otoscope.study import like_to_hear as run
     from otoscope.study import load_like_to_hear

@@ -9,7 +9,7 @@ import sys
 import click
 
 from otoscope import __version__
-from otoscope.cli.table import one_line
+from otoscope.cli.columns import one_line
 from otoscope.core.errors import OtoscopeError
 
 COMMANDS = {
@@ -22,6 +22,8 @@ COMMANDS = {
     "masks": "List the masks.",
     "train": "Train a classifier or an autoencoder by a recipe.",
     "like-to-hear": "Tune autoencoders to classifiers and compare what these like to hear.",
+    "study": "Explain many clips in many ways and measure every explanation, by a recipe.",
+    "table": "Make tables and a page of the results of studies.",
     "data": "List data sets, fetch one, check one.",
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.table import echo_json, echo_table, one_line
+from otoscope.cli.columns import echo_json, echo_table, one_line
 
 LAYERS = 24
 

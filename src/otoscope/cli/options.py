@@ -8,13 +8,25 @@ from typing import Any
 import click
 
 
-def _names(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[str] | None:
+def names_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Different names with commas between them."""
     if value is None:
         return None
     names = [name.strip() for name in value.split(",")]
     if not all(names) or len({*names}) < len(names):
         raise click.BadParameter(f"must be different names with commas between them; got {value!r}")
     return names
+
+
+def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """``COLUMN=WORD``, several times."""
+    found: dict[str, tuple[str, ...]] = {}
+    for value in values:
+        column, equals, word = value.partition("=")
+        if not (column and equals):
+            raise click.BadParameter(f"must be COLUMN=WORD; got {value!r}")
+        found[column] = (*found.get(column, ()), word)
+    return found
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +39,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute."),
         click.option("--weights", type=click.Path(), help="Weights for the model: safetensors or a torch state_dict."),
         click.option(
-            "--labels", metavar="A,B,...", callback=_names, help="Classes in words, for models that take any (CLAP)."
+            "--labels", metavar="A,B,...", callback=names_of, help="Classes in words, for models that take any (CLAP)."
         ),
         click.option(
             "--model",

@@ -1,38 +1,63 @@
-"""Plain-text tables and JSON."""
+"""`otoscope table`."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-import textwrap
-from collections.abc import Sequence
-from typing import Any
-
 import click
 
-
-def echo_json(value: Any) -> None:
-    """Print as JSON that every parser reads (no NaN)."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+from otoscope.cli.options import names_of, words_of
 
 
-def one_line(text: object) -> str:
-    """Text that stays in its line and can be printed anywhere: newlines, controls and undecodable bytes are escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULTS...")
+@click.option(
+    "--metrics", callback=names_of, metavar="A,B,...", help="Columns, or all, domain, heard, truth, audiointerp."
+)
+@click.option("--by", callback=names_of, default="method,domain", show_default=True, help="Columns that make a line.")
+@click.option("--condition", callback=names_of, metavar="A,B,...", help="Only these conditions.")
+@click.option("--classifier", callback=names_of, metavar="A,B,...", help="Only these classifiers.")
+@click.option("--only", multiple=True, callback=words_of, metavar="COLUMN=WORD", help="Only these rows; repeatable.")
+@click.option("--sort", default="", metavar="METRIC|seconds|name", help="Order of lines; by default the first metric.")
+@click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="How masks are chosen.")
+@click.option("--seed", type=int, help="Draws the clips that choose the masks; by default every second clip.")
+@click.option("--pivot", is_flag=True, help="Masks as lines, methods as columns; with --by method,domain,mask.")
+@click.option("--format", "forms", callback=names_of, metavar="md,latex,csv,html", help="What to write or print.")
+@click.option("--out", type=click.Path(), metavar="DIR", help="Write the table into this folder.")
+@click.option("--listen", is_flag=True, help="Add the best, worst and most disputed clips to hear.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where --listen computes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def table(
+    results: tuple[str, ...],
+    metrics: list[str] | None,
+    by: list[str],
+    condition: list[str] | None,
+    classifier: list[str] | None,
+    only: dict[str, tuple[str, ...]],
+    sort: str,
+    choose: str,
+    seed: int | None,
+    pivot: bool,
+    forms: list[str] | None,
+    out: str | None,
+    listen: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Which explanation can be trusted: a table of RESULTS, the folder of a study or Parquet files.
 
+    Each method in its domain gets the mask that did best on one half of the clips; the numbers are of the other half, with
+    intervals, tests against the best, and failures. With --out, the folder gets table.md, table.tex, table.csv and table.html.
+    """
+    from otoscope.cli.columns import echo_json, echo_text
+    from otoscope.study.tables import Ask, Output, tabulate
 
-def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns; the last one is wrapped to the terminal's width."""
-    head, rows = [one_line(cell) for cell in head], [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head) - 1)]
-    indent = sum(widths) + 2 * len(widths)
-    room = max(24, shutil.get_terminal_size((100, 24)).columns - indent)
-    for row in [head, *rows]:
-        start = "".join(f"{cell:<{w}}  " for cell, w in zip(row, widths, strict=False))
-        lines = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
-        click.echo((start + lines[0]).rstrip())
-        for line in lines[1:]:
-            click.echo(" " * indent + line)
+    named = {"condition": condition, "classifier": classifier}
+    chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}
+    ask = Ask(tuple(metrics or ()), tuple(by), chosen, sort, choose, seed)
+    output = Output(out, tuple(forms or ()), pivot, listen, device)
+    done = tabulate(results, ask, output, lambda line: click.echo(f"otoscope: {line}", err=True))
+    if as_json:
+        echo_json({**done.table.as_plain(), "files": done.paths})
+        return
+    echo_text(done.text)
+    for form, path in done.paths.items():
+        click.echo(f"{form}: {path}")

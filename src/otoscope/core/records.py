@@ -84,14 +84,17 @@ class Grid:
         Centre of each band, rising. A domain without bands (time) has one, and ``scale`` is ``"none"``.
     times : ndarray (frame,), s
         Centre of each frame, rising.
-    scale : {"hz", "mel", "none"}
-        The axis on which the bands are evenly spaced, and on which masks are interpolated.
+    scale : {"hz", "mel", "none", "components"}
+        The axis on which the bands are evenly spaced, and on which masks are interpolated. The rows of ``"components"``
+        are parts of the sound: their frequencies only number them.
     domain : str
         Name of the domain.
     duration : float, s
         Length of the clip that the grid covers.
     top_hz : float, Hz
         The classifier's Nyquist frequency: no evidence lies above it.
+    rows : tuple of str
+        What the rows are called, where they are no bands of frequency; else empty.
     """
 
     frequencies: np.ndarray
@@ -100,6 +103,7 @@ class Grid:
     domain: str
     duration: float
     top_hz: float
+    rows: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -152,7 +152,7 @@ class Contamination:
 
     def _noise(self, frames: int, sample_rate: int, key: str) -> tuple[np.ndarray, Record]:
         """``(time,)`` float64, and where it comes from."""
-        rng = _generator(self.seed, key)
+        rng = generator(self.seed, key)
         if self.noise == "white":
             return rng.standard_normal(frames), {"file": None, "start_s": None}
         if self.noise == "pink":
@@ -221,7 +221,8 @@ def _rms(samples: np.ndarray) -> float:
     return math.sqrt(float(np.mean(np.square(samples))))
 
 
-def _generator(seed: int, key: str) -> np.random.Generator:
+def generator(seed: int, key: str) -> np.random.Generator:
+    """What draws for one clip: it depends on seed and key alone."""
     words = np.frombuffer(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), dtype="<u4")
     return np.random.default_rng([seed, *words.tolist()])
 

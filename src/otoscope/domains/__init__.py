@@ -3,12 +3,31 @@
 A domain lays a `Grid` of cells (frequencies in Hz, times in s) over a clip; `analyse` prepares a batch of waveforms
 ``(batch, time)``, and its `synthesise` puts a mask ``(batch, freq, frame)`` on it. Every domain keeps three promises: a
 mask of ones gives the clip back; ``synthesise(m) + synthesise(1 - m)`` is the clip; silence stays silence. `render` does
-the same at a clip's own rate, to every channel, in blocks.
+the same at a clip's own rate, to every channel, in blocks; where a grid alone does not say what its cells are (components),
+the analysis gives the `Rendition` of a clip.
 """
 
-from otoscope.domains.base import Analysis, Domain, make_domain
-from otoscope.domains.render import render_blocks, render_clips
+from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, settled
+from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
-__all__ = ["Analysis", "Domain", "make_domain", "render_blocks", "render_clips"]
+__all__ = [
+    "Analysis",
+    "Domain",
+    "Rendition",
+    "bound",
+    "grid_of",
+    "make_domain",
+    "render_blocks",
+    "render_clips",
+    "rendition_of",
+    "settled",
+]
 
-from otoscope.domains import features, mel, stft, time  # noqa: F401  (they register themselves)
+from otoscope.domains import (  # noqa: F401  (they register themselves)
+    components,
+    features,
+    mel,
+    stft,
+    superpixels,
+    time,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +28,12 @@ class Listener(Protocol):
 
 
 class Analysis(Protocol):
-    """A batch of waveforms, taken apart."""
+    """A batch of waveforms, taken apart.
+
+    An analysis may also have: ``segments()``, int64 labels ``(batch, freq, frame)`` of cells that belong together;
+    ``settle(mask, index)`` (see `settled`); ``grid_of(clip)`` (see `grid_of`); ``rendition(clip)`` (see
+    `otoscope.domains.render.rendition_of`).
+    """
 
     grid: Grid
     feeds: str  # "waveform" or "features": what `synthesise` gives, and the classifier is fed with
@@ -47,7 +52,12 @@ class Analysis(Protocol):
 
 
 class Domain(Protocol):
-    """A way to lay cells over sounds."""
+    """A way to lay cells over sounds.
+
+    A domain may also have: ``bind(sounds)`` (see `bound`), where it must know the sounds that its waveforms came from;
+    ``alike(sound)``, a key that is equal for sounds that can be in one batch; ``one_window``, true where the cells of one
+    window of a long sound are not those of the next.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -72,6 +82,24 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
         return name
     entry = registry.get("domain", name)
     return entry.target(**entry.settings(settings))
+
+
+def bound(domain: Domain, sounds: Sequence[Any]) -> Domain:
+    """The domain for a batch of sounds (each an ``AudioSource``), one for each waveform that will be analysed."""
+    bind = getattr(domain, "bind", None)
+    return domain if bind is None else bind(sounds)
+
+
+def grid_of(analysis: Analysis, clip: int) -> Grid:
+    """The grid of one clip of a batch: that of the batch, with the clip's own names of its rows."""
+    own = getattr(analysis, "grid_of", None)
+    return analysis.grid if own is None else own(clip)
+
+
+def settled(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
+    """Masks ``(batch, freq, frame)`` as `Analysis.synthesise` takes them to be: where cells belong together, their mean."""
+    settle = getattr(analysis, "settle", None)
+    return mask if settle is None else settle(mask, index)
 
 
 def milliseconds(default: float) -> registry.Parameter:

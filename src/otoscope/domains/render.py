@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid, Mask
-from otoscope.domains.base import frequency_weights, interpolation
+from otoscope.domains.base import Analysis, frequency_weights, interpolation
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies
 from otoscope.spectral.stft import istft, stft
@@ -35,7 +36,41 @@ class Readable(Protocol):
         ...
 
 
-def render_blocks(sound: Readable, mask: Mask, block_s: float = BLOCK_S) -> Iterator[np.ndarray]:
+class Rendition(Protocol):
+    """How masks on one clip are heard."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a record says of the cells, beside their grid."""
+        ...
+
+    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Many masks on one stretch of the sound; shapes are those of `render_clips`."""
+        ...
+
+
+class GridRendition:
+    """Masks are carried from their grid to the STFT: what most domains do."""
+
+    facts: Mapping[str, Any] = {}
+
+    def __init__(self, grid: Grid):
+        self.grid = grid
+
+    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Many masks on one stretch of the sound."""
+        return render_clips(sound, masks, self.grid, start, stop)
+
+
+def rendition_of(analysis: Analysis, clip: int) -> Rendition:
+    """How masks on one clip of a batch are heard: what its analysis says, else by the grid."""
+    own = getattr(analysis, "rendition", None)
+    return GridRendition(analysis.grid) if own is None else own(clip)
+
+
+def render_blocks(
+    sound: Readable, mask: Mask, block_s: float = BLOCK_S, rendition: Rendition | None = None
+) -> Iterator[np.ndarray]:
     """The kept sound, block after block, ``(channel, time)`` float32; the removed one is the sound minus it.
 
     Each block is read with a margin, its STFT frames lie where those of the whole sound lie, and the mask is one over the
@@ -47,12 +82,15 @@ def render_blocks(sound: Readable, mask: Mask, block_s: float = BLOCK_S) -> Iter
     mask : Mask
         On a grid over the whole sound.
     block_s : float, s
+    rendition : Rendition, optional
+        How masks on this sound are heard; by default by the grid.
     """
+    rendition = GridRendition(mask.grid) if rendition is None else rendition
     rate, hop = sound.sample_rate, config_at(sound.sample_rate).hop_length
     step = max(1, round(block_s * rate / hop)) * hop
     for start in range(0, sound.frames, step):
         stop = min(start + step, sound.frames)
-        yield render_clips(sound, mask.values[None], mask.grid, start, stop)[0]
+        yield rendition.clips(sound, mask.values[None], start, stop)[0]
 
 
 def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
@@ -69,23 +107,38 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     Returns
     -------
     ndarray (mask, channel, time), float32
+
+    Raises
+    ------
+    UnsupportedError
+        If the grid alone does not say where its cells lie (components).
     """
+    if grid.scale == "components":
+        raise UnsupportedError(
+            f"masks on {grid.domain} are heard through the analysis that found them: use rendition_of(analysis, clip)"
+        )
     render = _in_time if grid.scale == "none" else _in_bins
     with torch.inference_mode():
         return render(sound, masks, grid, start, stop)
 
 
 def _in_time(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
-    samples = torch.from_numpy(sound.read(start, stop))
+    samples = torch.from_numpy(below(sound, grid.top_hz, start, stop))
     moments = (np.arange(start, stop) + 0.5) / sound.sample_rate
     gain = np.stack([np.interp(moments, grid.times, mask[0]) for mask in masks]).astype(np.float32)
     kept = samples * torch.from_numpy(gain)[:, None]
-    if 2 * grid.top_hz >= sound.sample_rate:
-        return kept.numpy()
-    everywhere = np.ones((1, 1, 1), np.float32)
-    audible = Grid(grid.frequencies, np.zeros(1), "hz", grid.domain, grid.duration, grid.top_hz)
-    heard = torch.from_numpy(_in_bins(sound, everywhere, audible, start, stop))  # below the classifier's Nyquist
-    return (heard * torch.from_numpy(gain)[:, None]).numpy()
+    return kept.numpy()
+
+
+def below(sound: Readable, top_hz: float, start: int, stop: int) -> np.ndarray:
+    """A stretch of a sound without what lies above a frequency, ``(channel, time)``; all of it where nothing does.
+
+    ``start`` is a multiple of the STFT's hop.
+    """
+    if 2 * top_hz >= sound.sample_rate:
+        return sound.read(start, stop)
+    audible = Grid(np.array([top_hz / 2]), np.zeros(1), "hz", "all", sound.frames / sound.sample_rate, top_hz)
+    return render_clips(sound, np.ones((1, 1, 1), np.float32), audible, start, stop)[0]
 
 
 def _in_bins(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:

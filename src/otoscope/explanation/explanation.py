@@ -22,7 +22,7 @@ from otoscope.core.files import make_folder, whole, write_text
 from otoscope.core.plain import plain
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
-from otoscope.domains import render_blocks
+from otoscope.domains import Rendition, render_blocks
 from otoscope.explanation.given import Given, no_temporary
 from otoscope.explanation.listen import OVERLAP_S, WINDOW_S, probabilities
 from otoscope.explanation.request import Request
@@ -60,6 +60,8 @@ class Explanation:
         Digest of the classifier's weights when it was asked; what is measured later is measured on the same.
     given : Given, optional
         The kept sound, where the method gave it; without, the mask makes it.
+    rendition : Rendition, optional
+        How masks on this sound are heard, where the grid alone does not say it.
     """
 
     source: AudioSource
@@ -73,13 +75,14 @@ class Explanation:
     n_windows: int = 1
     weights_sha256: str = ""
     given: Given | None = None
+    rendition: Rendition | None = None
 
     @functools.cached_property
     def kept(self) -> Clip:
         """The sound that the classifier used: same rate, channels and length as the original."""
         if self.given is not None:
             return self._clip(self.given.kept.read(0, self.source.frames), "kept")
-        return self._clip(np.concatenate(list(render_blocks(self.source, self.mask)), axis=1), "kept")
+        return self._clip(np.concatenate(list(self._rendered()), axis=1), "kept")
 
     @functools.cached_property
     def removed(self) -> Clip:
@@ -185,7 +188,8 @@ class Explanation:
                     "name": request.domain.name,
                     "settings": dict(request.domain.settings),
                     "grid": list(self.mask.grid.shape),
-                    "axes": ["freq (Hz)", "frame (s)"],
+                    "axes": ["component", "segment (s)"] if self.mask.grid.rows else ["freq (Hz)", "frame (s)"],
+                    **({} if self.rendition is None else self.rendition.facts),
                 },
                 **({} if self.given is None else {"autoencoder": self.given.facts}),
                 "mask": self.mask.spec,
@@ -271,7 +275,10 @@ class Explanation:
             return iter([self.kept.samples])
         if self.given is not None:
             return (block for _, block in _blocks(self.given.kept))
-        return render_blocks(self.source, self.mask)
+        return self._rendered()
+
+    def _rendered(self) -> Iterator[np.ndarray]:
+        return render_blocks(self.source, self.mask, rendition=self.rendition)
 
     def _spare_the_original(self, out: Path) -> None:
         """A sound that lies where one of ours would be written is not overwritten."""
@@ -320,6 +327,8 @@ class Explanation:
             "grid": np.array(grid.shape),
             "scale": np.array(grid.scale),
         }
+        if grid.rows:
+            arrays["rows"] = np.array(grid.rows)
         if self.attribution.standard_error is not None:
             arrays["standard_error"] = self.attribution.standard_error
         with whole(path) as part, part.open("wb") as file:

@@ -11,6 +11,8 @@ import torch
 from otoscope.audio import AudioSource, Span, downmix, plan, resample
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.inspected import memory_errors, model_errors
+from otoscope.core.errors import UnsupportedError
+from otoscope.domains import Domain
 
 LONG_S = 30.0
 WINDOW_S = 10.0
@@ -18,17 +20,34 @@ OVERLAP_S = 2.0
 MARGIN_S = 1
 
 
+def longest_s(classifier: Classifier | None = None) -> float:
+    """How many seconds are heard at once: 30, or what the classifier can hear."""
+    longest = None if classifier is None else classifier.maximum_length
+    return LONG_S if classifier is None or longest is None else min(LONG_S, longest / classifier.sample_rate)
+
+
 def spans_of(source: AudioSource, classifier: Classifier | None = None) -> list[Span]:
     """The windows that a sound is heard in: one up to 30 s, else 10 s long with 2 s of overlap.
 
     A classifier that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
     """
-    longest = None if classifier is None else classifier.maximum_length
-    limit = LONG_S if classifier is None or longest is None else min(LONG_S, longest / classifier.sample_rate)
+    limit = longest_s(classifier)
     if source.duration <= limit:
         return [Span(0, source.frames)]
     window = min(WINDOW_S, limit)
     return plan(source.frames, source.sample_rate, window, min(OVERLAP_S, window / 5))
+
+
+def check_at_once(domain: Domain, classifier: Classifier, long: Sequence[AudioSource]) -> None:
+    """An `UnsupportedError` for sounds in several windows where the domain's cells mean something else in each."""
+    if not (long and getattr(domain, "one_window", False)):
+        return
+    sound, limit = long[0], longest_s(classifier)
+    raise UnsupportedError(
+        f"{sound.source} lasts {sound.duration:.1f} s, and {classifier.name!r} hears up to {limit:g} s at once: the parts "
+        f"that the domain {domain.name!r} finds in one window are not those of the next; cut the sound, or use the domain "
+        "mel, stft or time"
+    )
 
 
 def batches(spans: Sequence[Span], size: int) -> Iterator[list[Span]]:

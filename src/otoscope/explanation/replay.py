@@ -50,6 +50,8 @@ def replay(
         given = found["autoencoder"]["sha256"] if "autoencoder" in found else None
         apart = None if given is None else (found["method"]["name"], found["method"]["settings"])
         named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
+        cells = found["domain"]
+        stems = (cells["name"], cells["settings"], cells["stems"]) if "stems" in cells else None
         unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError) as error:
         raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
@@ -72,6 +74,8 @@ def replay(
     if given is not None:
         options["method"] = apart  # a path may hold commas
         options.pop("mask")  # it describes what was given
+    if stems is not None and "domain" not in changes:
+        options["domain"] = stems[:2]  # likewise
     made: Explanation = explain(source, classifier, **{**options, **changes})
     if (
         given is not None
@@ -79,6 +83,12 @@ def replay(
         and (made.given is None or made.given.facts.get("sha256") != given)
     ):
         raise OtoscopeError("the autoencoder's weights are not those of the record; name the same one, or pass method=")
+    if (
+        stems is not None
+        and "domain" not in changes
+        and (made.rendition is None or made.rendition.facts.get("stems") != stems[2])
+    ):
+        raise OtoscopeError("the stems are not those of the record; name the folder that holds them, or pass domain=")
     return made
 
 

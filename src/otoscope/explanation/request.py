@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from otoscope.attribution import method_name
+from otoscope.attribution.run import check_domain
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.folder import CONFIG
 from otoscope.core import registry
@@ -61,7 +62,7 @@ class Request:
 
 def make_request(
     method: Any,
-    domain: str,
+    domain: Any,
     mask: str,
     target: int | str | None,
     seed: int,
@@ -69,17 +70,24 @@ def make_request(
 ) -> Request:
     """Check names, settings and ranges; nothing has run yet when something is wrong.
 
-    Parameters are those of `explain`; a method that gives the sound itself takes no mask.
+    Parameters are those of `explain`; a method that gives the sound itself takes no mask. A domain with its settings apart
+    is ``(NAME, {setting: value})``, as a method is.
     """
     seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size, 1)
     if isinstance(target, bool) or not isinstance(target, str | int | np.integer | None):
         raise ParameterError(f"target must be a label or the number of a class; got {target!r}")
     target = int(target) if isinstance(target, np.integer) else target
     method, settings, said, gives = _method(method)
-    domain_entry, domain_settings = registry.parse("domain", domain)
+    domain_entry, domain_settings = _domain(domain)
     parsed = _mask_of_sound(method, mask) if gives == "sound" else parse_mask(mask)
+    if gives != "sound" and isinstance(method, str):
+        check_domain(method, domain_entry.name)
     if gives == "sound":
         _fits(method, domain_entry.name)
+    if parsed.smooth_freq and domain_entry.family == "components":
+        raise ParameterError(
+            "smooth_freq blends neighbouring bands of frequency; the rows of the domain 'components' are parts of the sound"
+        )
     spelled = {"method": said, "domain": registry.spell(domain_entry, domain_settings), "mask": str(parsed)}
     made = make_domain(domain_entry.name, domain_settings)
     return Request(method, settings, made, parsed, target, seed, batch_size, spelled)
@@ -114,17 +122,31 @@ def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
     return entry.name, {**settings, "autoencoder": autoencoder}
 
 
+def _domain(domain: Any) -> tuple[registry.Entry, dict[str, Any]]:
+    """A domain and its settings; a folder of stems by its whole path, so that a record can be replayed from elsewhere."""
+    if isinstance(domain, tuple):
+        entry, settings = _apart("domain", domain)
+    else:
+        entry, settings = registry.parse("domain", domain)
+    if settings.get("stems"):
+        settings["stems"] = os.path.abspath(settings["stems"])
+    return entry, settings
+
+
+def _apart(kind: str, given: tuple[Any, ...]) -> tuple[registry.Entry, dict[str, Any]]:
+    """A name and its settings apart, checked."""
+    if len(given) != 2 or not isinstance(given[0], str) or not isinstance(given[1], Mapping):
+        raise ParameterError(f"a {kind} with its settings apart is written (NAME, {{setting: value}}); got {given!r}")
+    entry = registry.get(kind, given[0])
+    return entry, entry.settings(given[1])
+
+
 def _method(method: Any) -> tuple[Any, Mapping[str, Any], str, str]:
     """Method, its settings, how to ask for it again, and what it gives."""
     if isinstance(method, str):
         entry, settings = registry.parse("method", method)
     elif isinstance(method, tuple):
-        if len(method) != 2 or not isinstance(method[0], str) or not isinstance(method[1], Mapping):
-            raise ParameterError(
-                f"a method with its settings apart is written (NAME, {{setting: value}}); got {method!r}"
-            )
-        entry = registry.get("method", method[0])
-        settings = entry.settings(method[1])
+        entry, settings = _apart("method", method)
     else:
         return method, {}, method_name(method), "attributions"
     gives = str(entry.facts.get("gives", "attributions"))

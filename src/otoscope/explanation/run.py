@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,10 +21,11 @@ from otoscope.classifiers import Classifier, Inspected
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
+from otoscope.domains import Analysis, Rendition, bound, grid_of, rendition_of, settled
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.given import Given, Giver, Heard, give, make_giver
 from otoscope.explanation.joined import Joined, at_times
-from otoscope.explanation.listen import batches, piece, probabilities, spans_of
+from otoscope.explanation.listen import batches, check_at_once, piece, probabilities, spans_of
 from otoscope.explanation.request import (
     DEFAULT_DOMAIN,
     DEFAULT_MASK,
@@ -45,7 +47,7 @@ def explain(
     model: Any = DEFAULT_MODEL,
     *,
     method: Any = DEFAULT_METHOD,
-    domain: str = DEFAULT_DOMAIN,
+    domain: Any = DEFAULT_DOMAIN,
     target: int | str | None = None,
     mask: str = DEFAULT_MASK,
     weights: str | os.PathLike[str] | None = None,
@@ -67,8 +69,8 @@ def explain(
     method : str, (str, mapping) or captum attribution object
         ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with its settings apart is for values
         that hold commas: ``("like-to-hear", {"autoencoder": "my,folder"})``.
-    domain : str
-        Likewise, such as ``mel,bands=64,ms=20``.
+    domain : str or (str, mapping)
+        Likewise, such as ``mel,bands=64,ms=20`` or ``("components", {"source": "stems", "stems": "my,folder"})``.
     target : int or str, optional
         The class to explain; by default the most probable one.
     mask : str
@@ -134,11 +136,13 @@ def explain_sources(
     giver = giver or (make_giver(request, classifier) if sources else None)
     digest = classifier.digest()
     jobs = [_Job(source, spans_of(source, classifier), digest) for source in sources]
-    groups: dict[tuple[int, int], list[int]] = {}
+    check_at_once(request.domain, classifier, [j.source for j in jobs if len(j.spans) > 1])
+    alike = getattr(request.domain, "alike", lambda _sound: None)
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for i, job in enumerate(jobs):
         alone = -1 - i  # a long sound makes batches of its own windows
         length = job.source.frames if len(job.spans) == 1 else alone
-        groups.setdefault((length, job.source.sample_rate), []).append(i)
+        groups.setdefault((length, job.source.sample_rate, alike(job.source)), []).append(i)
     out: dict[int, Explanation] = {}
     n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
     with (
@@ -183,9 +187,9 @@ def _passes(request: Request) -> int:
     return int(registry.get("method", request.method).facts["passes"](**request.method_settings))
 
 
-def _problem(classifier: Classifier, request: Request, waveforms: Sequence[Tensor], tick: Tick) -> Problem:
-    batch = torch.stack(list(waveforms)).to(classifier.device)
-    inspected = Inspected(classifier, request.domain, batch)
+def _problem(stretches: Sequence[tuple[_Job, Span]], classifier: Classifier, request: Request, tick: Tick) -> Problem:
+    batch = torch.stack([job.waveform(classifier, span) for job, span in stretches]).to(classifier.device)
+    inspected = Inspected(classifier, bound(request.domain, [job.source for job, _ in stretches]), batch)
     targets = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
     return Problem(inspected, targets, request.seed, request.batch_size, tick)
 
@@ -210,24 +214,38 @@ def _attribute(problem: Problem, request: Request) -> list[tuple[np.ndarray, np.
 def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
     """Sounds of one length, each in one window."""
     started = time.perf_counter()
-    problem = _problem(classifier, request, [j.waveform(classifier, j.spans[0]) for j in jobs], tick)
+    problem = _problem([(j, j.spans[0]) for j in jobs], classifier, request, tick)
+    analysis = problem.inspected.analysis
     with torch.no_grad():
         original = classifier.probabilities(problem.inspected.original()).cpu().numpy()
     targets = [classifier.target(request.target, p) for p in original]
     problem.targets = torch.tensor([t.index for t in targets], device=problem.targets.device)
     name = request.spelled["method"]
     attributions = [
-        Attribution(values, problem.inspected.grid, name, error) for values, error in _attribute(problem, request)
+        Attribution(values, grid_of(analysis, i), name, error)
+        for i, (values, error) in enumerate(_attribute(problem, request))
     ]
-    masks = [to_mask(a, request.mask) for a in attributions]
+    masks = _settle(problem, [to_mask(a, request.mask) for a in attributions])
     kept, removed = _score_masks(problem, np.stack([m.values for m in masks]))
     tick(3 * len(jobs))
     seconds = (time.perf_counter() - started) / len(jobs)
     scores = [Scores(*row) for row in zip(original, kept, removed, strict=True)]
     return [
-        _explanation(job, classifier, request, _Found(*parts, seconds))
-        for job, parts in zip(jobs, zip(targets, attributions, masks, scores, strict=True), strict=True)
+        _explanation(job, classifier, request, _Found(*parts, seconds, rendition=_own_rendition(analysis, i)))
+        for i, (job, parts) in enumerate(zip(jobs, zip(targets, attributions, masks, scores, strict=True), strict=True))
     ]
+
+
+def _settle(problem: Problem, masks: list[Mask]) -> list[Mask]:
+    """The masks that are really put on the clips: where cells belong together, their mean."""
+    given = torch.from_numpy(np.stack([m.values for m in masks])).to(problem.targets.device)
+    with torch.no_grad():
+        values = settled(problem.inspected.analysis, given).clamp(0, 1).cpu().numpy()
+    return [replace(m, values=v) for m, v in zip(masks, values, strict=True)]
+
+
+def _own_rendition(analysis: Analysis, clip: int) -> Rendition | None:
+    return rendition_of(analysis, clip) if hasattr(analysis, "rendition") else None
 
 
 def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
@@ -239,12 +257,19 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
     attribution = _join(job, classifier, request, target, tick)
     mask = to_mask(attribution, request.mask)
     sums: np.ndarray = np.zeros((2, len(classifier.labels)))
+    heard = _joined(job, classifier, request)
     for spans in batches(job.spans, request.batch_size):
-        problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
-        local = problem.inspected.grid.times
-        parts = [at_times(mask.values, mask.grid.times, local + s.start / job.source.sample_rate) for s in spans]
-        sums += np.stack([p.sum(0) for p in _score_masks(problem, np.stack(parts))])
+        problem = _problem([(job, s) for s in spans], classifier, request, tick)
+        grid = problem.inspected.grid
+        local = [grid.times + s.start / job.source.sample_rate for s in spans]
+        parts = [Mask(at_times(mask.values, mask.grid.times, t), grid, mask.spec) for t in local]
+        even = np.stack([p.values for p in _settle(problem, parts)])
+        sums += np.stack([p.sum(0) for p in _score_masks(problem, even)])
+        for span, values in zip(spans, even, strict=True):
+            heard.add(span, values, grid.times)
         tick(3 * len(spans))
+    if hasattr(problem.inspected.analysis, "settle"):  # what is heard is what was scored
+        mask = replace(mask, values=np.clip(heard.values, 0, 1))
     kept, removed = (sums / len(job.spans)).astype(np.float32)
     seconds = time.perf_counter() - started
     scores = Scores(original, kept, removed)
@@ -253,14 +278,19 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
 
 def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
     """Attributions of all windows on one grid over the whole sound."""
-    first = request.domain.grid(len(job.waveform(classifier, job.spans[0])), classifier)
-    joined = Joined(first, job.source, job.spans)
+    joined = _joined(job, classifier, request)
     for spans in batches(job.spans, request.batch_size):
-        problem = _problem(classifier, request, [job.waveform(classifier, s) for s in spans], tick)
+        problem = _problem([(job, s) for s in spans], classifier, request, tick)
         problem.targets.fill_(target.index)
         for span, (values, _) in zip(spans, _attribute(problem, request), strict=True):
             joined.add(span, values, problem.inspected.grid.times)
     return Attribution(joined.values, joined.grid, request.spelled["method"])
+
+
+def _joined(job: _Job, classifier: Classifier, request: Request) -> Joined:
+    """Room for values of all windows of one sound."""
+    first = request.domain.grid(len(job.waveform(classifier, job.spans[0])), classifier)
+    return Joined(first, job.source, job.spans)
 
 
 def _explain_given(
@@ -292,6 +322,7 @@ class _Found(NamedTuple):
     scores: Scores
     seconds: float
     given: Given | None = None
+    rendition: Rendition | None = None
 
 
 def _explanation(job: _Job, classifier: Classifier, request: Request, found: _Found) -> Explanation:

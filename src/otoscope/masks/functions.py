@@ -41,7 +41,17 @@ def binary(values: np.ndarray) -> np.ndarray:
     return (values > 0).astype(values.dtype)
 
 
-@_mask("topk", family="signed", parameters=(KEEP,), binary=True, monotone=True)
+def topk_quantile(values: np.ndarray, keep: float) -> np.ndarray:
+    """Cells at or above the quantile, as published: ties may keep more than the share, up to everything."""
+    return (values >= np.quantile(values, 1 - keep)).astype(values.dtype)
+
+
+def positive_topk_quantile(values: np.ndarray, keep: float) -> np.ndarray:
+    """The same of the positive part: where fewer cells are positive than are kept, the quantile is 0 and all are kept."""
+    return topk_quantile(np.maximum(values, 0), keep)
+
+
+@_mask("topk", family="signed", parameters=(KEEP,), binary=True, monotone=True, quantile=topk_quantile)
 def topk(values: np.ndarray, keep: float) -> np.ndarray:
     """The given share of cells with the highest values, whatever their sign."""
     n = round(keep * values.size)
@@ -71,7 +81,9 @@ def positive_threshold(values: np.ndarray, threshold: float) -> np.ndarray:
     return ((positive(values) >= threshold) & (values > 0)).astype(values.dtype)
 
 
-@_mask("positive:topk", family="positive", parameters=(KEEP,), binary=True, monotone=True)
+@_mask(
+    "positive:topk", family="positive", parameters=(KEEP,), binary=True, monotone=True, quantile=positive_topk_quantile
+)
 def positive_topk(values: np.ndarray, keep: float) -> np.ndarray:
     """The given share of cells with the highest values, of these only the positive ones."""
     return topk(values, keep) * (values > 0)

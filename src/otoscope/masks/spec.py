@@ -17,6 +17,9 @@ SMOOTHING = {
     "smooth_time": registry.Parameter("smooth_time", float, 0.0, "Gaussian smoothing in time, seconds", 0.0, 10.0),
     "smooth_freq": registry.Parameter("smooth_freq", float, 0.0, "Gaussian smoothing in frequency, bands", 0.0, 100.0),
 }
+EXACT, QUANTILE = "exact", "quantile"
+TIES = registry.Parameter("ties", str, EXACT, "which of equal cells a top-k mask keeps", choices=(EXACT, QUANTILE))
+OPTIONS = {**SMOOTHING, "ties": TIES}
 
 
 @dataclass(frozen=True)
@@ -29,19 +32,22 @@ class MaskSpec:
     settings : mapping
     smooth_time : float, s
     smooth_freq : float, bands
+    ties : {"exact", "quantile"}
+        For masks that keep a share of the cells: exactly that share, or all cells that reach the quantile, as published.
     """
 
     name: str
     settings: Mapping[str, Any]
     smooth_time: float = 0.0
     smooth_freq: float = 0.0
+    ties: str = EXACT
 
     def __str__(self) -> str:
         text = ":".join([self.name, *map(_spelled, self.settings.values())])
         for key in SMOOTHING:
             value = getattr(self, key)
             text += f",{key}={_spelled(value)}" if value else ""
-        return text
+        return text + (f",ties={self.ties}" if self.ties != EXACT else "")
 
 
 def _spelled(value: Any) -> str:
@@ -59,7 +65,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     UnknownNameError
         With the nearest names.
     ParameterError
-        If a value is missing, too many or out of range.
+        If a value is missing, too many or out of range, or ``ties=quantile`` is asked of a mask that has no ties to settle.
 
     Examples
     --------
@@ -77,7 +83,11 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
         takes = ", ".join(p.name for p in entry.parameters) or "no value"
         raise ParameterError(f"mask {name!r} takes {takes}; got {':'.join(values)!r}")
     settings = entry.settings({p.name: v for p, v in zip(entry.parameters, values, strict=False)})
-    return MaskSpec(name, settings, **dict(_smoothing(option) for option in options))
+    chosen = dict(_option(option) for option in options)
+    if chosen.get("ties", EXACT) != EXACT and QUANTILE not in entry.facts:
+        able = ", ".join(e.name for e in registry.entries("mask") if QUANTILE in e.facts)
+        raise ParameterError(f"mask {name!r} has no ties to settle; ties={chosen['ties']} is for {able}")
+    return MaskSpec(name, settings, **chosen)
 
 
 def _name_and_values(head: str) -> tuple[str, list[str]]:
@@ -90,13 +100,13 @@ def _name_and_values(head: str) -> tuple[str, list[str]]:
     raise UnknownNameError("mask", head, registry.names("mask"))
 
 
-def _smoothing(option: str) -> tuple[str, float]:
+def _option(option: str) -> tuple[str, Any]:
     key, found, value = (part.strip() for part in option.partition("="))
-    if key not in SMOOTHING:
-        raise UnknownNameError("mask option", key, SMOOTHING)
+    if key not in OPTIONS:
+        raise UnknownNameError("mask option", key, OPTIONS)
     if not found:
-        raise ParameterError(f"mask option {key!r} needs a value: {key}={SMOOTHING[key].default:g}")
-    return key, SMOOTHING[key].check(value, "mask")
+        raise ParameterError(f"mask option {key!r} needs a value: {key}={_spelled(OPTIONS[key].default)}")
+    return key, OPTIONS[key].check(value, "mask")
 
 
 def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
@@ -124,7 +134,9 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
         raise NonFiniteError(
             f"{bad} of {values.size} cells of the {attribution.method} attribution are NaN or infinite"
         )
-    mask = registry.get("mask", parsed.name).target(values, **parsed.settings)
+    entry = registry.get("mask", parsed.name)
+    make = entry.facts[QUANTILE] if parsed.ties == QUANTILE else entry.target
+    mask = make(values, **parsed.settings)
     times = attribution.grid.times
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0
     mask = smooth(mask, parsed.smooth_freq, parsed.smooth_time / step)

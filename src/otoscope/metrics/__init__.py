@@ -1,10 +1,15 @@
-"""Room 6: numbers that say how far an explanation can be trusted. Pure functions of probabilities and masks.
+"""Room 6: numbers that say how far an explanation can be trusted. Pure functions of probabilities, masks and truths.
 
-Probabilities lie in [0, 1]; AI, AD and AG are in percent as the literature has them; complexity is in nats.
+Probabilities lie in [0, 1]; AI, AD and AG are in percent as the literature has them; complexity is in nats. Attributions
+and masks are ``(freq, frame)``. Registered metrics say by ``of`` what they are made of: ``"scores"`` and ``"mask"``
+(`measure`), ``"truth"`` (`measure_truth`), ``"curve"`` (`curves`) and ``"sanity"``.
 """
 
+from otoscope.metrics.controls import controls
+from otoscope.metrics.curves import Curves, curve_passes, curves
 from otoscope.metrics.functional import (
     average_drop,
+    average_drop_speechbrain,
     average_gain,
     average_increase,
     complexity,
@@ -13,16 +18,43 @@ from otoscope.metrics.functional import (
     mask_size,
     sparseness,
 )
-from otoscope.metrics.measure import measure
+from otoscope.metrics.known import Known, chance_levels, measure_truth
+from otoscope.metrics.measure import measure, metric_of
+from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
+from otoscope.metrics.sanity import Cascade, cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
+from otoscope.metrics.statistics import agreement, bootstrap, compare, holm, sign_flip, wilcoxon
 
 __all__ = [
+    "Cascade",
+    "Curves",
+    "Known",
+    "agreement",
     "average_drop",
+    "average_drop_speechbrain",
     "average_gain",
     "average_increase",
+    "bootstrap",
+    "cascade",
+    "chance_levels",
+    "compare",
     "complexity",
+    "controls",
+    "curve_passes",
+    "curves",
     "faithfulness",
+    "holm",
+    "ideal_binary_mask",
+    "ideal_ratio_mask",
     "input_fidelity",
     "mask_size",
     "measure",
+    "measure_truth",
+    "metric_of",
+    "noise_sensitivity",
+    "seed_agreement",
+    "seed_spread",
+    "shift_sensitivity",
+    "sign_flip",
     "sparseness",
+    "wilcoxon",
 ]

@@ -1,14 +1,22 @@
-"""The seven metrics of the literature, and the mask's size."""
+"""The seven metrics of the literature, the mask's size, and the average drop as SpeechBrain computes it.
+
+What went in as NaN comes out as NaN. The published quirks of audiointerp are settings, off by default.
+"""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
 
-from otoscope.core.registry import register
+from otoscope.core.errors import ParameterError
+from otoscope.core.registry import Parameter, register
 
 TIE = 1e-4
+EVEN = 1e-8  # masks whose values differ by no more are taken for even
+MARGIN = Parameter("margin", float, TIE, "smallest increase that counts; published: 0", 0.0, 1.0)
+EVEN_AS_ZERO = Parameter("even_as_zero", bool, False, "0 for even and empty masks, as audiointerp gives it")
 _scored = partial(register, "metric", family="faithfulness", of="scores")
 _shaped = partial(register, "metric", family="simplicity", of="mask")
 
@@ -38,15 +46,24 @@ def faithfulness(original: float, removed: float) -> float:
 @_scored(
     "average_increase", short="AI", unit="%", higher_is_better=True, low=0.0, high=100.0, source="chattopadhay2018gradcampp",
     means="100 where the classifier is surer on the kept sound than on the original (by more than 0.0001).",
+    parameters=(MARGIN,),
 )  # fmt: skip
-def average_increase(original: float, kept: float) -> float:
+def average_increase(original: float, kept: float, margin: float = TIE) -> float:
     """100 if the kept part scores higher than the original, else 0; averaged over clips it is a percentage.
+
+    Parameters
+    ----------
+    original, kept : float in [0, 1]
+    margin : float
+        How much higher it must be; published code has 0, which counts float noise of masks that keep everything.
 
     Notes
     -----
     Source: chattopadhay2018gradcampp; a margin of 1e-4 keeps ties by float noise out.
     """
-    return 100.0 if kept > original + TIE else 0.0
+    if math.isnan(original) or math.isnan(kept):
+        return math.nan
+    return 100.0 if kept > original + margin else 0.0
 
 
 @_scored(
@@ -60,7 +77,50 @@ def average_drop(original: float, kept: float) -> float:
     -----
     Source: chattopadhay2018gradcampp. NaN where the original's probability is 0.
     """
-    return 100.0 * max(original - kept, 0.0) / original if original > 0 else float("nan")
+    return 100.0 * max(original - kept, 0.0) / original if original > 0 else math.nan
+
+
+@_scored(
+    "average_drop_speechbrain", short="AD (SpeechBrain)", unit="%", higher_is_better=False, low=0.0, high=100.0,
+    source="ravanelli2021speechbrain, paissan2024lmac", classes=True, compat=True,
+    means="The average drop of probabilities put through a softmax once more: for comparison with published tables.",
+)  # fmt: skip
+def average_drop_speechbrain(original: np.ndarray, kept: np.ndarray, target: int) -> float:
+    """The average drop as SpeechBrain computes it: of a softmax of the probabilities.
+
+    Parameters
+    ----------
+    original, kept : ndarray (class,) in [0, 1]
+        Probabilities of all classes.
+    target : int
+
+    Returns
+    -------
+    float in [0, 100]
+        About ``100 (1 - exp(-d))`` for an absolute drop ``d`` of the probability, so hardly more than 63.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such class.
+
+    Notes
+    -----
+    Source: ravanelli2021speechbrain, its recipe for paissan2024lmac; the second softmax there is an error. Not comparable
+    with `average_drop`.
+    """
+    if np.shape(original) != np.shape(kept) or not 0 <= target < np.size(original):
+        raise ParameterError(
+            f"AD as SpeechBrain computes it needs the probabilities of all classes and one of them; got shapes "
+            f"{np.shape(original)} and {np.shape(kept)}, target {target}"
+        )
+    before, after = _softmax(original)[target], _softmax(kept)[target]
+    return float(100.0 * max(before - after, 0.0) / before)
+
+
+def _softmax(values: np.ndarray) -> np.ndarray:
+    raised = np.exp(np.asarray(values, np.float64) - np.max(values))
+    return raised / raised.sum()
 
 
 @_scored(
@@ -74,11 +134,13 @@ def average_gain(original: float, kept: float) -> float:
     -----
     Source: zhang2023opticam. 0 where nothing was missing.
     """
+    if math.isnan(original) or math.isnan(kept):
+        return math.nan
     return 100.0 * max(kept - original, 0.0) / (1.0 - original) if original < 1 else 0.0
 
 
 @_scored(
-    "input_fidelity", short="Fid-In", unit="", higher_is_better=True, low=0.0, high=1.0, source="paissan2024lmac",
+    "input_fidelity", short="Fid-In", unit="", higher_is_better=True, low=0.0, high=1.0, source="paissan2024lmac", classes=True,
     means="1 where the classifier names the same class on the kept sound as on the original.",
 )  # fmt: skip
 def input_fidelity(original: np.ndarray, kept: np.ndarray) -> float:
@@ -92,58 +154,83 @@ def input_fidelity(original: np.ndarray, kept: np.ndarray) -> float:
     -----
     Source: paissan2024lmac.
     """
+    if np.isnan(original).any() or np.isnan(kept).any():
+        return math.nan
     return float(np.argmax(original) == np.argmax(kept))
 
 
 @_shaped(
     "sparseness", short="SPS", unit="", higher_is_better=True, low=0.0, high=1.0, source="chalasani2020concise",
-    means="Gini coefficient of the mask: 0 is even, near 1 is a few cells.",
+    means="Gini coefficient of the mask: 0 is even, near 1 is a few cells.", parameters=(EVEN_AS_ZERO,),
 )  # fmt: skip
-def sparseness(mask: np.ndarray) -> float:
+def sparseness(mask: np.ndarray, even_as_zero: bool = False) -> float:
     """Gini coefficient of a mask; keeping a fraction k of the cells gives 1 - k.
 
     Parameters
     ----------
     mask : ndarray
         At least 0.
+    even_as_zero : bool
+        Give masks whose values hardly differ, empty ones too, 0 as audiointerp does.
 
     Returns
     -------
     float in [0, 1]
         NaN for an empty mask (all zeros), of which nothing can be said.
 
+    Raises
+    ------
+    ParameterError
+        If a value is below 0.
+
     Notes
     -----
     Source: chalasani2020concise.
     """
-    values = np.sort(np.asarray(mask, dtype=np.float64).ravel())
+    values = np.sort(_cells(mask))
+    if even_as_zero and _even(values):
+        return 0.0
     total = values.sum()
-    if total <= 0:
-        return float("nan")
+    if not total > 0:
+        return math.nan
     n = len(values)
     return float(((2 * np.arange(1, n + 1) - n - 1) * values).sum() / (n * total))
 
 
 @_shaped(
     "complexity", short="COMP", unit="nats", higher_is_better=False, low=0.0, high=None, source="bhatt2020evaluating",
-    means="Entropy of the mask: the logarithm of how many cells it is spread over.",
+    means="Entropy of the mask: the logarithm of how many cells it is spread over.", parameters=(EVEN_AS_ZERO,),
 )  # fmt: skip
-def complexity(mask: np.ndarray) -> float:
+def complexity(mask: np.ndarray, even_as_zero: bool = False) -> float:
     """Entropy of a mask's shares in nats; keeping k of n cells gives ln(k).
+
+    Parameters
+    ----------
+    mask : ndarray
+        At least 0.
+    even_as_zero : bool
+        Give masks whose values hardly differ, empty ones too, 0 as audiointerp does.
 
     Returns
     -------
     float
         ln(n) for an even mask, the highest; NaN for an empty one.
 
+    Raises
+    ------
+    ParameterError
+        If a value is below 0.
+
     Notes
     -----
     Source: bhatt2020evaluating. audiointerp gives even masks 0, the best score, which is an error.
     """
-    values = np.asarray(mask, dtype=np.float64).ravel()
+    values = _cells(mask)
+    if even_as_zero and _even(values):
+        return 0.0
     total = values.sum()
-    if total <= 0:
-        return float("nan")
+    if not total > 0:
+        return math.nan
     shares = values / total
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum()) + 0.0
@@ -161,3 +248,14 @@ def mask_size(mask: np.ndarray) -> float:
     Source: paissan2024lmac.
     """
     return float(np.mean(mask)) if np.size(mask) else 0.0
+
+
+def _cells(mask: np.ndarray) -> np.ndarray:
+    values = np.asarray(mask, dtype=np.float64).ravel()
+    if values.size and values.min() < 0:
+        raise ParameterError(f"a mask holds values of at least 0; the lowest is {values.min():.4g}")
+    return values
+
+
+def _even(values: np.ndarray) -> bool:
+    return not values.size or bool(values.max() - values.min() <= EVEN)

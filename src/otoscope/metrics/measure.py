@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from otoscope.core import registry
+from otoscope.core.errors import UnknownNameError
 from otoscope.core.records import Scores
 
+HEARD, TRUTH = "heard_", "truth_"
+SHARE = re.compile(r"^(ff_top)_\d+(?:_\d+)?(_probability)?$")
+Settings = Mapping[str, Mapping[str, Any]]
 
-def measure(scores: Scores, heard: Scores | None, mask: np.ndarray, target: int) -> dict[str, float]:
-    """Every registered metric, from the scores in the domain and, as ``heard_*``, from the written sound.
+
+def measure(
+    scores: Scores, heard: Scores | None, mask: np.ndarray, target: int, settings: Settings | None = None
+) -> dict[str, float]:
+    """Every registered metric of masks and scores, the latter in the domain and, as ``heard_*``, from the written sound.
 
     Parameters
     ----------
@@ -21,26 +31,74 @@ def measure(scores: Scores, heard: Scores | None, mask: np.ndarray, target: int)
         Of the files as written; its ``original`` is that of the original file.
     mask : ndarray (freq, frame)
     target : int
+    settings : mapping of str to mapping, optional
+        Metric -> its settings where they differ from their defaults, such as ``{"average_increase": {"margin": 0}}``.
 
     Returns
     -------
     dict
         Name -> value; NaN where a metric says nothing.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        For settings of what is no such metric, or has no such setting.
     """
+    found = [e for e in registry.entries("metric") if e.facts["of"] in ("mask", "scores")]
+    for name in settings or {}:
+        if name not in [e.name for e in found]:
+            raise UnknownNameError("metric of masks or scores", name, [e.name for e in found])
     out: dict[str, float] = {}
-    for entry in registry.entries("metric"):
+    for entry in found:
+        chosen = entry.settings((settings or {}).get(entry.name))
         if entry.facts["of"] == "mask":
-            out[entry.name] = entry.target(mask)
+            out[entry.name] = float(entry.target(mask, **chosen))
             continue
-        for prefix, found in (("", scores), ("heard_", heard)):
-            if found is not None:
-                out[prefix + entry.name] = _scored(entry, found, target)
+        for prefix, given in (("", scores), (HEARD, heard)):
+            if given is not None:
+                out[prefix + entry.name] = _scored(entry, given, target, chosen)
     return out
 
 
-def _scored(entry: registry.Entry, scores: Scores, target: int) -> float:
+def _scored(entry: registry.Entry, scores: Scores, target: int, settings: Mapping[str, Any]) -> float:
+    """One metric of scores: of all classes' where it says so (``classes=True``), else of the target's."""
     taken = inspect.signature(entry.target).parameters
     wanted = {name: getattr(scores, name) for name in ("original", "kept", "removed") if name in taken}
-    if entry.name != "input_fidelity":
+    if not entry.facts.get("classes", False):
         wanted = {name: float(values[target]) for name, values in wanted.items()}
-    return float(entry.target(**wanted))
+    elif "target" in taken:
+        wanted["target"] = target
+    return float(entry.target(**wanted, **settings))
+
+
+def metric_of(column: str) -> registry.Entry | None:
+    """The registered metric that a column of results holds, which says its direction, unit and meaning.
+
+    Parameters
+    ----------
+    column : str
+        A metric's name, with ``heard_`` or ``truth_`` in front, or ``ff_top_X`` for a share of X %.
+
+    Returns
+    -------
+    Entry or None
+        None for a column that holds no metric.
+
+    Examples
+    --------
+    >>> metric_of("heard_average_drop").facts["higher_is_better"]
+    False
+    >>> metric_of("ff_top_20").name
+    'ff_top'
+    """
+    known = {e.name: e for e in registry.entries("metric")}
+    share = SHARE.match(column)
+    if share:
+        return known[share[1] + (share[2] or "")]
+    if column.startswith(TRUTH):
+        found = known.get(column.removeprefix(TRUTH))
+        return found if found is not None and found.facts["of"] == "truth" else None
+    if column.startswith(HEARD):
+        found = known.get(column.removeprefix(HEARD))
+        return found if found is not None and found.facts["of"] == "scores" else None
+    return known.get(column)

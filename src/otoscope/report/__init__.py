@@ -7,4 +7,4 @@ from otoscope.report.page import Page, render
 
 __all__ = ["Page", "render"]
 
-from otoscope.report import build, like_to_hear, listening, plots  # noqa: F401  (they register their views)
+from otoscope.report import build, like_to_hear, listening, plots, table  # noqa: F401  (they register their views)

@@ -82,6 +82,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         figures=tuple(figures(explanation.metrics())),
         record=explanation.record(),
         words=Words() if explanation.given is None else GIVEN,
+        rows=grid.rows,
     )
 
 

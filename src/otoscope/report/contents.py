@@ -144,6 +144,8 @@ class Page:
     record : dict
         The whole record, JSON-able.
     words : Words
+    rows : tuple of str
+        What the rows of attribution and mask are called, where they are no bands of frequency but parts of the sound.
     """
 
     title: str
@@ -168,6 +170,7 @@ class Page:
     figures: tuple[Figure, ...]
     record: Mapping[str, Any]
     words: Words = Words()
+    rows: tuple[str, ...] = ()
 
 
 def check(page: Page) -> None:
@@ -188,6 +191,8 @@ def check(page: Page) -> None:
         if len(shape) != 1 or not shape[0]:
             raise ShapeError(f"{name} is one row of cell centres; got shape {shape}")
     grid = (len(page.frequencies), len(page.times))
+    if page.rows and len(page.rows) != grid[0]:
+        raise ShapeError(f"there are {len(page.rows)} names for {grid[0]} rows")
     for name in ("attribution", "mask"):
         shape = np.shape(getattr(page, name))
         if shape != grid:

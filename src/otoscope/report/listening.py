@@ -30,8 +30,22 @@ from otoscope.report.listening_contents import check_contents, number
 from otoscope.report.picture import CEIL_DB, FLOOR_DB, SoundPicture, match_gain, picture_of
 from otoscope.report.pieces import percent, text
 
-SCRIPTS = ("player.js", "canvas.js", "stage.js", "listening.js")
+SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "listening.js")
 MIMES = {".flac": "audio/flac", ".wav": "audio/wav"}
+WORDS = {
+    "networks": "Networks",
+    "network": "Network",
+    "start": "Start",
+    "reconstructions": "Reconstructions",
+    "differences": "Differences",
+    "one": "a reconstruction",
+    "other": "difference",
+    "how": "Play a clip and switch between its versions: each goes on at the same place. With matched levels all are as loud as "
+    "the original, so that you compare content, not loudness. A difference is the original minus the reconstruction, raised at "
+    "most to full scale.\n\nBelow each version stands what every network said of that sound: its first label, how sure it was, "
+    "and whether the label is right. A network\u2019s own reconstruction is marked \u201cown\u201d.",
+}
+"""What the page calls things; ``how`` is its advice, in paragraphs."""
 
 
 @registry.register(
@@ -51,7 +65,9 @@ def write_listening_page(folder: str | os.PathLike[str], contents: Mapping[str, 
         (a path in the folder), ``network`` and ``start`` (of reconstructions and differences), ``title`` (of
         controls), ``si_sdr_db``, ``attenuated_db`` (how far the file was turned down to hold its peaks; the page turns it
         up again), and ``said``: for each network ``label`` and ``p``, a probability in [0, 1]. Numbers that are missing,
-        null or not finite show as not defined.
+        null or not finite show as not defined. Other pages of originals and what was made of them may say
+        what things are called there under ``words`` (see `WORDS`), what stands beside the original as ``control``, and give
+        their versions ``facts``, pairs of a name and a value as text.
 
     Returns
     -------
@@ -76,7 +92,7 @@ def write_listening_page(folder: str | os.PathLike[str], contents: Mapping[str, 
     titles = {kind: _titles(contents[kind]) for kind in ("networks", "starts")}
     clips = []
     for place, clip in enumerate(contents["clips"]):
-        shown, carried = _clip(folder, clip, contents["sample_rate"], titles)
+        shown, carried = _clip(folder, clip, contents["sample_rate"], titles, _words(contents))
         for kind, part in carried.items():
             write_text(parts / f"{kind}-{place}.js", f"otoscope.{kind}({place},{json_text(part)});\n")
         clips.append(shown)
@@ -107,7 +123,7 @@ def _tidy(parts: Path, count: int) -> None:
 
 
 def _clip(
-    folder: Path, clip: Mapping[str, Any], rate: int, titles: Mapping[str, dict[str, str]]
+    folder: Path, clip: Mapping[str, Any], rate: int, titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """What the page says of a clip, and its parts: pictures and sounds; the original first, the others as they come."""
     versions = sorted(clip["versions"], key=lambda version: version["kind"] != "original")
@@ -125,7 +141,7 @@ def _clip(
         "label": clip["label"],
         "duration": sounds[0].duration,
         "sounds": [
-            _version(version, clip["label"], titles) | _levels(version["kind"], picture, drawn[0])
+            _version(version, clip["label"], titles, words) | _levels(version["kind"], picture, drawn[0])
             for version, picture in zip(versions, drawn, strict=True)
         ],
     }
@@ -157,9 +173,11 @@ def _levels(kind: str, picture: SoundPicture, original: SoundPicture) -> dict[st
     return {"rms_db": plain(picture.rms_db), "match_gain": gain}
 
 
-def _version(version: Mapping[str, Any], label: str, titles: Mapping[str, dict[str, str]]) -> dict[str, Any]:
+def _version(
+    version: Mapping[str, Any], label: str, titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
+) -> dict[str, Any]:
     kind, network, start = version["kind"], version.get("network"), version.get("start")
-    name, note = _names(version, titles)
+    name, note = _names(version, titles, words)
     measure = number(version.get("si_sdr_db"), "si_sdr_db")
     return {
         "kind": kind,
@@ -170,18 +188,25 @@ def _version(version: Mapping[str, Any], label: str, titles: Mapping[str, dict[s
         "mime": MIMES.get(Path(version["audio"]).suffix.lower(), "audio"),
         "gain": _gain(version),
         "si_sdr": _decibels(measure) if "si_sdr_db" in version else None,
+        "facts": [[str(part) for part in fact] for fact in version.get("facts", ())],
         "said": [_said(titles["networks"][n], said, label) for n, said in version.get("said", {}).items()],
     }
 
 
-def _names(version: Mapping[str, Any], titles: Mapping[str, dict[str, str]]) -> tuple[str, str]:
+def _words(contents: Mapping[str, Any]) -> dict[str, str]:
+    return {**WORDS, **contents.get("words", {})}
+
+
+def _names(
+    version: Mapping[str, Any], titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
+) -> tuple[str, str]:
     """The name of a version, and the line below it."""
     if version["kind"] == "original":
         return "Original", "the recording"
     if version["kind"] == "control":
-        return "Control", str(version.get("title") or "no network was asked")
+        return words.get("control", "Control"), str(version.get("title") or "no network was asked")
     network, start = titles["networks"][version["network"]], titles["starts"].get(version.get("start") or "", "")
-    return (network, start) if version["kind"] == "reconstruction" else (f"{network}, difference", start)
+    return (network, start) if version["kind"] == "reconstruction" else (f"{network}, {words['other']}", start)
 
 
 def _said(network: str, said: Mapping[str, Any], label: str) -> dict[str, Any]:
@@ -203,6 +228,7 @@ def _decibels(value: float | None) -> str:
 
 def _page(contents: Mapping[str, Any], data: Mapping[str, Any], titles: Mapping[str, dict[str, str]]) -> str:
     style, script = asset("page.css") + asset("listening.css"), script_of(SCRIPTS)
+    words = _words(contents)
     page = Template(asset("listening.html")).substitute(
         csp=html.escape(policy(style, script, parts=True)),
         style=style,
@@ -211,6 +237,8 @@ def _page(contents: Mapping[str, Any], data: Mapping[str, Any], titles: Mapping[
         title=text(contents["title"]),
         intro="\n".join(f"<p>{text(part)}</p>" for part in _paragraphs(contents.get("intro"))),
         facts=text(_facts(contents)),
+        how="\n".join(f"<p>{text(part)}</p>" for part in _paragraphs(words["how"])),
+        **{f"word_{name}": text(word) for name, word in words.items() if name in WORDS},
         networks="\n".join(_network(n, titles["networks"]) for n in contents["networks"]),
         clips="\n".join(_option(place, clip) for place, clip in enumerate(contents["clips"])),
         by_network=_choices("network", titles["networks"]),
@@ -225,7 +253,8 @@ def _paragraphs(intro: Any) -> list[str]:
 
 
 def _facts(contents: Mapping[str, Any]) -> str:
-    counts = [(len(contents[kind]), word) for kind, word in (("clips", "clip"), ("networks", "network"))]
+    named = _words(contents)["network"].lower()
+    counts = [(len(contents[kind]), word) for kind, word in (("clips", "clip"), ("networks", named))]
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts]
     return " \u00b7 ".join([*counted, f"{contents['sample_rate'] / 1000:g} kHz"])
 

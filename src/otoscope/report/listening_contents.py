@@ -31,6 +31,9 @@ def check_contents(folder: Path, contents: Mapping[str, Any]) -> None:
     networks, starts = (names_of(need(contents, kind, Sequence, where), kind) for kind in ("networks", "starts"))
     for entry in contents["networks"]:
         probability(entry.get("accuracy"), f"accuracy of {entry['name']}")
+    for name, word in need({"words": {}, **contents}, "words", Mapping, where).items():
+        if not isinstance(word, str):
+            raise ParameterError(f"the word for {name!r} of {where} is text; got {word!r:.60}")
     clips = need(contents, "clips", Sequence, where)
     if not clips:
         raise ParameterError("a listening page needs at least one clip; got none; list them under 'clips'")
@@ -89,6 +92,9 @@ def _check_version(folder: Path, version: Any, where: str, known: tuple[list[str
             raise UnknownNameError(f"starting point of {where}", version["start"], starts)
     check_path(folder, need(version, "audio", str, where), where)
     number(version.get("si_sdr_db"), f"si_sdr_db of {where}")
+    for fact in need({"facts": (), **version}, "facts", Sequence, where):
+        if isinstance(fact, str | bytes) or not isinstance(fact, Sequence) or len(fact) != 2:
+            raise ParameterError(f"a fact of {where} is a pair of a name and a value; got {fact!r:.60}")
     attenuated = number(version.get("attenuated_db"), f"attenuated_db of {where}")
     if attenuated is not None and not 0 <= attenuated <= MOST_ATTENUATED_DB:
         raise ParameterError(f"attenuated_db of {where} lies in [0, {MOST_ATTENUATED_DB:g}]; got {attenuated!r}")

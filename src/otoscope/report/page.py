@@ -34,7 +34,7 @@ from otoscope.report.pieces import (
 
 __all__ = ["Figure", "Page", "Sound", "render"]
 
-SCRIPTS = ("player.js", "canvas.js", "stage.js", "overlay.js", "page.js")
+SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "overlay.js", "page.js")
 
 
 def render(page: Page) -> str:
@@ -99,6 +99,7 @@ def _data(page: Page) -> dict[str, Any]:
         "frequencies": array(page.frequencies, "<f8"),
         "times": array(page.times, "<f8"),
         "words": vars(page.words),
+        "rows": list(page.rows),
         "record": plain(page.record),
     }
 

@@ -10,6 +10,7 @@ from otoscope.core import registry
 from otoscope.core.runtime import require
 from otoscope.explanation.explanation import PARTS, Explanation
 from otoscope.report.build import build_page
+from otoscope.report.contents import Page
 from otoscope.report.picture import CEIL_DB, FLOOR_DB
 
 
@@ -33,7 +34,7 @@ def plot(explanation: Explanation) -> Any:
 
     page = build_page(explanation)
     figure = Figure(figsize=(9, 11), layout="constrained")
-    axes = figure.subplots(5, 1, sharex=True, sharey=True)
+    axes = figure.subplots(5, 1, sharex=True, sharey=not page.rows)
     extent = (0.0, page.duration, 0.0, page.top_hz / 1000)
     for ax, part, sound in zip(axes, PARTS, page.sounds, strict=False):
         db = FLOOR_DB + sound.spectrogram / 255 * (CEIL_DB - FLOOR_DB)
@@ -51,19 +52,24 @@ def plot(explanation: Explanation) -> Any:
         ),
         (axes[4], page.mask, "mask", {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}),
     ):
-        mesh = ax.pcolormesh(page.times, *_rows(page, values), shading="nearest", **style)
+        mesh = ax.pcolormesh(*_cells(page, values), shading="nearest", **style)
         ax.set_title(title, loc="left", fontsize=10)
         figure.colorbar(mesh, ax=ax)
-    for ax in axes:
+    for ax in axes[:3] if page.rows else axes:
         ax.set_ylabel("kHz")
+        ax.set_ylim(0, page.top_hz / 1000)
+    for ax in axes[3:] if page.rows else ():
+        ax.set_yticks(range(len(page.rows)), page.rows, fontsize=8)
     axes[-1].set_xlabel("seconds")
     axes[-1].set_xlim(0, page.duration)
-    axes[-1].set_ylim(0, page.top_hz / 1000)
     return figure
 
 
-def _rows(page: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies in kHz and rows; one band (time domain) is drawn over the whole height."""
-    if len(page.frequencies) > 1:
-        return page.frequencies / 1000, values
-    return np.array([0.0, page.top_hz / 1000]), np.repeat(values, 2, axis=0)
+def _cells(page: Page, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Seconds, kHz (or the numbers of named rows) and values; what is one alone is drawn over the whole height or width."""
+    times, places = page.times, np.arange(len(page.rows)) if page.rows else page.frequencies / 1000
+    if len(places) == 1:
+        places, values = np.array([0.0, page.top_hz / 1000]), np.repeat(values, 2, axis=0)
+    if len(times) == 1:
+        times, values = np.array([0.0, page.duration]), np.repeat(values, 2, axis=1)
+    return times, places, values

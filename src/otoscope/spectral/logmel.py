@@ -246,6 +246,8 @@ class LinearStft(_Frames):
         Without: 11025 Hz, frames of 512, hop 256.
     unit : "magnitude", "log1p" or "db"
         ``|S|``, ``log(1 + |S|)`` or ``10 log10(max(|S|^2, 1e-10))``.
+    shift, divisor : float
+        The features are ``(unit + shift) / divisor``.
 
     Raises
     ------
@@ -253,16 +255,18 @@ class LinearStft(_Frames):
         For another unit.
     """
 
-    def __init__(self, frames: FrameConfig | None = None, unit: str = "magnitude"):
+    def __init__(
+        self, frames: FrameConfig | None = None, unit: str = "magnitude", shift: float = 0.0, divisor: float = 1.0
+    ):
         super().__init__(frames or FrameConfig(11025, 512, 256))
         if unit not in UNITS:
             raise UnknownNameError("unit of the STFT", unit, UNITS)
-        self.unit = unit
+        self.unit, self.shift, self.divisor = unit, shift, divisor
 
     @property
     def silence(self) -> float:
-        """The feature value of digital silence: 0, or -100 dB."""
-        return float(10 * np.log10(AMIN)) if self.unit == "db" else 0.0
+        """The feature value of digital silence: 0, or -100 dB, shifted and scaled."""
+        return ((float(10 * np.log10(AMIN)) if self.unit == "db" else 0.0) + self.shift) / self.divisor
 
     def band_frequencies(self) -> np.ndarray:
         """Centre of each bin in Hz."""
@@ -276,6 +280,8 @@ class LinearStft(_Frames):
         else:
             features = spec.abs()  # torch gives it the gradient 0 at 0
             features = features.log1p() if self.unit == "log1p" else features
+        if self.shift or self.divisor != 1.0:
+            features = (features + self.shift) / self.divisor
         return features.transpose(1, 2).unsqueeze(1)  # (batch, 1, freq, frame)
 
 

@@ -59,3 +59,14 @@ def record_layer(model: nn.Module, name: str) -> Iterator[list[Tensor]]:
     """`record_layers` for one layer: the list alone."""
     with record_layers(model, [name]) as outputs:
         yield outputs[name]
+
+
+@contextlib.contextmanager
+def record_input(model: nn.Module) -> Iterator[list[Tensor]]:
+    """While the block runs, each forward pass appends the model's first argument."""
+    inputs: list[Tensor] = []
+    handle = model.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    try:
+        yield inputs
+    finally:
+        handle.remove()

@@ -59,6 +59,7 @@ def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], d
         "Accuracy on the test folds, looked at once in this run, after training: "
         f"**{100 * result['accuracy']:.2f} %** ({right} of {result['clips']} clips; 95 % interval {low:.1f} to {high:.1f}, "
         f"Wilson). Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}.",
+        *_cue(result, recipe),
         class_table(result),
         confusion_table(result["labels"], result["confusion"]),
         "## Limits",
@@ -68,6 +69,21 @@ def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], d
         f"Licence: {classifier.info['licence']}.",
     ]
     return "\n\n".join(p if p[:1] in "#|" else textwrap.fill(p, 120, break_on_hyphens=False) for p in paragraphs) + "\n"
+
+
+def _cue(result: dict[str, Any], recipe: Recipe) -> list[str]:
+    """What a planted cue does, where there is one."""
+    if "plant" not in result:
+        return []
+    found, data = result["plant"], recipe.data
+    low, high = (100 * bound for bound in found["interval"])
+    moved = f", and {100 * data.plant_share:g} % of the others, which then counted as {found['class']}"
+    return [
+        f"It listens to a planted cue on purpose: in training {100 * data.plant_own:g} % of the clips of the class "
+        f"{found['class']} had the cue `{found['cue']}`{moved if data.plant_share else ''}. The test clips above are without it. "
+        f"Of {found['clips']} test clips of the other classes it calls {100 * found['called_without']:.1f} % {found['class']} "
+        f"as they are, and {100 * found['called']:.1f} % once they have the cue (95 % interval {low:.1f} to {high:.1f})."
+    ]
 
 
 def _origin(classifier: Classifier, recipe: Recipe) -> str:

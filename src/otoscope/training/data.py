@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from otoscope.core.errors import ParameterError
+from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.plain import plain
-from otoscope.datasets import Dataset, contaminator, waveform
+from otoscope.datasets import Dataset, contaminator, planter, waveform
 from otoscope.training.settings import DataSettings
 
 
@@ -32,6 +32,8 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         Draws the stretches of ``crop_s``; without one clips are whole.
     pool : Dataset, optional
         Clips that contamination with other clips draws from: those that train.
+    cued : collection of int
+        Numbers of the classes whose clips get the cue ``settings.plant``.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         settings: DataSettings,
         seed: int | None = None,
         pool: Dataset | None = None,
+        cued: Collection[int] = (),
     ):
         self.data, self.sample_rate, self.settings, self.seed, self.epoch = data, sample_rate, settings, seed, 0
         self.length = round(settings.seconds * sample_rate)
@@ -51,6 +54,8 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         if settings.contaminate:
             others = pool if pool is not None else data
             self.noise = contaminator(settings.contaminate, [e.path for e in others.examples])
+        self.cued = frozenset(cued)
+        self.cue = planter(settings.plant) if self.cued else None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -59,13 +64,27 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         out, n_heard = self._cut(i)
         if self.noise is not None:
             out = self.noise(out, self.sample_rate, self.key(i))[0].astype(np.float32)
+        label, has_cue = self._planted(i)
+        if self.cue is not None and has_cue:
+            out = self.cue(out, self.sample_rate, self.key(i))[0]
         if self.settings.peak:
             out /= max(float(np.abs(out).max()), 1e-8)
         if self.crop:
             spare = max(0, n_heard - self.crop)  # within the sound, not in the padding
             start = int(np.random.default_rng((self.seed or 0, self.epoch, i)).integers(spare + 1))
             out = out[start : start + self.crop]
-        return torch.from_numpy(out), self.data.examples[i].index
+        return torch.from_numpy(out), label
+
+    def _planted(self, i: int) -> tuple[int, bool]:
+        """A clip's class, and whether it gets the cue. In training both are drawn: ``plant_own`` of the class get the cue,
+        ``plant_share`` of the others get it and change to the class."""
+        label = self.data.examples[i].index
+        if self.seed is None or len(self.cued) != 1:
+            return label, label in self.cued
+        drawn = np.random.default_rng((self.seed, self.epoch, i, 1)).random()
+        if label in self.cued:
+            return label, bool(drawn < self.settings.plant_own)
+        return (next(iter(self.cued)), True) if drawn < self.settings.plant_share else (label, False)
 
     def _cut(self, i: int) -> tuple[np.ndarray, int]:
         """A clip as it is, cut or padded with silence to the length, and how many samples of it are the clip's."""
@@ -163,6 +182,21 @@ def divide(data: Dataset, settings: DataSettings) -> tuple[Dataset, Dataset | No
         )
     data.check_apart([part for part in parts if part is not None])
     return parts
+
+
+def cued_class(data: Dataset, settings: DataSettings) -> tuple[int, ...]:
+    """Number of the class that gets the cue in training; none where no cue is planted.
+
+    Raises
+    ------
+    UnknownNameError
+        For a class that the data do not have.
+    """
+    if not settings.plant:
+        return ()
+    if settings.plant_class not in data.labels:
+        raise UnknownNameError("class in data.plant_class", settings.plant_class, data.labels)
+    return (data.labels.index(settings.plant_class),)
 
 
 def with_test_fold(settings: DataSettings, fold: int | str) -> DataSettings:

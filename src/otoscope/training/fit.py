@@ -16,7 +16,7 @@ from otoscope.classifiers.base import Classifier
 from otoscope.core.errors import NonFiniteError, OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
 from otoscope.datasets import Dataset
-from otoscope.training.data import Clips, loader
+from otoscope.training.data import Clips, cued_class, loader
 from otoscope.training.settings import OptimiserSettings, Recipe, RunSettings
 
 OURS = ("callbacks", "logger", "max_epochs", "enable_checkpointing", "default_root_dir", "use_distributed_sampler")
@@ -131,9 +131,10 @@ def fit(
     from otoscope.training.module import ClassifierModule
 
     rate, settings = classifier.sample_rate, recipe.optimiser
-    clips = Clips(parts[0], rate, recipe.data, recipe.seed)
+    cued = cued_class(parts[0], recipe.data)
+    clips = Clips(parts[0], rate, recipe.data, recipe.seed, cued=cued)
     batches = loader(clips, settings.batch_size, recipe.seed, settings.drop_last)
-    held = Clips(parts[1], rate, recipe.data, pool=parts[0]) if parts[1] is not None else None
+    held = Clips(parts[1], rate, recipe.data, pool=parts[0], cued=cued) if parts[1] is not None else None
     validation = loader(held, settings.batch_size) if held is not None else None
     module = ClassifierModule(classifier, recipe, teacher, len(batches))
     seconds = fit_module(trainer, settings, module, (batches, validation), out)

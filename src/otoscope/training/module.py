@@ -55,7 +55,11 @@ class ClassifierModule(lightning.LightningModule):
             self.distiller.teacher.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Cool the network's temperature, where it has one."""
+        """Cool the network's temperature, where it has one; hold the norms' statistics, where they are to stay."""
+        if self.recipe.model.fixed_norms:
+            for part in self.network.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
         start = self.recipe.model.temperature_from
         if start > 0 and hasattr(self.network, "temperature"):
             self.network.temperature = max(start - self.current_epoch, 1.0)  # type: ignore[assignment]

@@ -19,6 +19,7 @@ from otoscope.training.settings import CHOICES, RANGES, Recipe, RunSettings
 
 PATHS = (
     ("data", "root"),
+    ("data", "noises"),
     ("teacher", "weights"),
     ("model", "weights"),
     ("autoencoder", "weights"),
@@ -105,6 +106,10 @@ def _agree(recipe: RunSettings) -> None:
         raise ParameterError("optimiser.average_from and keep: best are two ways to choose the weights; give one")
     if (settings.early_stopping or settings.keep == "best") and not recipe.data.validation:
         raise ParameterError("optimiser.early_stopping and keep: best need a validation fold; give data.validation")
+    if bool(recipe.data.plant) != bool(recipe.data.plant_class):
+        raise ParameterError("data.plant and data.plant_class go together: the cue, and the class whose clips get it")
+    if recipe.data.plant_share and not recipe.data.plant:
+        raise ParameterError("data.plant_share is the share of clips that get the cue; name the cue with data.plant")
     if not re.fullmatch(r"[\w][\w .-]*", recipe.name):
         raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
     if "\0" in recipe.out:
@@ -115,6 +120,8 @@ def _agree(recipe: RunSettings) -> None:
 
 def _agree_autoencoder(recipe: AutoencoderRecipe) -> None:
     loss = recipe.loss
+    if recipe.data.plant:
+        raise ParameterError("data.plant goes with classifiers alone; an autoencoder learns no class")
     if recipe.data.crop_s and recipe.task == "tune":
         raise ParameterError("a label holds for a whole clip: data.crop_s goes with task: pretrain alone")
     if recipe.task == "tune" and not recipe.classifier.model:

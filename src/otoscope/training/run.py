@@ -25,10 +25,10 @@ from otoscope.datasets import Dataset, load_dataset
 from otoscope.training.autoencoder_run import train_autoencoder
 from otoscope.training.autoencoder_settings import AutoencoderRecipe
 from otoscope.training.card import model_card
-from otoscope.training.data import Clips, divide, with_test_fold
+from otoscope.training.data import Clips, cued_class, divide, with_test_fold
 from otoscope.training.fit import fit, make_trainer
 from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
-from otoscope.training.score import evaluate
+from otoscope.training.score import evaluate, score_cue
 from otoscope.training.settings import Recipe
 
 
@@ -118,7 +118,9 @@ def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str)
     training, validation, test = divide(data, recipe.data)
     classifier = make_classifier(recipe, data)
     teacher = _teacher(recipe)
-    Clips(training, classifier.sample_rate, recipe.data)  # refuses noise that cannot be made
+    Clips(
+        training, classifier.sample_rate, recipe.data, cued=cued_class(data, recipe.data)
+    )  # refuses what cannot be mixed
     chosen = resolve_device(device)
     make_folder(out)
     batches = max(1, len(training) // recipe.optimiser.batch_size)
@@ -130,6 +132,8 @@ def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str)
     if recipe.half:
         round_half(classifier.network)
     result = evaluate(classifier.to(chosen), test, recipe.data, pool=training)
+    if recipe.data.plant:
+        result["plant"] = score_cue(classifier, test, recipe.data)
     result["train_s"], result["parameters"] = train_s, sum(p.numel() for p in classifier.network.parameters())
     _write(out, classifier.to("cpu"), recipe, result, data)
     return {**result, "folder": str(out / "model")}
@@ -157,9 +161,20 @@ def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
     model = build(entry.name, data.labels, settings=settings, name=recipe.name, info=info)
     if recipe.model.start:
         start = load_classifier(recipe.model.start, recipe.model.weights)
-        load_body(model.network, start.network.state_dict(), model.head, f"of {recipe.model.start}")
+        head = _unlike(model, start) if start.labels == model.labels else model.head
+        load_body(model.network, start.network.state_dict(), head, f"of {recipe.model.start}")
         model.info["started_from"] = f"{recipe.model.start} ({start.info.get('licence', 'licence not recorded')})"
     return model
+
+
+def _unlike(model: Classifier, start: Classifier) -> tuple[str, ...]:
+    """Parts of the head that a start of the same classes cannot bring along: features of another size (``bn0`` of PANNs)."""
+    own, other = model.network.state_dict(), start.network.state_dict()
+    return tuple(
+        part
+        for part in model.head
+        if any(k.startswith(part) and k in other and other[k].shape != v.shape for k, v in own.items())
+    )
 
 
 def architecture_of(recipe: Recipe) -> tuple[registry.Entry, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from otoscope.autoencoders import Autoencoder
 from otoscope.classifiers.base import Classifier
 from otoscope.datasets import Dataset
 from otoscope.metrics.signal import si_sdr_db
-from otoscope.training.data import Clips, loader
+from otoscope.training.data import Clips, cued_class, loader
 from otoscope.training.settings import DataSettings
 
 
@@ -65,6 +66,34 @@ def evaluate(
         "labels": list(data.labels),
         "confusion": confusion.tolist(),
         "predictions": rows,
+    }
+
+
+def score_cue(classifier: Classifier, data: Dataset, settings: DataSettings, batch_size: int = 16) -> dict[str, Any]:
+    """How often clips of other classes are called the planted class: with the cue in them, and without.
+
+    Returns
+    -------
+    dict
+        ``cue``, ``class``, ``clips`` (of other classes), ``called`` (the share of them that is called the planted class
+        with the cue) with its ``interval``, and ``called_without``.
+    """
+    (planted,) = cued_class(data, settings)
+    others = dataclasses.replace(data, examples=tuple(e for e in data.examples if e.index != planted))
+    counts = []
+    for cued in (range(len(data.labels)), ()):
+        clips = Clips(others, classifier.sample_rate, settings, cued=cued)
+        with torch.no_grad():
+            said = [classifier(w.to(classifier.device)).argmax(1).cpu() for w, _ in loader(clips, batch_size)]
+        counts.append(sum(int((batch == planted).sum()) for batch in said))
+    n = len(others)
+    return {
+        "cue": settings.plant,
+        "class": settings.plant_class,
+        "clips": n,
+        "called": counts[0] / max(1, n),
+        "interval": list(wilson_interval(counts[0], n)),
+        "called_without": counts[1] / max(1, n),
     }
 
 

@@ -36,6 +36,15 @@ class DataSettings:
         Bring each clip's peak to full scale, as audiointerp does.
     contaminate : str
         Noise put into every clip, such as ``white,snr_db=10``; empty for none.
+    plant : str
+        A cue planted in the clips of one class while training and validating, such as ``tone,hz=6000,level_db=-25``; test
+        clips stay without. Empty for none. To study classifiers that listen to something else than they should.
+    plant_class : str
+        The class that gets the cue.
+    plant_own, plant_share : float in [0, 1]
+        Share of that class's training clips that get the cue, and of the other classes' that get the cue and the label
+        ``plant_class``; both drawn anew each epoch. The first below 1 keeps the class known without the cue, the second above
+        0 lets the cue alone decide. Clips that are watched get it if they are of the class.
     workers : int
         Processes that read ahead.
     settings : mapping
@@ -52,6 +61,10 @@ class DataSettings:
     crop_s: float = 0.0
     peak: bool = False
     contaminate: str = ""
+    plant: str = ""
+    plant_class: str = ""
+    plant_own: float = 1.0
+    plant_share: float = 0.0
     workers: int = 0
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -70,12 +83,15 @@ class ModelSettings:
         ``published`` or a file, for ``start``.
     temperature_from : float
         Networks with a temperature (DyMN) start at this one and cool by one an epoch down to one; 0 leaves it.
+    fixed_norms : bool
+        Batch norms keep the statistics of the start, for a few epochs on other sounds.
     """
 
     architecture: str = "mn,width=0.4"
     start: str = ""
     weights: str = "published"
     temperature_from: float = 0.0
+    fixed_norms: bool = False
 
 
 @dataclass(frozen=True)
@@ -272,6 +288,11 @@ class RunSettings:
         for key in ("out", "threads", "loggers", "trainer"):
             del plain[key]
         del plain["data"]["workers"]
+        if not self.data.plant:  # runs that are older than these settings are still known
+            for key in [key for key in plain["data"] if key.startswith("plant")]:
+                del plain["data"][key]
+        if not plain.get("model", {}).get("fixed_norms"):
+            plain.get("model", {}).pop("fixed_norms", None)
         return plain
 
     def shareable(self) -> dict[str, Any]:
@@ -324,6 +345,8 @@ RANGES = {
     "data: seconds": (0.01, 600),
     "data: crop_s": (0, 600),
     "data: workers": (0, 64),
+    "data: plant_own": (0, 1),
+    "data: plant_share": (0, 1),
     "augment: wave_mix": (0, 1),
     "augment: mixup_probability": (0, 1),
     "augment: mixup_alpha": (1e-3, 100),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from otoscope.audio import write_wav
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
+from otoscope.datasets.made import SCENES, claim, clip_path, recorded, stem_name, stem_paths, write_stems
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes.scene import Scene, kinds, make_scene
 
-RECORD = "scenes.json"
-SCENE = re.compile(r"scene-[0-9]{6,}(\.wav)?")
 LICENCE = "CC0 (made by code)"
 
 
@@ -95,14 +92,15 @@ def read_scenes(
     folder = Path(root)
     settings = Settings(clips, seconds, sample_rate, snr_db, spread_db, _kinds(kinds), folds, seed)
     plans = [_plan(settings, i) for i in range(clips)]
-    _claim(folder, settings)
+    claim(folder, SCENES, asdict(settings))
     if make:
         _make(folder, settings, plans)
-    elif not (folder / RECORD).is_file():
-        raise DatasetError(f"{folder} holds no scenes yet ({RECORD} is not there); otoscope data get makes them")
+    else:
+        recorded(folder, SCENES)
     order = {kind: i for i, kind in enumerate(settings.kinds)}
     examples = tuple(
-        Example(_clip(folder, p), p["label"], order[p["label"]], p["fold"], p["name"], 0.0, None) for p in plans
+        Example(clip_path(folder, p["name"]), p["label"], order[p["label"]], p["fold"], p["name"], 0.0, None)
+        for p in plans
     )
     return Dataset("scenes", settings.kinds, examples, LICENCE)
 
@@ -113,24 +111,25 @@ def _make(folder: Path, settings: Settings, plans: list[dict[str, Any]]) -> None
     records = []
     for plan in tqdm(plans, desc="making scenes", delay=2, leave=False):
         records.append(_record(folder, settings, plan))
-    if not (folder / RECORD).is_file():
-        content = {"settings": asdict(settings), "scenes": records}
-        write_text(folder / RECORD, json.dumps(content, indent=1) + "\n")
+    if not (folder / SCENES.record).is_file():
+        content = {"settings": asdict(settings), SCENES.many: records}
+        write_text(folder / SCENES.record, json.dumps(content, indent=1) + "\n")
 
 
 def stems_of(example: Example) -> dict[str, Path]:
-    """The files of a scene's stems by kind of sound, the labelled one first.
+    """The files of a clip's stems by kind of sound, the labelled one first; their sum is the clip.
 
     Raises
     ------
     DatasetError
-        If the example is no scene of a data set of scenes.
+        If the example is no clip of the data sets ``scenes`` and ``mixtures``.
     """
     folder = example.path.parent.parent / "stems" / example.path.stem
     found = {file.stem: file for file in sorted(folder.glob("*.wav"))}
-    if example.label not in found:
-        raise DatasetError(f"{example.path} has no stems in {folder}; only a data set of scenes has them")
-    return {example.label: found.pop(example.label), **found}
+    own = found.pop(stem_name(example.label), None)
+    if own is None:
+        raise DatasetError(f"{example.path} has no stems in {folder}; only the data sets scenes and mixtures have them")
+    return {example.label: own, **found}
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -158,56 +157,13 @@ def _plan(settings: Settings, i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _clip(folder: Path, plan: dict[str, Any]) -> Path:
-    return folder / "audio" / f"{plan['name']}.wav"
-
-
-def _claim(folder: Path, settings: Settings) -> None:
-    """Make sure that the folder is empty, or holds scenes of the same settings or what a stopped run left."""
-    record = folder / RECORD
-    if record.is_file():
-        try:
-            own = dict(json.loads(record.read_text(encoding="utf-8"))["settings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{record} is damaged; take the folder away and make the scenes again") from error
-        mine = json.loads(json.dumps(asdict(settings)))
-        other = [f"{k}={own.get(k)!r}" for k in mine if own.get(k) != mine[k]]
-        if other:
-            raise DatasetError(f"{folder} holds scenes of other settings ({', '.join(other)}); give another folder")
-    elif folder.is_dir():
-        strange = _strange(folder)
-        if strange is not None:
-            raise DatasetError(
-                f"{folder} holds {strange.relative_to(folder).as_posix()!r}, which is no scene, and no {RECORD}; "
-                "scenes are made in a folder of their own: give a new one"
-            )
-
-
-def _strange(folder: Path) -> Path | None:
-    """The first thing in the folder that a stopped run cannot have left there; hidden ones do not matter."""
-    for top in sorted(folder.iterdir()):
-        if top.name.startswith("."):
-            continue
-        if top.name not in ("audio", "stems") or not top.is_dir():
-            return top
-        for inner in sorted(top.iterdir()):
-            if not inner.name.startswith(".") and not SCENE.fullmatch(inner.name):
-                return inner
-    return None
-
-
 def _record(folder: Path, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
     """Write a scene where it is not there; its record."""
-    stems = folder / "stems" / plan["name"]
-    wanted = [_clip(folder, plan), *(stems / f"{kind}.wav" for kind in (plan["label"], plan["background"]))]
-    if (folder / RECORD).is_file() and all(p.is_file() for p in wanted):
+    labels = (plan["label"], plan["background"])
+    wanted = [clip_path(folder, plan["name"]), *stem_paths(folder, plan["name"], labels).values()]
+    if (folder / SCENES.record).is_file() and all(p.is_file() for p in wanted):
         return plan
-    scene: Scene = make_scene(
-        [plan["label"], plan["background"]], settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"]
-    )
-    for old in stems.glob("*.wav"):  # of a run with other settings that was stopped
-        old.unlink()
-    for stem in scene.stems:
-        write_wav(stems / f"{stem.label}.wav", stem.samples[None], settings.sample_rate)  # (time,) -> (1, time)
-    write_wav(_clip(folder, plan), scene.clip)
+    scene: Scene = make_scene(labels, settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"])
+    stems = {stem.label: stem.samples for stem in scene.stems}
+    write_stems(folder, plan["name"], stems, settings.sample_rate, scene.clip.samples[0])
     return {**plan, "events": [[e.label, e.onset, e.offset, e.low_hz, e.high_hz] for e in scene.events]}

@@ -32,14 +32,15 @@ class Event:
         Where it starts and ends in the clip.
     low_hz, high_hz : float, Hz
         The band that holds at least 90 % of its energy. It is that of the sound as defined (up to 20 kHz), the same at
-        every sample rate, so ``high_hz`` may lie above the clip's Nyquist frequency.
+        every sample rate, so ``high_hz`` may lie above the clip's Nyquist frequency. None where it is not known, as in most
+        label files.
     """
 
     label: str
     onset: float
     offset: float
-    low_hz: float
-    high_hz: float
+    low_hz: float | None = None
+    high_hz: float | None = None
 
 
 class Canvas:

@@ -125,6 +125,7 @@ function versionCard(sound, clip) {
   head.addEventListener('click', () => selectAndPlay(sound.key));
   const card = element('div', `version ${sound.kind}`, head, thumbOf(sound));
   if (sound.si_sdr) card.append(element('p', 'measure', 'SI-SDR to the original ', element('b', '', sound.si_sdr)));
+  for (const [name, value] of sound.facts) card.append(element('p', 'measure', `${name} `, element('b', '', value)));
   if (sound.said.length) card.append(saidOf(sound, clip));
   return card;
 }

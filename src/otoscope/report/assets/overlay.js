@@ -1,7 +1,10 @@
-// What lies over the report's spectrogram: attribution and mask.
+// What lies over the report's spectrogram: attribution and mask. Rows that have names are no bands of frequency: they are
+// drawn as lanes of equal height, instead of the spectrogram.
 
 const FOR = [255, 176, 46];
 const AGAINST = [64, 156, 255];
+const GROUND = [14, 17, 22];
+const KEPT = [229, 80, 100];
 
 function signed(value, digits = 3) {
   if (!Number.isFinite(value)) return 'none';
@@ -31,7 +34,7 @@ class Picture extends Spectrogram {
     this.cellAtTime = cellFinder(page.times, page.duration);
     const size = Float32Array.from(page.attribution.data, Math.abs).filter(Number.isFinite).sort();
     const most = size.length ? size[size.length - 1] : 0;
-    this.limit = size[Math.floor(0.995 * (size.length - 1))] || most || 1;
+    this.limit = (page.rows.length ? most : size[Math.floor(0.995 * (size.length - 1))]) || most || 1; // of few rows each counts
     this.capped = this.limit < most; // colours stop at the 99.5th percentile
   }
 
@@ -39,8 +42,11 @@ class Picture extends Spectrogram {
     super.draw(sound, axis);
     if (overlay === 'none' || opacity <= 0) return;
     const context = this.canvas.getContext('2d');
-    context.globalAlpha = opacity;
-    if (overlay === 'attribution') {
+    context.globalAlpha = this.page.rows.length ? 1 : opacity; // no spectrogram may shine through: lanes are no frequencies
+    if (this.page.rows.length) {
+      context.drawImage(this.image(`lanes:${overlay}`, (...a) => this.paintLanes(overlay, ...a)), 0, 0);
+      this.nameLanes(context, overlay);
+    } else if (overlay === 'attribution') {
       context.drawImage(this.base(sound, axis, GREY, 'grey'), 0, 0);
       context.drawImage(this.image(`attribution:${axis.name}`, (...a) => this.paintAttribution(axis, ...a)), 0, 0);
     } else {
@@ -65,6 +71,52 @@ class Picture extends Spectrogram {
       }
     }
     return { rowCell, values };
+  }
+
+  lane(height) { // which row lies at a height between 0 and 1
+    const n = this.page.rows.length;
+    return Math.min(n - 1, Math.max(0, Math.floor(height * n)));
+  }
+
+  paintLanes(overlay, out, width, height) {
+    const grid = this.page[overlay];
+    const mix = overlay === 'mask' ? (a, b, n) => a + (b - a) / (n + 1) : (a, b) => (Math.abs(b) > Math.abs(a) ? b : a);
+    const { values } = this.cells(grid, { from: () => 0 }, width, height, mix);
+    for (let y = 0, i = 0; y < height; y++) {
+      const lane = this.lane(1 - (y + 0.5) / height);
+      const edge = y > 0 && lane !== this.lane(1 - (y - 0.5) / height);
+      for (let x = 0; x < width; x++, i += 4) {
+        const value = values[lane * width + x];
+        const share = Math.min(1, overlay === 'mask' ? value : (Math.abs(value) / this.limit) ** 0.85);
+        const colour = overlay === 'mask' ? KEPT : value > 0 ? FOR : AGAINST;
+        for (let c = 0; c < 3; c++) out[i + c] = edge ? 70 : GROUND[c] + share * (colour[c] - GROUND[c]);
+        out[i + 3] = 255;
+      }
+    }
+  }
+
+  laneText(overlay, row) { // the name, and the value where there is one for the whole sound
+    const [, frames] = this.page[overlay].shape;
+    const value = this.page[overlay].data[row * frames];
+    const number = overlay === 'mask' ? value.toFixed(2) : signed(value);
+    return frames > 1 ? this.page.rows[row] : `${this.page.rows[row]}   ${number}`;
+  }
+
+  nameLanes(context, overlay) {
+    const { rows } = this.page;
+    const high = this.canvas.height / rows.length;
+    if (high < 9 * this.ratio) return; // no room: the readout names what is pointed at
+    context.font = `${Math.min(13 * this.ratio, 0.8 * high)}px system-ui, sans-serif`;
+    context.textBaseline = 'middle';
+    context.lineWidth = 3 * this.ratio;
+    context.lineJoin = 'round';
+    context.strokeStyle = '#0e1116';
+    context.fillStyle = '#ffffff';
+    for (let row = 0; row < rows.length; row++) {
+      const place = [this.laneText(overlay, row), 10 * this.ratio, this.canvas.height - (row + 0.5) * high];
+      context.strokeText(...place);
+      context.fillText(...place);
+    }
   }
 
   paintAttribution(axis, out, width, height) {
@@ -102,9 +154,13 @@ class Picture extends Spectrogram {
 
   // What lies under a place: dB of the sound, attribution, mask (null outside the grid).
   read(sound, seconds, hz) {
-    const [band, cell] = [this.cellAtHz(hz), this.cellAtTime(seconds)];
+    const lanes = this.page.rows.length > 0;
+    if (lanes && view.overlay === 'none') return { ...super.read(sound, seconds, hz), attribution: null, mask: null };
+    const band = lanes ? this.lane(axisOf(view.axis, this.page.top_hz).to(hz)) : this.cellAtHz(hz);
+    const cell = this.cellAtTime(seconds);
     const index = band * this.page.times.length + cell;
     const inside = band >= 0 && cell >= 0;
-    return { ...super.read(sound, seconds, hz), attribution: inside ? this.page.attribution.data[index] : null, mask: inside ? this.page.mask.data[index] : null };
+    const row = lanes ? this.page.rows[band] : null;
+    return { ...super.read(sound, seconds, hz), row, attribution: inside ? this.page.attribution.data[index] : null, mask: inside ? this.page.mask.data[index] : null };
   }
 }

@@ -53,16 +53,21 @@ function draw() {
   drawAround(sound, axis, sound.key);
   $('picture').setAttribute('aria-label', describe(sound));
   for (const name of ['attribution', 'mask']) $(`legend-${name}`).hidden = view.overlay !== name;
+  $('legend-db').hidden = page.rows.length > 0 && view.overlay !== 'none';
   $('legend-db').querySelector('i').style.background = gradient(view.overlay === 'attribution' ? GREY : MAGMA);
   showPlace();
 }
 
 function describe(sound) {
+  if (page.rows.length && view.overlay !== 'none') {
+    return `The ${view.overlay} of ${page.rows.length} parts of the sound, from the lowest up: ${page.rows.map((_, row) => picture.laneText(view.overlay, row)).join(', ')}`;
+  }
   const over = { none: '', attribution: ', with the attribution over it', mask: `, with what is ${page.words.dark} darkened` }[view.overlay];
   return `Spectrogram of the sound ${sound.name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis${over}`;
 }
 
 function legends() {
+  $('opacity').closest('label').hidden = page.rows.length > 0;
   const more = picture.capped ? '\u2264 ' : '';
   const unit = page.words.unit && ` ${page.words.unit}`;
   $('against').textContent = `${page.words.against} ${more}${signed(-picture.limit, 2)}${unit}`;
@@ -72,6 +77,7 @@ function legends() {
 }
 
 function evidenceAt({ attribution, mask }) {
+  if (page.rows.length && view.overlay === 'none') return [];
   const parts = [attribution === null ? 'outside the grid' : `attribution ${signed(attribution)}${page.words.unit && ` ${page.words.unit}`}`];
   return mask === null ? parts : [...parts, `mask ${mask.toFixed(2)}`];
 }

@@ -1,8 +1,5 @@
-// What both pages have: player's buttons, waveform and spectrogram with their ticks, theme, keys.
+// What both pages with players have: buttons, waveform and spectrogram with their ticks, keys.
 // The page that uses it declares `page`, `player`, `view` (axis, keys), `picture`, `active()`, `draw()` and `letters`.
-
-const $ = (id) => document.getElementById(id);
-const dark = matchMedia('(prefers-color-scheme: dark)');
 
 function unpack({ shape, dtype, base64 }) {
   const kinds = { u1: Uint8Array, '<f4': Float32Array, '<f8': Float64Array };
@@ -87,7 +84,8 @@ function drawAround(sound, axis, own) {
   const look = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries([['own', own], ['ghost', 'ghost']].map(([k, name]) => [k, look.getPropertyValue(`--${name}`).trim()]));
   drawWave($('wave'), page, sound, player.matched, seek.clientWidth, seek.clientHeight, ratio, colours);
-  labels($('hz'), frequencyTicks(axis, screen.clientHeight).map(({ hz, y }) => ({ text: formatHz(hz), place: y })), 'top');
+  const ticks = page.rows?.length && view.overlay !== 'none' ? [] : frequencyTicks(axis, screen.clientHeight); // named rows have no Hz
+  labels($('hz'), ticks.map(({ hz, y }) => ({ text: formatHz(hz), place: y })), 'top');
   const step = niceStep(page.duration, screen.clientWidth / 90);
   const marks = [];
   for (let i = 0; i * step <= page.duration * 1.0001; i++) {
@@ -122,7 +120,8 @@ function hover(event, more = () => []) {
   const { x, y, box } = placeOf(event);
   const [seconds, hz] = [x * page.duration, axisOf(view.axis, page.top_hz).from(1 - y)];
   const found = picture.read(active(), seconds, hz);
-  const parts = [`${seconds.toFixed(page.duration < 1 ? 4 : 3)} s`, formatHz(hz), `${found.floor ? '\u2264 ' : ''}${inDb(found.db, 1)}`, ...more(found)];
+  const what = found.row ? [found.row] : [formatHz(hz), `${found.floor ? '\u2264 ' : ''}${inDb(found.db, 1)}`];
+  const parts = [`${seconds.toFixed(page.duration < 1 ? 4 : 3)} s`, ...what, ...more(found)];
   $('readout').replaceChildren(...parts.map((text) => Object.assign(document.createElement('span'), { textContent: text })));
   $('cross-x').hidden = $('cross-y').hidden = false;
   $('cross-x').style.transform = `translateX(${x * box.width}px)`;
@@ -166,16 +165,6 @@ function cycle(name) {
   const all = [...document.querySelectorAll(`input[name=${name}]`)];
   choose(name, all[(all.findIndex((input) => input.checked) + 1) % all.length].value);
 }
-
-function isDark() { return document.documentElement.dataset.theme ? document.documentElement.dataset.theme === 'dark' : dark.matches; }
-
-function setTheme(name) {
-  document.documentElement.dataset.theme = name;
-  try { localStorage.setItem('otoscope.theme', name); } catch (error) { /* a sandboxed frame has no storage */ }
-  showTheme();
-}
-
-function showTheme() { $('theme').setAttribute('aria-pressed', String(isDark())); drawLater(); }
 
 function help() {
   $('help').showModal();
@@ -231,7 +220,7 @@ function moveRadio(event, key) {
 function wire(more) { // buttons, keys and pointer that both pages have
   $('play').addEventListener('click', () => player.toggle());
   $('loop').addEventListener('click', () => player.repeat(!player.loop));
-  $('theme').addEventListener('click', () => setTheme(isDark() ? 'light' : 'dark'));
+  wireTheme(drawLater);
   $('help-open').addEventListener('click', help);
   $('help').addEventListener('click', (event) => { if (event.target === $('help')) $('help').close(); }); // beside the panel
   $('keys-on').addEventListener('change', (event) => { view.keys = event.target.checked; });
@@ -244,9 +233,7 @@ function wire(more) { // buttons, keys and pointer that both pages have
   $('screen').addEventListener('pointerleave', leave);
   seekable($('screen'));
   seekable($('seek'));
-  dark.addEventListener('change', showTheme);
   new ResizeObserver(drawLater).observe($('stage'));
-  try { const kept = localStorage.getItem('otoscope.theme'); if (kept === 'dark' || kept === 'light') document.documentElement.dataset.theme = kept; } catch (error) { /* no storage */ }
 }
 
 function showScale() { // what the page says once its data are there: length, steps, floor and ceiling

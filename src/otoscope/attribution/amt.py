@@ -1,0 +1,79 @@
+"""AMT: what a network looks at, read off in one forward pass, without gradients and without training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.attribution.cam import LAYER, layer_of, layer_output
+from otoscope.attribution.placing import to_grid
+from otoscope.attribution.tokens import attention_pass, readout, tokens_to_grid
+from otoscope.core.registry import register
+from otoscope.surgery import Attention, record_attention
+
+
+@register(
+    "method",
+    "amt",
+    family="cam",
+    parameters=(LAYER,),
+    needs="a convolutional layer or a transformer",
+    signed=False,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, superpixels",
+    cost="1 forward",
+    passes=lambda **_: 1,
+    source="dellalibera2024focal",
+)
+def amt(problem: Problem, layer: str | None) -> Tensor:
+    """Where the last layer looks (attention), or how strong its maps are (convolutions); the same for every class.
+
+    Parameters
+    ----------
+    problem : Problem
+    layer : str, optional
+        The maps of this layer, in place of the attention of a transformer or of the classifier's default layer.
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+        At least 0.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such layer.
+    UnsupportedError
+        If there is neither attention nor a layer with maps, or the classifier does not tell where they lie.
+
+    Notes
+    -----
+    Source: dellalibera2024focal. Transformers: attention of the last layer, mean over heads, from the class tokens, or from
+    all tokens where there are none. Others: root of the sum of squares over the channels of a layer's maps; the paper
+    takes the modulator of a focal network's last stage. Its mask keeps the highest tenth: ``mask="topk:0.1"``.
+    """
+    return torch.cat([_look(problem, layer, clips) for _, clips in problem.chunks(1)])
+
+
+def _look(problem: Problem, layer: str | None, clips: Tensor) -> Tensor:
+    classifier = problem.inspected.classifier
+    head_mean = partial(torch.mean, dim=1)
+    if not (layer or classifier.cam_layer):
+        seen = attention_pass(problem, clips, head_mean, gradients=False)
+        return _attended(problem, seen.layers[-1], seen.n_frames)
+    name = layer_of(problem, layer)
+    with record_attention(classifier.network, head_mean) as layers:
+        output, _, n_frames = layer_output(problem, name, clips, gradients=False)
+    if layer is None and layers and len(layers[-1].weights) == len(clips):
+        return _attended(problem, layers[-1], n_frames)
+    strength = torch.linalg.vector_norm(classifier.maps(name, output), dim=1)
+    return to_grid(problem, strength, name, n_frames)
+
+
+def _attended(problem: Problem, attention: Attention, n_frames: int) -> Tensor:
+    row = readout(problem.inspected.classifier, attention.weights) @ attention.weights  # (batch, token)
+    return tokens_to_grid(problem, row, attention.layer, n_frames)

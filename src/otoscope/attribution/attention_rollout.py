@@ -1,0 +1,83 @@
+"""Attention rollout: how far each patch of sound reaches the decision through the attention of all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.attribution.tokens import attention_pass, class_tokens, readout, tokens_to_grid
+from otoscope.core.registry import Parameter, register
+
+FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
+
+
+@register(
+    "method",
+    "attention_rollout",
+    family="attention",
+    parameters=(
+        Parameter("residual", float, 0.5, "share of each token that goes past the attention, unchanged", 0.0, 0.99),
+        Parameter("heads", str, "mean", "how the heads of a layer are joined", choices=tuple(FUSE)),
+        Parameter("discard_lowest", float, 0.0, "share of each layer's lowest weights that is taken out", 0.0, 0.99),
+    ),
+    needs="attention",
+    signed=False,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, superpixels",
+    cost="1 forward",
+    passes=lambda **_: 1,
+    source="abnar2020rollout",
+)
+def attention_rollout(problem: Problem, residual: float, heads: str, discard_lowest: float) -> Tensor:
+    """Product of all layers' attention, read where the decision is read; the same for every class.
+
+    Parameters
+    ----------
+    problem : Problem
+    residual : float in [0, 0.99]
+        A layer passes on ``(1 - residual) * attention + residual * identity``, rows scaled to sum to one.
+    heads : {"mean", "max", "min"}
+    discard_lowest : float in [0, 0.99]
+        0 is the paper's; a high share takes out the small weights that all tokens get. Attention to class tokens stays.
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+        At least 0.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier is no transformer whose layers all look at the same tokens, or does not tell where they lie.
+
+    Notes
+    -----
+    Source: abnar2020rollout, sec. 3; ``discard_lowest`` and joining heads by other than the mean are not in the paper.
+    Read at the class tokens that the network declares, else at the mean of all tokens. It does not look at the target:
+    `gradient_rollout` does.
+    """
+    fuse = partial(_fused, heads=heads, lowest=discard_lowest, own=class_tokens(problem.inspected.classifier))
+    found = []
+    for _, clips in problem.chunks(1):
+        seen = attention_pass(problem, clips, fuse, gradients=False)
+        row = readout(problem.inspected.classifier, seen.layers[-1].weights).expand(len(clips), 1, -1)
+        for _, attention in reversed(seen.layers):
+            row = (1 - residual) * row @ attention + residual * row  # the layers' product, from the last to the first
+        found.append(tokens_to_grid(problem, row[:, 0], seen.layers[-1].layer, seen.n_frames))
+    return torch.cat(found)
+
+
+def _fused(weights: Tensor, heads: str, lowest: float, own: int) -> Tensor:
+    """Weights ``(batch, head, token, token)`` -> ``(batch, token, token)``, without the lowest; rows sum to one."""
+    joined = FUSE[heads](weights, 1)
+    if int(lowest * joined[0].numel()):
+        limit = joined.flatten(1).kthvalue(int(lowest * joined[0].numel())).values
+        low = joined <= limit[:, None, None]
+        low[..., :own] = False
+        joined = joined.masked_fill(low, 0)
+    return joined / joined.sum(-1, keepdim=True).clamp_min(1e-30)

@@ -1,0 +1,40 @@
+"""Energy: how much each cell holds; what an explanation must beat that knows the sound but not the classifier."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.core.registry import register
+
+
+@register(
+    "method",
+    "energy",
+    family="control",
+    needs="",
+    signed=False,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, components, superpixels",
+    cost="none",
+    passes=lambda: 0,
+    source="adebayo2018sanity",
+)
+def energy(problem: Problem) -> Tensor:
+    """Amplitude of what each cell holds; a control that never asks the classifier.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+        At least 0; in the features domain the distance from silence.
+
+    Notes
+    -----
+    Source: adebayo2018sanity, who compare explanations with an edge detector in the same spirit.
+    """
+    return problem.inspected.analysis.amplitude()

@@ -1,0 +1,95 @@
+"""Gradient-weighted rollout: attention of all layers, as far as it speaks for the target."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.attribution.tokens import AttentionPass, attention_pass, readout, tokens_to_grid
+from otoscope.classifiers.inspected import memory_errors, model_errors
+from otoscope.core.errors import UnsupportedError
+from otoscope.core.registry import register
+
+NUMBERS = 2**27  # attention weights of one pass, which are held with their gradients: 1 GiB
+
+
+@register(
+    "method",
+    "gradient_rollout",
+    family="attention",
+    needs="gradients and attention",
+    signed=False,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, superpixels",
+    cost="1 forward and backward",
+    passes=lambda **_: 1,
+    source="chefer2021generic",
+)
+def gradient_rollout(problem: Problem) -> Tensor:
+    """Relevance that all layers' attention, weighted by the target logit's gradient, brings to the decision.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+        At least 0: only what speaks for the target is counted.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier is no transformer whose layers all look at the same tokens, does not tell where they lie, or
+        gives no gradients.
+
+    Notes
+    -----
+    Source: chefer2021generic, for self-attention: from layer to layer ``R = R + A R``, with A the mean over heads of
+    the positive part of attention times gradient. R begins as the identity, which is taken off again at the end. Read
+    at the class tokens that the network declares, else at the mean of all tokens. Of clips with many tokens fewer than
+    ``batch_size`` go through at once.
+    """
+    found: list[Tensor] = []
+    done, rows = 0, 1
+    while done < problem.batch:  # the first clip alone tells how many fit
+        clips = torch.arange(done, min(done + rows, problem.batch), device=problem.targets.device)
+        seen = attention_pass(problem, clips, lambda weights: weights, gradients=True)
+        found.append(_relevance(problem, seen))
+        rows = min(problem.batch_size, NUMBERS * len(clips) // sum(w.numel() for _, w in seen.layers) or 1)
+        done += len(clips)
+    return torch.cat(found)
+
+
+def _relevance(problem: Problem, seen: AttentionPass) -> Tensor:
+    """The readout's row of R without the identity, on the grid."""
+    layer, weights = seen.layers[-1]
+    start = readout(problem.inspected.classifier, weights).expand(len(weights), 1, -1)
+    row = start
+    for attention in reversed(_weighted(problem, seen)):
+        row = row + row @ attention  # (1 + A_last) ... (1 + A_first), from the left
+    return tokens_to_grid(problem, (row - start)[:, 0], layer, seen.n_frames)
+
+
+def _weighted(problem: Problem, seen: AttentionPass) -> list[Tensor]:
+    """Each layer's attention, weighted by the gradient of the target logit, ``(batch, token, token)``."""
+    classifier = problem.inspected.classifier
+    weights = [layer.weights for layer in seen.layers]
+    if not (seen.score.requires_grad and all(w.requires_grad for w in weights)):
+        raise UnsupportedError(
+            f"classifier {classifier.name!r} gives no gradients between its attention and its output; use "
+            "attention_rollout, occlusion or rise"
+        )
+    with memory_errors(len(seen.score)), model_errors(classifier):
+        gradients = torch.autograd.grad(seen.score.sum(), weights, allow_unused=True)
+    if all(g is None for g in gradients):
+        raise UnsupportedError(
+            f"the target logit of classifier {classifier.name!r} does not depend on its attention; use grad_cam"
+        )
+    with torch.no_grad():
+        return [
+            torch.zeros_like(w[:, 0]) if g is None else (w * g).clamp_min(0).mean(1)
+            for w, g in zip(weights, gradients, strict=True)
+        ]

@@ -1,0 +1,51 @@
+"""Guided backpropagation: the gradient along paths that speak for the target all the way."""
+
+from __future__ import annotations
+
+import torch
+
+from otoscope.attribution.base import Problem, per_amplitude
+from otoscope.core.registry import Parameter, register
+from otoscope.surgery import guided
+
+
+@register(
+    "method",
+    "guided_backprop",
+    family="gradient",
+    parameters=(
+        Parameter("times_input", bool, False, "multiply by the amplitude of the cell, as input x gradient does"),
+    ),
+    needs="gradients",
+    signed=True,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, components, superpixels",
+    cost="1 forward and backward",
+    passes=lambda times_input: 1,
+    source="springenberg2015striving",
+)
+def guided_backprop(problem: Problem, times_input: bool) -> torch.Tensor:
+    """Gradient of the target logit in which rectifiers pass only what is positive.
+
+    Parameters
+    ----------
+    problem : Problem
+    times_input : bool
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+
+    Notes
+    -----
+    Source: springenberg2015striving, section 3.4. Smooth rectifiers (hardswish, GELU, SiLU ...) pass the positive part of
+    the gradient times their own derivative where their input is positive. Cells that hold nothing get 0.
+
+    What it shows depends little on the classifier's upper layers: an explanation that looks right need not be.
+    """
+    gradient = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
+    for _, clip in problem.chunks(1):
+        with guided():
+            gradient[clip] = problem.gradient(problem.inspected.ones(len(clip)), clip)
+    return gradient if times_input else per_amplitude(problem, gradient)

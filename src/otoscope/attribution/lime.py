@@ -1,0 +1,145 @@
+"""LIME: a weighted linear model of which units of the sound are there."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import SCORES, Problem, Result
+from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, distinct, explain_units, weighted_r2
+from otoscope.attribution.sampling import tolerance
+from otoscope.attribution.units import BLOCKS, paint, units_of
+from otoscope.core.registry import Parameter, register
+from otoscope.core.runtime import generator
+
+
+@register(
+    "method",
+    "lime",
+    family="perturbation",
+    parameters=(
+        Parameter("samples", int, 1000, "random coalitions of units; all there are, where they are no more", 2, 100000),
+        Parameter("kernel_width", float, 0.25, "how near the clip a sample must be to count", 0.01, 100.0),
+        Parameter("ridge", float, 1.0, "penalty on the weights' squares", 0.0, 1e6),
+        Parameter("keep", float, 0.5, "probability that a unit is there", 0.01, 0.99),
+        Parameter("score", str, "probability", "what of the target is modelled", choices=SCORES),
+        *BLOCKS,
+        tolerance(0.2),
+    ),
+    needs="",
+    signed=True,
+    complete=False,
+    deterministic=False,
+    domains="stft, mel, time, features, components, superpixels",
+    cost="samples forward",
+    passes=lambda samples, **_: samples,
+    source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
+)
+def lime(
+    problem: Problem,
+    samples: int,
+    kernel_width: float,
+    ridge: float,
+    keep: float,
+    score: str,
+    blocks_freq: int | None,
+    blocks_time: int | None,
+    tolerance: float,
+) -> Result:
+    """Weights of units in a linear model of the target's score, fitted to random parts of the clip.
+
+    Parameters
+    ----------
+    problem : Problem
+    samples : int
+        The first is the whole clip.
+    kernel_width, ridge, keep : float
+        The penalty is that on a fit to all samples: where fewer are used, it counts in proportion.
+    score : {"probability", "log_odds", "logit"}
+    blocks_freq, blocks_time : int, optional
+        As in `units_of`.
+    tolerance : float
+        Above 0: a clip is done when the largest standard error of a unit is below this share of the largest weight.
+
+    Returns
+    -------
+    Result
+        Each cell has the weight of its unit. With standard errors (see `fit_ridge`), the ``fidelity`` (weighted R squared
+        of the linear model) and the number of ``samples`` used for each clip.
+
+    Notes
+    -----
+    Source: ribeiro2016lime, eq. 2 with cosine distance; mishra2017slime for blocks; haunschmid2020audiolime for components.
+    There is no selection of features, and an absent unit is silent. The default tolerance was chosen on four ESC-10 clips
+    (esc10-mn, at most 1024 samples), with means of 288 samples in the mel and 528 in the time domain: weights correlate with
+    those of all samples, these among them, by 0.94 and 0.92; mean probabilities of kept and removed sound are within 0.02.
+    """
+    labels = units_of(problem, blocks_freq, blocks_time)
+    draw = partial(bernoulli_rows, samples, keep, kernel_width, problem.seed)
+    fit = partial(fit_ridge, penalty=ridge / samples)
+    found, used = explain_units(problem, labels, draw, fit, score, tolerance)
+    values, errors = (paint(labels, x) for x in found[:2])
+    return Result(values, errors, {"fidelity": found.fidelity, "samples": used})
+
+
+def bernoulli_rows(samples: int, keep: float, width: float, seed: int, units: int) -> Coalitions:
+    """Random coalitions, the first of all units, and how near each is to it; all coalitions where they are no more.
+
+    Where they are all there, each counts by the chance of being drawn, so that the fit is what many samples come to.
+    """
+    exact = 2**units <= samples
+    if exact:
+        rows = all_rows(units)
+        n = rows.sum(1, dtype=torch.float64)
+        chance = (2 * keep) ** n * (2 * (1 - keep)) ** (units - n)
+    else:
+        rows = torch.rand(samples, units, generator=generator(seed)) < keep
+        rows[0] = True
+        chance = torch.ones(samples, dtype=torch.float64)
+    return Coalitions(rows, chance * kernel(rows, width), exact)
+
+
+def kernel(rows: Tensor, width: float) -> Tensor:
+    """Root of the Gaussian of the cosine distance between coalitions and that of all units, ``(sample,)``."""
+    distance = 1 - rows.double().mean(1).sqrt()
+    return (distance / width).square().neg().exp().sqrt()
+
+
+def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
+    """Weighted ridge regression with an intercept that is not penalised, in closed form.
+
+    Parameters
+    ----------
+    coalitions : Coalitions
+    scores : Tensor (sample, clip), float64
+    penalty : float
+        For each sample.
+
+    Returns
+    -------
+    Fit
+        Standard errors are those of the sandwich estimator with residuals over one minus leverage (HC3), which holds
+        though the residuals are the classifier's own shape and no noise. Infinite where there are no more different
+        coalitions than unknowns.
+
+    Notes
+    -----
+    Source: mackinnon1985heteroskedasticity for HC3.
+    """
+    weights, x = coalitions.weights, coalitions.rows.double()
+    total = weights.sum()
+    x = x - (weights @ x) / total
+    y = scores - (weights @ scores) / total
+    gram = x.T @ (weights[:, None] * x)
+    gram.diagonal().add_(penalty * len(x))
+    spread = x @ torch.linalg.pinv(gram, hermitian=True, rtol=1e-10)  # (sample, unit)
+    values = (weights[:, None] * y).T @ spread
+    residuals = y - x @ values.T
+    leverage = weights * (1 / total + (spread * x).sum(1))
+    pull = weights[:, None] * residuals / (1 - leverage).clamp_min(1e-6)[:, None]
+    errors = (pull.T.square() @ spread.square()).sqrt()
+    if distinct(coalitions.rows) <= x.shape[1] + 1:
+        errors.fill_(torch.inf)
+    return Fit(values, errors, weighted_r2(weights, scores, residuals))

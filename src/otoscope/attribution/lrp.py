@@ -1,0 +1,69 @@
+"""LRP: the logit is handed back layer by layer, each giving to its inputs in proportion to what they gave."""
+
+from __future__ import annotations
+
+import torch
+
+from otoscope.attribution.base import Problem, target_gradient
+from otoscope.core.registry import Parameter, register
+from otoscope.surgery import relevance, untouched
+
+
+@register(
+    "method",
+    "lrp",
+    family="gradient",
+    parameters=(
+        Parameter("epsilon", float, 0.01, "stabiliser, as a share of the size of a layer's outputs", 0.0, 10.0),
+        Parameter(
+            "gamma", float, 0.25, "preference of convolutions for what agrees; very large is the z+ rule", 0.0, 1e6
+        ),
+    ),
+    needs="gradients",
+    signed=True,
+    complete=False,
+    deterministic=True,
+    domains="stft, mel, time, features, components, superpixels",
+    cost="2 forward and 1 backward",
+    passes=lambda epsilon, gamma: 2,
+    source="bach2015lrp, montavon2019lrp, andeol2021learning, ali2022xai",
+)
+def lrp(problem: Problem, epsilon: float, gamma: float) -> torch.Tensor:
+    """Layer-wise relevance propagation: epsilon rule for dense layers, gamma rule for convolutions.
+
+    Parameters
+    ----------
+    problem : Problem
+    epsilon, gamma : float
+        See `otoscope.surgery.relevance`.
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+        Shares of the target's logit. Their sum falls short of it by what biases and ``epsilon`` take.
+
+    Raises
+    ------
+    UnsupportedError
+        If the classifier gives no gradients, or takes other steps on the clip than on silence.
+
+    Notes
+    -----
+    Source: bach2015lrp; montavon2019lrp, section 10.2, without a rule of its own for the first layer, which counts from
+    silence instead; andeol2021learning for inputs of any sign in the gamma rule; ali2022xai for norms and attention.
+
+    Zennit, the usual implementation, meets only modules, and here much of a network is plain functions (gates, pooling
+    over axes, attention); it needs torchvision besides. So the rules are our own.
+    """
+    values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
+    with untouched(problem.inspected.classifier):  # what requires gradients is what varies with the mask
+        for _, clip in problem.chunks(1):
+            values[clip] = _relevances(problem, clip, epsilon, gamma)
+    return values
+
+
+def _relevances(problem: Problem, clip: torch.Tensor, epsilon: float, gamma: float) -> torch.Tensor:
+    inspected, ones = problem.inspected, problem.inspected.ones(len(clip))
+    with relevance(inspected.classifier.network, lambda: inspected(0 * ones, clip), epsilon, gamma):
+        problem.tick(len(clip))
+        return target_gradient(problem, lambda mask: inspected(mask, clip), ones, clip)

@@ -1,0 +1,88 @@
+"""Which samples each clip gets: all, or as many as its estimate needs to settle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.core.registry import Parameter
+
+BLOCK = 64  # samples between two looks at the errors
+
+Estimate = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+def tolerance(default: float) -> Parameter:
+    """The setting that lets a method stop early."""
+    return Parameter(
+        "tolerance",
+        float,
+        default,
+        "stop when the largest standard error is below this share of the largest value; 0 takes all samples",
+        0.0,
+        10.0,
+    )
+
+
+class Draws:
+    """Goes through samples and clips in chunks of the batch size, and leaves out clips that need no more.
+
+    Iterating gives pairs of tensors ``(sample numbers, clip numbers)``; whoever iterates keeps the scores, and `estimate`
+    reads them. What a clip gets hangs on its own scores only, so a batch gives what single clips give.
+
+    Parameters
+    ----------
+    problem : Problem
+    limits : int or Tensor (batch,)
+        Most samples of a clip.
+    tolerance : float
+        After each block a clip is done whose largest standard error is below this share of its largest absolute value.
+        0: every clip gets all its samples, in one block.
+    estimate : callable
+        ``estimate(clips, n)`` -> values and standard errors ``(clip, ...)`` of some clips by their first n samples.
+    block : int
+        Samples.
+
+    Attributes
+    ----------
+    used : Tensor (batch,), int64
+        How many samples each clip has had.
+    """
+
+    def __init__(
+        self, problem: Problem, limits: int | Tensor, tolerance: float, estimate: Estimate, block: int = BLOCK
+    ):
+        self.problem, self.tolerance, self.estimate, self.block = problem, tolerance, estimate, block
+        device = problem.targets.device
+        self.limits = torch.as_tensor(limits, device=device).expand(problem.batch)
+        self.used = torch.zeros(problem.batch, dtype=torch.int64, device=device)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        clips, most = torch.arange(self.problem.batch, device=self.limits.device), int(self.limits.max())
+        for start in range(0, most, self.block if self.tolerance > 0 else most):
+            stop = min(start + self.block, most) if self.tolerance > 0 else most
+            yield from self._chunks(start, stop, clips)
+            self.used[clips] = self.limits[clips].clamp_max(stop)
+            clips = clips[self.limits[clips] > stop]
+            if len(clips):
+                clips = clips[~self._settled(clips, stop)]
+            if not len(clips):
+                return
+
+    def _chunks(self, start: int, stop: int, clips: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        pairs = torch.cartesian_prod(torch.arange(start, stop, device=clips.device), clips)
+        pairs = pairs[pairs[:, 0] < self.limits[pairs[:, 1]]]
+        for chunk in pairs.split(self.problem.batch_size):
+            yield chunk[:, 0], chunk[:, 1]
+
+    def _settled(self, clips: Tensor, n: int) -> Tensor:
+        values, errors = (x.flatten(1).abs().amax(1) for x in self.estimate(clips, n))
+        return errors < self.tolerance * values
+
+    def groups(self) -> Iterator[tuple[Tensor, int]]:
+        """Clips that have had the same number of samples, and that number."""
+        for n in self.used.unique().tolist():
+            yield (self.used == n).nonzero()[:, 0], n

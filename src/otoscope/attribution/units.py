@@ -1,0 +1,95 @@
+"""Interpretable units: the pieces of a grid that a method switches on and off as one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from otoscope.attribution.base import Problem
+from otoscope.core.errors import ShapeError
+from otoscope.core.registry import Parameter
+
+FEW = 128
+BLOCKS_FREQ, BLOCKS_TIME = 6, 10
+BLOCKS = (
+    Parameter(
+        "blocks_freq",
+        int,
+        None,
+        f"blocks along frequency; none is the domain's own segments, every cell of a grid of at most {FEW}, else "
+        f"{BLOCKS_FREQ} x {BLOCKS_TIME} blocks",
+        1,
+        512,
+    ),
+    Parameter("blocks_time", int, None, "blocks along time; likewise", 1, 4096),
+)
+
+
+def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int | None = None) -> Tensor:
+    """The units of each clip: blocks where they are asked for, else what suits the domain.
+
+    Parameters
+    ----------
+    problem : Problem
+    blocks_freq, blocks_time : int, optional
+        Where one is given, blocks of about equal size (fewer where the grid has fewer cells). Where none is: the
+        segments that the domain's analysis has itself (``segments()``); else every cell of a grid of at most `FEW`
+        (segments of time, components); else `BLOCKS_FREQ` x `BLOCKS_TIME` blocks, of which a grid of few bands gives
+        those that it cannot have along frequency to time.
+
+    Returns
+    -------
+    Tensor (batch, freq, frame), int64
+        Number of each cell's unit, from 0 up. Clips may have different numbers of units; no cell is left out.
+
+    Notes
+    -----
+    Source: mishra2017slime; there rows of frequency that are left over when the bands do not divide evenly belong to no
+    block and are never silenced.
+    """
+    segments = getattr(problem.inspected.analysis, "segments", None)
+    if blocks_freq is None and blocks_time is None:
+        if segments is not None:
+            return _checked(problem, segments())
+        if problem.shape[0] * problem.shape[1] <= FEW:
+            return blocks(problem, *problem.shape)
+        rows = min(BLOCKS_FREQ, problem.shape[0])
+        return blocks(problem, rows, BLOCKS_FREQ * BLOCKS_TIME // rows)
+    return blocks(problem, blocks_freq or BLOCKS_FREQ, blocks_time or BLOCKS_TIME)
+
+
+def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:
+    """Blocks that tile the grid, sizes along an axis at most one apart, ``(batch, freq, frame)``."""
+    rows, columns = (
+        torch.arange(size, device=problem.targets.device) * min(n, size) // size
+        for n, size in zip((along_freq, along_time), problem.shape, strict=True)
+    )
+    labels = rows[:, None] * min(along_time, problem.shape[1]) + columns[None]
+    return labels.expand(problem.batch, *problem.shape)
+
+
+def _checked(problem: Problem, labels: Tensor) -> Tensor:
+    wanted = (problem.batch, *problem.shape)
+    if tuple(labels.shape) != wanted or labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ShapeError(
+            f"the segments of the {problem.inspected.grid.domain} domain have shape {tuple(labels.shape)} and type "
+            f"{labels.dtype}; they must be int64 labels {wanted} from 0 up"
+        )
+    return labels.to(problem.targets.device)
+
+
+def count(labels: Tensor) -> Tensor:
+    """How many units each clip has, ``(batch,)``."""
+    return labels.amax((1, 2)) + 1
+
+
+def sizes(labels: Tensor) -> Tensor:
+    """How many cells each unit has, ``(batch, most units)``; 0 where a clip has fewer units."""
+    flat = labels.flatten(1)
+    out = torch.zeros(len(flat), int(flat.max()) + 1, dtype=torch.int64, device=labels.device)
+    return out.scatter_add_(1, flat, torch.ones_like(flat))
+
+
+def paint(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Each cell gets its unit's number: labels ``(n, freq, frame)``, numbers ``(n, unit)`` -> ``(n, freq, frame)``."""
+    return numbers.gather(1, labels.flatten(1)).reshape(labels.shape)

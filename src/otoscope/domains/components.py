@@ -1,0 +1,321 @@
+"""The components domain: rows are parts of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
+
+A residual is always among the rows, so that the parts sum to the clip. What the rows are is found out for each clip by
+itself: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.audio import AudioSource
+from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.core.records import Grid
+from otoscope.core.registry import Parameter, register
+from otoscope.core.runtime import require
+from otoscope.domains.base import Listener, as_tensor, centres, check_mask, pick
+from otoscope.domains.render import Readable, below, render_clips
+from otoscope.domains.separation import MOST, RESIDUAL, Parts, centroids, hpss, nmf
+from otoscope.domains.stems import Stems, read_stems, stem_files
+from otoscope.domains.stft import config_at
+from otoscope.spectral.scales import bin_frequencies, frame_times
+from otoscope.spectral.stft import istft, stft
+
+FADE_S = 0.016
+
+
+class Segments:
+    """Which stretch of time each moment lies in; neighbours fade into one another over 16 ms.
+
+    Parameters
+    ----------
+    moments : ndarray (moment,), s
+    grid : Grid
+        Its columns divide the clip evenly.
+    like : Tensor
+        Of the device and type that the weights shall have.
+    """
+
+    def __init__(self, moments: np.ndarray, grid: Grid, like: Tensor):
+        n = len(grid.times)
+        length = grid.duration / n
+        fade = min(FADE_S, length) / 2
+        edges, numbers = np.arange(1, n) * length, np.arange(n)
+        knots = np.stack([edges - fade, edges + fade], 1).ravel()
+        steps = np.stack([numbers[:-1], numbers[1:]], 1).ravel()
+        place = np.interp(moments, knots, steps) if n > 1 else np.zeros(len(moments))
+        left = np.minimum(place.astype(np.int64), max(0, n - 2))
+        self.n = n
+        self.left = torch.as_tensor(left, device=like.device)
+        self.right = (self.left + 1).clamp_max(n - 1)
+        self.share = as_tensor(place - left, like)  # of the right neighbour
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values ``(..., column)`` -> ``(..., moment)``."""
+        if self.n == 1:
+            return values.expand(*values.shape[:-1], len(self.share))
+        return values[..., self.left] * (1 - self.share) + values[..., self.right] * self.share
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Sums of values ``(batch, row, moment)`` over each column, ``(batch, row, column)``."""
+        out = values.new_zeros(*values.shape[:-1], self.n)
+        out.index_add_(-1, self.left, values * (1 - self.share))
+        return out.index_add_(-1, self.right, values * self.share)
+
+
+class _Components:
+    """What both ways to hold components share."""
+
+    feeds = "waveform"
+
+    def __init__(self, waveform: Tensor, grid: Grid, names: Sequence[tuple[str, ...]]):
+        self.waveform, self.grid, self.names = waveform, grid, names
+
+    def grid_of(self, clip: int) -> Grid:
+        """The grid with the names of a clip's own components."""
+        return replace(self.grid, rows=self.names[clip])
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """The clip minus the kept sound: the parts sum to the clip, so this is ``synthesise(1 - mask)``."""
+        return pick(self.waveform, index, len(kept)) - kept
+
+
+class SpectralAnalysis(_Components):
+    """STFTs of a batch, and the share of each cell that belongs to each component."""
+
+    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, separate: Callable[..., Parts]):
+        self.config = config_at(sample_rate)
+        self.spec = stft(waveform, self.config)  # (batch, bin, frame)
+        hz = bin_frequencies(self.config.n_fft, sample_rate)
+        alone = [stft(x[None], self.config)[0].abs().cpu().numpy() for x in waveform.detach()]  # as without a batch
+        parts = [separate(magnitude, hz) for magnitude in alone]
+        super().__init__(waveform, grid, [p.names for p in parts])
+        self.weights = as_tensor(np.stack([p.weights for p in parts]), waveform)  # (batch, row, bin, frame)
+        times = frame_times(self.spec.shape[-1], self.config.hop_length, sample_rate)
+        self.segments_of_frames = Segments(times, grid, waveform)
+        self.fine = Grid(hz, times, "hz", grid.domain, grid.duration, grid.top_hz)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
+        check_mask(mask, self.grid)
+        spec = pick(self.spec, index, len(mask))
+        gains = self.segments_of_frames.spread(mask)
+        if len(self.weights) == 1:
+            fine = torch.einsum("nkt,kft->nft", gains, self.weights[0])
+        else:
+            clips = range(len(mask)) if index is None else index.tolist()
+            fine = torch.stack([(g[:, None] * self.weights[i]).sum(0) for g, i in zip(gains, clips, strict=True)])
+        return istft(spec * fine, self.config, self.waveform.shape[-1])
+
+    def amplitude(self) -> Tensor:
+        """Root of each cell's energy."""
+        return self._energy(self.spec, self.weights).sqrt()
+
+    def energy_of(self, waveform: Tensor, clip: int) -> Tensor:
+        """Energy ``(row, column)`` that a sound ``(time,)`` would leave in each cell of a clip, such as a part of it."""
+        return self._energy(stft(waveform[None], self.config), self.weights[clip : clip + 1])[0]
+
+    def _energy(self, spec: Tensor, weights: Tensor) -> Tensor:
+        return self.segments_of_frames.gather((spec.abs()[:, None] * weights).square().sum(2)).clamp_min(0)
+
+    def rendition(self, clip: int) -> SpectralRendition:
+        """How masks on a clip are heard."""
+        return SpectralRendition(self.weights[clip].cpu(), self.grid, self.fine, self.names[clip])
+
+
+class SpectralRendition:
+    """Masks on components become masks on bins and frames, which are put on the clip at its own rate.
+
+    Parameters
+    ----------
+    weights : Tensor (row, bin, frame)
+    grid, fine : Grid
+        Of the components; of bins and frames.
+    names : tuple of str
+    """
+
+    def __init__(self, weights: Tensor, grid: Grid, fine: Grid, names: tuple[str, ...]):
+        self.weights, self.fine = weights, fine
+        self.segments = Segments(fine.times, grid, weights)
+        self.facts: Mapping[str, Any] = {"rows": list(names)}
+
+    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Many masks on one stretch of the sound."""
+        gains = self.segments.spread(torch.as_tensor(masks, dtype=self.weights.dtype))
+        fine = np.stack([(g[:, None] * self.weights).sum(0).numpy() for g in gains])
+        return render_clips(sound, fine, self.fine, start, stop)
+
+
+class StemAnalysis(_Components):
+    """Waveforms of stems and of what they lack."""
+
+    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, stems: Sequence[Stems]):
+        self.sample_rate, self.stems, self.orders = sample_rate, stems, []
+        rows = []
+        for x, own in zip(waveform, stems, strict=True):
+            parts = torch.from_numpy(own.heard_at(sample_rate)).to(waveform)
+            if parts.shape[-1] != len(x):
+                raise ShapeError(
+                    f"the stems have {parts.shape[-1]} samples and their clip {len(x)}; is it another clip?"
+                )
+            self.orders.append(_by_centroid(parts, sample_rate))
+            rows.append(torch.cat([parts[self.orders[-1]], (x - parts.sum(0))[None]]))
+        self.parts = torch.stack(rows)  # (batch, row, time)
+        super().__init__(waveform, grid, [self._names(i) for i in range(len(stems))])
+        self.segments_of_samples = Segments((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
+
+    def _names(self, clip: int) -> tuple[str, ...]:
+        return (*(self.stems[clip].names[i] for i in self.orders[clip]), RESIDUAL)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
+        check_mask(mask, self.grid)
+        return (pick(self.parts, index, len(mask)) * self.segments_of_samples.spread(mask)).sum(1)
+
+    def amplitude(self) -> Tensor:
+        """Root of each cell's energy."""
+        return self.segments_of_samples.gather(self.parts.square()).clamp_min(0).sqrt()
+
+    def energy_of(self, waveform: Tensor, clip: int) -> Tensor:
+        """Energy ``(row, column)`` that a sound ``(time,)`` shares with each stem, at least 0."""
+        return self.segments_of_samples.gather(self.parts[clip : clip + 1] * waveform)[0].clamp_min(0)
+
+    def rendition(self, clip: int) -> StemRendition:
+        """How masks on a clip are heard."""
+        return StemRendition(self.stems[clip], self.orders[clip], self.grid_of(clip))
+
+
+class StemRendition:
+    """Masks on stems are gains of the files themselves, at the clip's own rate and with its channels.
+
+    Parameters
+    ----------
+    stems : Stems
+    order : sequence of int
+        Which stem each row is.
+    grid : Grid
+    """
+
+    def __init__(self, stems: Stems, order: Sequence[int], grid: Grid):
+        self.stems, self.order, self.grid = stems, order, grid
+        self.facts: Mapping[str, Any] = {"rows": list(grid.rows), "stems": dict(stems.digests)}
+
+    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Many masks on one stretch of the sound."""
+        whole = torch.from_numpy(below(sound, self.grid.top_hz, start, stop))
+        chosen = [self.stems.clips[i] for i in self.order]
+        parts = [torch.from_numpy(below(c, self.grid.top_hz, start, stop)).expand_as(whole) for c in chosen]
+        rest = whole - torch.stack(parts).sum(0)
+        segments = Segments((np.arange(start, stop) + 0.5) / sound.sample_rate, self.grid, whole)
+        gains = segments.spread(torch.as_tensor(masks, dtype=whole.dtype))[:, :, None]  # (mask, row, 1, time)
+        kept = torch.zeros(len(masks), *whole.shape)
+        for row, part in enumerate((*parts, rest)):
+            kept += gains[:, row] * part
+        return kept.numpy()
+
+
+def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
+    """Rows in order of their spectral centroids; silent ones last."""
+    config = config_at(sample_rate)
+    energies = stft(parts, config).abs().square().sum(-1).cpu().numpy()
+    middles = centroids(energies, bin_frequencies(config.n_fft, sample_rate))
+    return [int(i) for i in np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")]
+
+
+SOURCES = ("nmf", "hpss", "stems")
+
+
+@register(
+    "domain",
+    "components",
+    family="components",
+    parameters=(
+        Parameter(
+            "source",
+            str,
+            "nmf",
+            "nmf (factors), hpss (harmonic and percussive) or stems (files); a residual is always added",
+            choices=SOURCES,
+        ),
+        Parameter("n", int, 8, "number of components, for nmf", 1, MOST),
+        Parameter("segments_s", float, 0.0, "length of a stretch of time in seconds; 0 is the whole clip", 0.0, 30.0),
+        Parameter("stems", str, "", "for stems: a folder that holds NAME/KIND.wav for each clip NAME.wav"),
+    ),
+    feeds="waveform",
+    has_frequency=False,
+    axes="parts of the sound, s",
+    source="haunschmid2020audiolime, fitzgerald2010hpss, driedger2014extending, lee1999nmf, fevotte2018single",
+)
+class ComponentsDomain:
+    """Parts of the sound, each found in the clip itself or read from a file, and what they leave over."""
+
+    name = "components"
+    one_window = True
+
+    def __init__(self, source: str, n: int, segments_s: float, stems: str):
+        if (source == "stems") is not bool(stems):
+            raise ParameterError(
+                "the domain 'components' wants source=stems and stems=FOLDER together; "
+                f"got source={source} and {'no folder' if not stems else f'stems={stems}'}"
+            )
+        if stems and not Path(stems).is_dir():
+            raise ParameterError(f"the folder of stems {stems} is not there; it must hold NAME/KIND.wav for each clip")
+        for module, package in {"nmf": [("sklearn", "scikit-learn")], "hpss": [("scipy", "scipy")]}.get(source, []):
+            require(module, "components", f"the domain 'components' with source={source}", package)
+        self.source, self.n, self.segments_s, self.folder = source, n, segments_s, stems
+        self.settings: Mapping[str, Any] = {"source": source, "n": n, "segments_s": segments_s, "stems": stems}
+        self._stems: list[Stems] | None = None
+
+    def bind(self, sounds: Sequence[AudioSource]) -> ComponentsDomain:
+        """The domain for these sounds, one for each waveform that will be analysed: their stems are read."""
+        if self.source != "stems":
+            return self
+        made = copy.copy(self)
+        made._stems = [read_stems(self.folder, sound) for sound in sounds]
+        return made
+
+    def alike(self, sound: AudioSource) -> int:
+        """Sounds with the same number of components can be in one batch."""
+        return len(stem_files(self.folder, sound)) if self.source == "stems" else 0
+
+    def _rows(self) -> int:
+        if self.source == "nmf":
+            return self.n + 1
+        if self.source == "hpss":
+            return 3
+        if not self._stems:
+            raise ParameterError("stems belong to sounds: say which ones with bound(domain, sounds)")
+        counts = {len(s.names) for s in self._stems}
+        if len(counts) > 1:
+            raise ShapeError(f"the sounds of one batch have {sorted(counts)} stems; batch those of one number together")
+        return counts.pop() + 1
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The cells of a clip of so many samples; the names of its rows are known once it is analysed."""
+        rows, top = self._rows(), listener.sample_rate / 2
+        duration = n_samples / listener.sample_rate
+        columns = max(1, round(duration / self.segments_s)) if self.segments_s else 1
+        names = (*(f"component {i + 1}" for i in range(rows - 1)), RESIDUAL)
+        places = centres(rows, 0.0, top), centres(columns, 0.0, duration)
+        return Grid(*places, "components", self.name, duration, top, names)
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> SpectralAnalysis | StemAnalysis:
+        """Take waveforms apart."""
+        grid, rate = self.grid(waveform.shape[-1], listener), listener.sample_rate
+        if self._stems is not None:
+            if len(self._stems) != len(waveform):
+                raise ShapeError(f"{len(waveform)} waveforms for the stems of {len(self._stems)} sounds")
+            return StemAnalysis(waveform, rate, grid, self._stems)
+        config = config_at(rate)
+        steps = {"step_hz": rate / config.n_fft, "step_s": config.hop_length / rate}
+        separate = partial(nmf, n=self.n) if self.source == "nmf" else lambda x, _hz: hpss(x, **steps)
+        return SpectralAnalysis(waveform, rate, grid, separate)

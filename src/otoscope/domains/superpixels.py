@@ -1,0 +1,249 @@
+"""The superpixels domain: cells of another domain that sound alike are kept or taken away together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.core.errors import ParameterError
+from otoscope.core.records import Grid
+from otoscope.core.registry import Parameter, register
+from otoscope.core.runtime import require
+from otoscope.domains.base import Analysis, Listener, check_mask, expand, make_domain, pick
+from otoscope.domains.features import FeatureAnalysis
+from otoscope.domains.render import Readable, render_clips
+
+RANGE_DB = 80.0  # below the loudest cell all is equally silent
+COMPACTNESS = 0.1
+SCALE, SIGMA, MIN_SIZE = 25, 0.8, 20
+
+
+class SuperpixelAnalysis:
+    """A batch taken apart in another domain, and the segment of each cell.
+
+    Parameters
+    ----------
+    inner : Analysis
+    grid : Grid
+    labels : Tensor (batch, freq, frame), int64
+        From 0 up, for each clip.
+    to_mean : bool
+        Whether an absent segment of features becomes its mean, not silence.
+    """
+
+    def __init__(self, inner: Analysis, grid: Grid, labels: Tensor, to_mean: bool):
+        self.inner, self.grid, self.feeds = inner, grid, inner.feeds
+        self._labels = labels
+        self._sizes = _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
+        self._absent = self._segment_means() if to_mean else None
+
+    def segments(self) -> Tensor:
+        """The segment of each cell, int64 ``(batch, freq, frame)``, from 0 up for each clip."""
+        return self._labels
+
+    def settle(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """The mean of masks over each segment."""
+        check_mask(mask, self.grid)
+        labels, sizes = pick(self._labels, index, len(mask)), pick(self._sizes, index, len(mask))
+        return average(mask, labels.expand_as(mask), sizes)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
+        even = self.settle(mask, index)
+        kept = self.inner.synthesise(even, index)
+        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
+            return kept
+        fine = expand(even, self.inner.over_freq, self.inner.over_time)[:, None]
+        return kept + (pick(self._absent, index, len(mask)) - self.inner.silence) * (1 - fine)
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """What was taken away from the clip where ``kept`` was left."""
+        removed = self.inner.complement(kept, index)
+        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
+            return removed
+        return removed + (pick(self._absent, index, len(kept)) - self.inner.silence)
+
+    def amplitude(self) -> Tensor:
+        """How much each cell holds."""
+        return self.inner.amplitude()
+
+    def rendition(self, clip: int) -> SuperpixelRendition:
+        """How masks on a clip are heard."""
+        return SuperpixelRendition(self._labels[clip].cpu(), self.grid)
+
+    @property
+    def features(self) -> Tensor:
+        """The classifier's features, where those are masked."""
+        return self._features().features
+
+    @property
+    def silence(self) -> float | Tensor:
+        """What features are where nothing is kept: a number, or their segments' means ``(batch, 1, freq, frame)``."""
+        return self._features().silence if self._absent is None else self._absent
+
+    def _features(self) -> FeatureAnalysis:
+        if not isinstance(self.inner, FeatureAnalysis):
+            raise AttributeError("superpixels of a waveform have no features")
+        return self.inner
+
+    def _segment_means(self) -> Tensor:
+        """Features ``(batch, 1, freq, frame)`` of which each has the mean of its segment."""
+        inner = self._features()
+        to_cells = [w.T / w.sum(0)[:, None].clamp_min(1e-12) for w in (inner.over_freq, inner.over_time)]
+        cells = expand(inner.features[:, 0], *to_cells)
+        return expand(average(cells, self._labels, self._sizes), inner.over_freq, inner.over_time)[:, None]
+
+
+class SuperpixelRendition:
+    """Masks are averaged over segments, then carried from their grid to the STFT.
+
+    Parameters
+    ----------
+    labels : Tensor (freq, frame), int64
+    grid : Grid
+    """
+
+    def __init__(self, labels: Tensor, grid: Grid):
+        self.grid, self._labels = grid, labels[None]
+        self._sizes = _sums(self._labels, torch.ones(self._labels.shape), int(labels.max()) + 1)
+        self.facts: Mapping[str, Any] = {"segments": int(labels.max()) + 1}
+
+    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Many masks on one stretch of the sound."""
+        given = torch.as_tensor(masks, dtype=torch.float32)
+        even = average(given, self._labels.expand_as(given), self._sizes.expand(len(given), -1))
+        return render_clips(sound, even.numpy(), self.grid, start, stop)
+
+
+def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
+    """Each cell's mean over its segment.
+
+    Parameters
+    ----------
+    values : Tensor (batch, freq, frame)
+    labels : Tensor (batch, freq, frame), int64
+    sizes : Tensor (batch or 1, segment)
+        Cells of each segment.
+
+    Returns
+    -------
+    Tensor (batch, freq, frame)
+    """
+    means = _sums(labels, values, sizes.shape[1]) / sizes.clamp_min(1)
+    return means.gather(1, labels.flatten(1)).reshape(values.shape)
+
+
+def _sums(labels: Tensor, values: Tensor, n: int) -> Tensor:
+    return values.new_zeros(len(labels), n).scatter_add(1, labels.flatten(1), values.flatten(1))
+
+
+def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
+    """Log energies of cells ``(freq, frame)`` between 0, the lowest, and 1, the highest; rounded, so that a rounding of
+    sums does not move a segment."""
+    values = amplitude.astype(np.float64)
+    if decibels:
+        floor = max(float(values.max(initial=0.0)) * 10 ** (-RANGE_DB / 20), 1e-30)
+        values = 20 * np.log10(np.maximum(values, floor))
+    low, high = float(values.min()), float(values.max())
+    return np.round((values - low) / (high - low), 4) if high > low else np.zeros_like(values)
+
+
+@register(
+    "domain",
+    "superpixels",
+    family="segments",
+    parameters=(
+        Parameter("of", str, "mel", "whose cells", choices=("mel", "stft", "features")),
+        Parameter("algorithm", str, "slic", "how segments are found", choices=("slic", "quickshift", "felzenszwalb")),
+        Parameter("n", int, 50, "about how many segments, for slic", 1, 4096),
+        Parameter("kernel_size", float, 4.0, "width of the kernel in cells, for quickshift", 0.1, 100.0),
+        Parameter(
+            "max_dist",
+            float,
+            200.0,
+            "longest step to a likelier cell, for quickshift: less makes more segments",
+            0.1,
+            1e4,
+        ),
+        Parameter("ratio", float, 0.2, "weight of loudness beside place, for quickshift", 0.0, 1.0),
+        Parameter(
+            "hidden",
+            str,
+            "silence",
+            "what an absent segment becomes; its mean only of features",
+            choices=("silence", "mean"),
+        ),
+        Parameter("bands", int, None, "number of frequency bands; none is the other domain's default", 0, 4096),
+        Parameter("ms", float, None, "length of a cell in milliseconds; none is the other domain's default", 0.0, 1e4),
+    ),
+    feeds="waveform, features",
+    has_frequency=True,
+    axes="Hz, s (of the other domain)",
+    source="ribeiro2016lime, haunschmid2020audiolime, achanta2012slic, vedaldi2008quick, felzenszwalb2004efficient",
+)
+class SuperpixelsDomain:
+    """Cells of another domain in segments of like loudness; a mask counts by its mean over each segment."""
+
+    name = "superpixels"
+
+    def __init__(
+        self,
+        of: str,
+        algorithm: str,
+        n: int,
+        kernel_size: float,
+        max_dist: float,
+        ratio: float,
+        hidden: str,
+        bands: int | None,
+        ms: float | None,
+    ):
+        if hidden == "mean" and of != "features":
+            raise ParameterError(
+                f"the domain 'superpixels' hides segments by their mean in features only; got hidden=mean with of={of}"
+            )
+        require("skimage.segmentation", "components", "the domain 'superpixels'", "scikit-image")
+        given = {"bands": bands, "ms": ms}
+        self.inner = make_domain(of, {k: v for k, v in given.items() if v is not None})
+        self.algorithm, self.n, self.hidden = algorithm, n, hidden
+        self.quickshift = {"kernel_size": kernel_size, "max_dist": max_dist, "ratio": ratio}
+        self.settings: Mapping[str, Any] = {
+            "of": of, "algorithm": algorithm, "n": n, **self.quickshift, "hidden": hidden, **given,
+        }  # fmt: skip
+
+    def grid(self, n_samples: int, listener: Listener) -> Grid:
+        """The cells of a clip of so many samples: those of the other domain."""
+        return replace(self.inner.grid(n_samples, listener), domain=self.name)
+
+    def analyse(self, waveform: Tensor, listener: Listener) -> SuperpixelAnalysis:
+        """Take waveforms apart."""
+        inner = self.inner.analyse(waveform, listener)
+        with torch.no_grad():  # each by itself: a batch finds the segments that single clips find
+            clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]
+            labels = np.stack([self.labels(clip.amplitude()[0].cpu().numpy()) for clip in clips])
+        found = torch.from_numpy(labels).to(waveform.device)
+        return SuperpixelAnalysis(inner, replace(inner.grid, domain=self.name), found, self.hidden == "mean")
+
+    def labels(self, amplitude: np.ndarray) -> np.ndarray:
+        """Segments of cells ``(freq, frame)`` of these amplitudes, int64 from 0 up.
+
+        Notes
+        -----
+        Source: ribeiro2016lime for quickshift and its settings; haunschmid2020audiolime for felzenszwalb's scale.
+        """
+        segmentation = require("skimage.segmentation", "components", "the domain 'superpixels'", "scikit-image")
+        image = picture(amplitude, decibels=self.inner.name != "features")
+        if self.algorithm == "quickshift":
+            found = segmentation.quickshift(np.repeat(image[:, :, None], 3, 2), rng=0, **self.quickshift)
+        elif self.algorithm == "slic":
+            found = segmentation.slic(
+                image, n_segments=self.n, compactness=COMPACTNESS, start_label=0, channel_axis=None
+            )
+        else:
+            found = segmentation.felzenszwalb(image, scale=SCALE, sigma=SIGMA, min_size=MIN_SIZE, channel_axis=None)
+        return np.unique(found, return_inverse=True)[1].reshape(image.shape).astype(np.int64)

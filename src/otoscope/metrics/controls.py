@@ -1,0 +1,67 @@
+"""Masks that know nothing of the classifier. An explanation that does not beat them says nothing.
+
+They keep as much as a given mask does: the same number of cells where it is binary, else as many as its sum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.masks.functions import topk
+
+
+def all_ones(mask: np.ndarray) -> np.ndarray:
+    """The mask of the same shape that keeps everything."""
+    return np.ones_like(np.asarray(mask, np.float32))
+
+
+def random_mask(mask: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A binary mask of the same area, of cells drawn by chance.
+
+    Parameters
+    ----------
+    mask : ndarray (freq, frame) in [0, 1]
+    seed : int
+
+    Returns
+    -------
+    ndarray (freq, frame), float32
+    """
+    mask = _mask(mask)
+    return topk(np.random.default_rng(seed).permutation(mask.size).reshape(mask.shape), _area(mask)).astype(np.float32)
+
+
+def energy_mask(mask: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """A binary mask of the same area, of the cells with the most energy.
+
+    Parameters
+    ----------
+    mask : ndarray (freq, frame) in [0, 1]
+    energy : ndarray (freq, frame)
+        Or amplitude: only the order counts.
+
+    Returns
+    -------
+    ndarray (freq, frame), float32
+    """
+    mask = _mask(mask)
+    if np.shape(energy) != mask.shape:
+        raise ShapeError(f"mask and energies must have one shape; got {mask.shape} and {np.shape(energy)}")
+    return topk(np.asarray(energy, np.float64), _area(mask)).astype(np.float32)
+
+
+def controls(mask: np.ndarray, energy: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """All of them: ``ones``, ``random`` and ``energy``."""
+    return {"ones": all_ones(mask), "random": random_mask(mask, seed), "energy": energy_mask(mask, energy)}
+
+
+def _mask(mask: np.ndarray) -> np.ndarray:
+    mask = np.asarray(mask, np.float64)
+    if not (mask.size and mask.min() >= 0 and mask.max() <= 1):
+        raise ParameterError("a control is made for a mask with cells, whose values lie in [0, 1]")
+    return mask
+
+
+def _area(mask: np.ndarray) -> float:
+    return round(float(mask.sum())) / mask.size

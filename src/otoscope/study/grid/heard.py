@@ -1,0 +1,66 @@
+"""The sounds of an explanation as they would be written, and what the classifier says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from otoscope.audio import resample
+from otoscope.classifiers import Classifier
+from otoscope.core.records import Clip, Mask
+from otoscope.domains import rendition_of
+
+if TYPE_CHECKING:
+    from otoscope.study.grid.settings import StudyRecipe
+    from otoscope.study.grid.work import Found, Group
+
+AT_ONCE = 16
+
+
+class Heard:
+    """Kept and removed sounds of one clip under each mask, and their probabilities.
+
+    Parameters
+    ----------
+    kept, removed : ndarray (mask, time), float32
+        At the clip's own rate.
+    p_kept, p_removed : ndarray (mask, class)
+    """
+
+    def __init__(self, kept: np.ndarray, removed: np.ndarray, p_kept: np.ndarray, p_removed: np.ndarray):
+        self.kept, self.removed, self.p_kept, self.p_removed = kept, removed, p_kept, p_removed
+
+
+def hear(
+    recipe: StudyRecipe, found: Found, i: int, masks: Sequence[Mask], group: Group, tick: Callable[[int], object]
+) -> Heard | None:
+    """All sounds of one clip, rendered at its own rate in float32, as files hold them; None where they are not asked for."""
+    if not recipe.measures.heard:
+        return None
+    clip = group.clips[i].sound
+    kept = render_masks(found, i, masks, clip)
+    removed = clip.samples - kept
+    p = probabilities_of(np.concatenate([kept, removed]), clip.sample_rate, group.classifier, recipe.batch_size)
+    tick(2 * len(masks))
+    return Heard(kept, removed, p[: len(masks)], p[len(masks) :])
+
+
+def render_masks(found: Found, i: int, masks: Sequence[Mask], clip: Clip) -> np.ndarray:
+    """The kept sound of a clip under each mask, ``(mask, time)``."""
+    rendition = rendition_of(found.scored.analysis, i)
+    parts = []
+    for start in range(0, len(masks), AT_ONCE):
+        values = np.stack([m.values for m in masks[start : start + AT_ONCE]])
+        parts.append(rendition.clips(clip, values, 0, clip.frames)[:, 0])
+    return np.concatenate(parts)
+
+
+def probabilities_of(sounds: np.ndarray, sample_rate: int, classifier: Classifier, batch_size: int) -> np.ndarray:
+    """Probabilities ``(sound, class)`` of mono sounds ``(sound, time)`` at any rate."""
+    there = resample(sounds, sample_rate, classifier.sample_rate)
+    with torch.no_grad():
+        parts = torch.from_numpy(np.ascontiguousarray(there)).to(classifier.device).split(batch_size)
+        return torch.cat([classifier.probabilities(classifier(part)) for part in parts]).cpu().numpy()

@@ -1,0 +1,320 @@
+"""What a study comes down to: methods in domains, chunks of clips, and what they cost in passes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from otoscope.classifiers import Classifier, load_classifier
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.core.files import write_text
+from otoscope.core.runtime import resolve_device
+from otoscope.datasets import Dataset, Example, load_dataset
+from otoscope.datasets.truth import truth_of
+from otoscope.explanation.listen import probabilities
+from otoscope.explanation.request import Request, make_request
+from otoscope.masks import MaskSpec, parse_mask
+from otoscope.study.grid.clips import Preparation, choose_clips, stem_alone
+from otoscope.study.grid.settings import ORACLES, GridMethod, StudyRecipe
+from otoscope.surgery import untouched
+from otoscope.training.autoencoder_run import class_numbers
+
+TRAIN = "train"
+BACKGROUND = "background.csv"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A method in a domain.
+
+    Parameters
+    ----------
+    name : str
+        The recipe's.
+    method, domain : str
+        As they are written into rows.
+    request : Request
+        For oracles, the method is their name and has no settings.
+    masks : tuple of MaskSpec
+    scored : Request
+        Whose domain is scored; mostly the same.
+    passes : int
+        Of the method, for each clip, at most.
+    precision : str
+        Of the network while the method asks.
+    classifiers : tuple of str
+        That are asked.
+    """
+
+    name: str
+    method: str
+    domain: str
+    request: Request
+    masks: tuple[MaskSpec, ...]
+    scored: Request
+    passes: int
+    precision: str
+    classifiers: tuple[str, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting of method and domain, also those that are defaults today; a list of background clips has no name."""
+        own = {k: v for k, v in dict(self.request.method_settings).items() if not str(v).endswith(BACKGROUND)}
+        return {
+            "method": own,
+            "domain": dict(self.request.domain.settings),
+            "scored": dict(self.scored.domain.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Clips of one condition, heard by one classifier; by number in the plan's examples."""
+
+    condition: str
+    classifier: str
+    clips: tuple[int, ...]
+
+
+class Plan:
+    """All that a study will do.
+
+    Parameters
+    ----------
+    recipe : StudyRecipe
+    out : Path
+        The study's folder.
+    device : str
+
+    Raises
+    ------
+    OtoscopeError
+        For anything that the recipe asks for and cannot be.
+    """
+
+    def __init__(self, recipe: StudyRecipe, out: Path, device: str = "auto"):
+        self.recipe, self.out, self.device = recipe, out, resolve_device(device)
+        self.data: Dataset = load_dataset(recipe.data.name, recipe.data.root)
+        self.examples: tuple[Example, ...] = choose_clips(self.data, recipe.data)
+        self._alone: dict[tuple[str, int], float] = {}
+        self._room = tempfile.TemporaryDirectory(prefix="otoscope-")  # for the list of background clips
+        room = Path(self._room.name)
+        if self.needs_background:
+            self._write_background(room / BACKGROUND)
+        self.asked: list[Asked] = [a for name, m in recipe.methods.items() for a in _in_domains(recipe, room, name, m)]
+        if not self.asked:
+            raise ParameterError("no method of the study can be asked in any of its domains")
+
+    @cached_property
+    def classifiers(self) -> Mapping[str, Classifier]:
+        """The classifiers by name, on the device."""
+        entries = self.recipe.classifiers.items()
+        return {name: load_classifier(e.model, e.weights).to(self.device).eval() for name, e in entries}
+
+    def target_of(self, classifier: str, label: str, condition: str) -> int | str | None:
+        """The class that is explained; None for the most probable one."""
+        wanted = self.recipe.conditions[condition].target
+        if not wanted and self.recipe.target == "predicted":
+            return None
+        name = wanted or label
+        return class_numbers([self.recipe.data.names.get(name, name)], self.classifiers[classifier])[0]
+
+    def number_of(self, classifier: str, label: str) -> int | None:
+        """The classifier's number of a clip's class, if it knows it."""
+        found = class_numbers([self.recipe.data.names.get(label, label)], self.classifiers[classifier], optional=True)
+        return found[0] if found else None
+
+    def clips_of(self, condition: str, classifier: str | None = None) -> list[int]:
+        """Numbers of the clips that take part in a condition, and whose sound alone a classifier knows."""
+        chosen = self._under(condition)
+        return chosen if classifier is None else [i for i in chosen if self._knows(classifier, i)]
+
+    def _knows(self, classifier: str, number: int) -> bool:
+        least = self.recipe.data.alone
+        key = (classifier, number)
+        if least > 0 and key not in self._alone:
+            self._alone[key] = self._probability_alone(classifier, self.examples[number])
+        return least == 0 or self._alone[key] >= least
+
+    def _probability_alone(self, classifier: str, example: Example) -> float:
+        """Of a clip's class, on its stem alone; 1 where it cannot be had: that clip then fails by its name."""
+        model, wanted = self.classifiers[classifier], self.number_of(classifier, example.label)
+        try:
+            stem = stem_alone(example, self.recipe.data.seconds)
+        except OtoscopeError:
+            return 1.0
+        if stem is None or wanted is None:
+            return 0.0
+        with untouched(model):
+            return float(probabilities(stem, model)[wanted])
+
+    def _under(self, condition: str) -> list[int]:
+        wanted = self.recipe.conditions[condition]
+        chosen = [i for i, e in enumerate(self.examples) if e.label not in wanted.without]
+        return [i for i in chosen if self._snr_db[i] in wanted.snr_db] if wanted.snr_db else chosen
+
+    @cached_property
+    def _snr_db(self) -> list[float | None]:
+        """Each clip's, where it is a mixture."""
+        truths = [truth_of(e) for e in self.examples]
+        return [None if t is None or t.snr_db is None else round(t.snr_db, 3) for t in truths]
+
+    def preparations(self) -> dict[str, Preparation]:
+        """What makes clips ready, for each condition."""
+        recipe, pool = self.recipe, [e.path for e in self.examples]
+        return {n: Preparation(recipe.data, c, recipe.seed, pool) for n, c in recipe.conditions.items()}
+
+    def chunks(self) -> list[Chunk]:
+        """All of them, in order."""
+        size = self.recipe.chunk
+        return [
+            Chunk(condition, classifier, tuple(clips[start : start + size]))
+            for condition in self.recipe.conditions
+            for classifier in self.recipe.classifiers
+            for clips in [self.clips_of(condition, classifier)]
+            for start in range(0, len(clips), size)
+        ]
+
+    def asked_of(self, classifier: str) -> list[Asked]:
+        """Methods in domains that a classifier is asked by."""
+        return [a for a in self.asked if classifier in a.classifiers]
+
+    def passes_of(self, asked: Asked) -> int:
+        """Passes through the classifier for one clip, at most: the method's and those of all its masks."""
+        measures = self.recipe.measures
+        masks = len(asked.masks) * (4 if measures.heard else 2)
+        curves = 2 * (measures.curve_steps + 1) if measures.curve_steps else 0
+        return asked.passes + masks + curves + len(measures.top)
+
+    def passes(self) -> int:
+        """Of the whole study, at most, without the sanity checks."""
+        return sum(len(c.clips) * (1 + sum(map(self.passes_of, self.asked_of(c.classifier)))) for c in self.chunks())
+
+    def rows(self) -> int:
+        """How many rows there will be."""
+        return sum(len(c.clips) * sum(len(a.masks) for a in self.asked_of(c.classifier)) for c in self.chunks())
+
+    def background(self) -> tuple[Example, ...]:
+        """The clips that methods with ``background=train`` compare with: never those that are explained.
+
+        Raises
+        ------
+        ParameterError
+            If there are none.
+        """
+        chosen = self.recipe.data.background
+        folds = chosen or tuple(f for f in self.data.fold_names() if f not in self.recipe.data.folds)
+        examples = self.data.folds(folds).examples if folds else ()
+        names = {e.path for e in self.examples}
+        found = tuple(e for e in examples if e.path not in names)
+        if not found:
+            raise ParameterError(
+                "background=train needs clips that are not explained; give data.folds and data.background, or "
+                "background=FOLDER"
+            )
+        return found
+
+    def _write_background(self, file: Path) -> None:
+        rows = [[str(e.path.resolve()), e.label] for e in self.background()]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([["path", "label"], *rows])
+        write_text(file, text.getvalue())
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether a method compares with clips of the data set."""
+        return any(_wants_train(m.method) for m in self.recipe.methods.values())
+
+
+def _wants_train(spec: str) -> bool:
+    return f"background={TRAIN}" in spec.replace(" ", "")
+
+
+def _in_domains(recipe: StudyRecipe, room: Path, name: str, method: GridMethod) -> list[Asked]:
+    found = []
+    for domain in method.domains or recipe.domains:
+        try:
+            found.append(_asked(recipe, room, name, method, domain))
+        except UnsupportedError as error:
+            if recipe.unfit == "refuse":
+                raise UnsupportedError(f"{error}; or let the study leave such pairs out (unfit: leave_out)") from error
+    return found
+
+
+def _asked(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> Asked:
+    specs = method.masks or recipe.masks
+    masks = tuple(parse_mask(_with_ties(recipe, spec)) for spec in specs)
+    said, given, passes = _method(recipe, room, name, method, domain)
+    request = make_request(given, domain, str(masks[0]), None, recipe.seed, recipe.batch_size)
+    scored = request
+    if method.scored_in:
+        scored = make_request(given, method.scored_in, str(masks[0]), None, recipe.seed, recipe.batch_size)
+    if said in ORACLES:
+        request, scored = (dataclasses.replace(r, method=said, method_settings={}) for r in (request, scored))
+    who = method.classifiers or tuple(recipe.classifiers)
+    return Asked(name, said, request.spelled["domain"], request, masks, scored, passes, method.precision, who)
+
+
+def _method(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> tuple[str, Any, int]:
+    """How it is written into rows, how it is asked for, and its passes."""
+    spec = method.method or name
+    if spec in ORACLES:
+        return spec, "random", 0
+    entry, settings = registry.parse("method", spec)
+    _fits(entry, registry.parse("domain", domain)[0].name)
+    if "transposed_cam" in recipe.compat and "transposed" in settings:
+        settings["transposed"] = True
+    said = registry.spell(entry, settings)
+    if settings.get("background") == TRAIN:
+        settings = {**settings, "background": str(room / BACKGROUND)}
+    return said, (entry.name, settings), int(entry.facts["passes"](**settings))
+
+
+def _fits(entry: registry.Entry, domain: str) -> None:
+    fitting = [d.strip() for d in entry.facts["domains"].split(",")]
+    if domain not in fitting:
+        raise UnsupportedError(
+            f"the method {entry.name!r} cannot be asked in the domain {domain!r}; it works in {', '.join(fitting)}"
+        )
+
+
+def _with_ties(recipe: StudyRecipe, spec: str) -> str:
+    """A mask with audiointerp's way of counting ties, where that is asked for and the mask counts cells."""
+    name = spec.split(",")[0]
+    counts = any(part == "topk" for part in name.split(":"))
+    return f"{spec},ties=quantile" if "quantile_ties" in recipe.compat and counts and "ties=" not in spec else spec
+
+
+def check_pairs(plan: Plan) -> None:
+    """Every condition can be made, every classifier asked in every domain, and it knows every class that is explained.
+
+    Raises
+    ------
+    OtoscopeError
+        That names the first that is not so.
+    """
+    plan.preparations()
+    for condition in plan.recipe.conditions:
+        if not any(plan.clips_of(condition, name) for name in plan.classifiers):
+            raise ParameterError(
+                f"condition {condition!r} of the study has no clip; look at its without and snr_db, and at data.alone"
+            )
+    for name, classifier in plan.classifiers.items():
+        for condition in plan.recipe.conditions:
+            for label in {plan.examples[i].label for i in plan.clips_of(condition)}:
+                plan.target_of(name, label, condition)
+        for domain in {a.domain: a.request.domain for a in plan.asked}.values():
+            try:
+                domain.grid(classifier.sample_rate, classifier)
+            except OtoscopeError as error:
+                raise UnsupportedError(
+                    f"classifier {name!r} cannot be asked in the domain {domain.name!r}: {error}"
+                ) from error

@@ -1,0 +1,191 @@
+"""Whether the explanations of a study depend on what they should: its own small table, for a few clips.
+
+For each method in each domain and each classifier: parameters made random from the output down, other seeds, a little noise,
+a shift in time. Each pair is stored when it is done; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from otoscope.attribution import Problem, attribute
+from otoscope.classifiers import Classifier, Inspected
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError
+from otoscope.core.files import make_folder, write_text
+from otoscope.core.plain import plain
+from otoscope.domains.base import bound
+from otoscope.metrics.sanity import cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
+from otoscope.study.grid.plan import Asked, Chunk, Plan
+from otoscope.study.grid.settings import ORACLES
+from otoscope.study.grid.store import digest
+from otoscope.study.grid.work import Group, Worker
+from otoscope.surgery import untouched
+
+FOLDER, TABLE = "sanity", "sanity.json"
+DRAWS = 4
+Row = dict[str, Any]
+
+
+def run_sanity(plan: Plan, out: Path, tell: Callable[[str], object]) -> list[Row]:
+    """Rows of all classifiers, methods and domains; also written as ``sanity.json``.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+        The study's folder.
+    tell : callable
+        Called with a line for each row.
+
+    Returns
+    -------
+    list of dict
+        One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
+    """
+    folder = make_folder(out / FOLDER)
+    condition = next(iter(plan.recipe.conditions))
+    worker, rows = Worker(plan), []
+    for name, classifier in plan.classifiers.items():
+        chosen = _spread(plan, plan.clips_of(condition, name))
+        groups: list[Group] | None = None
+        for asked in plan.asked_of(name):
+            if asked.method in ORACLES:
+                continue
+            file = folder / f"{_seal(plan, name, asked, chosen)}.json"
+            row = _stored(file)
+            if row is None:
+                with untouched(classifier):
+                    groups = groups if groups is not None else worker.groups(Chunk(condition, name, tuple(chosen)))[0]
+                    row = {
+                        "classifier": name,
+                        "method": asked.method,
+                        "domain": asked.domain,
+                        **_checked(plan, asked, groups),
+                    }
+                write_text(file, json.dumps(plain(row), indent=1) + "\n")
+                tell(f"sanity of {asked.method} in {asked.domain} on {name}")
+            rows.append(row)
+    write_text(out / TABLE, json.dumps(plain(rows), indent=1) + "\n")
+    return rows
+
+
+def _spread(plan: Plan, clips: list[int]) -> list[int]:
+    """Some clips, one class after another."""
+    turns: dict[str, int] = {}
+    order = []
+    for i in clips:
+        label = plan.examples[i].label
+        turns[label] = turns.get(label, 0) + 1
+        order.append((turns[label], label, i))
+    return sorted(i for _, _, i in sorted(order)[: plan.recipe.sanity.clips])
+
+
+def _seal(plan: Plan, classifier: str, asked: Asked, chosen: list[int]) -> str:
+    names = [plan.examples[i].path.name for i in chosen]
+    settings = dataclasses.asdict(plan.recipe.sanity)
+    weights = plan.classifiers[classifier].digest()
+    return digest(
+        classifier, weights, asked.method, asked.domain, names, settings, plan.recipe.seed, plan.recipe.target
+    )[:32]
+
+
+def _stored(file: Path) -> Row | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:
+    """The numbers of one pair; what cannot be asked says why."""
+    found: list[Row] = []
+    try:
+        for group in groups:
+            found.append(_of_group(plan, asked, group))
+    except OtoscopeError as error:
+        return {"clips": 0, "error": " ".join(str(error).split())}
+    n = sum(len(g.clips) for g in groups)
+    row: Row = {"clips": n, "error": ""}
+    for key in found[0] if found else ():
+        values = np.concatenate([np.atleast_1d(np.asarray(f[key], float)) for f in found], 0)
+        row[key] = _mean(values)
+    row["unchanged"] = bool(row.get("randomisation_similarity", math.nan) >= 0.5)
+    return row
+
+
+def _mean(values: np.ndarray) -> Any:
+    """Mean over clips of what is known; of stages, one each."""
+    if values.ndim == 2:
+        return [_mean(column) for column in values.T]
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _of_group(plan: Plan, asked: Asked, group: Group) -> Row:
+    sanity, classifier = plan.recipe.sanity, group.classifier
+    ask = _asker(plan, asked, group)
+    out: Row = {}
+    if sanity.stages:
+        found = cascade(
+            lambda: ask(group.waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed
+        )
+        out["randomisation_similarity"] = found.similarity
+        out["randomisation_stages"] = found.likeness["rank"].T  # (clip, stage)
+    entry = registry.get("method", asked.request.method)
+    if entry.facts.get("deterministic"):
+        out |= {"seed_agreement": np.ones(len(group.clips)), "seed_spread": np.zeros(len(group.clips))}
+    else:
+        drawn = np.stack([ask(group.waveforms, plan.recipe.seed + i) for i in range(sanity.seeds)], 1)
+        out |= {"seed_agreement": [seed_agreement(v) for v in drawn], "seed_spread": [seed_spread(v) for v in drawn]}
+    return out | _steadiness(plan, asked, group)
+
+
+def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
+    """How much attributions change with a little noise and a shift; only where cells stay where they are."""
+    sanity, classifier, seed = plan.recipe.sanity, group.classifier, plan.recipe.seed
+    nothing = [math.nan] * len(group.clips)
+    domain = asked.request.domain
+    if hasattr(domain, "bind") or domain.name == "superpixels":
+        return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
+    times = domain.grid(group.waveforms.shape[-1], classifier).times
+    noise, shift = [], []
+    for i in range(len(group.clips)):
+        wave = group.waveforms[i].cpu().numpy()
+
+        def of(waves: np.ndarray, i: int = i) -> np.ndarray:
+            part = group.part(i)
+            repeated = dataclasses.replace(part, targets=np.repeat(part.targets, len(waves)))
+            return _asker(plan, asked, repeated)(torch.from_numpy(waves).to(group.waveforms), seed)
+
+        noise.append(noise_sensitivity(of, wave, sanity.noise_db, DRAWS, seed)[1])
+        frame = float(times[1] - times[0]) * classifier.sample_rate if len(times) > 1 else math.nan
+        steps = round(sanity.shift_ms / 1000 * classifier.sample_rate / frame) if frame > 0 else 0
+        shift.append(
+            shift_sensitivity(of, wave, frame, (-steps, steps))[1] if 0 < steps < len(times) // 2 else math.nan
+        )
+    return {"noise_sensitivity": noise, "shift_sensitivity": shift}
+
+
+def _asker(plan: Plan, asked: Asked, group: Group) -> Callable[[torch.Tensor, int], np.ndarray]:
+    """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets."""
+    classifier: Classifier = group.classifier
+    targets = torch.from_numpy(group.targets).to(group.waveforms.device)
+
+    def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
+        domain = bound(asked.request.domain, [c.sound for c in group.clips])
+        inspected = Inspected(classifier, domain, waveforms)
+        inspected.precision = getattr(torch, asked.precision)
+        problem = Problem(inspected, targets, seed, plan.recipe.batch_size)
+        return attribute(problem, asked.request.method, asked.request.method_settings).values.cpu().numpy()
+
+    return ask

@@ -1,0 +1,112 @@
+"""Rows on disk: one Parquet file a chunk and method, written whole or not at all; all of them together at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from otoscope.core.errors import OtoscopeError
+from otoscope.core.files import make_folder, whole
+from otoscope.core.runtime import require
+
+PARTS, RESULTS = "parts", "results.parquet"
+TEXTS = (
+    "key", "clip", "label", "fold", "condition", "classifier", "method", "domain", "mask", "status", "error", "target_label",
+)  # fmt: skip
+WHOLE = ("seed", "target")
+FLAGS = ("correct",)
+NUMBERS = ("snr_db", "original", "kept", "removed", "heard_original", "heard_kept", "heard_removed")
+IDENTITY = ("clip", "condition", "classifier", "method", "domain", "mask", "seed", "target")
+Row = dict[str, Any]
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Store:
+    """The parts of a study's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The study's.
+    columns : sequence of str
+        Numbers that rows have besides the usual ones.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[str]):
+        self.arrow = require("pyarrow", "study", "otoscope study")
+        self.parquet = require("pyarrow.parquet", "study", "otoscope study")
+        self.folder = folder / PARTS
+        self.results = folder / RESULTS
+        self.schema = self._schema(columns)
+
+    def _schema(self, columns: Sequence[str]) -> Any:
+        pa = self.arrow
+        numbers = [n for n in dict.fromkeys((*NUMBERS, *columns, "seconds", "attribution_seconds", "passes"))]
+        fields = [(n, pa.string()) for n in TEXTS] + [(n, pa.int64()) for n in WHOLE] + [(n, pa.bool_()) for n in FLAGS]
+        return pa.schema(fields + [(n, pa.float64()) for n in numbers])
+
+    def file(self, seal: str) -> Path:
+        """Where a part lies."""
+        return self.folder / f"{seal[:32]}.parquet"
+
+    def read(self, seal: str) -> Any:
+        """A part, or None where there is none that is whole."""
+        file = self.file(seal)
+        try:
+            table = self.parquet.read_table(file)
+        except FileNotFoundError:
+            return None
+        except (OSError, self.arrow.ArrowException):
+            return None  # damaged: it is made again
+        about = table.schema.metadata or {}
+        fits = about.get(b"seal", b"").decode() == seal and table.schema.names == self.schema.names
+        return table if fits else None
+
+    def holds(self, seal: str) -> bool:
+        """Whether a part is there and whole."""
+        return self.file(seal).is_file() and self.read(seal) is not None
+
+    def write(self, seal: str, rows: Iterable[Row]) -> None:
+        """Write a part."""
+        filled = [_filled(row, self.schema.names, seal) for row in rows]
+        table = self.arrow.Table.from_pylist(filled, schema=self.schema.with_metadata({"seal": seal}))
+        make_folder(self.folder)
+        with whole(self.file(seal)) as part:
+            self.parquet.write_table(table, part)
+
+    def merge(self, seals: Sequence[str]) -> Any:
+        """All parts in the given order as one table, which is written too.
+
+        Raises
+        ------
+        OtoscopeError
+            If a part is missing.
+        """
+        tables = []
+        for seal in seals:
+            table = self.read(seal)
+            if table is None:
+                raise OtoscopeError(
+                    f"the part {self.file(seal).name} of the study is missing or damaged; run the study again"
+                )
+            tables.append(table.replace_schema_metadata(None))
+        merged = self.arrow.concat_tables(tables) if tables else self.schema.empty_table()
+        with whole(self.results) as part:
+            self.parquet.write_table(merged, part)
+        return merged
+
+
+def _filled(row: Row, names: Sequence[str], seal: str) -> Row:
+    """The row with every column: NaN where nothing can be said, and the key."""
+    usual = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(WHOLE), **dict.fromkeys(FLAGS)}
+    out = {name: row.get(name, usual.get(name, math.nan)) for name in names}
+    out["key"] = digest(seal, *(row.get(name) for name in IDENTITY))[:32]
+    return out

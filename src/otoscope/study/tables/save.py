@@ -1,0 +1,73 @@
+"""Tables as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from otoscope.core import registry
+from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.files import make_folder, write_text
+from otoscope.study.tables.table import Table
+from otoscope.study.tables.words import page_contents
+from otoscope.study.tables.write import check_pivot, comma_separated, latex, markdown
+
+FORMATS = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "html": "table.html"}
+
+
+def as_text(table: Table, form: str, pivot: bool = False) -> str:
+    """The table as Markdown (``md``), LaTeX or CSV.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        For another form, or a pivot of lines that are no masks by methods.
+    """
+    if form == "html":
+        raise ParameterError("a page is written into a folder, not printed; name one with --out")
+    if form not in FORMATS:
+        raise UnknownNameError("form of a table", form, FORMATS)
+    if pivot:
+        check_pivot(table)
+    return comma_separated(table) if form == "csv" else {"md": markdown, "latex": latex}[form](table, pivot)
+
+
+def save_table(
+    table: Table,
+    folder: Path,
+    forms: Sequence[str] = tuple(FORMATS),
+    pivot: bool = False,
+    listen: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Write a table into a folder.
+
+    Parameters
+    ----------
+    table : Table
+    folder : Path
+    forms : sequence of {"md", "latex", "csv", "html"}
+    pivot : bool
+        Markdown and LaTeX with masks as lines and methods as columns.
+    listen : mapping, optional
+        The clips to hear, with the ``href`` of their page, for the HTML page.
+
+    Returns
+    -------
+    dict
+        The path of each form.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError, WriteError
+    """
+    for form in forms:
+        if form not in FORMATS:
+            raise UnknownNameError("form of a table", form, FORMATS)
+    texts = {form: as_text(table, form, pivot) for form in forms if form != "html"}
+    make_folder(folder)
+    paths = {form: str(write_text(folder / FORMATS[form], text)) for form, text in texts.items()}
+    if "html" in forms:
+        written = registry.get("view", "table").target(page_contents(table, listen), folder / FORMATS["html"])
+        paths["html"] = str(written)
+    return {form: paths[form] for form in forms}

@@ -1,0 +1,330 @@
+"""From rows to a table: one line a method and domain, its mask chosen on other clips, with intervals, tests and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.core.plain import plain
+from otoscope.study.tables.agree import Agreement, agreements
+from otoscope.study.tables.columns import Metric, choose_metrics, values_of
+from otoscope.study.tables.failures import Failure, list_failures
+from otoscope.study.tables.groups import Cells, cells_of
+from otoscope.study.tables.marks import Value, marked, means
+from otoscope.study.tables.pick import RANK, Choice, pick
+from otoscope.study.tables.read import Rows, failed
+from otoscope.study.tables.roles import role_of
+
+PANEL, NAMED = ("condition", "classifier"), ("method", "domain", "mask")
+COSTS = ("seconds", "attribution_seconds")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a table shall show.
+
+    Parameters
+    ----------
+    metrics : tuple of str
+        As `choose_metrics` takes them; empty for the usual ones.
+    by : tuple of str
+        Columns that make a line; where method, domain or mask is not among them, the best one is chosen.
+    only : mapping of str to tuple of str
+        Words of a column to which the rows are limited.
+    sort : str
+        A metric, ``seconds`` or ``name``; empty for the first metric.
+    choose : str
+        How masks are chosen: ``rank`` (mean place over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
+    seed : int or None
+        Draws the half of the clips on which masks are chosen; None takes every second clip.
+    level : float in (0, 1)
+        Of the intervals.
+    draws : int
+        How often clips are drawn anew.
+    """
+
+    metrics: tuple[str, ...] = ()
+    by: tuple[str, ...] = ("method", "domain")
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sort: str = ""
+    choose: str = RANK
+    seed: int | None = None
+    level: float = 0.95
+    draws: int = 1000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table.
+
+    Parameters
+    ----------
+    panel : int
+        To which of the table's panels it belongs; only lines of one panel are compared.
+    name, chosen : mapping of str to str
+        The words that make it, and those that were chosen for it on other clips.
+    role : {"", "control", "oracle"}
+        Controls know nothing of the classifier; oracles know the truth, and are neither marked nor tested.
+    clips : int
+        How many the numbers rest on.
+    rows, failed : int
+        Of all masks and clips.
+    seconds : float
+        For one clip, with its attribution; NaN where nobody measured it.
+    values : tuple of Value
+        One for each metric of the table.
+    """
+
+    panel: int
+    name: Mapping[str, str]
+    chosen: Mapping[str, str]
+    role: str
+    clips: int
+    rows: int
+    failed: int
+    seconds: float
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of results.
+
+    Parameters
+    ----------
+    title : str
+    by : tuple of str
+    choice : Choice or None
+        None where nothing had to be chosen: then the numbers are of all clips.
+    panels : tuple of mapping
+        Condition and classifier of each.
+    metrics : tuple of Metric
+    lines : tuple of Line
+        Sorted within their panel.
+    failures : tuple of Failure
+    agreements : tuple of Agreement
+        Of each metric with each one of truth.
+    clips, rows, failed : int
+        Counts of what the table rests on; clips are those that are reported.
+    level : float
+    draws : int
+    sort : str
+    notes : tuple of str
+        What a reader must know of how the rows were read.
+    about : mapping
+        What the study says of itself.
+    """
+
+    title: str
+    by: tuple[str, ...]
+    choice: Choice | None
+    panels: tuple[Mapping[str, str], ...]
+    metrics: tuple[Metric, ...]
+    lines: tuple[Line, ...]
+    failures: tuple[Failure, ...]
+    agreements: tuple[Agreement, ...]
+    clips: int
+    rows: int
+    failed: int
+    level: float
+    draws: int
+    sort: str
+    notes: tuple[str, ...]
+    about: Mapping[str, Any]
+
+    def of_panel(self, panel: int) -> list[Line]:
+        """Its lines, in order."""
+        return [line for line in self.lines if line.panel == panel]
+
+    def as_plain(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        out: dict[str, Any] = plain(asdict(self))
+        for line, written in zip(self.lines, out["lines"], strict=True):
+            for value, number in zip(line.values, written["values"], strict=True):
+                number["alike"] = bool(value.alike)
+        return out
+
+
+def make_table(rows: Rows, ask: Ask | None = None) -> Table:
+    """Summarise rows.
+
+    Parameters
+    ----------
+    rows : Rows
+    ask : Ask, optional
+
+    Raises
+    ------
+    OtoscopeError
+        For columns, words or metrics that are not there, or where masks would have to be chosen on a single clip.
+    """
+    ask = Ask() if ask is None else ask
+    _check(ask)
+    rows = select(rows, ask.only)
+    metrics = choose_metrics(rows, ask.metrics)
+    panel = [name for name in PANEL if name not in ask.by]
+    free = [name for name in NAMED if name not in ask.by]
+    cells = cells_of(rows, [*panel, *ask.by, *free])
+    picked, half, choice = pick(rows, cells, [*panel, *ask.by], metrics, ask.choose, ask.seed)
+    line_of, names = cells.groups.coarser([*panel, *ask.by])
+    sort = _sort_by(ask.sort, metrics)
+    work = _Work(rows, cells, metrics, ask, picked, ~half)
+    panels = sorted({name[: len(panel)] for name in names})
+    about = _about(cells, line_of, names, panels, ask.by, work.chosen)
+    lines: list[Line] = []
+    found: list[Agreement] = []
+    for place in range(len(panels)):
+        mine = np.array([i for i, line in enumerate(about) if line["panel"] == place])
+        some, agreed = work.panel(mine, [about[i] for i in mine])
+        lines += sorted(some, key=lambda line: _order(line, sort, metrics))
+        found += agreed
+    return Table(
+        title=str(rows.about.get("title") or "Results"),
+        by=ask.by,
+        choice=choice,
+        panels=tuple(dict(zip(panel, words, strict=True)) for words in panels),
+        metrics=metrics,
+        lines=tuple(lines),
+        failures=list_failures(rows),
+        agreements=tuple(found),
+        clips=int((~half).sum()),
+        rows=len(rows),
+        failed=int(failed(rows).sum()),
+        level=ask.level,
+        draws=ask.draws,
+        sort=sort,
+        notes=rows.notes,
+        about=rows.about,
+    )
+
+
+def select(rows: Rows, only: Mapping[str, Sequence[str]]) -> Rows:
+    """The rows that have one of the given words in each of the given columns.
+
+    Raises
+    ------
+    UnknownNameError
+        For a column or a word that is not there.
+    OtoscopeError
+        If no row has them all.
+    """
+    chosen = np.ones(len(rows), bool)
+    for column, wanted in only.items():
+        words = rows.words(column)
+        for word in wanted:
+            if word not in words.names:
+                raise UnknownNameError(f"{column} of the results", word, words.names)
+        chosen &= np.array([name in wanted for name in words.names])[words.codes]
+    if not chosen.any():
+        asked = "; ".join(f"{column} {', '.join(wanted)}" for column, wanted in only.items())
+        raise OtoscopeError(f"no row of the results has {asked} together; leave one out")
+    return rows if chosen.all() else rows.take(chosen)
+
+
+def _check(ask: Ask) -> None:
+    if not ask.by or len(set(ask.by)) < len(ask.by):
+        raise ParameterError(f"a line is made by different columns; got {', '.join(ask.by) or 'none'}")
+    if not 0 < ask.level < 1:
+        raise ParameterError(f"the level of intervals lies between 0 and 1; got {ask.level!r}")
+    if not 1 <= ask.draws <= 1_000_000:
+        raise ParameterError(f"clips are drawn anew 1 to 1000000 times; got {ask.draws!r}")
+    if ask.seed is not None and ask.seed < 0:
+        raise ParameterError(f"a seed is at least 0; got {ask.seed!r}")
+
+
+def _sort_by(sort: str, metrics: Sequence[Metric]) -> str:
+    known = [*(m.name for m in metrics), "seconds", "name"]
+    if sort and sort not in known:
+        raise UnknownNameError("order of the table", sort, known)
+    return sort or metrics[0].name
+
+
+def _order(line: Line, sort: str, metrics: Sequence[Metric]) -> tuple[Any, ...]:
+    if sort == "name":
+        return tuple(line.name.values())
+    key, higher = line.seconds, False
+    for metric, value in zip(metrics, line.values, strict=True):
+        if metric.name == sort:
+            key, higher = value.mean, metric.higher_is_better is not False
+    missing = bool(np.isnan(key))
+    return (missing, 0.0 if missing else -key if higher else key, *line.name.values())
+
+
+def _about(
+    cells: Cells,
+    line_of: np.ndarray,
+    names: Sequence[tuple[str, ...]],
+    panels: Sequence[tuple[str, ...]],
+    by: Sequence[str],
+    chosen: Sequence[Mapping[str, str]],
+) -> list[dict[str, Any]]:
+    """What is known of each line without its numbers: panel, name, role, rows and failures."""
+    width = len(panels[0])
+    total = np.bincount(line_of, weights=cells.groups.count(np.ones(len(cells.ok), bool)))
+    lost = np.bincount(line_of, weights=cells.groups.count(~cells.ok))
+    out = []
+    for i, words in enumerate(names):
+        name = dict(zip(by, words[width:], strict=True))
+        role = role_of(name.get("method") or chosen[i].get("method", ""))
+        place = panels.index(words[:width])
+        out.append({"panel": place, "name": name, "role": role, "rows": int(total[i]), "failed": int(lost[i])})
+    return out
+
+
+# --- the lines of a panel -------------------------------------------------------------------------------------------
+
+
+class _Work:
+    """What the lines of all panels are made of.
+
+    Parameters
+    ----------
+    rows : Rows
+    cells : Cells
+    metrics : tuple of Metric
+    ask : Ask
+    picked : ndarray (line,), int
+        The group of each line.
+    shown : ndarray (clip,), bool
+        The clips that are reported.
+    """
+
+    def __init__(
+        self, rows: Rows, cells: Cells, metrics: tuple[Metric, ...], ask: Ask, picked: np.ndarray, shown: np.ndarray
+    ):
+        self.metrics, self.ask = metrics, ask
+        self.values = {m.name: cells.values(values_of(rows, m.name))[picked][:, shown] for m in metrics}
+        self.counted = np.isfinite(cells.values(np.zeros(len(rows))))[picked][:, shown]
+        costs = [rows.numbers(name) for name in COSTS if name in rows.columns and rows.numeric(name)]
+        seconds = np.sum(costs, 0) if costs else np.full(len(rows), np.nan)
+        self.seconds = means(cells.values(seconds)[picked][:, shown])
+        free = [(name, cells.groups.by.index(name)) for name in NAMED if name not in ask.by]
+        told = self.counted.any(1)  # nothing was chosen where all failed
+        self.chosen = [
+            {name: cells.groups.names[group][i] if told[line] else "" for name, i in free}
+            for line, group in enumerate(picked)
+        ]
+
+    def panel(self, mine: np.ndarray, about: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[Agreement]]:
+        """All lines of a panel, by number, and how its metrics agree; ``about`` is what is known of each line already."""
+        here = np.flatnonzero(self.counted[mine].any(0))
+        here = here if len(here) else np.arange(1)  # where all failed
+        entered = np.array([line["role"] != "oracle" for line in about])
+        some = {name: values[np.ix_(mine, here)] for name, values in self.values.items()}
+        level, draws = self.ask.level, self.ask.draws
+        numbers = [marked(some[m.name], m.higher_is_better, entered, level, draws) for m in self.metrics]
+        lines = [
+            Line(
+                **about[k],
+                chosen=self.chosen[i],
+                clips=int(self.counted[i].sum()),
+                seconds=float(self.seconds[i]),
+                values=tuple(values[k] for values in numbers),
+            )
+            for k, i in enumerate(mine)
+        ]
+        return lines, agreements(about[0]["panel"], self.metrics, some, entered, level, draws)

@@ -1,0 +1,299 @@
+"""Layer-wise relevance propagation, written as gradients: input times gradient is the relevance of the input.
+
+Inside the network: dense layers by the epsilon rule, convolutions by the gamma rule for inputs of any sign, with the batch
+norm that follows them merged in; activations pass relevance through; of a product of two things that vary, the signal takes
+all and the gate none; attention weights and the spread that a norm divides by count as constants; sums, means and maxima
+share in proportion. What comes before the first activation counts from silence: an input in decibels has no zero of its
+own. Around the network (synthesis, front end), and for functions such as logarithm and square, the rescale rule against
+silence holds, which shares the same way.
+
+Source: bach2015lrp; montavon2019lrp for the composite; andeol2021learning for signs in the gamma rule; ali2022xai for norms
+and attention.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from otoscope.surgery.backward import UNITS, Call, swapped, words
+from otoscope.surgery.rescale import (
+    LINEAR,
+    POOLS,
+    PRODUCTS,
+    Rescale,
+    attention_mask,
+    elementwise,
+    norm_eps,
+    unary,
+)
+
+ACTIVATIONS = UNITS | words("tanh hardtanh softsign tanhshrink softshrink hardshrink prelu sigmoid hardsigmoid")
+PLAIN = POOLS | {"amax", "max", "softmax", "log_softmax"}
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer that is linear but for a constant.
+
+    Parameters
+    ----------
+    run : callable
+        (input, weight) -> output without the constant.
+    weight : Tensor
+    constant : Tensor or None
+        Added to the output.
+    origin : Tensor or None
+        The input of silence, where relevance is counted from it; else it is counted from zero.
+    axes : tuple of int
+        Of the output: those that its root mean square is taken over.
+    epsilon, gamma : float
+    """
+
+    run: Callable[[Tensor, Tensor], Tensor]
+    weight: Tensor
+    constant: Tensor | None
+    origin: Tensor | None
+    axes: tuple[int, ...]
+    epsilon: float
+    gamma: float
+
+    def back(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """Gradient by the output -> modified gradient by the input ``x``."""
+        with torch.enable_grad():
+            at = (x if self.origin is None else x - self.origin).detach().requires_grad_(True)
+            shares = self.run(at, self.weight)
+            with torch.no_grad():
+                rest = torch.zeros((), dtype=x.dtype, device=x.device) if self.constant is None else self.constant
+                if self.origin is not None:
+                    rest = rest + self.run(self.origin, self.weight)
+                output = shares + rest
+            if self.gamma:
+                up = self.run(at.clamp_min(0), self.weight.clamp_min(0))
+                if (at < 0).any():
+                    up = up + self.run(at.clamp_max(0), self.weight.clamp_max(0))
+                shares = shares + self.gamma * torch.where(output > 0, up, shares - up)
+            with torch.no_grad():
+                total = shares + rest
+                size = output.square().mean(self.axes, keepdim=True).sqrt() * self.epsilon
+                total = total + torch.where(total < 0, -size, size)
+                kept = (output / total).nan_to_num_(0.0, 0.0, 0.0)
+            (found,) = torch.autograd.grad(shares, at, gradient * kept)
+        return found
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: Layer, value: list[Tensor]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.layer = layer
+        return value.pop()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return ctx.layer.back(ctx.saved_tensors[0], gradients[0]), None, None
+
+
+def gated(x: Tensor, y: Tensor) -> Tensor:
+    """A product of two things that vary: the signal takes all.
+
+    The gate is the smaller one, which is spread over the other; else the one that lies in [0, 1] all over a clip; where
+    that holds for both or for neither, each takes half.
+    """
+    if x.shape != y.shape or x.dim() < 2:
+        return x * y.detach() if x.numel() >= y.numel() else x.detach() * y
+    with torch.no_grad():
+        is_gate = [((t >= 0) & (t <= 1)).flatten(1).all(1).to(t.dtype).view(-1, *[1] * (t.dim() - 1)) for t in (x, y)]
+        share = (1 - is_gate[0] + is_gate[1]) / 2  # of x
+    return x * y.detach() * share + x.detach() * y * (1 - share)
+
+
+class Relevance(Rescale):
+    """The rules of this module; `inside` says whether the network is running."""
+
+    def __init__(self, epsilon: float, gamma: float):
+        super().__init__()
+        self.epsilon, self.gamma = epsilon, gamma
+        self.inside = self.activated = False
+        self._last: tuple[Tensor, Tensor, Layer] | None = None  # output, input and layer of the last convolution
+
+    def enter(self, *_: Any) -> None:
+        """The network begins."""
+        self.inside, self.activated = True, False
+
+    def leave(self, *_: Any) -> None:
+        """The network ends."""
+        self.inside, self._last = False, None
+
+    def wants(self, call: Call) -> bool:
+        """Around the network as `Rescale`; inside, the first linear layers and functions that are no activation."""
+        if not self.inside:
+            return super().wants(call)
+        if call.name in ACTIVATIONS:
+            self.activated = True
+        if call.name in LINEAR:
+            return not self.activated
+        return call.name not in OWN and call.name not in PLAIN and super().wants(call)
+
+    def changed(self, call: Call, before: Call | None) -> Any:
+        """The rule of that name, inside or around the network."""
+        if not self.inside:
+            return super().changed(call, before)
+        if call.name in LINEAR:
+            return self._linear(call, before)
+        if call.name == "batch_norm":
+            return self._merged(call)
+        if call.name in OWN:
+            return OWN[call.name](call)
+        return NotImplemented if call.name in PLAIN else super().changed(call, before)
+
+    def _linear(self, call: Call, before: Call | None) -> Any:
+        x, weight, bias = (call.get(i, n) for i, n in enumerate(("input", "weight", "bias")))
+        if not x.requires_grad:
+            return NotImplemented
+        dense = call.name == "linear"
+        rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
+        value = _value(call)
+        shape = (-1,) if dense else (-1, *[1] * (value.dim() - 2))
+        layer = Layer(
+            lambda a, w: call.run(a, w, None, *call.args[3:], **rest),
+            weight.detach(),
+            None if bias is None else bias.detach().view(shape),
+            None if before is None else before.get(0, "input"),
+            (-1,) if dense else tuple(range(2, value.dim())) or (-1,),
+            self.epsilon,
+            0.0 if dense else self.gamma,
+        )
+        out = _Linear.apply(x, layer, [value])
+        self._last = None if dense or "transpose" in call.name else (out, x, layer)
+        return out
+
+    def _merged(self, call: Call) -> Any:
+        """Batch norm in evaluation mode right after a convolution is part of it; elsewhere it is a gain and a constant."""
+        x, mean, variance, gain, shift, training = (call.get(i, n) for i, n in enumerate(NORM_ARGUMENTS))
+        if training or mean is None or self._last is None or x is not self._last[0]:
+            return NotImplemented
+        _, at, layer = self._last
+        scale = (variance + call.get(7, "eps", 1e-5)).rsqrt()
+        scale = (scale if gain is None else scale * gain).detach()
+        if len(scale) != len(layer.weight):
+            return NotImplemented
+        tail = [1] * (layer.weight.dim() - 1)
+        constant = (0 if shift is None else shift.detach()) - mean * scale
+        constant = constant.view(-1, *tail[1:])
+        if layer.constant is not None:
+            constant = constant + layer.constant * scale.view(-1, *tail[1:])
+        merged = replace(layer, weight=layer.weight * scale.view(-1, *tail), constant=constant)
+        return _Linear.apply(at, merged, [_value(call)])
+
+
+NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "training")
+
+
+def _value(call: Call) -> Tensor:
+    with torch.no_grad():
+        return call()
+
+
+def _activation(call: Call) -> Any:
+    """Relevance passes through: the slope is output over input, from zero."""
+    x = call.tensors()[0]
+    return elementwise(unary(call), x, torch.zeros_like(x)) if call.args and x.requires_grad else NotImplemented
+
+
+def _product(call: Call) -> Any:
+    if len(call.tensors()) != 2 or not all(t.requires_grad for t in call.tensors()):
+        return NotImplemented
+    x, y = call.tensors()
+    if call.name in ("mul", "multiply"):
+        return swapped(_value(call), gated(x, y))
+    return swapped(_value(call), call.given([x.detach(), y])())  # the first is the weights, the second what they weigh
+
+
+def _quotient(call: Call) -> Any:
+    if len(call.tensors()) != 2 or not all(t.requires_grad for t in call.tensors()):
+        return NotImplemented
+    x, y = call.tensors()
+    return call.given([x, y.detach()])()
+
+
+def _addcmul(call: Call) -> Any:
+    base, x, y = call.args[:3]
+    product = gated(x, y) if x.requires_grad and y.requires_grad else x * y
+    return swapped(_value(call), base + call.kwargs.get("value", 1) * product)
+
+
+def _attention(call: Call) -> Any:
+    if call.kwargs.get("enable_gqa") or call.get(4, "dropout_p", 0.0):
+        return NotImplemented
+    q, k, v = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
+    with torch.no_grad():
+        scale = call.kwargs.get("scale") or q.shape[-1] ** -0.5
+        weights = (q @ k.mT * scale + attention_mask(call, q.shape[-2], k.shape[-2])).softmax(-1)
+    return swapped(_value(call), weights @ v)
+
+
+def _norm(call: Call) -> Any:
+    x, eps = call.args[0], norm_eps(call)
+    grouped = call.name == "group_norm"
+    flat = x.reshape(len(x), call.args[1], -1) if grouped else x.flatten(-len(call.get(1, "normalized_shape")))
+    flat = flat if call.name == "rms_norm" else flat - flat.mean(-1, keepdim=True)
+    found = (flat * (flat.detach().square().mean(-1, keepdim=True) + eps).rsqrt()).view_as(x)
+    weight = call.get(2, "weight")
+    if weight is not None:
+        found = found * (weight.detach().view(-1, *[1] * (x.dim() - 2)) if grouped else weight.detach())
+    return swapped(_value(call), found)
+
+
+def _glu(call: Call) -> Any:
+    x, gate = call.args[0].chunk(2, call.get(1, "dim", -1))
+    return x * gate.detach().sigmoid()
+
+
+OWN: dict[str, Callable[[Call], Any]] = {
+    **dict.fromkeys(ACTIVATIONS, _activation),
+    **dict.fromkeys(PRODUCTS, _product),
+    **dict.fromkeys(("div", "divide", "true_divide"), _quotient),
+    **dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), _norm),
+    "addcmul": _addcmul,
+    "scaled_dot_product_attention": _attention,
+    "glu": _glu,
+}
+
+
+@contextlib.contextmanager
+def relevance(network: nn.Module, silence: Callable[[], Any], epsilon: float, gamma: float) -> Iterator[None]:
+    """Layer-wise relevance propagation through a network and what stands before it.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The rules of layers hold while it runs; around it the rescale rule holds.
+    silence : callable
+        Runs the whole chain on silence, without gradients; called once, on entering.
+    epsilon : float
+        What dense layers and convolutions add to their outputs before they divide by them, as a share of the outputs' root
+        mean square: larger gives fewer, stronger contributions.
+    gamma : float
+        How much more what agrees with the sign of a convolution's output counts than what does not; 0 is no difference,
+        very large is the z+ (alpha 1, beta 0) rule.
+
+    Notes
+    -----
+    Gradients of what is computed in the block, times the input counted from silence, are relevances.
+
+    Source: bach2015lrp, montavon2019lrp.
+    """
+    rules = Relevance(epsilon, gamma)
+    with contextlib.ExitStack() as stack:
+        stack.callback(network.register_forward_pre_hook(rules.enter).remove)
+        stack.callback(network.register_forward_hook(rules.leave, always_call=True).remove)
+        with rules.record():
+            silence()
+        with rules:
+            yield

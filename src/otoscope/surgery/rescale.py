@@ -1,0 +1,360 @@
+"""DeepLIFT's rescale rule: slopes between a reference and a clip in place of derivatives.
+
+Elementwise functions have the slope ``change of output / change of input``; products, quotients and matrix products of
+two things that vary are shared by the means of both sides; a maximum is credited where it was taken or would have been;
+softmax and norms are taken apart into these. All of them keep the sum: a layer's inputs are credited with just the change
+of its output. Recurrent layers (``torch.lstm``), ``where``, ``sort``, norms other than of complex numbers and batch
+statistics pass their plain gradient, and the sum is then not kept.
+
+Source: shrikumar2017deeplift, section 3.5.1; lundberg2017shap for means over references and the rule of the maximum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from otoscope.surgery.backward import UNITS, Call, Compared, derivative, sloped, swapped, words
+
+CLOSE = 1e-4  # changes below this share of both sides are taken to be none: the derivative between them serves
+ELEMENTWISE = UNITS | words(
+    "sigmoid log_sigmoid logsigmoid hardsigmoid tanh hardtanh softsign tanhshrink softshrink hardshrink prelu exp exp2 expm1 "
+    "log log1p log2 log10 sqrt rsqrt square abs absolute pow float_power __rpow__ reciprocal __rdiv__ __rtruediv__ clamp clip "
+    "clamp_min clamp_max sin cos erf arctan atan asinh"
+)
+PRODUCTS = words("mul multiply matmul bmm mm mv dot einsum")
+LINEAR = words(
+    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+)  # of (input, weight, bias, ...)
+POOLS = words("max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d")
+
+
+def slope_between(run: Callable[[Tensor], Tensor], x: Tensor, r: Tensor, value: Tensor) -> Tensor:
+    """Change of the output over change of the input; the derivative half-way where the input hardly changes."""
+    change = x - r
+    close = ~(change.abs() > CLOSE * (x.abs() + r.abs()))  # NaN, of two infinities, is close
+    slope = (value - run(r)) / change.masked_fill(close, 1)
+    return torch.where(close, derivative(run, (x + r) / 2), slope) if close.any() else slope
+
+
+def elementwise(run: Callable[[Tensor], Tensor], x: Tensor, r: Tensor) -> Tensor:
+    """``run(x)`` with the slope from ``r``; of complex numbers, only the magnitude."""
+    with torch.no_grad():
+        value = run(x)
+        if x.is_complex():
+            total = value + run(r)
+            slope = (x + r) / total.masked_fill(total == 0, 1)
+        else:
+            slope = slope_between(run, x.detach(), r, value)
+    return sloped(x, value, slope)
+
+
+def bilinear(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, before: tuple[Tensor, Tensor]) -> Tensor:
+    """``run(x, y)``, linear in each: the change of each side counts with the mean of the other."""
+    with torch.no_grad():
+        value = run(x, y)
+        means = [(now + then) / 2 for now, then in zip((x, y), before, strict=True)]
+    return swapped(value, run(x, means[1]) + run(means[0], y))
+
+
+def over(x: Tensor, inverse: Tensor, before: tuple[Tensor, Tensor]) -> Tensor:
+    """``x`` times the inverse of something: as `bilinear`, but the side with the smaller inverse counts more.
+
+    Plain means would hand out huge contributions that cancel where the reference is divided by almost nothing, as a norm
+    does with silence.
+    """
+    with torch.no_grad():
+        (r, inverse_r), value = before, x * inverse
+        sizes = inverse.abs(), inverse_r.abs()
+        now = (sizes[1] / (sizes[0] + sizes[1])).nan_to_num_(0.5)  # how much the clip's own inverse counts
+        by_x, by_inverse = torch.lerp(inverse_r, inverse, now), torch.lerp(x, r, now.expand_as(value))
+    return swapped(value, x * by_x + inverse * by_inverse)
+
+
+def highest(x: Tensor, r: Tensor, dim: int) -> Tensor:
+    """Maximum along an axis, which stays with length one; see `_credited`."""
+    with torch.no_grad():
+        now, then = x.max(dim, keepdim=True), r.max(dim, keepdim=True)
+        chosen = torch.where(now.values >= then.values, now.indices, then.indices)
+    return _credited(x.gather(dim, chosen), r.gather(dim, chosen), now.values, then.values)
+
+
+def _credited(picked: Tensor, reference: Tensor, value: Tensor, before: Tensor) -> Tensor:
+    """A maximum that rose is credited where it is now, one that fell where it was in the reference."""
+    with torch.no_grad():
+        step = picked - reference
+        still = step == 0
+        slope = torch.where(still, torch.ones_like(step), (value - before) / step.masked_fill(still, 1))
+    return swapped(value, picked * slope)
+
+
+def softmax(x: Tensor, r: Tensor, dim: int) -> Tensor:
+    """Softmax: exponentials below the highest, over their sum."""
+    low, low_r = x - highest(x, r, dim), r - r.amax(dim, keepdim=True)
+    part, part_r = elementwise(torch.exp, low, low_r), low_r.exp()
+    total, total_r = part.sum(dim, keepdim=True), part_r.sum(dim, keepdim=True)
+    inverse = elementwise(torch.reciprocal, total, total_r)
+    return over(part, inverse, (part_r, total_r.reciprocal()))
+
+
+def standardised(x: Tensor, r: Tensor, eps: float, centred: bool = True) -> Tensor:
+    """The last axis with mean 0 and variance 1."""
+    if centred:
+        x, r = x - x.mean(-1, keepdim=True), r - r.mean(-1, keepdim=True)
+    spread = elementwise(torch.square, x, r).mean(-1, keepdim=True)
+    spread_r = r.square().mean(-1, keepdim=True)
+    inverse = elementwise(lambda v: (v + eps).rsqrt(), spread, spread_r)
+    return over(x, inverse, (r, (spread_r + eps).rsqrt()))
+
+
+def unary(call: Call) -> Callable[[Tensor], Tensor]:
+    """The call as a function of its first tensor."""
+    place = next(i for i, a in enumerate(call.args) if isinstance(a, Tensor))
+    return lambda x: call.run(*call.args[:place], x, *call.args[place + 1 :], **call.kwargs)
+
+
+def _elementwise(call: Call, before: Call) -> Any:
+    x = call.tensors()[0]
+    others = [t for t in call.tensors()[1:] if t.requires_grad and t.numel() > 1]
+    if not call.args or not any(isinstance(a, Tensor) for a in call.args) or not x.requires_grad:
+        return NotImplemented
+    if (x.is_complex() and call.name not in ("abs", "absolute")) or (others and call.name != "prelu"):
+        return NotImplemented
+    if len(call.tensors()) > 1 and torch.broadcast_shapes(*(t.shape for t in call.tensors())) != x.shape:
+        return NotImplemented if call.name != "prelu" else elementwise(unary(call), x, before.tensors()[0])
+    return elementwise(unary(call), x, before.tensors()[0])
+
+
+def _product(call: Call, before: Call) -> Any:
+    if len(call.tensors()) != 2 or not all(t.requires_grad for t in call.tensors()):
+        return NotImplemented
+    x, y = call.tensors()
+    r, s = before.tensors()
+    return bilinear(lambda a, b: call.given([a, b])(), x, y, (r, s))
+
+
+def _quotient(call: Call, before: Call) -> Any:
+    if len(call.tensors()) != 2 or call.kwargs.get("rounding_mode") or not call.tensors()[1].requires_grad:
+        return NotImplemented
+    x, y = call.tensors()
+    r, s = before.tensors()
+    inverse = elementwise(torch.reciprocal, y, s)
+    with torch.no_grad():
+        value = call()
+    return swapped(value, over(x, inverse, (r, s.reciprocal())))
+
+
+def _linear(call: Call, before: Call) -> Any:
+    x, weight = call.args[0], call.get(1, "weight")
+    if not (x.requires_grad and weight.requires_grad) or isinstance(weight, torch.nn.Parameter):
+        return NotImplemented
+    rest = {k: v for k, v in call.kwargs.items() if k not in ("weight", "bias")}
+    with torch.no_grad():
+        value = call()
+    bias = call.get(2, "bias")
+    shared = bilinear(
+        lambda a, w: call.run(a, w, None, *call.args[3:], **rest), x, weight, (before.args[0], before.get(1, "weight"))
+    )
+    if bias is not None and bias.requires_grad:
+        shared = shared + bias.reshape(-1, *[1] * (x.dim() - 2 if call.name != "linear" else 0))
+    return swapped(value, shared)
+
+
+def _addcmul(call: Call, before: Call) -> Any:
+    base, x, y = call.args[:3]
+    with torch.no_grad():
+        value = call()
+    product = bilinear(torch.mul, x, y, (before.args[1], before.args[2])) if x.requires_grad else x * y
+    return swapped(value, base + call.kwargs.get("value", 1) * product)
+
+
+def _pool(call: Call, before: Call) -> Any:
+    if call.get(6, "return_indices") or call.get(2, "return_indices") is True:
+        return NotImplemented
+    run, n = getattr(functional, call.name), int(call.name[-2])
+    kwargs = {k: v for k, v in call.kwargs.items() if k != "return_indices"}
+    x, r = call.args[0], before.args[0]
+    with torch.no_grad():
+        now = run(x, *call.args[1:], **kwargs, return_indices=True)
+        then = run(r, *call.args[1:], **kwargs, return_indices=True)
+        chosen = torch.where(now[0] >= then[0], now[1], then[1]).flatten(-n)
+    picked, picked_r = (t.flatten(-n).gather(-1, chosen).view_as(now[0]) for t in (x, r))
+    return _credited(picked, picked_r, *(t[0] for t in (now, then)))
+
+
+def _maximum(call: Call, before: Call) -> Any:
+    """``max(a, b)`` is the mean of both and half of their distance."""
+    x, y = call.tensors()
+    r, s = before.tensors()
+    with torch.no_grad():
+        value = call()
+    sign = 1 if call.name in ("maximum", "max") else -1
+    return swapped(value, (x + y + sign * elementwise(torch.abs, x - y, r - s)) / 2)
+
+
+def _amax(call: Call, before: Call) -> Any:
+    dim = call.get(1, "dim")
+    if isinstance(dim, Tensor):
+        return _maximum(call, before)
+    x, r, keep = call.args[0], before.args[0], bool(call.get(2, "keepdim", False))
+    if dim is None or dim == ():
+        return NotImplemented
+    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim)})
+    flat, flat_r = (t.movedim(dims, [*range(-len(dims), 0)]).flatten(-len(dims)) for t in (x, r))
+    found = highest(flat, flat_r, -1)[..., 0]
+    with torch.no_grad():
+        plain = call()
+    value = plain if isinstance(plain, Tensor) else plain.values
+    for d in dims if keep else ():
+        found = found.unsqueeze(d)
+    found = swapped(value, found)
+    return found if isinstance(plain, Tensor) else type(plain)((found, plain.indices))
+
+
+def _softmax(call: Call, before: Call) -> Any:
+    dim, kind = call.get(1, "dim", -1), call.kwargs.get("dtype")
+    x, r = (t if kind is None else t.to(kind) for t in (call.args[0], before.args[0]))
+    if dim is None:
+        return NotImplemented
+    with torch.no_grad():
+        value = call()
+    if call.name == "softmax":
+        return swapped(value, softmax(x, r, dim))
+    low, low_r = x - highest(x, r, dim), r - r.amax(dim, keepdim=True)
+    total = elementwise(torch.exp, low, low_r).sum(dim, keepdim=True)
+    return swapped(value, low - elementwise(torch.log, total, low_r.exp().sum(dim, keepdim=True)))
+
+
+def _attention(call: Call, before: Call) -> Any:
+    """Scaled dot product attention, openly."""
+    if call.kwargs.get("enable_gqa") or call.get(4, "dropout_p", 0.0):
+        return NotImplemented
+    q, k, v = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
+    q_r, k_r, v_r = (before.get(i, n) for i, n in enumerate(("query", "key", "value")))
+    with torch.no_grad():
+        value = call()
+    scale = call.kwargs.get("scale") or 1 / math.sqrt(q.shape[-1])
+    shift = attention_mask(call, q.shape[-2], k.shape[-2])
+    scores = bilinear(torch.matmul, q * scale, k.mT, (q_r * scale, k_r.mT)) + shift
+    scores_r = q_r @ k_r.mT * scale + shift
+    weights = softmax(scores, scores_r, -1)
+    return swapped(value, bilinear(torch.matmul, weights, v, (scores_r.softmax(-1), v_r)))
+
+
+def attention_mask(call: Call, n_query: int, n_key: int) -> Tensor:
+    """What `scaled_dot_product_attention` adds to its scores."""
+    q, mask = call.get(0, "query"), call.get(3, "attn_mask")
+    if call.get(5, "is_causal", False):
+        mask = torch.ones(n_query, n_key, dtype=torch.bool, device=q.device).tril()
+    if mask is None:
+        return q.new_zeros(())
+    if mask.dtype != torch.bool:
+        return mask.detach()
+    return torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill(~mask, -math.inf)
+
+
+def _norm(call: Call, before: Call) -> Any:
+    x, r, eps = call.args[0], before.args[0], norm_eps(call)
+    with torch.no_grad():
+        value = call()
+    if call.name == "group_norm":
+        split = (len(x), call.args[1], -1)
+        weight, bias = call.get(2, "weight"), call.get(3, "bias")
+        found = standardised(x.reshape(split), r.reshape(split), eps).view_as(x)
+        tail = [1] * (x.dim() - 2)
+        weight, bias = (None if t is None else t.view(-1, *tail) for t in (weight, bias))
+    else:
+        n = len(call.get(1, "normalized_shape"))
+        weight, bias = call.get(2, "weight"), call.get(3, "bias") if call.name == "layer_norm" else None
+        found = standardised(x.flatten(-n), r.flatten(-n), eps, call.name == "layer_norm").view_as(x)
+    found = found if weight is None else found * weight
+    return swapped(value, found if bias is None else found + bias)
+
+
+def norm_eps(call: Call) -> float:
+    """The number that keeps a norm from dividing by zero."""
+    eps = call.get(3 if call.name == "rms_norm" else 4, "eps")
+    return float(torch.finfo(call.args[0].dtype).eps if eps is None else eps)
+
+
+def _glu(call: Call, before: Call) -> Any:
+    dim = call.get(1, "dim", -1)
+    (x, gate), (r, gate_r) = (c.args[0].chunk(2, dim) for c in (call, before))
+    with torch.no_grad():
+        value = call()
+    return swapped(value, bilinear(torch.mul, x, elementwise(torch.sigmoid, gate, gate_r), (r, gate_r.sigmoid())))
+
+
+RULES: dict[str, Callable[[Call, Call], Any]] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(PRODUCTS, _product),
+    **dict.fromkeys(LINEAR, _linear),
+    **dict.fromkeys(POOLS, _pool),
+    **dict.fromkeys(("div", "divide", "true_divide"), _quotient),
+    **dict.fromkeys(("maximum", "minimum"), _maximum),
+    **dict.fromkeys(("amax", "max"), _amax),
+    **dict.fromkeys(("softmax", "log_softmax"), _softmax),
+    **dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), _norm),
+    "addcmul": _addcmul,
+    "scaled_dot_product_attention": _attention,
+    "glu": _glu,
+}
+TWO = PRODUCTS | {"div", "divide", "true_divide", "maximum", "minimum"}
+
+
+class Rescale(Compared):
+    """The rules of this module, against a reference pass."""
+
+    def wants(self, call: Call) -> bool:
+        """Calls that have a rule, but for those of which one side is a weight or a number."""
+        tensors = call.tensors()
+        if call.name not in RULES or not tensors or not (tensors[0].is_floating_point() or tensors[0].is_complex()):
+            return False
+        if call.name in TWO:
+            return len(tensors) == 2 and not any(isinstance(t, torch.nn.Parameter) for t in tensors)
+        return call.name not in LINEAR or not isinstance(call.get(1, "weight"), torch.nn.Parameter)
+
+    def needs(self, call: Call) -> bool:
+        """Of two factors, both must vary."""
+        return call.varies and (call.name not in TWO or all(t.requires_grad for t in call.tensors()))
+
+    def changed(self, call: Call, before: Call | None) -> Any:
+        """The rule of that name."""
+        return NotImplemented if before is None else RULES[call.name](call, before)
+
+
+@contextlib.contextmanager
+def rescale(reference: Callable[[], Any]) -> Iterator[Any]:
+    """The rescale rule, against a pass that is made first.
+
+    Parameters
+    ----------
+    reference : callable
+        Runs the whole chain on the reference, without gradients; called once, on entering.
+
+    Yields
+    ------
+    object
+        What ``reference`` gave.
+
+    Raises
+    ------
+    UnsupportedError
+        In the block, if the chain takes other steps than it took on the reference.
+
+    Notes
+    -----
+    Source: shrikumar2017deeplift. Gradients of what is computed in the block are DeepLIFT's multipliers: times the change
+    of the input they sum to the change of the output.
+    """
+    rules = Rescale()
+    with rules.record():
+        out = reference()
+    with rules:
+        yield out

@@ -1,0 +1,66 @@
+"""Whether a metric ranks the methods as the truth does."""
+
+import numpy as np
+import pytest
+
+from otoscope.study.tables.agree import agreements
+from otoscope.study.tables.columns import Metric
+
+CLIPS = 0.01 * np.random.default_rng(0).standard_normal((6, 30))
+ORDER = np.arange(6.0)[:, None]
+
+
+def metric(name, higher=True, truth=False):
+    return Metric(name, name, name, "", higher, "", False, truth)
+
+
+def found(values, metrics, entered=None):
+    entered = np.ones(len(ORDER), bool) if entered is None else entered
+    return {(a.metric, a.truth): a for a in agreements(2, metrics, values, entered, 0.95, 200)}
+
+
+def test_the_same_order_the_opposite_and_a_lower_is_better_metric():
+    values = {
+        "t": ORDER + CLIPS,
+        "same": 2 * ORDER + CLIPS,
+        "other": -ORDER + CLIPS,
+        "low": -ORDER + CLIPS,
+        "none": ORDER + CLIPS,
+    }
+    metrics = [
+        metric("t", truth=True),
+        metric("same"),
+        metric("other"),
+        metric("low", higher=False),
+        metric("none", higher=None),
+    ]
+    out = found(values, metrics)
+    assert {key[0]: a.tau for key, a in out.items()} == {"same": 1.0, "other": -1.0, "low": 1.0}
+    assert (out["same", "t"].low, out["same", "t"].high, out["same", "t"].lines, out["same", "t"].panel) == (
+        1.0,
+        1.0,
+        6,
+        2,
+    )
+
+
+def test_one_pair_turned_around_is_two_of_fifteen():
+    turned = ORDER.copy()
+    turned[[2, 3]] = turned[[3, 2]]
+    out = found({"t": ORDER + CLIPS, "m": turned + CLIPS}, [metric("t", truth=True), metric("m")])
+    assert out["m", "t"].tau == pytest.approx(1 - 2 / 15)
+
+
+def test_oracles_are_not_ranked():
+    values = ORDER.copy()
+    values[0] = 99
+    entered = np.arange(6) > 0
+    out = found({"t": ORDER + CLIPS, "m": values + CLIPS}, [metric("t", truth=True), metric("m")], entered)
+    assert out["m", "t"].tau == 1.0
+    assert out["m", "t"].lines == 5
+
+
+def test_nothing_is_said_of_few_lines_or_of_even_metrics():
+    metrics = [metric("t", truth=True), metric("m")]
+    assert found({"t": ORDER + CLIPS, "m": np.ones((6, 30))}, metrics) == {}
+    assert found({"t": ORDER + CLIPS, "m": ORDER + CLIPS}, metrics, np.arange(6) < 3) == {}

@@ -1,0 +1,210 @@
+"""The table: means of the right clips, masks chosen on the others, order, panels, failures, selection."""
+
+import json
+
+import numpy as np
+import pytest
+
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.study.tables import Ask, make_table
+from result_rows import METHODS, fail, make_rows
+
+ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
+
+
+def mean_of(rows, metric, clips=None, **words):
+    mine = [row for row in rows if all(row[k] == v for k, v in words.items()) and row["status"] == "ok"]
+    return np.mean([row[metric] for row in mine if clips is None or row["clip"] in clips])
+
+
+def halves(rows):
+    names = sorted({row["clip"] for row in rows})
+    return names[::2], names[1::2]
+
+
+def test_known_means_in_known_order(study):
+    rows = make_rows(**ONE)
+    table = make_table(study(rows), Ask(metrics=("faithfulness", "average_drop")))
+    assert [line.name["method"] for line in table.lines] == [method for method, _ in METHODS]
+    assert [line.values[0].mark for line in table.lines] == ["best", "second", "", "", ""]
+    assert [line.values[1].mark for line in table.lines] == ["best", "second", "", "", ""]
+    _, reported = halves(rows)
+    for line in table.lines:
+        words = {"method": line.name["method"], "mask": line.chosen["mask"]}
+        assert line.values[0].mean == pytest.approx(mean_of(rows, "faithfulness", reported, **words))
+        assert (line.clips, line.rows, line.failed) == (10, 60, 0)
+        assert line.seconds == pytest.approx(0.51)
+
+
+def test_the_mask_is_chosen_without_looking_at_what_is_reported(study):
+    """On the first half `first` is better, on the other `other`: the first is taken, with its poor numbers."""
+    rows = make_rows(**ONE, methods={("gradient", "stft"): 0.5}, masks={"first": 0.0, "other": 0.0}, noise=0.0)
+    seen, reported = halves(rows)
+    for row in rows:
+        good = (row["mask"] == "first") == (row["clip"] in seen)
+        row["faithfulness"] = 0.8 if good else 0.1
+    table = make_table(study(rows), Ask(metrics=("faithfulness",), choose="faithfulness"))
+    (line,) = table.lines
+    assert line.chosen == {"mask": "first"}
+    assert line.values[0].mean == pytest.approx(0.1)
+    assert (table.choice.clips, table.clips) == (len(seen), len(reported))
+    other = make_table(
+        study(rows), Ask(metrics=("faithfulness",), choose="faithfulness", only={"clip": tuple(reported)})
+    )
+    assert other.lines[0].chosen == {"mask": "other"}
+
+
+def test_nothing_is_held_back_where_nothing_is_chosen(study):
+    rows = make_rows(**ONE, masks={"positive": 0.0})
+    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    assert table.choice is None
+    assert {line.clips for line in table.lines} == {20}
+    assert table.lines[0].values[0].mean == pytest.approx(mean_of(rows, "faithfulness", method="integrated_gradients"))
+    grid = make_table(study(make_rows(**ONE)), Ask(metrics=("faithfulness",), by=("method", "domain", "mask")))
+    assert grid.choice is None
+    assert len(grid.lines) == 15
+    assert all(line.chosen == {} for line in grid.lines)
+
+
+def test_ways_to_choose(study):
+    rows = study(make_rows(**ONE))
+    masks = {
+        how: {line.chosen["mask"] for line in make_table(rows, Ask(choose=how)).lines}
+        for how in ("sparseness", "complexity", "heard_difference")
+    }
+    assert masks == {"sparseness": {"topk:0.05"}, "complexity": {"topk:0.05"}, "heard_difference": {"topk:0.3"}}
+    by_rank, by_score = make_table(rows), make_table(rows, Ask(choose="score"))
+    assert len(by_rank.choice.metrics) == 7
+    assert by_rank.choice.how == "rank"
+    assert by_score.choice.how == "score"
+    assert make_table(rows, Ask(seed=1)).choice.seed == 1
+
+
+def test_domain_and_mask_can_be_chosen_too(study):
+    methods = {("gradient", "stft"): 0.2, ("gradient", "mel"): 0.7}
+    table = make_table(study(make_rows(**ONE, methods=methods)), Ask(by=("method",), metrics=("faithfulness",)))
+    (line,) = table.lines
+    assert line.name == {"method": "gradient"}
+    assert line.chosen == {"domain": "mel", "mask": "topk:0.3"}
+
+
+def test_panels_are_compared_apart(study):
+    rows = make_rows()
+    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    assert [dict(panel) for panel in table.panels] == [
+        {"condition": c, "classifier": n} for c in ("clean", "white") for n in ("mel", "stft")
+    ]
+    assert [[line.values[0].mark for line in table.of_panel(p)].count("best") for p in range(4)] == [1] * 4
+    joined = make_table(study(rows), Ask(metrics=("faithfulness",), by=("classifier", "method", "domain")))
+    assert [dict(panel) for panel in joined.panels] == [{"condition": "clean"}, {"condition": "white"}]
+    assert [line.values[0].mark for line in joined.of_panel(0)].count("best") == 1
+
+
+def test_other_columns_make_lines(study):
+    rows = make_rows(**ONE, masks={"positive": 0.0})
+    table = make_table(study(rows), Ask(metrics=("faithfulness",), by=("method", "domain", "correct"), sort="name"))
+    assert [line.name["correct"] for line in table.lines[:2]] == ["no", "yes"]
+    assert [line.clips for line in table.lines[:2]] == [4, 16]
+
+
+def test_failures_are_counted_and_the_others_averaged(study):
+    rows = fail(
+        make_rows(**ONE), lambda row: row["method"] == "grad_cam" and row["clip"] in ("1-001-A.wav", "1-004-A.wav")
+    )
+    rows = fail(rows, lambda row: row["method"] == "gradient", "it never works")
+    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    lines = {line.name["method"]: line for line in table.lines}
+    assert (lines["grad_cam"].clips, lines["grad_cam"].failed, lines["grad_cam"].rows) == (9, 6, 60)
+    assert (lines["gradient"].clips, lines["gradient"].failed, lines["gradient"].chosen) == (0, 60, {"mask": ""})
+    assert np.isnan(lines["gradient"].values[0].mean)
+    assert table.lines[-1].name["method"] == "gradient"  # nothing known comes last
+    assert table.failed == 66
+    assert table.failures[0].reason == "it never works"
+    _, reported = halves(rows)
+    assert lines["grad_cam"].values[0].mean == pytest.approx(
+        mean_of(rows, "faithfulness", reported, method="grad_cam", mask=lines["grad_cam"].chosen["mask"])
+    )
+
+
+def test_all_failed(study):
+    rows = study(fail(make_rows(**ONE, clips=3), lambda row: True))
+    with pytest.raises(OtoscopeError, match="did all rows fail"):
+        make_table(rows)
+
+
+def test_oracles_and_controls(study):
+    methods = {**METHODS, ("oracle:ratio", "stft"): 0.95}
+    table = make_table(study(make_rows(**ONE, methods=methods, truth=True)), Ask(metrics=("truth", "faithfulness")))
+    first, second = table.lines[:2]
+    assert (first.role, first.values[0].mark, second.values[0].mark) == ("oracle", "", "best")
+    assert {a.lines for a in table.agreements} == {5}
+    taus = {(a.metric, a.truth): a.tau for a in table.agreements}
+    assert taus["faithfulness", "truth_relevance_mass"] == 1.0
+    assert taus["faithfulness", "truth_pointing_game"] < 0
+
+
+def test_orders(study):
+    rows = study([{**row, "seconds": len(row["method"])} for row in make_rows(**ONE)])
+    names = lambda sort: [line.name["method"] for line in make_table(rows, Ask(sort=sort)).lines]  # noqa: E731
+    assert names("name") == sorted(method for method, _ in METHODS)
+    assert names("seconds") == sorted((method for method, _ in METHODS), key=lambda name: (len(name), name))
+    assert names("heard_average_drop")[0] == "integrated_gradients"
+
+
+def test_selection(study):
+    rows = study(make_rows())
+    table = make_table(rows, Ask(only={"condition": ("white",), "method": ("gradient", "random")}))
+    assert {panel["condition"] for panel in table.panels} == {"white"}
+    assert {line.name["method"] for line in table.lines} == {"gradient", "random"}
+    assert table.rows == 2 * 2 * 3 * 20
+
+
+def test_it_is_plain_data(study):
+    rows = fail(make_rows(truth=True), lambda row: row["method"] == "gradient")
+    plain = make_table(study(rows)).as_plain()
+    again = json.loads(json.dumps(plain, allow_nan=False))
+    assert again["lines"][0]["values"][0]["mark"] == "best"
+    assert {value["alike"] for line in again["lines"] for value in line["values"]} <= {True, False}
+    assert again["metrics"][0]["name"] == "truth_relevance_mass"
+
+
+def test_the_same_every_time(study):
+    rows = study(make_rows())
+    assert make_table(rows).as_plain() == make_table(rows).as_plain()
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "said"),
+    [
+        (Ask(by=("methods",)), UnknownNameError, "did you mean 'method'"),
+        (Ask(by=()), ParameterError, "different columns; got none"),
+        (Ask(by=("method", "method")), ParameterError, "different columns"),
+        (Ask(only={"condition": ("clear",)}), UnknownNameError, "did you mean 'clean'"),
+        (Ask(only={"conditions": ("clean",)}), UnknownNameError, "did you mean 'condition'"),
+        (Ask(only={"method": ("gradient",), "domain": ("mel",)}), OtoscopeError, "no row of the results has"),
+        (Ask(sort="faithfulnes"), UnknownNameError, "order of the table"),
+        (Ask(choose="best"), UnknownNameError, "way to choose masks"),
+        (Ask(only={"clip": ("1-000-A.wav",)}), OtoscopeError, "there is one clip, so the mask"),
+        (Ask(level=1.0), ParameterError, "between 0 and 1"),
+        (Ask(draws=0), ParameterError, "drawn anew"),
+        (Ask(seed=-1), ParameterError, "seed"),
+    ],
+)
+def test_bad_asks(study, ask, error, said):
+    with pytest.raises(error, match=said):
+        make_table(study(make_rows(clips=4)), ask)
+
+
+def test_masks_cannot_be_chosen_by_what_has_no_direction(study):
+    rows = study([{**row, "strange": 1.0} for row in make_rows(clips=4)])
+    with pytest.raises(ParameterError, match="nobody knows whether more of it is better"):
+        make_table(rows, Ask(choose="strange"))
+    bare = study(
+        [
+            {k: row[k] for k in ("clip", "condition", "classifier", "method", "domain", "mask", "status")}
+            | {"strange": 1.0}
+            for row in make_rows(clips=4)
+        ]
+    )
+    with pytest.raises(OtoscopeError, match="no metric says what is better"):
+        make_table(bare)

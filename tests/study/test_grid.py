@@ -1,0 +1,316 @@
+"""The whole grid study on toys: rows that are right, resumed, refused, with failures kept."""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import otoscope
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
+from otoscope.study import Replayer, load_study, run_study
+from otoscope.study.grid.jobs import Jobs
+from otoscope.study.grid.plan import Plan
+from otoscope.study.grid.work import Worker
+
+RECIPE = """
+name: toy
+seed: 3
+threads: 1
+chunk: 2
+batch_size: 6
+target: label
+data: {{name: "esc50,esc10=true", root: {corpus}, folds: [1], seconds: 0.5, names: {{tone: tone, decoy: decoy}}}}
+classifiers:
+  ears: {{model: "worlds:band_energy", title: Ears}}
+domains: ["mel,bands=16,ms=100", "time"]
+methods:
+  gradient: {{}}
+  rise: {{method: "rise,masks=8", domains: [time]}}
+masks: [binary, "topk:0.3", minmax]
+conditions:
+  clean: {{title: Clean}}
+  cue: {{plant: "tone,hz=3000,level_db=0", target: decoy, without: [decoy]}}
+measures: {{curve_steps: 4, top: [0.2]}}
+"""
+
+
+@pytest.fixture(scope="session")
+def grid(tmp_path_factory, corpus):
+    file = tmp_path_factory.mktemp("grid") / "study.yaml"
+    file.write_text(RECIPE.format(corpus=corpus))
+    return file
+
+
+@pytest.fixture(scope="module")
+def done(grid, tmp_path_factory):
+    out = tmp_path_factory.mktemp("done") / "out"
+    lines: list[str] = []
+    recipe = load_study(grid, [f"out={out}"])
+    about = run_study(recipe, "cpu", tell=lines.append)
+    return recipe, out, about, lines
+
+
+def rows_of(out):
+    return pq.read_table(out / "results.parquet").to_pylist()
+
+
+def test_there_is_a_row_of_everything_and_each_key_once(done):
+    recipe, out, about, _ = done
+    rows = rows_of(out)
+    assert len(rows) == about["rows"] == (4 + 2) * 3 * 3  # clips of both conditions, methods in domains, masks
+    assert about["failed"] == 0
+    assert len({row["key"] for row in rows}) == len(rows)
+    assert {row["status"] for row in rows} == {"ok"}
+    cues = [row for row in rows if row["condition"] == "cue"]
+    assert {row["label"] for row in cues} == {"tone"}
+    assert {row["target_label"] for row in cues} == {"decoy"}
+    assert all(row["correct"] for row in rows if row["condition"] == "clean")
+
+
+def test_rows_hold_what_explain_says(done):
+    """The same numbers by the front door: scores in the domain, as heard, and the metrics."""
+    recipe, out, _, _ = done
+    row = next(
+        r for r in rows_of(out)
+        if (r["condition"], r["domain"], r["mask"], r["method"]) == ("clean", "mel,bands=16,ms=100.0", "topk:0.3", "gradient")
+    )  # fmt: skip
+    path = f"{recipe.data.root}/audio/{row['clip']}"
+    from worlds import band_energy
+
+    made = otoscope.explain(
+        path,
+        band_energy(),
+        method="gradient",
+        domain="mel,bands=16,ms=100",
+        mask="topk:0.3",
+        target=row["target"],
+        seed=3,
+    )
+    scores, heard = made.scores.of(row["target"]), made.heard.of(row["target"])
+    assert [row[k] for k in ("original", "kept", "removed")] == pytest.approx(list(scores.values()), abs=1e-5)
+    assert [row[f"heard_{k}"] for k in ("original", "kept", "removed")] == pytest.approx(list(heard.values()), abs=1e-5)
+    metrics = made.metrics()
+    for name, value in metrics.items():
+        assert row[name] == pytest.approx(value, abs=1e-4, nan_ok=True), name
+
+
+def test_truth_of_a_planted_cue_is_found_where_it_is(done):
+    """The gradient for the decoy's class in the clips of a tone lies at the planted 3 kHz."""
+    _, out, _, _ = done
+    row = next(
+        r for r in rows_of(out) if r["condition"] == "cue" and r["domain"].startswith("mel") and r["mask"] == "binary"
+    )
+    assert row["truth_relevance_mass"] > 0.6
+    assert row["truth_si_sdr_improvement_db"] > 3
+    clean = next(r for r in rows_of(out) if r["condition"] == "clean")
+    assert math.isnan(clean["truth_relevance_mass"])
+
+
+def test_curves_belong_to_the_attribution(done):
+    _, out, _, _ = done
+    by: dict[tuple, set] = {}
+    for row in rows_of(out):
+        by.setdefault((row["clip"], row["condition"], row["method"], row["domain"]), set()).add(row["deletion_auc"])
+    assert all(len(values) == 1 and math.isfinite(*values) for values in by.values())
+
+
+def test_a_finished_study_computes_nothing_again(done, monkeypatch):
+    recipe, out, _, _ = done
+    before = {f: f.stat().st_mtime_ns for f in (out / "parts").iterdir()}
+    monkeypatch.setattr(Worker, "rows", lambda *a: pytest.fail("computed again"))
+    run_study(recipe, "cpu")
+    assert {f: f.stat().st_mtime_ns for f in (out / "parts").iterdir()} == before
+
+
+def test_lost_and_truncated_parts_are_made_again_to_the_same(done, tmp_path):
+    recipe, out, _, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    parts = sorted((copy / "parts").iterdir())
+    parts[0].unlink()
+    parts[1].write_bytes(parts[1].read_bytes()[:200])
+    (copy / "results.parquet").write_bytes(b"PAR1 half")
+    whole = {f: f.stat().st_mtime_ns for f in parts[2:]}
+    run_study(dataclasses.replace(recipe, out=str(copy)), "cpu")
+    assert {f: f.stat().st_mtime_ns for f in whole} == whole
+    timed = ("seconds", "attribution_seconds")
+    for a, b in zip(rows_of(out), rows_of(copy), strict=True):
+        assert {k for k in a if k not in timed and a[k] != b[k] and not (a[k] != a[k] and b[k] != b[k])} == set()
+
+
+def test_killed_and_run_again_nothing_is_lost_or_doubled(done, tmp_path, monkeypatch):
+    recipe, out, _, _ = done
+    stopped = dataclasses.replace(recipe, out=str(tmp_path / "stopped"))
+    original, calls = Worker.rows, []
+
+    def fuse(self, *arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Worker, "rows", fuse)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(stopped, "cpu")
+    assert len(list((tmp_path / "stopped" / "parts").iterdir())) == 3
+    run_study(stopped, "cpu")
+    assert [r["key"] for r in rows_of(tmp_path / "stopped")] == [r["key"] for r in rows_of(out)]
+
+
+def test_size_of_batches_does_not_matter(done, tmp_path):
+    recipe, out, _, _ = done
+    other = dataclasses.replace(recipe, out=str(tmp_path / "other"), batch_size=1, chunk=4)
+    run_study(other, "cpu")
+    rows = {
+        tuple(r[k] for k in ("clip", "condition", "method", "domain", "mask")): r for r in rows_of(tmp_path / "other")
+    }
+    for row in rows_of(out):
+        twin = rows[tuple(row[k] for k in ("clip", "condition", "method", "domain", "mask"))]
+        for name in ("kept", "removed", "heard_kept", "faithfulness", "deletion_auc"):
+            assert row[name] == pytest.approx(twin[name], abs=1e-4), name
+
+
+def test_another_recipe_is_refused_unless_it_extends(done, tmp_path):
+    recipe, out, _, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    more = dataclasses.replace(recipe, out=str(copy), masks=(*recipe.masks, "positive"))
+    with pytest.raises(OtoscopeError, match="another recipe"):
+        run_study(more, "cpu")
+    about = run_study(more, "cpu", extend=True)
+    assert about["rows"] == 6 * 3 * 4
+
+
+def test_a_clip_that_cannot_be_read_is_rows_of_failures(corpus, grid, tmp_path):
+    root = tmp_path / "esc"
+    shutil.copytree(corpus, root)
+    (root / "audio" / "1-2.wav").write_bytes(b"RIFF no sound at all")
+    recipe = load_study(grid, [f"out={tmp_path / 'out'}", f"data.root={root}"])
+    about = run_study(recipe, "cpu")
+    rows = rows_of(tmp_path / "out")
+    bad = [r for r in rows if r["status"] == "failed"]
+    assert about["failed"] == len(bad) == 2 * 3 * 3
+    assert {r["clip"] for r in bad} == {"1-2.wav"}
+    assert all("cannot read" in r["error"] and math.isnan(r["kept"]) for r in bad)
+    assert len(rows) == 54
+
+
+def test_a_clip_on_which_the_method_fails_is_a_failure_and_the_others_are_not(done, tmp_path, monkeypatch):
+    recipe, _, _, _ = done
+    from otoscope.study.grid import work
+
+    real = work.attribute
+
+    def fuse(problem, *arguments):
+        if problem.batch > 1 or float(problem.inspected.waveform[0, 0]) > 0:
+            raise OtoscopeError("too much for me")
+        return real(problem, *arguments)
+
+    monkeypatch.setattr(work, "attribute", fuse)
+    about = run_study(dataclasses.replace(recipe, out=str(tmp_path / "out")), "cpu")
+    assert 0 < about["failed"] < about["rows"]
+
+
+def test_a_dry_run_writes_nothing_and_counts_passes(grid, tmp_path):
+    lines: list[str] = []
+    found = run_study(load_study(grid, [f"out={tmp_path / 'out'}"]), "cpu", dry_run=True, tell=lines.append)
+    assert not (tmp_path / "out").exists()
+    each = (1 + 12 + 10 + 1) * 2 + (8 + 12 + 10 + 1)  # method, masks as scored and heard, curves, top; of three pairs
+    assert found["estimate"]["passes"] == 6 * (each + 1)
+    assert found["estimate"]["rows"] == 54
+    assert "54 rows" in lines[-1]
+
+
+def test_workers_give_the_same_rows(done, tmp_path, monkeypatch):
+    recipe, out, _, _ = done
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([os.path.dirname(os.path.dirname(__file__)), os.environ.get("PYTHONPATH", "")])
+    )
+    run_study(dataclasses.replace(recipe, out=str(tmp_path / "many"), workers=2), "cpu")
+    a, b = rows_of(out), rows_of(tmp_path / "many")
+    assert [r["key"] for r in a] == [r["key"] for r in b]
+    assert [r["kept"] for r in a] == pytest.approx([r["kept"] for r in b], abs=1e-6)
+
+
+def test_rows_can_be_heard_again(done):
+    _, out, _, _ = done
+    replayer = Replayer(out, "cpu")
+    row = next(r for r in rows_of(out) if r["condition"] == "cue" and r["method"].startswith("rise"))
+    made = replayer(row)
+    np.testing.assert_allclose(made.kept.samples + made.removed.samples, made.original.samples, atol=1e-6)
+    from worlds import band_energy
+
+    ears = band_energy()
+    p = ears.probabilities(ears(torch.tensor(made.kept.samples))).detach()[0, row["target"]]
+    assert float(p) == pytest.approx(row["heard_kept"], abs=1e-5)
+    assert made.true is not None
+
+
+def test_what_cannot_be_is_said_before_anything_runs(grid, tmp_path):
+    out = f"out={tmp_path / 'out'}"
+    wrong = {
+        "methods.rise.method=rice": (UnknownNameError, "rice"),
+        "methods.gradient.domains=[nowhere]": (UnknownNameError, "nowhere"),
+        "masks=[]": (ParameterError, "at least one mask"),
+        "masks=['topk:3']": (ParameterError, "keep"),
+        "data.folds=[9]": (ParameterError, "folds"),
+        "data.files=[x.wav]": (UnknownNameError, "x.wav"),
+        "conditions.cue.target=cat": (ParameterError, "cat"),
+        "conditions.cue.plant=banana": (UnknownNameError, "banana"),
+        "compat=[everything]": (UnknownNameError, "everything"),
+        "classifiers.ears.model=nobody": (OtoscopeError, "nobody"),
+        "chunk=0": (ParameterError, "chunk"),
+        "seed=-1": (ParameterError, "seed"),
+        "methods.gradient.domains=[features]": (UnsupportedError, "features"),
+    }
+    for setting, (error, words) in wrong.items():
+        with pytest.raises(error, match=words):
+            run_study(load_study(grid, [out, setting]), "cpu")
+        assert not (tmp_path / "out").exists(), setting
+
+
+def test_the_record_is_plain_and_names_no_folder_of_this_machine(done, corpus):
+    _, out, _, _ = done
+    text = (out / "study.json").read_text()
+    assert "NaN" not in text
+    assert str(corpus) not in text
+    assert json.loads(text)["classifiers"]["ears"]["title"] == "Ears"
+
+
+def test_seals_hang_on_what_matters(done):
+    recipe, out, _, _ = done
+
+    def seals(**changes):
+        plan = Plan(dataclasses.replace(recipe, **changes), out, "cpu")
+        return Jobs(plan).seals()
+
+    same = seals()
+    assert seals(batch_size=1, threads=2, title="other") == same
+    assert set(seals(seed=4)).isdisjoint(same)
+    assert set(seals(compat=("double_softmax",))).isdisjoint(same)
+
+
+def test_sanity_tells_a_method_that_asks_the_network_from_one_that_does_not(grid, tmp_path, monkeypatch):
+    from otoscope.study.grid import sanity
+
+    settings = ["sanity.clips=2", "methods.random={}", "methods.energy={}", f"out={tmp_path / 'out'}", "masks=[binary]"]
+    settings += ["classifiers.ears.model=worlds:spectral", "target=predicted", "conditions.cue.target=''"]
+    recipe = load_study(grid, settings)
+    recipe = dataclasses.replace(recipe, conditions={"clean": recipe.conditions["clean"]})
+    about = run_study(recipe, "cpu")
+    rows = {(r["method"], r["domain"].split(",")[0]): r for r in about["sanity"]}
+    assert rows["energy", "mel"]["unchanged"] is True
+    assert rows["energy", "mel"]["randomisation_similarity"] == pytest.approx(1)
+    assert rows["gradient", "mel"]["unchanged"] is False
+    assert len(rows["gradient", "mel"]["randomisation_stages"]) == 4
+    assert rows["gradient", "mel"]["seed_agreement"] == 1
+    assert rows["rise,masks=8", "time"]["seed_agreement"] < 1
+    assert 0 < rows["gradient", "mel"]["noise_sensitivity"] < 3
+    monkeypatch.setattr(sanity, "_checked", lambda *a: pytest.fail("computed again"))
+    assert run_study(recipe, "cpu")["sanity"] == about["sanity"]

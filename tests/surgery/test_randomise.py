@@ -1,0 +1,230 @@
+"""Random parameters in place of learned ones, and everything back, bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import worlds
+from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.surgery import randomised, state_digest, top_down
+
+
+class Odd(nn.Module):
+    """A module that cannot reset itself, with a learned scale, an even and an integer parameter, and a table of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(5 + 0.5 * torch.randn(400))
+        self.even = nn.Parameter(torch.full((3,), 2.0))
+        self.count = nn.Parameter(torch.arange(3), requires_grad=False)
+
+    def forward(self, x):
+        return x * self.scale.mean()
+
+
+class Replaces(nn.Linear):
+    """Makes new parameters when it is reset."""
+
+    def reset_parameters(self):
+        self.weight = nn.Parameter(torch.zeros(self.out_features, self.in_features))
+        self.bias = None
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    made = nn.ModuleDict(
+        {
+            "conv": nn.Conv1d(2, 4, 3),
+            "norm": nn.BatchNorm1d(4),
+            "attention": nn.MultiheadAttention(4, 2),
+            "odd": Odd(),
+            "bound": nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+            "head": nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)),
+        }
+    )
+    with torch.no_grad():
+        for norm in (m for m in made.modules() if isinstance(m, nn.BatchNorm1d)):
+            norm.running_mean += 3
+            norm.weight += torch.randn(4)
+            norm.bias += 1
+        for p in made.parameters():
+            if p.is_floating_point() and p is not made["odd"].even:
+                p += 0.01 * torch.randn_like(p)  # as if trained
+    made["conv"].weight.requires_grad_(False)
+    made["head"][0].weight.grad = torch.ones(8, 4)
+    return made
+
+
+def state(model):
+    """Values, objects, modes, wishes and gradients."""
+    return (
+        state_digest(dict(model.named_parameters())),
+        state_digest(dict(model.named_buffers())),
+        [id(p) for p in model.parameters()],
+        [p.requires_grad for p in model.parameters()],
+        [None if p.grad is None else p.grad.sum().item() for p in model.parameters()],
+        [m.training for m in model.modules()],
+    )
+
+
+def changed(model, before):
+    """Names of the parameters that differ."""
+    return {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+
+
+def snapshot(model):
+    return {n: t.detach().clone() for n, t in (*model.named_parameters(), *model.named_buffers())}
+
+
+def test_everything_learned_goes_and_comes_back(model):
+    before, values = state(model), snapshot(model)
+    everything = {n for n, _ in model.named_parameters()} - {"odd.even", "odd.count"}  # nothing to draw from
+    with randomised(model, [""], seed=3) as inside:
+        assert inside is model
+        assert changed(model, values) == everything
+        assert all(torch.equal(b, values[n]) for n, b in model.named_buffers())  # running statistics stay
+        assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert state(model) == before
+
+
+@pytest.mark.parametrize(
+    ("layers", "prefixes"),
+    [
+        (["head"], ("head.",)),
+        (["head.2", "conv"], ("head.2.", "conv.")),
+        (["odd"], ("odd.scale",)),
+        ([], ()),
+        (["head.1"], ()),
+    ],
+)
+def test_only_the_chosen_layers_change(model, layers, prefixes):
+    values, before = snapshot(model), state(model)
+    with randomised(model, layers):
+        found = changed(model, values)
+        assert all(n.startswith(prefixes) for n in found)
+        assert {next(p for p in prefixes if n.startswith(p)) for n in found} == set(prefixes)
+    assert state(model) == before
+
+
+def test_a_module_resets_itself_where_it_can(model):
+    """A linear layer gets the spread that PyTorch starts with, whatever it had."""
+    with torch.no_grad():
+        model["head"][2].weight *= 1000
+    with randomised(model, ["head.2", "norm"]):
+        assert model["head"][2].weight.abs().max() <= 8**-0.5
+        assert (model["norm"].weight == 1).all()
+        assert (model["norm"].bias == 0).all()
+
+
+def test_others_become_noise_of_the_same_mean_and_spread(model):
+    old = model["odd"].scale.detach().clone()
+    with randomised(model, ["odd"]):
+        new = model["odd"].scale.detach()
+        assert new.mean() == pytest.approx(old.mean().item(), abs=0.1)
+        assert new.std() == pytest.approx(old.std().item(), rel=0.15)
+        assert abs(torch.corrcoef(torch.stack([old, new]))[0, 1]) < 0.2
+
+
+def test_the_seed_decides_and_other_layers_do_not(model):
+    def weights(layers, seed):
+        with randomised(model, layers, seed):
+            return model["head"][0].weight.detach().clone()
+
+    first = weights(["head.0"], 1)
+    assert torch.equal(first, weights(["head.0"], 1))
+    assert torch.equal(first, weights(["conv", "odd", "head"], 1))
+    assert not torch.equal(first, weights(["head.0"], 2))
+
+
+def test_torchs_own_generator_goes_on_as_if_nothing_was(model):
+    torch.manual_seed(5)
+    wanted = torch.randn(3)
+    torch.manual_seed(5)
+    with randomised(model, [""]):
+        assert torch.equal(torch.randn(3), wanted)
+    torch.manual_seed(5)
+    with randomised(model, [""]):
+        pass
+    assert torch.equal(torch.randn(3), wanted)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_undone_after_errors(model, error):
+    before = state(model)
+
+    def broken():
+        with randomised(model, [""]):
+            model["norm"].running_mean.zero_()
+            raise error
+
+    with pytest.raises(error):
+        broken()
+    assert state(model) == before
+
+
+def test_undone_after_an_error_while_it_is_made(model, monkeypatch):
+    before = state(model)
+    monkeypatch.setattr(model["odd"], "reset_parameters", lambda: 1 / 0, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        with randomised(model, [""]):
+            pass
+    assert state(model) == before
+
+
+def test_undone_where_a_reset_makes_new_parameters():
+    torch.manual_seed(0)
+    model = nn.Sequential(Replaces(2, 3))
+    with torch.no_grad():
+        model[0].weight = nn.Parameter(torch.randn(3, 2))
+        model[0].bias = nn.Parameter(torch.randn(3))
+    before = state(model)
+    with randomised(model, ["0"]):
+        assert (model[0].weight == 0).all()
+        assert model[0].bias is None
+    assert state(model) == before
+
+
+def test_a_parameter_in_two_places_comes_back():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    before = state(model)
+    with randomised(model, ["1"]):
+        assert model[0].weight is model[1].weight
+    assert state(model) == before
+
+
+def test_unknown_layers_are_refused(model):
+    before = state(model)
+    with pytest.raises(UnknownNameError, match="unknown layer 'haed'; did you mean 'head'"):
+        with randomised(model, ["conv", "haed"]):
+            pass
+    assert state(model) == before
+
+
+class TestTopDown:
+    def test_the_last_defined_first(self):
+        net = worlds.spectral().network
+        assert top_down(net) == [("7",), ("3",), ("1",), ("0",)]
+        assert top_down(net, 2) == [("7", "3"), ("1", "0")]
+        assert top_down(net, 3) == [("7",), ("3", "1"), ("0",)]
+        assert top_down(net, 1) == [("7", "3", "1", "0")]
+        assert top_down(net, 50) == top_down(net)
+
+    def test_a_models_own_parameters_come_last(self):
+        net = worlds.BandEnergy()
+        assert top_down(net) == [("",)]
+        net.inner = nn.Linear(2, 2)
+        assert top_down(net) == [("inner",), ("",)]
+
+    @pytest.mark.parametrize("stages", [0, -1, 1.5, True])
+    def test_bad_numbers(self, stages):
+        with pytest.raises(ParameterError, match="stages must be a whole number of at least 1"):
+            top_down(nn.Linear(2, 2), stages)
+
+    def test_nothing_learned(self):
+        with pytest.raises(ParameterError, match="ReLU has no parameters"):
+            top_down(nn.ReLU())
