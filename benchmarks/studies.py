@@ -141,7 +141,7 @@ def mel_inversion(power: torch.Tensor, bank: torch.Tensor, phase: torch.Tensor, 
 def rendering() -> None:
     """The 28 sounds of 14 masks, against mel inversion of each."""
     model, waves = network(), sounds(1)
-    inspected, found, _ = attributions(model, waves)
+    _, found, _ = attributions(model, waves)
     masks = [to_mask(found[0], spec) for spec in MASKS]
     clip = Clip(waves.numpy(), 32000)
 
@@ -201,7 +201,7 @@ def lime(samples: int) -> None:
         slow, _ = seconds(one_by_one)
         with torch.no_grad():
             x = inspected.analysis.synthesise(inspected.ones()).repeat(32, 1, 1, 1)
-            bare = min(seconds(lambda: model.network(x))[0] for _ in range(2)) / 32 * samples
+            bare = min(seconds(lambda x=x: model.network(x))[0] for _ in range(2)) / 32 * samples
         print(
             f"LIME with {samples} samples{label}: plain / ours {slow / fast:.2f} (bound 2), ours / bare passes {fast / bare:.2f} "
             "(bound 1.2)"

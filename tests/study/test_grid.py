@@ -61,7 +61,7 @@ def rows_of(out):
 
 
 def test_there_is_a_row_of_everything_and_each_key_once(done):
-    recipe, out, about, _ = done
+    _, out, about, _ = done
     rows = rows_of(out)
     assert len(rows) == about["rows"] == (4 + 2) * 3 * 3  # clips of both conditions, methods in domains, masks
     assert about["failed"] == 0

@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
@@ -117,7 +120,7 @@ class Plan:
     def classifiers(self) -> Mapping[str, Classifier]:
         """The classifiers by name, on the device."""
         entries = self.recipe.classifiers.items()
-        return {name: load_classifier(e.model, e.weights).to(self.device).eval() for name, e in entries}
+        return {name: _laid_out(load_classifier(e.model, e.weights).to(self.device).eval()) for name, e in entries}
 
     def target_of(self, classifier: str, label: str, condition: str) -> int | str | None:
         """The class that is explained; None for the most probable one."""
@@ -232,6 +235,14 @@ class Plan:
     def needs_background(self) -> bool:
         """Whether a method compares with clips of the data set."""
         return any(_wants_train(m.method) for m in self.recipe.methods.values())
+
+
+def _laid_out(classifier: Classifier) -> Classifier:
+    """The study's own copy, its convolutions in the order of memory in which they run faster; nothing else changes."""
+    for module in classifier.network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+    return classifier
 
 
 def _wants_train(spec: str) -> bool:

@@ -49,7 +49,7 @@ class Store:
 
     def _schema(self, columns: Sequence[str]) -> Any:
         pa = self.arrow
-        numbers = [n for n in dict.fromkeys((*NUMBERS, *columns, "seconds", "attribution_seconds", "passes"))]
+        numbers = dict.fromkeys((*NUMBERS, *columns, "seconds", "attribution_seconds", "passes"))
         fields = [(n, pa.string()) for n in TEXTS] + [(n, pa.int64()) for n in WHOLE] + [(n, pa.bool_()) for n in FLAGS]
         return pa.schema(fields + [(n, pa.float64()) for n in numbers])
 

@@ -84,7 +84,7 @@ def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
     line : ndarray (row,), int
         Which line each row belongs to: 0 to n - 1, none empty.
     """
-    known = np.where(np.isnan(goodness), np.inf, goodness)
+    known = np.where(np.isnan(goodness), -np.inf, goodness)
     order = np.lexsort((np.arange(len(line)), -known, line))
     first = np.ones(len(line), bool)
     first[1:] = line[order][1:] != line[order][:-1]
