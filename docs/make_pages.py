@@ -498,14 +498,28 @@ def method_page(entry: registry.Entry) -> str:
         "## Settings\n",
         parameter_table(entry, doc) + "\n" if entry.parameters else "This method has no settings.\n",
         "## Use\n",
-        f"```bash\notoscope explain bark.wav --method {spec}\n```\n",
-        f'```python\nimport otoscope\n\nexplanation = otoscope.explain("bark.wav", method="{spec}")\nprint(explanation)\n```\n',
+        *use_of(entry, spec),
         "## Fails\n\n" + prose(doc.sections["Raises"]) + "\n" if "Raises" in doc.sections else "",
         "## Source\n",
         prose(doc.sections.get("Notes", "")) + "\n",
         *(f"- {reference(key).full}\n" for key in keys_of(entry.source)),
     ]
     return "\n".join(p for p in parts if p)
+
+
+def use_of(entry: registry.Entry, spec: str) -> list[str]:
+    """How a method is asked for; one that needs attention is shown on a transformer."""
+    attentive = "attention" in entry.facts["needs"]
+    option = " --model runs/passt/model" if attentive else ""
+    python = ["import otoscope\n"]
+    if attentive:
+        python.append('model = otoscope.load_classifier("passt,dim=48,depth=2,heads=3", weights="random", labels=["dog", "rain"])')
+    asked = '"bark.wav", model, ' if attentive else '"bark.wav", '
+    python.append(f'explanation = otoscope.explain({asked}method="{spec}")\nprint(explanation)')
+    return [
+        f"```bash\notoscope explain bark.wav{option} --method {spec}\n```\n",
+        "```python\n" + "\n".join(python) + "\n```\n",
+    ]
 
 
 def methods_index() -> str:

@@ -19,10 +19,13 @@ from otoscope.cli.options import names_of, words_of
 @click.option("--sort", default="", metavar="METRIC|seconds|name", help="Order of lines; by default the first metric.")
 @click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="How masks are chosen.")
 @click.option("--seed", type=int, help="Draws the clips that choose the masks; by default every second clip.")
+@click.option("--same-clips", is_flag=True, help="Choose masks on the clips that are reported, as audiointerp does.")
 @click.option("--pivot", is_flag=True, help="Masks as lines, methods as columns; with --by method,domain,mask.")
 @click.option("--format", "forms", callback=names_of, metavar="md,latex,csv,html", help="What to write or print.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="Write the table into this folder.")
-@click.option("--listen", is_flag=True, help="Add the best, worst and most disputed clips to hear.")
+@click.option(
+    "--listen", is_flag=True, help="Add best, worst and most disputed clips to hear; without --out, beside RESULTS."
+)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where --listen computes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def table(
@@ -35,6 +38,7 @@ def table(
     sort: str,
     choose: str,
     seed: int | None,
+    same_clips: bool,
     pivot: bool,
     forms: list[str] | None,
     out: str | None,
@@ -52,7 +56,7 @@ def table(
 
     named = {"condition": condition, "classifier": classifier}
     chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}
-    ask = Ask(tuple(metrics or ()), tuple(by), chosen, sort, choose, seed)
+    ask = Ask(tuple(metrics or ()), tuple(by), chosen, sort, choose, seed, same_clips)
     output = Output(out, tuple(forms or ()), pivot, listen, device)
     done = tabulate(results, ask, output, lambda line: click.echo(f"otoscope: {line}", err=True))
     if as_json:

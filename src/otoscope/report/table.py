@@ -98,7 +98,8 @@ def write_table_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) 
 
 def _facts(contents: Mapping[str, Any]) -> str:
     lost = f", {contents['failed']} failed" if contents["failed"] else ""
-    others = (contents.get("choice") or {}).get("clips", 0)
+    choice = contents.get("choice") or {}
+    others = 0 if choice.get("same_clips") else choice.get("clips", 0)
     of = f" of {contents['clips'] + others}" if others else ""
     return f"{contents['clips']}{of} clips \u00b7 {contents['rows']} rows{lost}"
 

@@ -112,7 +112,7 @@ def _clips_of(
     """The reported clips that all lines have: their names, values and rows, ``(line, clip)``."""
     clips = rows.words("clip")
     shown = np.ones(len(clips.names), bool)
-    if table.choice is not None:
+    if table.choice is not None and not table.choice.same_clips:
         shown = ~choosing_half(len(clips.names), table.choice.seed)
     place = np.full((len(lines), len(clips.names)), -1, np.int64)
     usable = ~failed(rows) & np.isfinite(values)

@@ -32,6 +32,8 @@ class Choice:
     clips : int
         On how many clips; the numbers of the table are of the others.
     seed : int or None
+    same_clips : bool
+        Whether they were chosen on all clips, of which the numbers are too.
     """
 
     columns: tuple[str, ...]
@@ -39,16 +41,51 @@ class Choice:
     metrics: tuple[str, ...]
     clips: int
     seed: int | None
+    same_clips: bool = False
 
 
-def pick(
-    rows: Rows,
-    cells: Cells,
-    line_by: Sequence[str],
-    metrics: Sequence[Metric],
-    how: str = RANK,
-    seed: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, Choice | None]:
+@dataclass(frozen=True)
+class Way:
+    """How to choose.
+
+    Parameters
+    ----------
+    how : str
+        ``rank`` (mean place over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
+    seed : int, optional
+        Draws the half of the clips; without one, every second clip.
+    same_clips : bool
+        Choose on all clips, of which the numbers are then too, as audiointerp does: they come out too good.
+    """
+
+    how: str = RANK
+    seed: int | None = None
+    same_clips: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """What was chosen.
+
+    Parameters
+    ----------
+    groups : ndarray (line,), int
+        The group of rows that speaks for each line.
+    shown : ndarray (clip,), bool
+        The clips that are reported.
+    choice : Choice or None
+        None where each line has one group.
+    score : ndarray (line,)
+        audiointerp's score of what was chosen, on the clips on which it was; NaN where it was chosen in another way.
+    """
+
+    groups: np.ndarray
+    shown: np.ndarray
+    choice: Choice | None
+    score: np.ndarray
+
+
+def pick(rows: Rows, cells: Cells, line_by: Sequence[str], metrics: Sequence[Metric], way: Way) -> Picked:
     """The group of rows that speaks for each line.
 
     Parameters
@@ -60,17 +97,11 @@ def pick(
         The columns that make a line.
     metrics : sequence of Metric
         Those that are shown, by which is chosen where the results hold none of audiointerp's seven.
-    how : str
-        ``rank``, ``score`` or a metric.
-    seed : int, optional
-        Draws the half of the clips; without one, every second clip.
+    way : Way
 
     Returns
     -------
-    groups : ndarray (line,), int
-    half : ndarray (clip,), bool
-        The clips on which was chosen; none where each line has one group.
-    choice : Choice or None
+    Picked
 
     Raises
     ------
@@ -78,25 +109,27 @@ def pick(
         If there is one clip alone, or nothing to choose by.
     """
     line_of, names = cells.groups.coarser(line_by)
-    known = metrics_of(rows)
-    if how not in (RANK, SCORE, *known):
-        raise UnknownNameError("way to choose masks", how, [RANK, SCORE, *known])
+    known, everyone = metrics_of(rows), np.ones(len(cells.clips), bool)
+    if way.how not in (RANK, SCORE, *known):
+        raise UnknownNameError("way to choose masks", way.how, [RANK, SCORE, *known])
     if len(names) == len(line_of):
-        return np.argsort(line_of), np.zeros(len(cells.clips), bool), None
+        return Picked(np.argsort(line_of), everyone, None, np.full(len(names), np.nan))
     free = tuple(name for name in cells.groups.by if name not in line_by)
-    if len(cells.clips) < 2:
+    if len(cells.clips) < 2 and not way.same_clips:
         raise OtoscopeError(
             f"there is one clip, so the {' and '.join(free)} of each line cannot be chosen on other clips than those that are "
             f"shown; make lines by {' and '.join(free)} too, or name one"
         )
-    half = choosing_half(len(cells.clips), seed)
-    found = {
-        m.name: means(cells.values(values_of(rows, m.name))[:, half]) for m in _choosing(rows, known, metrics, how)
-    }
+    seen = everyone if way.same_clips else choosing_half(len(cells.clips), way.seed)
+    by = _choosing(rows, known, metrics, way.how)
+    found = {m.name: means(cells.values(values_of(rows, m.name))[:, seen]) for m in by}
     found = {name: mean for name, mean in found.items() if np.isfinite(mean).any()} or found
     higher = np.array([bool(known[name].higher_is_better) for name in found])
-    goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, how)
-    return best_of_each(goodness, line_of), half, Choice(free, how, tuple(found), int(half.sum()), seed)
+    goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, way.how)
+    groups = best_of_each(goodness, line_of)
+    choice = Choice(free, way.how, tuple(found), int(seen.sum()), way.seed, way.same_clips)
+    score = goodness[groups] if way.how == SCORE else np.full(len(names), np.nan)
+    return Picked(groups, everyone if way.same_clips else ~seen, choice, score)
 
 
 def _goodness(seen: np.ndarray, higher: np.ndarray, line_of: np.ndarray, how: str) -> np.ndarray:

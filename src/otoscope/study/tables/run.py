@@ -24,7 +24,7 @@ class Output:
     Parameters
     ----------
     folder : path, optional
-        Where it is written; without one it is only printed.
+        Where it is written; without one it is only printed, or, with clips to hear, written beside the first results.
     forms : tuple of {"md", "latex", "csv", "html"}
         Empty for all that are written, and Markdown printed.
     pivot : bool
@@ -84,15 +84,18 @@ def tabulate(
     OtoscopeError
     """
     ask, output = ask or Ask(), output or Output()
-    if output.listen and (output.folder is None or (output.forms and "html" not in output.forms)):
-        raise ParameterError("clips to hear belong to the page: name a folder with --out, and html among the formats")
+    if output.listen and output.forms and "html" not in output.forms:
+        raise ParameterError(
+            f"clips to hear belong to the page: add html to the formats; got {', '.join(output.forms)}"
+        )
+    place = output.folder if output.folder is not None or not output.listen else _beside(results[0])
     rows = read_rows(results)
     table = make_table(rows, ask)
-    alone = output.forms[0] if len(output.forms) == 1 and output.folder is None else "md"
+    alone = output.forms[0] if len(output.forms) == 1 and place is None else "md"
     text = as_text(table, alone, output.pivot)
-    if output.folder is None:
+    if place is None:
         return Tabulated(table, text, {})
-    folder, heard = Path(output.folder), None
+    folder, heard = Path(place), None
     if output.listen:
         made_again = (render or _replayer)(_study(results), output.device)
         heard = _heard(rows, table, ask, folder / LISTEN, made_again, tell)
@@ -110,10 +113,14 @@ def _heard(rows: Rows, table: Table, ask: Ask, folder: Path, render: Render, tel
     return {**found, "href": f"{LISTEN}/index.html"}
 
 
+def _beside(path: str | os.PathLike[str]) -> Path:
+    """The folder of results."""
+    return Path(path) if Path(path).is_dir() else Path(path).parent
+
+
 def _study(results: Sequence[str | os.PathLike[str]]) -> Path:
     """The folder of the first study among the results, whose recipe says how its rows were made."""
-    for path in map(Path, results):
-        folder = path if path.is_dir() else path.parent
+    for folder in map(_beside, results):
         if (folder / "recipe.json").is_file():
             return folder
     raise ParameterError(

@@ -15,7 +15,7 @@ from otoscope.study.tables.columns import Metric, choose_metrics, values_of
 from otoscope.study.tables.failures import Failure, list_failures
 from otoscope.study.tables.groups import Cells, cells_of
 from otoscope.study.tables.marks import Value, marked, means
-from otoscope.study.tables.pick import RANK, Choice, pick
+from otoscope.study.tables.pick import RANK, Choice, Picked, Way, pick
 from otoscope.study.tables.read import Rows, failed
 from otoscope.study.tables.roles import role_of
 
@@ -41,6 +41,8 @@ class Ask:
         How masks are chosen: ``rank`` (mean place over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
     seed : int or None
         Draws the half of the clips on which masks are chosen; None takes every second clip.
+    same_clips : bool
+        Choose masks on the clips that are reported, as audiointerp does: the numbers come out too good.
     level : float in (0, 1)
         Of the intervals.
     draws : int
@@ -53,6 +55,7 @@ class Ask:
     sort: str = ""
     choose: str = RANK
     seed: int | None = None
+    same_clips: bool = False
     level: float = 0.95
     draws: int = 1000
 
@@ -77,6 +80,8 @@ class Line:
         For one clip, with its attribution; NaN where nobody measured it.
     values : tuple of Value
         One for each metric of the table.
+    score : float in [0, 1]
+        audiointerp's, on the clips on which the mask was chosen; NaN where it was not chosen by that.
     """
 
     panel: int
@@ -88,6 +93,7 @@ class Line:
     failed: int
     seconds: float
     values: tuple[Value, ...]
+    score: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -169,10 +175,10 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
     panel = [name for name in PANEL if name not in ask.by]
     free = [name for name in NAMED if name not in ask.by]
     cells = cells_of(rows, [*panel, *ask.by, *free])
-    picked, half, choice = pick(rows, cells, [*panel, *ask.by], metrics, ask.choose, ask.seed)
+    picked = pick(rows, cells, [*panel, *ask.by], metrics, Way(ask.choose, ask.seed, ask.same_clips))
     line_of, names = cells.groups.coarser([*panel, *ask.by])
     sort = _sort_by(ask.sort, metrics)
-    work = _Work(rows, cells, metrics, ask, picked, ~half)
+    work = _Work(rows, cells, metrics, ask, picked)
     panels = sorted({name[: len(panel)] for name in names})
     about = _about(cells, line_of, names, panels, ask.by, work.chosen)
     lines: list[Line] = []
@@ -185,13 +191,13 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
     return Table(
         title=str(rows.about.get("title") or "Results"),
         by=ask.by,
-        choice=choice,
+        choice=picked.choice,
         panels=tuple(dict(zip(panel, words, strict=True)) for words in panels),
         metrics=metrics,
         lines=tuple(lines),
         failures=list_failures(rows),
         agreements=tuple(found),
-        clips=int((~half).sum()),
+        clips=int(picked.shown.sum()),
         rows=len(rows),
         failed=int(failed(rows).sum()),
         level=ask.level,
@@ -287,26 +293,22 @@ class _Work:
     cells : Cells
     metrics : tuple of Metric
     ask : Ask
-    picked : ndarray (line,), int
-        The group of each line.
-    shown : ndarray (clip,), bool
-        The clips that are reported.
+    picked : Picked
     """
 
-    def __init__(
-        self, rows: Rows, cells: Cells, metrics: tuple[Metric, ...], ask: Ask, picked: np.ndarray, shown: np.ndarray
-    ):
-        self.metrics, self.ask = metrics, ask
-        self.values = {m.name: cells.values(values_of(rows, m.name))[picked][:, shown] for m in metrics}
-        self.counted = np.isfinite(cells.values(np.zeros(len(rows))))[picked][:, shown]
+    def __init__(self, rows: Rows, cells: Cells, metrics: tuple[Metric, ...], ask: Ask, picked: Picked):
+        self.metrics, self.ask, self.score = metrics, ask, picked.score
+        place = np.ix_(picked.groups, np.flatnonzero(picked.shown))
+        self.values = {m.name: cells.values(values_of(rows, m.name))[place] for m in metrics}
+        self.counted = np.isfinite(cells.values(np.zeros(len(rows))))[place]
         costs = [rows.numbers(name) for name in COSTS if name in rows.columns and rows.numeric(name)]
         seconds = np.sum(costs, 0) if costs else np.full(len(rows), np.nan)
-        self.seconds = means(cells.values(seconds)[picked][:, shown])
+        self.seconds = means(cells.values(seconds)[place])
         free = [(name, cells.groups.by.index(name)) for name in NAMED if name not in ask.by]
         told = self.counted.any(1)  # nothing was chosen where all failed
         self.chosen = [
             {name: cells.groups.names[group][i] if told[line] else "" for name, i in free}
-            for line, group in enumerate(picked)
+            for line, group in enumerate(picked.groups)
         ]
 
     def panel(self, mine: np.ndarray, about: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[Agreement]]:
@@ -324,6 +326,7 @@ class _Work:
                 clips=int(self.counted[i].sum()),
                 seconds=float(self.seconds[i]),
                 values=tuple(values[k] for values in numbers),
+                score=float(self.score[i]),
             )
             for k, i in enumerate(mine)
         ]

@@ -52,6 +52,8 @@ def _choice(choice: Choice, metrics: Sequence[Metric]) -> str:
         SCORE: f"by the geometric mean of {named}, each stretched to [0, 1]",
     }
     others = f"{_count(choice.clips, 'other clip')} ({half})"
+    if choice.same_clips:
+        others = "the same clips, so that the numbers come out too good"
     return f"The {' and '.join(choice.columns)} of each line was chosen on {others}, {ways.get(choice.how, f'by {named}')}."
 
 

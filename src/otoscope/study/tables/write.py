@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from otoscope.core.errors import ParameterError
 from otoscope.study.tables.columns import Metric
 from otoscope.study.tables.marks import BEST, SECOND, Value
+from otoscope.study.tables.pick import SCORE
 from otoscope.study.tables.table import Line, Table
 from otoscope.study.tables.words import (
     ALIKE_SIGN,
@@ -70,7 +71,7 @@ def latex(table: Table, pivot: bool = False) -> str:
                 parts.append(_tex_table(f"{named}. Each cell: {cells}.", heads, rows, 1))
         else:
             heads, rows = _lines(table, panel, _tex_value, _tex, _tex_head)
-            words = len(heads) - len(table.metrics) - len(COUNTS)
+            words = len(_words_of(table))
             parts.append(_tex_table(f"{title}. {_tex(' '.join(caption(table)))}", heads, rows, words))
     return "\n\n".join(parts) + "\n"
 
@@ -78,7 +79,7 @@ def latex(table: Table, pivot: bool = False) -> str:
 def comma_separated(table: Table) -> str:
     """The table as CSV in full precision: for each metric its mean, interval, clips, mark and p; empty where unknown."""
     words = _words_of(table)
-    heads = [*(table.panels[0] if table.panels else ()), *words, "role", "clips", "rows", "failed", "seconds"]
+    heads = [*table.panels[0], *words, "role", "clips", "rows", "failed", "seconds", "score"]
     for metric in table.metrics:
         heads += [metric.name, *(f"{metric.name}_{what}" for what in ("low", "high", "n", "mark", "p"))]
     text = io.StringIO()
@@ -87,7 +88,7 @@ def comma_separated(table: Table) -> str:
     for line in table.lines:
         named = {**line.name, **line.chosen}
         row: list[object] = [*table.panels[line.panel].values(), *(named[w] for w in words)]
-        row += [line.role, line.clips, line.rows, line.failed, _full(line.seconds)]
+        row += [line.role, line.clips, line.rows, line.failed, _full(line.seconds), _full(line.score)]
         for v in line.values:
             row += [_full(v.mean), _full(v.low), _full(v.high), v.n, v.mark, _full(v.p)]
         writer.writerow(row)
@@ -111,8 +112,13 @@ def _lines(
 ) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of one panel, one row a line."""
     words, places = _words_of(table), digits(table)
-    heads = [*(escape(w) for w in words), *(heading(m) for m in table.metrics), *(escape(c) for c in COUNTS)]
+    counts = [*((SCORE,) if _scored(table) else ()), *COUNTS]
+    heads = [*(escape(w) for w in words), *(heading(m) for m in table.metrics), *map(escape, counts)]
     return heads, [_row(line, words, places, show, escape) for line in table.of_panel(panel)]
+
+
+def _scored(table: Table) -> bool:
+    return table.choice is not None and table.choice.how == SCORE
 
 
 def _row(
@@ -123,8 +129,9 @@ def _row(
     values = [
         show(v, p) + (f" ({v.n})" if 0 < v.n < line.clips else "") for v, p in zip(line.values, places, strict=True)
     ]
+    score = [f"{line.score:.3f}"] if math.isfinite(line.score) else []
     seconds = escape(number(line.seconds, digits_of([line.seconds])))
-    return [*texts, *values, str(line.clips), str(line.failed), seconds]
+    return [*texts, *values, *score, str(line.clips), str(line.failed), seconds]
 
 
 def check_pivot(table: Table) -> None:
