@@ -169,3 +169,32 @@ def test_a_recorded_layer_is_let_go_after_an_error():
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not network[3]._forward_hooks
+
+
+@pytest.mark.parametrize("domain", ["mel", "features"])
+def test_in_bfloat16_the_network_says_nearly_the_same_and_features_stay_exact(domain):
+    inspected = inspect(spectral(), domain=domain)
+    seen = []
+    handle = inspected.classifier.network.register_forward_hook(lambda m, x, y: seen.append((x[0].dtype, y.dtype)))
+    with torch.no_grad():
+        exact = inspected(inspected.ones())
+        inspected.precision = torch.bfloat16
+        short = inspected(inspected.ones())
+    handle.remove()
+    assert seen == [(torch.float32, torch.float32), (torch.float32, torch.bfloat16)]
+    assert short.dtype == torch.float32
+    assert 0 < float((short - exact).abs().max()) < 0.05 * float(exact.abs().max())
+    assert inspected.passes == 4
+
+
+def test_in_bfloat16_a_classifier_without_front_end_and_a_wrong_shape_are_treated_alike():
+    world = otoscope.wrap(nn.Linear(4000, 2), sample_rate=8000, labels=2)
+    inspected = inspect(world, domain="time")
+    inspected.precision = torch.bfloat16
+    with torch.no_grad():
+        assert inspected(inspected.ones()).shape == (2, 2)
+    wrong = otoscope.wrap(nn.Linear(4000, 3), sample_rate=8000, labels=2)
+    inspected = inspect(wrong, domain="time")
+    inspected.precision = torch.bfloat16
+    with pytest.raises(ShapeError, match="expected"):
+        inspected(inspected.ones())

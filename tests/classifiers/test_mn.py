@@ -89,3 +89,13 @@ def test_channels_are_multiples_of_eight(value, expected):
 def test_absurd_sizes_are_refused(classes, width):
     with pytest.raises(ParameterError, match="MN takes a width in"):
         MN(classes, width)
+
+
+def test_on_an_stft_it_has_the_same_parameters_and_takes_257_bins_at_16_khz():
+    from otoscope.classifiers import build
+
+    mel, bins = (build("mn", 10, settings={"width": 0.1, "features": f}) for f in ("mel128", "stft257"))
+    assert [p.shape for p in mel.network.parameters()] == [p.shape for p in bins.network.parameters()]
+    assert bins.sample_rate == 16000
+    assert bins.features(torch.zeros(1, 80000)).shape == (1, 1, 257, 313)
+    assert bins.place_of("features.16") == mel.place_of("features.16")

@@ -63,7 +63,9 @@ def test_a_pivot(otoscope, study):
 
 
 def test_json(otoscope, study):
-    made = otoscope("table", study, "--json", "--seed", "3", "--choose", "score").json
+    made = otoscope("table", study, "--json", "--seed", "3", "--choose", "score", "--same-clips").json
+    assert made["choice"]["same_clips"] is True
+    assert 0 < made["lines"][0]["score"] <= 1
     assert made["choice"]["how"] == "score"
     assert made["choice"]["seed"] == 3
     assert made["lines"][0]["name"] == {"method": "integrated_gradients", "domain": "stft"}
@@ -90,7 +92,7 @@ def test_an_odd_terminal_can_print_it(otoscope, tmp_path):
         (["--format", "pdf"], "unknown form of a table 'pdf'"),
         (["--format", "html"], "name one with --out"),
         (["--pivot"], "make lines by method,domain,mask"),
-        (["--listen"], "name a folder with --out"),
+        (["--listen", "--format", "md"], "add html to the formats"),
         (["--listen", "--out", "made"], "no recipe.json beside the results"),
         (["--seed", "-1"], "a seed is at least 0"),
         (["nowhere"], "nowhere is not there"),

@@ -280,3 +280,21 @@ def test_each_clip_of_a_batch_has_its_own_names():
     assert "800 Hz" in names[1][0]
     alone = otoscope.explain(x[1], band_energy(), sample_rate=RATE, method="occlusion", domain="components,n=2")
     np.testing.assert_allclose(alone.kept.samples, made[1].kept.samples, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=IDS)
+def test_energy_of_the_clip_itself_is_its_amplitude_squared_and_parts_have_theirs(options, listener):
+    analysis = analysed(options, noise(1, RATE), listener)
+    x = analysis.waveform[0]
+    torch.testing.assert_close(analysis.energy_of(x, 0), analysis.amplitude()[0].square(), rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(analysis.energy_of(0.5 * x, 0), analysis.energy_of(x, 0) / 4, rtol=1e-5, atol=1e-8)
+
+
+def test_energy_of_a_part_lies_in_its_component(listener):
+    """Two tones are two components; the first tone alone has its energy in one of them."""
+    low, high = tone(500, 1.0), tone(3000, 1.0)
+    low[RATE // 2 :], high[: RATE // 2] = 0, 0
+    analysis = analysed({"n": 2}, (low + high)[None], listener)
+    energies = [analysis.energy_of(torch.as_tensor(x), 0).sum(1) for x in (low, high)]
+    assert int(energies[0].argmax()) != int(energies[1].argmax())
+    assert all(float(e.max() / e.sum()) > 0.9 for e in energies)

@@ -162,6 +162,16 @@ def test_heads_say_where_and_which_way(tmp_path):
     assert [a["data-way"] for a in sorts] == ["up", "down", "down", "up", "down", "up", "up"]
 
 
+def test_scores_that_chose_masks_are_shown(tmp_path):
+    made = contents()
+    made["choice"]["how"] = "score"
+    for place, one in enumerate(made["lines"]):
+        one["score"] = 0.1 * place if place else None
+    head, *rows = Reader(page_of(tmp_path, made)).tables[0][1:]
+    assert head[4:] == ["score", "clips", "failed", "s\u202f/\u202fclip"]
+    assert [row[4] for row in rows] == ["–", "0.100", "0.200", "0.300"]
+
+
 def test_values_to_sort_by_are_exact(tmp_path):
     made = contents()
     made["lines"][1]["values"][1]["mean"] = 1 / 3

@@ -174,3 +174,14 @@ def test_bands_beyond_the_range_are_refused(low, high, n):
 def test_absurd_frames_are_refused(arguments, said):
     with pytest.raises(ParameterError, match=said):
         FrameConfig(*arguments)
+
+
+def test_an_stft_can_be_shifted_and_scaled():
+    plain, scaled = (
+        LinearStft(FrameConfig(16000, 512, 256), "db"),
+        LinearStft(FrameConfig(16000, 512, 256), "db", 45.0, 50.0),
+    )
+    x = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(scaled(x), (plain(x) + 45) / 50)
+    assert scaled.silence == pytest.approx(-1.1)
+    torch.testing.assert_close(scaled(torch.zeros(1, 16000)), torch.full((1, 1, 257, 63), -1.1))

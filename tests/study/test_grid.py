@@ -314,3 +314,120 @@ def test_sanity_tells_a_method_that_asks_the_network_from_one_that_does_not(grid
     assert 0 < rows["gradient", "mel"]["noise_sensitivity"] < 3
     monkeypatch.setattr(sanity, "_checked", lambda *a: pytest.fail("computed again"))
     assert run_study(recipe, "cpu")["sanity"] == about["sanity"]
+
+
+@pytest.fixture(scope="module")
+def mixed(grid, corpus, tmp_path_factory):
+    """A study of mixtures of the toy's tones, with oracles, by an ear that knows them."""
+    root = tmp_path_factory.mktemp("mixtures")
+    name = f"mixtures,of=esc50:esc10=true,source={corpus},folds=1,pairs=2,snr_db=0+10,seconds=0.5,sample_rate=8000"
+    settings = [
+        f"data.name={json.dumps(name)}", f"data.root={root}", "data.folds=[]", f"out={root / 'out'}",
+        "conditions={zero: {snr_db: 0}, ten: {snr_db: 10}}", "data.alone=0.5", "masks=[positive]", "measures.curve_steps=0",
+        "methods.ratio={method: 'oracle:ratio', masks: [minmax]}", "methods.random={}",
+        "methods.binary={method: 'oracle:binary', masks: [binary]}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
+    ]  # fmt: skip
+    recipe = load_study(grid, settings)
+    recipe = dataclasses.replace(
+        recipe, conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")}
+    )
+    return recipe, run_study(recipe, "cpu"), rows_of(root / "out")
+
+
+def test_mixtures_go_to_the_condition_of_their_level(mixed):
+    _, about, rows = mixed
+    assert about["failed"] == 0
+    assert {(r["condition"], r["snr_db"]) for r in rows} == {("zero", 0.0), ("ten", 10.0)}
+
+
+def test_oracles_are_the_upper_bound_and_chance_the_lower_one(mixed):
+    _, _, rows = mixed
+
+    def mean(method, domain, column):
+        chosen = [r[column] for r in rows if r["method"] == method and r["domain"].startswith(domain)]
+        return float(np.nanmean(chosen))
+
+    for column in ("truth_si_sdr_improvement_db", "truth_precision", "truth_roc_auc"):
+        assert mean("oracle:ratio", "mel", column) > mean("random", "mel", column), column
+    assert mean("oracle:ratio", "mel", "truth_si_sdr_improvement_db") > 10
+    assert mean("oracle:binary", "mel", "truth_precision") == pytest.approx(1)
+    # Steady tones that sound together are one component, which no mask can part: the domain itself is the bound.
+    assert abs(mean("oracle:ratio", "components", "truth_si_sdr_improvement_db")) < 0.5
+
+
+def test_clips_whose_sound_alone_nobody_knows_are_left_out(mixed):
+    recipe, _, _ = mixed
+    plan = Plan(
+        dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, alone=0.999)), recipe_out(recipe), "cpu"
+    )
+    assert len(plan.clips_of("zero")) == 2
+    sure = [plan._probability_alone("ears", plan.examples[i]) for i in plan.clips_of("zero")]
+    assert len(plan.clips_of("zero", "ears")) == sum(p >= 0.999 for p in sure)
+
+
+def recipe_out(recipe):
+    from pathlib import Path
+
+    return Path(recipe.out)
+
+
+@pytest.mark.parametrize(
+    ("quirk", "column", "mask"),
+    [
+        ("quantile_ties", "mask_size", "positive:topk:0.9"),
+        ("constant_masks", "complexity", "topk:1.0"),
+        ("double_softmax", "average_drop", "minmax"),
+    ],
+)
+def test_published_quirks_come_back_one_by_one(grid, tmp_path, quirk, column, mask):
+    """Off: exact ties, ln n for a mask of ones, AD. On: a quantile of 0 keeps all, 0 for a mask of ones, AD of softmaxed p."""
+    values = {}
+    for name, compat in (("off", "[]"), ("on", f"[{quirk}]")):
+        settings = [
+            f"out={tmp_path / name}",
+            f"compat={compat}",
+            f"masks=['{mask}']",
+            "domains=['mel,bands=16,ms=100']",
+        ]
+        recipe = load_study(grid, [*settings, "methods={gradient: {}}", "target=predicted"])
+        recipe = dataclasses.replace(
+            recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
+        )
+        run_study(recipe, "cpu")
+        values[name] = [r[column] for r in rows_of(tmp_path / name)]
+    if quirk == "quantile_ties":
+        assert max(values["on"]) == 1.0
+        assert max(values["off"]) < 0.91
+    elif quirk == "constant_masks":
+        assert values["on"] == [0.0] * 4
+        assert values["off"] == pytest.approx([math.log(16 * 5)] * 4)
+    else:
+        assert all(on != off for on, off in zip(values["on"], values["off"], strict=True))
+        assert max(values["on"]) < 63.3
+
+
+def test_the_transposed_map_is_asked_for_by_name(grid, tmp_path):
+    settings = [
+        "compat=[transposed_cam]",
+        "methods.cam={method: grad_cam}",
+        f"out={tmp_path / 'out'}",
+        "classifiers.ears.model=worlds:spectral",
+    ]
+    recipe = load_study(grid, settings)
+    plan = Plan(recipe, tmp_path / "out", "cpu")
+    assert {a.method for a in plan.asked if a.name == "cam"} == {"grad_cam,transposed=True"}
+
+
+def test_a_method_can_be_scored_in_another_domain_of_the_same_grid(grid, tmp_path):
+    more = ["classifiers.ears.model=worlds:spectral", "target=predicted", "masks=[minmax]"]
+    hidden = "methods={lime: {method: 'lime,samples=20', domains: ['superpixels,of=features,hidden=mean'], scored_in: features}}"
+    recipe = load_study(grid, [*more, hidden, f"out={tmp_path / 'out'}"])
+    recipe = dataclasses.replace(
+        recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"lime": recipe.methods["lime"]}
+    )
+    about = run_study(recipe, "cpu")
+    assert about["failed"] == 0
+    wrong = {"lime": dataclasses.replace(recipe.methods["lime"], scored_in="mel")}
+    about = run_study(dataclasses.replace(recipe, methods=wrong, out=str(tmp_path / "wrong")), "cpu")
+    assert about["failed"] == about["rows"]
+    assert "cannot be scored in the other" in rows_of(tmp_path / "wrong")[0]["error"]

@@ -12,6 +12,7 @@ from otoscope.report.pieces import percent, text
 ARROWS = {True: ("\u2191", "higher is better"), False: ("\u2193", "lower is better")}
 MARKS = {"best": "best", "second": "second best"}
 WHY = {"best": "Best found", "worst": "Worst found", "disputed": "Most disputed"}
+COUNTS = {"seconds": "s\u202f/\u202fclip"}
 DASH, DOT = "\u2013", " \u00b7 "
 
 
@@ -96,13 +97,16 @@ def _heads(contents: Mapping[str, Any]) -> str:
         _head(text(name), "text", "up", order == "name"),
         *(_metric_head(m, order == m["name"]) for m in contents["metrics"]),
     ]
-    heads += [
-        _head("clips", "number", "down"),
-        _head("failed", "number", "up"),
-        _head("s\u202f/\u202fclip", "number", "up", order == "seconds"),
-    ]
-    counts = '<th scope="colgroup" colspan="3">Counts</th>'
-    return f'<thead><tr class="groups"><td></td>{above}{counts}</tr><tr>{"".join(heads)}</tr></thead>'
+    counts = [("score", "down")] if scored(contents) else []
+    counts += [("clips", "down"), ("failed", "up"), ("seconds", "up")]
+    heads += [_head(COUNTS.get(name, name), "number", way, order == name) for name, way in counts]
+    over = f'<th scope="colgroup" colspan="{len(counts)}">Counts</th>'
+    return f'<thead><tr class="groups"><td></td>{above}{over}</tr><tr>{"".join(heads)}</tr></thead>'
+
+
+def scored(contents: Mapping[str, Any]) -> bool:
+    """Whether masks were chosen by a score, which is shown."""
+    return (contents.get("choice") or {}).get("how") == "score"
 
 
 def _metric_head(metric: Mapping[str, Any], sorted_by: bool) -> str:
@@ -134,12 +138,11 @@ def _row(contents: Mapping[str, Any], place: int, line: Mapping[str, Any]) -> st
     cells = [_cell(v, m, line, contents["level"]) for v, m in zip(line["values"], contents["metrics"], strict=True)]
     lost = f'<a href="#failures">{line["failed"]}</a>' if line["failed"] else "0"
     seconds = DASH if line["seconds"] is None else f"{line['seconds']:.3g}"
-    counts = (
-        (line["clips"], line["clips"], ""),
-        (line["failed"], lost, " lost" if line["failed"] else ""),
-        (line["seconds"], seconds, ""),
-    )
-    cells += [f'<td class="count{kind}"{_data(value)}>{shown}</td>' for value, shown, kind in counts]
+    score = line.get("score")
+    counts = [(score, DASH if score is None else _fixed(score, 3), "")] if scored(contents) else []
+    counts += [(line["clips"], str(line["clips"]), ""), (line["failed"], lost, " lost" if line["failed"] else "")]
+    counts.append((line["seconds"], seconds, ""))
+    cells += [f'<td class="count{kind}"{_data(number)}>{shown}</td>' for number, shown, kind in counts]
     return f'<tr class="{line["role"]}">{head}{"".join(cells)}</tr>'
 
 

@@ -42,6 +42,17 @@ def test_values_are_means_over_seeds_of_what_did_not_fail(study):
             assert values[g, c] == pytest.approx(wanted[0] if clip == "1-001-A.wav" else np.mean(wanted))
 
 
+def test_numbers_of_rows_that_failed_do_not_count(study):
+    made = make_rows(**SMALL)
+    for row in made:
+        if row["method"] == "gradient":
+            row["status"] = "failed"
+    rows = study(made)
+    cells = cells_of(rows, ("method",))
+    values = cells.values(rows.numbers("kept"))
+    assert np.isnan(values).all(1).tolist() == [name == ("gradient",) for name in cells.groups.names]
+
+
 def test_what_is_not_there_is_nan(study):
     made = [row for row in make_rows(**SMALL) if not (row["method"] == "gradient" and row["clip"] == "1-000-A.wav")]
     made[0]["kept"] = None

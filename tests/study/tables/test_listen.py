@@ -66,6 +66,12 @@ def test_clips_that_failed_are_not_heard(study):
     assert [(clip.why, clip.clip) for clip in found] == [("best", "1-005-A.wav")]
 
 
+def test_all_clips_are_heard_where_all_are_reported(study):
+    made = make_rows(**ONE, clips=3)
+    rows, ask = study(made), Ask(same_clips=True)
+    assert {clip.clip for clip in telling_clips(rows, make_table(rows, ask), ask)} == {row["clip"] for row in made}
+
+
 def test_one_method_is_not_disputed(study):
     rows = study(make_rows(**ONE, methods={("gradient", "stft"): 0.5}))
     assert [clip.why for clip in telling_clips(rows, make_table(rows), Ask())] == ["best", "worst"]

@@ -54,6 +54,12 @@ def test_clips_to_hear(folder, tmp_path):
     assert any("making the sounds of" in line for line in told)
 
 
+def test_without_a_folder_sounds_lie_beside_the_results(folder):
+    (folder / "recipe.json").write_text("{}")
+    done = tabulate([folder], output=Output(forms=("html",), listen=True), render=rendering([]))
+    assert done.paths == {"html": str(folder / "table.html"), "listen": str(folder / "listen" / "index.html")}
+
+
 def test_a_page_without_sounds_where_none_can_be_made(folder, tmp_path):
     (folder / "recipe.json").write_text("{}")
     told = []
@@ -73,9 +79,8 @@ def test_a_page_without_sounds_where_none_can_be_made(folder, tmp_path):
 def test_sounds_want_a_recipe_and_a_page(folder, tmp_path):
     with pytest.raises(ParameterError, match=r"no recipe\.json beside the results"):
         tabulate([folder], output=Output(tmp_path / "out", listen=True))
-    for output in (Output(listen=True), Output(tmp_path / "out", ("md",), listen=True)):
-        with pytest.raises(ParameterError, match="name a folder with --out, and html"):
-            tabulate([folder], output=output)
+    with pytest.raises(ParameterError, match="add html to the formats; got md"):
+        tabulate([folder], output=Output(tmp_path / "out", ("md",), listen=True))
     assert not (tmp_path / "out").exists()
 
 

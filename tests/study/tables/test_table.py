@@ -7,7 +7,9 @@ import pytest
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.study.tables import Ask, make_table
-from result_rows import METHODS, fail, make_rows
+from otoscope.study.tables.choose import geometric_score
+from otoscope.study.tables.columns import SEVEN
+from result_rows import MASKS, METHODS, fail, make_rows
 
 ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
 
@@ -78,6 +80,23 @@ def test_ways_to_choose(study):
     assert by_rank.choice.how == "rank"
     assert by_score.choice.how == "score"
     assert make_table(rows, Ask(seed=1)).choice.seed == 1
+
+
+def test_the_same_clips_on_request(study):
+    """As audiointerp does: all clips choose and all are reported."""
+    rows = make_rows(**ONE)
+    table = make_table(study(rows), Ask(metrics=("faithfulness",), choose="score", same_clips=True))
+    assert (table.clips, table.choice.clips, table.choice.same_clips) == (20, 20, True)
+    line = table.lines[0]
+    mean = mean_of(rows, "faithfulness", method="integrated_gradients", mask=line.chosen["mask"])
+    assert line.values[0].mean == pytest.approx(mean)
+    means = np.array(
+        [[mean_of(rows, m, method=method, mask=mask) for m in SEVEN] for method, _ in METHODS for mask in MASKS]
+    )
+    score = geometric_score(means, np.array([True, True, False, True, True, True, False]))
+    for place, found in enumerate(sorted(table.lines, key=lambda x: [m for m, _ in METHODS].index(x.name["method"]))):
+        assert found.score == pytest.approx(score[3 * place : 3 * place + 3].max())
+    assert np.isnan(make_table(study(rows)).lines[0].score)
 
 
 def test_domain_and_mask_can_be_chosen_too(study):

@@ -61,6 +61,7 @@ def test_a_caption_says_only_what_is_so(study):
     assert "in brackets" in text
     text = said(study, rows, choose="score", seed=5)
     assert "(drawn with seed 5), by the geometric mean of" in text
+    assert "was chosen on the same clips, so that the numbers come out too good" in said(study, rows, same_clips=True)
     assert "by sparseness." in said(study, rows, choose="sparseness")
     assert "≈" not in said(study, make_rows(clips=4, methods={("gradient", "stft"): 0.5}))
 

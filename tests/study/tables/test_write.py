@@ -88,6 +88,18 @@ def test_numbers_of_fewer_clips_say_so(study):
     assert cells(markdown(table), "gradient")[3] == "0.700 ±0.000"
 
 
+def test_scores_stand_beside_the_masks_that_they_chose(study):
+    rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient")
+    table = make_table(study(rows), Ask(metrics=("faithfulness",), choose="score"))
+    text = markdown(table)
+    assert cells(text, "method")[4:] == ["score", "clips", "failed", "s/clip"]
+    assert cells(text, "integrated_gradients")[4] == f"{table.lines[0].score:.3f}"
+    assert cells(text, "gradient |")[4:6] == ["–", "0"]
+    (first, *_) = csv.DictReader(io.StringIO(comma_separated(table)))
+    assert float(first["score"]) == table.lines[0].score
+    assert r"\begin{tabular}{lllrrrrr}" in latex(table)
+
+
 def test_nothing_known_is_a_dash(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient")
     table = make_table(study(rows), Ask(metrics=("faithfulness",)))

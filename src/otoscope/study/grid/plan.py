@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,10 +110,7 @@ class Plan:
         self.data: Dataset = load_dataset(recipe.data.name, recipe.data.root)
         self.examples: tuple[Example, ...] = choose_clips(self.data, recipe.data)
         self._alone: dict[tuple[str, int], float] = {}
-        self._room = tempfile.TemporaryDirectory(prefix="otoscope-")  # for the list of background clips
-        room = Path(self._room.name)
-        if self.needs_background:
-            self._write_background(room / BACKGROUND)
+        room = self._background_room() if self.needs_background else out
         self.asked: list[Asked] = [a for name, m in recipe.methods.items() for a in _in_domains(recipe, room, name, m)]
         if not self.asked:
             raise ParameterError("no method of the study can be asked in any of its domains")
@@ -225,11 +224,15 @@ class Plan:
             )
         return found
 
-    def _write_background(self, file: Path) -> None:
+    def _background_room(self) -> Path:
+        """A folder with the list of background clips, which goes when the plan goes."""
+        room = Path(tempfile.mkdtemp(prefix="otoscope-"))
+        weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
         rows = [[str(e.path.resolve()), e.label] for e in self.background()]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([["path", "label"], *rows])
-        write_text(file, text.getvalue())
+        write_text(room / BACKGROUND, text.getvalue())
+        return room
 
     @property
     def needs_background(self) -> bool:

@@ -99,8 +99,8 @@ def choose_metrics(rows: Rows, wanted: Sequence[str]) -> tuple[Metric, ...]:
     ----------
     rows : Rows
     wanted : sequence of str
-        Empty for what a leaderboard shows: the main ones of truth, then the scores of the written sound (of the domain, where nothing was
-        written), then the shape of the mask.
+        Empty for what a leaderboard shows: the main ones of truth, then the scores of the written sound (of the domain,
+        where nothing was written), then the shape of the mask.
 
     Raises
     ------

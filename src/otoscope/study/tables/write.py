@@ -111,27 +111,28 @@ def _lines(
     table: Table, panel: int, show: Cell, escape: Callable[[str], str], heading: Callable[[Metric], str]
 ) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of one panel, one row a line."""
-    words, places = _words_of(table), digits(table)
-    counts = [*((SCORE,) if _scored(table) else ()), *COUNTS]
+    words, places, scored = _words_of(table), digits(table), table.choice is not None and table.choice.how == SCORE
+    counts = [*((SCORE,) if scored else ()), *COUNTS]
     heads = [*(escape(w) for w in words), *(heading(m) for m in table.metrics), *map(escape, counts)]
-    return heads, [_row(line, words, places, show, escape) for line in table.of_panel(panel)]
-
-
-def _scored(table: Table) -> bool:
-    return table.choice is not None and table.choice.how == SCORE
+    rows = []
+    for line in table.of_panel(panel):
+        score = [escape(number(line.score, 3))] if scored else []
+        seconds = escape(number(line.seconds, digits_of([line.seconds])))
+        numbers = _row(line, words, places, show, escape)
+        rows.append([*numbers, *score, str(line.clips), str(line.failed), seconds])
+    return heads, rows
 
 
 def _row(
     line: Line, words: Sequence[str], places: Sequence[int], show: Cell, escape: Callable[[str], str]
 ) -> list[str]:
+    """Words and values of a line."""
     named = {**line.name, **line.chosen}
     texts = [escape(named[w] or "–") + (f" ({line.role})" if w == "method" and line.role else "") for w in words]
     values = [
         show(v, p) + (f" ({v.n})" if 0 < v.n < line.clips else "") for v, p in zip(line.values, places, strict=True)
     ]
-    score = [f"{line.score:.3f}"] if math.isfinite(line.score) else []
-    seconds = escape(number(line.seconds, digits_of([line.seconds])))
-    return [*texts, *values, *score, str(line.clips), str(line.failed), seconds]
+    return [*texts, *values]
 
 
 def check_pivot(table: Table) -> None:
