@@ -12,7 +12,17 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.datasets import DatasetError, load_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["esc50", "folder", "fsdd", "instruments", "medley-solos-db", "scenes", "speech-commands", "urbansound8k"]
+NAMES = [
+    "esc50",
+    "folder",
+    "fsdd",
+    "instruments",
+    "medley-solos-db",
+    "mixtures",
+    "scenes",
+    "speech-commands",
+    "urbansound8k",
+]
 FACTS = {
     "licence": str, "sample_rate": int, "classes": int, "clips": int, "folds": str, "needs_download": bool,
     "hosted": str, "audio": str,
@@ -54,7 +64,7 @@ def test_bad_specs(spec, error, match, tmp_path):
         load_dataset(spec, tmp_path)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "scenes"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("mixtures", "scenes")])
 def test_a_folder_that_is_not_there(name, tmp_path):
     with pytest.raises(DatasetError, match="is not there"):
         load_dataset(name, tmp_path / "no")

@@ -127,10 +127,16 @@ class Plan:
         if not wanted and self.recipe.target == "predicted":
             return None
         name = wanted or label
-        return class_numbers([self.recipe.data.names.get(name, name)], self.classifiers[classifier])[0]
+        number = self.number_of(classifier, name)
+        if number is None:
+            raise ParameterError(
+                f"classifier {classifier!r} of the study has no class {self.recipe.data.names.get(name, name)!r} to explain; say "
+                f"what it calls it (data.names: {{{name}: ...}}), or explain what it predicts (target: predicted)"
+            )
+        return number
 
     def number_of(self, classifier: str, label: str) -> int | None:
-        """The classifier's number of a clip's class, if it knows it."""
+        """The classifier's number of a class of the data set, if it knows it."""
         found = class_numbers([self.recipe.data.names.get(label, label)], self.classifiers[classifier], optional=True)
         return found[0] if found else None
 
