@@ -163,3 +163,21 @@ def tiny_folder(folder: Path) -> Path:
             model.network.train()(model.frontend(0.2 * torch.randn(4, 16000)))
             model.network.classifier[-1].weight *= 20
     return model.save_pretrained(folder)
+
+
+class Mortal(BandEnergy):
+    """`BandEnergy`, in a worker process the first of which dies of a fuse: a file that it finds and burns."""
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        import multiprocessing
+        import os
+
+        fuse = Path(os.environ.get("OTOSCOPE_TEST_FUSE", "/nowhere"))
+        if multiprocessing.parent_process() is not None and fuse.exists():
+            fuse.unlink()
+            os._exit(9)
+        return super().forward(waveform)
+
+
+def mortal() -> otoscope.Classifier:
+    return otoscope.wrap(Mortal(), sample_rate=RATE, labels=["tone", "decoy", "nothing"], name="band_energy")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
 from otoscope.metrics import controls
 from otoscope.metrics.controls import all_ones, energy_mask, random_mask
 
@@ -20,7 +20,7 @@ def test_they_keep_as_much(seed, share, binary):
     assert found["ones"].all()
     for name in ("random", "energy"):
         assert set(np.unique(found[name])) <= {0.0, 1.0}
-        assert found[name].sum() == round(mask.sum())
+        assert found[name].sum() == max(round(mask.sum()), mask.any())
         assert found[name].shape == mask.shape
         assert found[name].dtype == np.float32
 
@@ -38,6 +38,17 @@ def test_energy_keeps_the_loudest():
     mask, energy = np.array([[1.0, 0.0, 0.0], [0, 0, 1.0]]), np.array([[1.0, 5, 2], [9, 0, 3]])
     assert energy_mask(mask, energy).tolist() == [[0, 1, 0], [1, 0, 0]]
     np.testing.assert_array_equal(energy_mask(mask, energy**2), energy_mask(mask, energy))
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (1, 1), (4, 5)])
+def test_soft_masks_of_any_grid(shape):
+    energy = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    for level in (0.01, 0.4, 0.5, 1.0):
+        found = controls(np.full(shape, level, np.float32), energy)
+        wanted = max(1, round(level * energy.size))
+        assert [found[n].sum() for n in ("random", "energy")] == [wanted, wanted]
+        assert found["energy"].ravel()[-wanted:].all()
+        assert {c.shape for c in found.values()} == {shape}
 
 
 def test_nothing_kept_and_everything_kept():
@@ -60,3 +71,6 @@ def test_masks_that_are_none(mask):
 def test_energies_of_another_grid():
     with pytest.raises(ShapeError, match=r"got \(2, 2\) and \(2, 3\)"):
         energy_mask(np.ones((2, 2)), np.ones((2, 3)))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(NonFiniteError, match="no cells are the loudest"):
+            energy_mask(np.ones((1, 2)), np.array([[1.0, bad]]))

@@ -93,6 +93,8 @@ def test_passes_are_known_beforehand(steps, tops, cells):
     assert curve_passes(16, 4, ()) == 5 + 3  # the ends of both curves are the same two masks
     assert curve_passes(16, 4, (0.25, 0.5)) == 5 + 3  # what a curve has scored is not scored again
     assert curve_passes(16, 0, (0.25,)) == 2
+    assert curve_passes(5, 0, (0.01, 0.1, 0.2)) == 2  # all of them are one cell
+    assert curve_passes(1, 4, (0.1,)) == 2
 
 
 def test_top_shares_by_hand():
@@ -109,6 +111,19 @@ def test_top_shares_by_hand():
                 wanted = of(np.ones((1, 16)).tolist()) - of(mask.tolist())
                 assert found[clip][top_name(share) + column] == pytest.approx(wanted, abs=1e-5)
         assert set(found[clip]) == {"ff_top_25", "ff_top_25_probability", "ff_top_50", "ff_top_50_probability"}
+
+
+@pytest.mark.parametrize("cells", [1, 2, 4, 5])
+def test_the_top_of_few_cells_is_one_of_them(cells):
+    box = inspected(cells=cells)
+    values = np.random.default_rng(1).normal(size=(2, 1, cells))
+    found = curves(box, values, [1, 1], 0, (0.1,)).measures()
+    for clip in (0, 1):
+        mask = np.ones((1, cells))
+        mask[0, values[clip, 0].argmax()] = 0
+        of = score(box, clip, 1, "log_odds")
+        assert found[clip]["ff_top_10"] == pytest.approx(of(np.ones((1, cells)).tolist()) - of(mask.tolist()), abs=1e-5)
+        assert found[clip]["ff_top_10"] != 0.0
 
 
 def test_a_batch_gives_what_single_clips_give():

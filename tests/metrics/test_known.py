@@ -1,6 +1,7 @@
 """All truth metrics of one explanation, from what is known of its clip."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 from otoscope.core.records import Grid
-from otoscope.metrics import Known, chance_levels, measure_truth
+from otoscope.metrics import Known, chance_levels, known, measure_truth
 from otoscope.metrics.truth import roc_auc, si_sdr_improvement_db, time_roc_auc
+from reference import truth as slow
 
 NAMES = {e.name for e in registry.entries("metric") if e.facts["of"] == "truth"}
 GRID = Grid(np.arange(3) * 100.0, (np.arange(4) + 0.5) / 4, "hz", "stft", 1.0, 4e3)
@@ -86,17 +88,108 @@ def test_what_does_not_fit_the_grid_is_refused(known, given, words):
         measure_truth(known, GRID, **given)
 
 
-def test_chance_is_what_ignorance_gets():
+def world(scale):
+    """Truth of 12 cells as bands, as parts of a sound, or as frames alone; some frames are covered in part."""
+    rng = np.random.default_rng(3)
+    shape = (1, 12) if scale == "none" else (3, 4)
+    grid = Grid(np.arange(shape[0]) * 100.0, (np.arange(shape[1]) + 0.5) / shape[1], scale, "d", 1.0, 4e3)
+    source, rest = rng.exponential(size=(2, *shape))
+    if scale == "components":
+        source, rest = np.array([[5.0], [1], [1]]) * np.ones(shape), np.array([[1.0], [2], [2]]) * np.ones(shape)
+    return Known(source, rest, SOUND, SOUND + NOISE, [(0.0, 0.6)]), grid
+
+
+@pytest.mark.parametrize("scale", ["hz", "none", "components"])
+def test_chance_is_what_ignorance_gets(scale):
     """Means over random orders come to the declared levels; a mask of ones gets those of masks."""
     rng = np.random.default_rng(0)
-    levels = chance_levels(ALL, GRID)
-    random = [measure_truth(ALL, GRID, rng.normal(size=(3, 4)) + 5) for _ in range(400)]
-    for name in ("roc_auc", "relevance_mass", "relevance_mass_energy", "pointing_game", "time_roc_auc"):
-        assert np.mean([r[name] for r in random]) == pytest.approx(levels[name], abs=0.06), name
-    assert np.mean([r["average_precision"] for r in random]) == pytest.approx(levels["average_precision"], abs=0.2)
-    ones = measure_truth(ALL, GRID, mask=np.ones((3, 4)), kept=0.3 * (SOUND + NOISE))
+    truth, grid = world(scale)
+    levels = chance_levels(truth, grid)
+    random = [measure_truth(truth, grid, rng.normal(size=grid.shape) + 5) for _ in range(1500)]
+    orders = {
+        "roc_auc",
+        "average_precision",
+        "relevance_mass",
+        "relevance_mass_energy",
+        "pointing_game",
+        "time_roc_auc",
+    }
+    for name in orders:
+        assert np.mean([r[name] for r in random]) == pytest.approx(levels[name], abs=0.035), name
+    ones = measure_truth(truth, grid, mask=np.ones(grid.shape), kept=0.3 * (SOUND + NOISE))
     for name in ("precision", "time_iou", "si_sdr_improvement_db"):
         assert ones[name] == pytest.approx(levels[name], abs=1e-6), name
     assert set(levels) == NAMES - {"recall", "f1"}
-    assert chance_levels(Known(), GRID) == {}
-    assert chance_levels(Known(0 * SOURCE, REST, events=[]), GRID) == {}
+
+
+@pytest.mark.parametrize("true", [1, 2, 5, 6])
+def test_chance_of_average_precision_is_that_of_all_orders(true):
+    inside = np.zeros((2, 3))
+    inside.flat[:true] = 1
+    grid = Grid(np.arange(2) * 100.0, np.array([0.1, 0.5, 0.9]), "hz", "d", 1.0, 4e3)
+    level = chance_levels(Known(inside + 0.1, np.full((2, 3), 0.5)), grid)["average_precision"]
+    assert level == pytest.approx(slow.average_precision_of_chance(inside.ravel().tolist()), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (Known(), set()),
+        (Known(source=SOUND), set()),
+        (Known(source=0 * SOUND, mixture=NOISE), set()),
+        (Known(source=SOUND, mixture=SOUND), set()),
+        (Known(source=SOUND, mixture=SOUND + NOISE), {"si_sdr_improvement_db"}),
+        (Known(0 * SOURCE, REST, events=[]), set()),
+        (Known(0.1 * REST, REST), {"relevance_mass_energy"}),  # there, but nowhere louder
+        (Known(events=[(0, 1)]), {"time_iou"}),  # nothing is outside
+        (Known(events=[(0, 0.5)]), {"time_iou", "time_roc_auc"}),
+    ],
+)
+def test_chance_is_told_where_the_metric_says_something(known, said):
+    assert set(chance_levels(known, GRID)) == said
+    values = np.random.default_rng(0).random(GRID.shape)
+    found = measure_truth(known, GRID, values, values, NOISE)
+    assert {n for n, v in found.items() if not math.isnan(v)} - {"recall", "f1"} == said
+
+
+def test_chance_where_everything_is_the_source():
+    everywhere = Known(SOURCE + 2, 0.1 * REST)
+    levels = chance_levels(everywhere, GRID)
+    assert "roc_auc" not in levels
+    assert {levels[n] for n in ("precision", "relevance_mass", "average_precision", "pointing_game")} == {1.0}
+
+
+@pytest.mark.parametrize(("scale", "across"), [("hz", 1.0), ("mel", 1.0), ("none", 0.0), ("components", 0.0)])
+def test_rows_that_are_no_bands_are_no_near_misses(scale, across):
+    grid = Grid(np.arange(3) * 100.0, (np.arange(4) + 0.5) / 4, scale, "d", 1.0, 4e3)
+    source = np.zeros((3, 4))
+    source[0, 0] = 9
+    found = {}
+    for name, cell in (("hit", (0, 0)), ("later", (0, 1)), ("row", (1, 0)), ("both", (1, 1)), ("far", (0, 2))):
+        values = np.zeros((3, 4))
+        values[cell] = 1
+        found[name] = measure_truth(Known(source, REST), grid, values)["pointing_game"]
+    assert found == {"hit": 1.0, "later": 1.0, "row": across, "both": across, "far": 0.0}
+    assert chance_levels(Known(source, REST), grid)["pointing_game"] == (4 if across else 2) / 12
+
+
+def test_the_truth_is_computed_once_a_clip_and_grid(monkeypatch):
+    calls = []
+    for name in ("ideal_binary_mask", "ideal_ratio_mask", "active_frames"):
+        real = getattr(known, name)
+        monkeypatch.setattr(known, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
+    truth = Known(SOURCE, REST, SOUND, SOUND + NOISE, [(0.0, 0.5)])
+    levels = chance_levels(truth, GRID)
+    rows = [measure_truth(truth, GRID, SOURCE, SOURCE / 4) for _ in range(3)]
+    assert sorted(calls) == ["active_frames", "ideal_binary_mask", "ideal_ratio_mask"]
+    same = Grid(GRID.frequencies.copy(), GRID.times.copy(), "hz", "stft", 1.0, 4e3)
+    assert chance_levels(truth, same) == levels
+    assert len(calls) == 3  # equal grids are one grid
+    with pytest.raises(ValueError, match="read-only"):
+        truth.cells(GRID)["inside"][0, 0] = 0
+    truth.cells(GRID).clear()
+    late = Grid(GRID.frequencies, GRID.times + 0.1, "hz", "stft", 1.2, 4e3)
+    assert truth.cells(late)["active"].tolist() != truth.cells(GRID)["active"].tolist()  # another grid, another truth
+    again = measure_truth(pickle.loads(pickle.dumps(truth)), GRID, SOURCE, SOURCE / 4)
+    np.testing.assert_equal(again, rows[0])
+    np.testing.assert_equal(measure_truth(truth, GRID, SOURCE, SOURCE / 4), rows[0])

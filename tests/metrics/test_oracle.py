@@ -76,7 +76,25 @@ class TestActiveFrames:
         assert not active_frames(self.TIMES, 1.0, []).any()
         assert active_frames(self.TIMES, 1.0, [(-1, 5)]).all()
 
-    @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=4), st.sampled_from([0.0, 0.5, 0.9]))
+    @pytest.mark.parametrize(
+        ("events", "wanted"),
+        [
+            ([(0.42, 0.43)], {4: 1}),  # a click of 10 ms
+            ([(0.42, 0.43), (0.46, 0.47), (0.71, 0.72)], {4: 1, 7: 1}),  # each by itself
+            ([(0.395, 0.405)], {3: math.nan, 4: math.nan}),  # cut in two
+            ([(0.3995, 0.4095)], {3: math.nan, 4: 1}),  # 95 % of it are in one
+            ([(0.405, 0.475), (0.47, 0.495)], {4: 1}),  # 90 ms together
+            ([(0.35, 0.46)], {3: math.nan, 4: math.nan}),  # longer than a frame: only cover counts
+            ([(-1.0, 0.01)], {0: 1}),  # of what lies in the clip
+            ([(0.99, 7.0)], {9: 1}),
+            ([(1.2, 1.21), (0.8, 0.8)], {}),
+        ],
+    )
+    def test_clicks(self, events, wanted):
+        expected = [wanted.get(i, 0.0) for i in range(10)]
+        np.testing.assert_array_equal(active_frames(self.TIMES, 1.0, events), expected)
+
+    @given(st.lists(st.tuples(st.integers(0, 39), st.integers(1, 20)), max_size=4), st.sampled_from([0.0, 0.5, 0.9]))
     @settings(max_examples=40, deadline=None)
     def test_equals_its_twin(self, events, covered):
         """Events on a grid of 25 ms, so that points and cover agree."""
@@ -110,3 +128,6 @@ def test_cells_nearby(tolerance, seed):
     true = np.argwhere(inside)
     for i, j in np.ndindex(4, 7):
         assert found[i, j] == any(max(abs(i - a), abs(j - b)) <= tolerance for a, b in true)
+    along = near(inside, (0, tolerance))
+    for i, j in np.ndindex(4, 7):
+        assert along[i, j] == any(i == a and abs(j - b) <= tolerance for a, b in true)

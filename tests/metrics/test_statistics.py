@@ -148,6 +148,15 @@ class TestWilcoxon:
         pytest.importorskip("scipy.stats")
         assert wilcoxon(np.arange(1.0, 7.0), np.zeros(6)).p == pytest.approx(2 / 64)
 
+    def test_pairs_without_difference_are_ranked_and_count_for_nobody(self):
+        """Two zeros take ranks 1 and 2; by hand, the signs of ranks 3 to 6 are then drawn: 5 of 16 ways are as extreme."""
+        stats = pytest.importorskip("scipy.stats")
+        gaps = np.array([0.0, 0, -1, 2, 3, 4])
+        found = wilcoxon(gaps, np.zeros(6)).p
+        others = {way: stats.wilcoxon(gaps, zero_method=way).pvalue for way in ("pratt", "zsplit", "wilcox")}
+        assert found == others["pratt"]
+        assert found not in (others["zsplit"], others["wilcox"])
+
     def test_nothing_to_compare(self):
         assert wilcoxon(np.ones(4), np.ones(4)).p == 1.0
         assert math.isnan(wilcoxon(np.array([np.nan]), np.ones(1)).p)

@@ -61,10 +61,19 @@ class TestSound:
         assert si_sdr_improvement_db(source, source + other, source, limit_db=80.0) == 80.0
         assert si_sdr_improvement_db(source, other, source) == 60.0
 
+    def test_keeping_nothing_is_no_way_out(self):
+        """Silence has nothing of the source: as far below the mixture as can be, whatever that is."""
+        sound, noise = np.random.default_rng(0).normal(size=(2, 400))
+        for gain in (0.1, 1.0, 5.0):
+            mixture = sound + gain * noise
+            before = float(si_sdr_db(mixture, sound))
+            assert si_sdr_improvement_db(0 * sound, mixture, sound) == pytest.approx(-30.0 - before)
+        assert si_sdr_improvement_db(0 * sound, sound + 1e-3 * noise, sound) == -60.0
+        assert si_sdr_improvement_db(0 * sound, sound + noise, sound, limit_db=80.0) < -79.0
+
     def test_where_nothing_can_be_said(self):
         sound, zero = np.array([1.0, -1, 0.5]), np.zeros(3)
         assert math.isnan(si_sdr_improvement_db(sound, sound + 1, zero))
-        assert math.isnan(si_sdr_improvement_db(zero, sound + 1, sound))
         assert math.isnan(si_sdr_improvement_db(sound, sound, sound))
 
     def test_sounds_of_other_lengths_are_refused(self):
@@ -186,6 +195,15 @@ class TestAttribution:
         values[1, 1], inside[3, 2] = 1, 1
         assert [pointing_game(values, inside, t) for t in (0, 1, 2)] == [0.0, 0.0, 1.0]
 
+    def test_pointing_across_rows_that_are_no_bands(self):
+        inside = np.zeros((3, 5))
+        inside[1, 2] = 1
+        hits = {}
+        for bands in (True, False):
+            hits[bands] = np.array([[pointing_game(_one(i, j), inside, 1, bands) for j in range(5)] for i in range(3)])
+        assert hits[True].sum() == 9
+        assert hits[False].tolist() == [[0] * 5, [0, 1, 1, 1, 0], [0] * 5]
+
     def test_negative_evidence_has_no_mass(self):
         assert relevance_mass(np.array([[2.0, -9.0, 2.0]]), np.array([[1.0, 1.0, 0.0]])) == 0.5
 
@@ -211,6 +229,12 @@ class TestAttribution:
         with pytest.raises(error, match=words) as caught:
             metric(values, inside)
         assert isinstance(caught.value, OtoscopeError)
+
+
+def _one(i, j):
+    values = np.zeros((3, 5))
+    values[i, j] = 1
+    return values
 
 
 class TestTime:

@@ -43,13 +43,27 @@ def pointing(values, inside, tolerance):
 
 
 def active(edges, events, covered, fine=1000):
-    """Cover of each frame, by points."""
+    """Cover of each frame, and by each frame of the events that are shorter than it, by points of the whole clip."""
+    frames = list(itertools.pairwise(edges))
+    points = [[a + (k + 0.5) * (b - a) / fine for k in range(fine)] for a, b in frames]
+    hit = [[any(s <= t < e for s, e in events) for t in row] for row in points]
+    runs = [(on, list(run)) for on, run in itertools.groupby(itertools.chain(*points), lambda t: _in(t, events))]
     out = []
-    for a, b in itertools.pairwise(edges):
-        points = [a + (k + 0.5) * (b - a) / fine for k in range(fine)]
-        share = sum(any(s <= t < e for s, e in events) for t in points) / fine
-        out.append(1.0 if share > covered else 0.0 if share == 0 else math.nan)
+    for row, hits in zip(points, hit):
+        held = [sum(row[0] <= t <= row[-1] for t in run) / len(run) for on, run in runs if on and len(run) < fine]
+        whole = sum(hits) / fine > covered or any(h > covered for h in held)
+        out.append(1.0 if whole else math.nan if any(hits) else 0.0)
     return out
+
+
+def _in(t, events):
+    return any(s <= t < e for s, e in events)
+
+
+def average_precision_of_chance(inside):
+    """Mean over all orders of the cells."""
+    found = [average_precision(list(order), inside) for order in itertools.permutations(range(len(inside)))]
+    return sum(found) / len(found)
 
 
 def iou(shown, true):

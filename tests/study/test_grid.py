@@ -324,8 +324,8 @@ def mixed(grid, corpus, tmp_path_factory):
     settings = [
         f"data.name={json.dumps(name)}", f"data.root={root}", "data.folds=[]", f"out={root / 'out'}",
         "conditions={zero: {snr_db: 0}, ten: {snr_db: 10}}", "data.alone=0.5", "masks=[positive]", "measures.curve_steps=0",
-        "methods.ratio={method: 'oracle:ratio', masks: [minmax]}", "methods.random={}",
-        "methods.binary={method: 'oracle:binary', masks: [binary]}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
+        "methods.ratio={method: 'oracle:ratio'}", "methods.random={}",
+        "methods.binary={method: 'oracle:binary'}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
     ]  # fmt: skip
     recipe = load_study(grid, settings)
     recipe = dataclasses.replace(
@@ -431,3 +431,91 @@ def test_a_method_can_be_scored_in_another_domain_of_the_same_grid(grid, tmp_pat
     about = run_study(dataclasses.replace(recipe, methods=wrong, out=str(tmp_path / "wrong")), "cpu")
     assert about["failed"] == about["rows"]
     assert "cannot be scored in the other" in rows_of(tmp_path / "wrong")[0]["error"]
+
+
+def test_keys_hang_on_the_clip_and_not_on_its_neighbours(done, tmp_path):
+    recipe, out, _, _ = done
+    run_study(dataclasses.replace(recipe, out=str(tmp_path / "ones"), chunk=1), "cpu")
+    assert sorted(r["key"] for r in rows_of(tmp_path / "ones")) == sorted(r["key"] for r in rows_of(out))
+
+
+def test_any_error_of_a_method_is_a_row(done, tmp_path, monkeypatch):
+    from otoscope.study.grid import work
+
+    recipe, _, _, _ = done
+
+    def broken(*_):
+        raise ZeroDivisionError("a third party's")
+
+    monkeypatch.setattr(work, "attribute", broken)
+    about = run_study(dataclasses.replace(recipe, out=str(tmp_path / "out")), "cpu")
+    assert about["failed"] == about["rows"]
+    assert rows_of(tmp_path / "out")[0]["error"] == "ZeroDivisionError: a third party's"
+
+
+def test_a_broken_clip_with_labels_beside_it_fails_alone(corpus, grid, tmp_path):
+    root = tmp_path / "esc"
+    shutil.copytree(corpus, root)
+    (root / "audio" / "1-2.wav").write_bytes(b"RIFF no sound at all")
+    (root / "audio" / "1-2.txt").write_text("0.1\t0.2\ttone\n")
+    about = run_study(load_study(grid, [f"out={tmp_path / 'out'}", f"data.root={root}"]), "cpu")
+    assert about["failed"] == 2 * 3 * 3
+
+
+def test_clips_of_one_name_are_told_apart():
+    from pathlib import Path
+
+    from otoscope.datasets import Example
+    from otoscope.study.grid.clips import clip_names
+
+    places = [
+        ("a/1.wav", "a", 0.0),
+        ("b/1.wav", "b", 0.0),
+        ("b/2.wav", "b", 0.0),
+        ("c/3.wav", "c", 0.0),
+        ("c/3.wav", "c", 2.5),
+    ]
+    examples = [Example(Path(p), label, 0, 1, "s", start) for p, label, start in places]
+    assert clip_names(examples) == ["a/1.wav", "b/1.wav", "2.wav", "c/3.wav@0", "c/3.wav@2.5"]
+
+
+def test_entries_whose_rows_could_not_be_told_apart_are_refused(grid, tmp_path):
+    with pytest.raises(ParameterError, match="'gradient' and 'again'"):
+        Plan(load_study(grid, ["methods.again={method: gradient, masks: [binary]}"]), tmp_path, "cpu")
+
+
+def test_misspelled_classes_are_refused(grid, tmp_path):
+    with pytest.raises(UnknownNameError, match="tnoe"):
+        run_study(load_study(grid, ["conditions.cue.without=[tnoe]", f"out={tmp_path / 'x'}"]), "cpu")
+
+
+def test_controls_of_equal_area_stand_beside_each_mask(grid, tmp_path):
+    settings = [
+        f"out={tmp_path / 'out'}",
+        "measures.controls=true",
+        "masks=['topk:0.3']",
+        "domains=['mel,bands=16,ms=100']",
+    ]
+    recipe = load_study(grid, settings)
+    recipe = dataclasses.replace(
+        recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
+    )
+    run_study(recipe, "cpu")
+    rows = rows_of(tmp_path / "out")
+    for name in ("random_heard_kept", "random_heard_removed", "energy_heard_kept", "energy_heard_removed"):
+        assert all(0 <= r[name] <= 1 for r in rows)
+    assert rows[0]["energy_heard_kept"] > rows[0]["random_heard_kept"]  # a steady tone: its energy is the class
+    assert {r["passes"] for r in rows} == {1 + 8 + 10 + 1}
+
+
+def test_a_worker_that_dies_is_replaced_and_its_rows_are_redone(done, tmp_path, monkeypatch):
+    recipe, out, _, _ = done
+    tests = os.path.dirname(os.path.dirname(__file__))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    fuse = tmp_path / "fuse"
+    fuse.write_text("")
+    monkeypatch.setenv("OTOSCOPE_TEST_FUSE", str(fuse))
+    deadly = dataclasses.replace(recipe.classifiers["ears"], model="worlds:mortal")
+    run_study(dataclasses.replace(recipe, classifiers={"ears": deadly}, out=str(tmp_path / "many"), workers=1), "cpu")
+    assert not fuse.exists()
+    assert [r["kept"] for r in rows_of(tmp_path / "many")] == pytest.approx([r["kept"] for r in rows_of(out)], abs=1e-6)

@@ -228,8 +228,9 @@ def generator(seed: int, key: str) -> np.random.Generator:
 
 
 def _other(pool: tuple[Path, ...], key: str, rng: np.random.Generator) -> Path:
-    """A clip of the pool that is not the clip itself."""
-    others = [p for p in pool if p.name != key and str(p) != key]
+    """A clip of the pool that is not the clip itself; keys are file names, paths, or ``label/name@start``."""
+    own = key.rsplit("@", 1)[0].rsplit("/", 1)[-1]
+    others = [p for p in pool if p.name not in (key, own) and str(p) != key]
     if not others:
         raise AudioReadError(key, "there is no other clip in the pool to mix into it; give more")
     return others[int(rng.integers(len(others)))]

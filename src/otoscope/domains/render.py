@@ -147,7 +147,9 @@ def _in_bins(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: i
     samples = torch.from_numpy(sound.read(start - margin, stop + margin))
     spec = stft(samples, config)  # (channel, bin, frame)
     moments = (start - margin + np.arange(spec.shape[-1]) * config.hop_length) / rate
-    fine = _carried(masks, grid, bin_frequencies(config.n_fft, rate), moments)  # (mask, frame, bin), as frames lie in memory
+    fine = _carried(
+        masks, grid, bin_frequencies(config.n_fft, rate), moments
+    )  # (mask, frame, bin), as frames lie in memory
     kept = istft((spec.mT * fine[:, None]).mT, config, samples.shape[-1])
     return kept[..., margin : margin + stop - start].contiguous().numpy()
 

@@ -5,6 +5,7 @@ and masks are ``(freq, frame)``. Registered metrics say by ``of`` what they are 
 (`measure`), ``"truth"`` (`measure_truth`), ``"curve"`` (`curves`) and ``"sanity"``.
 """
 
+from otoscope.metrics.accumulate import Accumulator
 from otoscope.metrics.controls import controls
 from otoscope.metrics.curves import Curves, curve_passes, curves
 from otoscope.metrics.functional import (
@@ -25,6 +26,7 @@ from otoscope.metrics.sanity import Cascade, cascade, noise_sensitivity, seed_ag
 from otoscope.metrics.statistics import agreement, bootstrap, compare, holm, sign_flip, wilcoxon
 
 __all__ = [
+    "Accumulator",
     "Cascade",
     "Curves",
     "Known",

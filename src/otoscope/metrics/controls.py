@@ -1,13 +1,14 @@
 """Masks that know nothing of the classifier. An explanation that does not beat them says nothing.
 
-They keep as much as a given mask does: the same number of cells where it is binary, else as many as its sum.
+They keep as much as a given mask does: the same number of cells where it is binary, else as many as its sum, rounded;
+at least one where the mask keeps anything.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
 from otoscope.masks.functions import topk
 
 
@@ -48,11 +49,33 @@ def energy_mask(mask: np.ndarray, energy: np.ndarray) -> np.ndarray:
     mask = _mask(mask)
     if np.shape(energy) != mask.shape:
         raise ShapeError(f"mask and energies must have one shape; got {mask.shape} and {np.shape(energy)}")
+    if not np.isfinite(energy).all():
+        raise NonFiniteError("energies hold NaN or infinity, so no cells are the loudest")
     return topk(np.asarray(energy, np.float64), _area(mask)).astype(np.float32)
 
 
 def controls(mask: np.ndarray, energy: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """All of them: ``ones``, ``random`` and ``energy``."""
+    """All controls of one mask.
+
+    Parameters
+    ----------
+    mask : ndarray (freq, frame) in [0, 1]
+        Binary or soft, of any grid.
+    energy : ndarray (freq, frame)
+        Of the clip's cells, or their amplitude: only the order counts.
+    seed : int
+        Of the random mask.
+
+    Returns
+    -------
+    dict of ndarray (freq, frame), float32
+        ``ones`` (everything), ``random`` and ``energy`` (of the mask's area).
+
+    Raises
+    ------
+    ShapeError, ParameterError, NonFiniteError
+        If the mask is none, or the energies do not fit it.
+    """
     return {"ones": all_ones(mask), "random": random_mask(mask, seed), "energy": energy_mask(mask, energy)}
 
 
@@ -64,4 +87,5 @@ def _mask(mask: np.ndarray) -> np.ndarray:
 
 
 def _area(mask: np.ndarray) -> float:
-    return round(float(mask.sum())) / mask.size
+    """Share of the cells that as much keeps, in whole cells."""
+    return max(round(float(mask.sum())), int(mask.any())) / mask.size

@@ -2,8 +2,8 @@
 
 Cells are ordered from the highest value to the lowest; of equal ones the lower in frequency comes first, then the earlier
 in time. Deletion begins with everything and removes the first cells first; insertion begins with nothing. FF at top x % is
-the drop after the top x % of the cells are removed. Every mask is scored once, and how many passes that takes is known
-beforehand: `curve_passes`.
+the drop after the top x % of the cells, at least one, are removed. Every mask is scored once, and how many passes that takes
+is known beforehand: `curve_passes`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def ff_top(original_log_odds: float, removed_log_odds: float) -> float:
     Parameters
     ----------
     original_log_odds, removed_log_odds : float
-        ``ln(p / (1 - p))`` of everything, and without the top cells.
+        ``ln(p / (1 - p))`` of everything, and without the top cells, of which there is at least one.
 
     Notes
     -----
@@ -265,10 +265,15 @@ def _masks(cells: int, steps: int, tops: Sequence[float]) -> list[Key]:
     for share in tops:
         if not (isinstance(share, int | float) and 0 < share < 1):
             raise ParameterError(f"a top share must lie between 0 and 1; got {share!r}")
-        keys.append((False, round(share * cells)))
+        keys.append((False, _top(cells, share)))
     if not keys:
         raise ParameterError("neither steps of curves nor top shares were asked for; give steps or tops")
     return list(dict.fromkeys([(False, 0), *keys]))
+
+
+def _top(cells: int, share: float) -> int:
+    """How many cells are the top share: at least one, else few cells would have no drop."""
+    return max(1, round(share * cells))
 
 
 def _counts(cells: int, steps: int) -> list[int]:
@@ -324,6 +329,6 @@ def _collected(found: dict[Key, np.ndarray], cells: int, steps: int, tops: Seque
     come = np.full_like(gone, np.nan)
     if steps:
         come = np.stack([found[False, cells - n] if n in (0, cells) else found[True, n] for n in counts], -1)
-    after = {share: found[False, round(share * cells)] for share in tops}
+    after = {share: found[False, _top(cells, share)] for share in tops}
     tops_found = {share: (pair[0], pair[1]) for share, pair in after.items()}
     return Curves(np.array(counts) / cells, gone[0], come[0], gone[1], come[1], tops_found)

@@ -115,12 +115,14 @@ def active_frames(
     events : sequence of (float, float), s
         Start and stop of each; they may overlap.
     covered : float in [0, 1)
-        A frame of which events cover more than this share is active.
+        A frame is active when events cover more than this share of it, or when it holds more than this share of an event that
+        is shorter than the frame, such as a click. What lies outside the clip is not part of an event.
 
     Returns
     -------
     ndarray (frame,)
-        1 inside, 0 where no event is, NaN for frames that are covered in part: they count for nothing.
+        1 inside, 0 where no event is, NaN for frames that are neither, as those of a click that is cut in two: they count
+        for nothing.
 
     Raises
     ------
@@ -129,16 +131,21 @@ def active_frames(
 
     Notes
     -----
-    Source: bolanos2025benchmarking, whose segments of 100 ms are inside when more than 90 ms of them are.
+    Source: bolanos2025benchmarking, whose segments of 100 ms are inside when more than 90 ms of them are; the rule for short
+    events is ours.
     """
     if not 0 <= covered < 1:
         raise ParameterError(f"covered must be a share of a frame in [0, 1); got {covered!r}")
     edges = frame_edges(times, duration)
-    inside = np.zeros(len(edges) - 1)
+    widths = np.diff(edges)
+    inside, holds = np.zeros(len(widths)), np.zeros(len(widths), bool)
     for start, stop in _merged(events):
-        inside += np.clip(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0, None)
-    share = inside / np.maximum(np.diff(edges), 1e-12)
-    return np.where(share > covered, 1.0, np.where(share > 1e-9, np.nan, 0.0))
+        part = np.clip(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0, None)
+        length = min(stop, edges[-1]) - max(start, edges[0])
+        inside += part
+        holds |= (part > covered * length) & (0 < length < widths)
+    share = inside / np.maximum(widths, 1e-12)
+    return np.where((share > covered) | holds, 1.0, np.where(share > 1e-9, np.nan, 0.0))
 
 
 def _merged(events: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -154,12 +161,13 @@ def _merged(events: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return out
 
 
-def near(inside: np.ndarray, tolerance: int) -> np.ndarray:
-    """Cells that are inside or at most so many cells away from one that is, in each direction."""
+def near(inside: np.ndarray, tolerance: int | Sequence[int]) -> np.ndarray:
+    """Cells that are inside or at most so many cells away from one that is, in each direction, or axis by axis."""
     out = np.asarray(inside) > 0
+    reach = np.broadcast_to(tolerance, out.ndim).tolist()
     for axis in range(out.ndim):
         spread = out.copy()
-        for step in range(1, min(tolerance, out.shape[axis] - 1) + 1):
+        for step in range(1, min(reach[axis], out.shape[axis] - 1) + 1):
             ahead, behind = [slice(None)] * out.ndim, [slice(None)] * out.ndim
             ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
             spread[tuple(ahead)] |= out[tuple(behind)]

@@ -220,7 +220,8 @@ def wilcoxon(first: np.ndarray, second: np.ndarray) -> Paired:
     Parameters
     ----------
     first, second : ndarray (clip,)
-        Of the same clips; pairs with NaN are left out. Pairs without difference share their ranks between both signs.
+        Of the same clips; pairs with NaN are left out. Pairs without difference are ranked too, as the lowest, but
+        their ranks count for neither sign.
 
     Returns
     -------
@@ -234,7 +235,7 @@ def wilcoxon(first: np.ndarray, second: np.ndarray) -> Paired:
 
     Notes
     -----
-    Source: wilcoxon1945individual, with Pratt's treatment of zeros, by SciPy.
+    Source: wilcoxon1945individual, with the treatment of zeros of pratt1959remarks, by SciPy.
     """
     gaps = _gaps(first, second)
     if not len(gaps):

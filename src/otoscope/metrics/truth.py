@@ -46,12 +46,12 @@ def si_sdr_improvement_db(
         Of one shape; several channels are taken as one long sound.
     limit_db : float, dB
         Each SI-SDR is brought into ``[-limit_db, limit_db]``: a copy would have infinitely much, and a kept sound that holds
-        nothing of the source infinitely little.
+        nothing of the source, as silence, infinitely little.
 
     Returns
     -------
     float, dB
-        NaN where the source or the kept sound is silent, or the mixture is the source already.
+        NaN where the source is silent, or the mixture is the source already.
 
     Notes
     -----
@@ -59,7 +59,7 @@ def si_sdr_improvement_db(
     """
     kept, mixture, source = (np.asarray(x, np.float64).ravel() for x in (kept, mixture, source))
     before, after = float(si_sdr_db(mixture, source)), float(si_sdr_db(kept, source))
-    if math.isnan(before) or math.isnan(after) or before == math.inf or not kept.any():
+    if math.isnan(before) or math.isnan(after) or before == math.inf:
         return math.nan
     return float(np.clip(after, -limit_db, limit_db) - np.clip(before, -limit_db, limit_db))
 
@@ -212,7 +212,7 @@ def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
     chance="share of the cells that are the source's or beside it",
     means="1 where the cell of highest attribution is the true source's, or beside it.",
 )  # fmt: skip
-def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLERANCE) -> float:
+def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLERANCE, bands: bool = True) -> float:
     """Whether the largest cell is inside.
 
     Parameters
@@ -220,6 +220,9 @@ def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLER
     values, inside : ndarray (freq, frame)
     tolerance : int
         How many cells it may be off, in frequency and in time.
+    bands : bool
+        Whether the rows are bands of frequency. Where they are not, as those of components, those beside each other are no
+        neighbours, and the tolerance holds in time alone.
 
     Returns
     -------
@@ -233,7 +236,7 @@ def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLER
     values, inside = _together(values, inside)
     if not inside.any():
         return math.nan
-    return float(near(inside, tolerance)[values == values.max()].mean())
+    return float(near(inside, (tolerance if bands else 0, tolerance))[values == values.max()].mean())
 
 
 @_truth(
@@ -266,7 +269,7 @@ def roc_auc(values: np.ndarray, inside: np.ndarray) -> float:
 
 @_truth(
     "average_precision", short="AP", unit="", low=0.0, high=1.0, source="davis2006relationship",
-    chance="share of the cells that are the source's",
+    chance="of a random order: about the share of the cells that are the source's, more where cells are few",
     means="Precision of the cells of highest attribution, averaged over how many of the true ones they hold.",
 )  # fmt: skip
 def average_precision(values: np.ndarray, inside: np.ndarray) -> float:

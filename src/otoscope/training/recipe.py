@@ -20,6 +20,7 @@ from otoscope.training.settings import CHOICES, RANGES, Recipe, RunSettings
 PATHS = (
     ("data", "root"),
     ("data", "noises"),
+    ("data", "labels"),
     ("teacher", "weights"),
     ("model", "weights"),
     ("autoencoder", "weights"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from otoscope.audio import close_audio, open_audio
-from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.records import Clip
 from otoscope.datasets import Dataset, Example, contaminator, waveform
 from otoscope.datasets.plant import planter
@@ -25,7 +25,8 @@ class StudyClip:
 
     Parameters
     ----------
-    name, label, fold : str
+    name, label, fold, source : str
+        ``source`` is the recording that it was cut from; clips of one source are not independent.
     sound : Clip
         Mono, at its own rate, as it is explained.
     true : ndarray (time,), optional
@@ -39,6 +40,7 @@ class StudyClip:
     name: str
     label: str
     fold: str
+    source: str
     sound: Clip
     true: np.ndarray | None
     events: tuple[tuple[float, float], ...] | None
@@ -91,8 +93,8 @@ class Preparation:
         self.noise = contaminator(noise, pool) if condition.contaminate else None
         self.plant = planter(condition.plant) if condition.plant else None  # a cue is what it was in training
 
-    def __call__(self, example: Example) -> StudyClip:
-        """One clip.
+    def __call__(self, example: Example, name: str) -> StudyClip:
+        """One clip, under the name that rows give it.
 
         Raises
         ------
@@ -105,11 +107,8 @@ class Preparation:
         whole = np.array(waveform(example, rate), np.float32)
         frames = round(self.settings.seconds * rate) or len(whole)
         samples = _cut(whole, frames)
-        truth = truth_of(example)
+        truth = known_truth(example, self.settings)
         true = _true_stem(truth, example, rate, frames)
-        if self.settings.peak:
-            gain = 1 / max(float(np.abs(samples).max()), 1e-8)
-            samples, true = samples * gain, None if true is None else true * gain
         key = f"{example.label}/{example.path.name}@{example.start_s:g}"
         if self.noise is not None:
             samples, record = self.noise(samples, rate, key)
@@ -118,9 +117,27 @@ class Preparation:
         if self.plant is not None:
             samples, true, record = self.plant(samples, rate, key)
             events = tuple((float(e[1]), float(e[2])) for e in record["events"])
+        if self.settings.peak:
+            gain = 1 / max(float(np.abs(samples).max()), 1e-8)
+            samples, true = samples * gain, None if true is None else true * gain
         clip = Clip(np.asarray(samples, np.float32)[None], rate, str(example.path))
         snr_db = float("nan") if truth is None or truth.snr_db is None else float(truth.snr_db)
-        return StudyClip(example.path.name, example.label, str(example.fold), clip, true, events, snr_db)
+        about = (name, example.label, str(example.fold), str(example.source))
+        return StudyClip(*about, clip, true, events, snr_db)
+
+
+def known_truth(example: Example, settings: GridData) -> Truth | None:
+    """What is known of a clip, from its data set or from label files."""
+    return truth_of(example, settings.labels or None)
+
+
+def clip_names(examples: Sequence[Example]) -> list[str]:
+    """What rows call the clips: file names, with class and place in the file only as far as these are needed to tell them apart."""
+    plain = [e.path.name for e in examples]
+    with_label = [f"{e.label}/{e.path.name}" for e in examples]
+    names = [p if plain.count(p) == 1 else w for p, w in zip(plain, with_label, strict=True)]
+    placed = [n if names.count(n) == 1 else f"{n}@{e.start_s:g}" for n, e in zip(names, examples, strict=True)]
+    return [n if placed.count(n) == 1 else f"{n}#{i}" for i, n in enumerate(placed)]
 
 
 def _found(spec: str, folder: str) -> str:
@@ -142,7 +159,7 @@ def _cut(samples: np.ndarray, frames: int) -> np.ndarray:
     return out
 
 
-def stem_alone(example: Example, seconds: float) -> Clip | None:
+def stem_alone(example: Example, settings: GridData) -> Clip | None:
     """The labelled stem of a clip, cut as the clip is, or None where there is none.
 
     Raises
@@ -150,13 +167,13 @@ def stem_alone(example: Example, seconds: float) -> Clip | None:
     OtoscopeError
         If it cannot be read.
     """
-    truth = truth_of(example)
+    truth = known_truth(example, settings)
     if truth is None or example.label not in truth.stems:
         return None
     source = open_audio(truth.stems[example.label])
     rate, frames = source.sample_rate, source.frames
     close_audio(source)
-    stem = _true_stem(truth, example, rate, round(seconds * rate) or frames)
+    stem = _true_stem(truth, example, rate, round(settings.seconds * rate) or frames)
     return None if stem is None else Clip(stem[None], rate, str(example.path))
 
 
@@ -188,10 +205,23 @@ class Digests:
                 self._known[path] = "absent"
         return self._known[path]
 
-    def of_example(self, example: Example) -> list[Any]:
-        """What a clip's rows hang on: the sound, its place in the file, its label and its stems."""
-        truth = truth_of(example)
+    def of_noise(self, condition: GridCondition, settings: GridData) -> str:
+        """Of a recorded noise; empty for one that is made."""
+        path = Path(_found(condition.contaminate, settings.noises).split(",")[0].strip())
+        return self.of(path) if condition.contaminate and path.is_file() else ""
+
+    def of_folder(self, folder: str) -> list[str]:
+        """Of all files in a folder, or of one file."""
+        root = Path(folder)
+        return [self.of(p) for p in (sorted(root.rglob("*")) if root.is_dir() else [root]) if p.is_file()]
+
+    def of_example(self, example: Example, settings: GridData) -> list[Any]:
+        """What a clip's rows hang on: the sound, its place in the file, its label, source and stems."""
+        try:
+            truth = known_truth(example, settings)
+        except OtoscopeError:
+            return [self.of(example.path), example.path.name, "its truth cannot be read"]  # it fails later, by its name
         stems = [] if truth is None else [(k, self.of(Path(v))) for k, v in truth.stems.items()]
         events = [] if truth is None else [(e.label, e.onset, e.offset) for e in truth.events]
-        place = [example.path.name, example.start_s, example.stop_s, example.label]
+        place = [example.path.name, example.start_s, example.stop_s, example.label, example.source]
         return [self.of(example.path), *place, stems, events]

@@ -37,7 +37,7 @@ def work_on(worker: Worker, jobs: Jobs, chunk: Chunk, asked: Sequence[Asked]) ->
     with untouched(worker.plan.classifiers[chunk.classifier]):
         groups, lost = worker.groups(chunk)
         for a in asked:
-            jobs.store.write(jobs.seal(chunk, a), worker.rows(chunk, a, groups, lost))
+            jobs.store.write(jobs.seal(chunk, a), worker.rows(chunk, a, groups, lost), jobs.of_clip(chunk, a))
 
 
 _here: dict[str, Any] = {}  # what a worker process keeps between chunks
@@ -45,12 +45,17 @@ _here: dict[str, Any] = {}  # what a worker process keeps between chunks
 
 def _begin(recipe: StudyRecipe, out: Path, device: str) -> None:
     torch.set_num_threads(recipe.threads or 1)
-    plan = Plan(recipe, out, device)
-    _here["jobs"], _here["worker"] = Jobs(plan), Worker(plan)
+    try:
+        plan = Plan(recipe, out, device)
+        _here["jobs"], _here["worker"] = Jobs(plan), Worker(plan)
+    except OtoscopeError as error:  # raised in here, it would pass for a process that died
+        _here["error"] = error
 
 
 def _work(chunk: Chunk, names: Sequence[int]) -> int:
     """Work on one chunk in a worker process; the passes that it took."""
+    if "error" in _here:
+        raise _here["error"]
     jobs, worker = _here["jobs"], _here["worker"]
     done = [0]
     worker.tick = lambda n: done.__setitem__(0, done[0] + n)

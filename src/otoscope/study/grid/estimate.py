@@ -18,7 +18,7 @@ from otoscope.core.records import Clip
 from otoscope.study.grid.clips import StudyClip
 from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Plan
-from otoscope.study.grid.settings import ORACLES
+from otoscope.study.grid.settings import GIVEN
 from otoscope.surgery import untouched
 
 FEW = 4  # a rehearsal's whole-numbered settings: samples, steps, masks
@@ -83,15 +83,15 @@ def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
     for name, classifier in plan.classifiers.items():
         frames = max(classifier.minimum_length, round(seconds * classifier.sample_rate))
         noise = np.random.default_rng(0).normal(0, 0.05, (1, frames)).astype(np.float32)
-        clip = StudyClip("rehearsal", "", "", Clip(noise, classifier.sample_rate), None, None, float("nan"))
+        clip = StudyClip("rehearsal", "", "", "", Clip(noise, classifier.sample_rate), None, None, float("nan"))
         with untouched(classifier):
             forward = _seconds_a_pass(plan, classifier, noise)
             for asked in plan.asked_of(name):
                 try:
-                    each = _ask(plan, classifier, asked, clip)
+                    once, each = _ask(plan, classifier, asked, clip)
                 except OtoscopeError as error:
                     raise UnsupportedError(f"{asked.method} in {asked.domain} on {name!r}: {error}") from error
-                cost = asked.passes * each + (plan.passes_of(asked) - asked.passes) * forward * 1.2
+                cost = once + asked.passes * each + (plan.passes_of(asked) - asked.passes) * forward * 1.2
                 costs[name, asked.name, asked.domain] = plan.passes_of(asked), cost
                 per_method.append(
                     {"classifier": name, "method": asked.method, "domain": asked.domain, "passes": plan.passes_of(asked),
@@ -120,13 +120,13 @@ def _seconds_a_pass(plan: Plan, classifier: Classifier, noise: np.ndarray) -> fl
     return (time.perf_counter() - started) / n
 
 
-def _ask(plan: Plan, classifier: Classifier, asked: Asked, clip: StudyClip) -> float:
-    """Seconds a pass of a method, with as few passes as it can do with."""
-    if asked.method in ORACLES:
-        return 0.0
+def _ask(plan: Plan, classifier: Classifier, asked: Asked, clip: StudyClip) -> tuple[float, float]:
+    """Seconds to take a clip apart, and seconds a pass of a method, with as few passes as it can do with."""
+    if asked.method in GIVEN:
+        return 0.0, 0.0
     domain = asked.request.domain
     if hasattr(domain, "bind") and dict(domain.settings).get("source") == "stems":
-        return 0.0  # hangs on files of each clip
+        return 0.0, 0.0  # hangs on files of each clip
     entry = registry.get("method", asked.request.method)
     settings = dict(asked.request.method_settings)
     settings |= {
@@ -139,8 +139,9 @@ def _ask(plan: Plan, classifier: Classifier, asked: Asked, clip: StudyClip) -> f
     inspected.precision = getattr(torch, asked.precision)
     problem = Problem(inspected, torch.zeros(1, dtype=torch.int64, device=classifier.device), plan.recipe.seed, 16)
     problem.tick = lambda n: passes.__setitem__(0, passes[0] + n)
+    apart = time.perf_counter() - started
     attribute(problem, entry.name, settings)
-    return (time.perf_counter() - started) / max(1, passes[0])
+    return apart, (time.perf_counter() - started - apart) / max(1, passes[0])
 
 
 def _counts(parameter: registry.Parameter, settings: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from otoscope.audio import resample
 from otoscope.classifiers import Classifier
 from otoscope.core.records import Clip, Mask
 from otoscope.domains import rendition_of
+from otoscope.metrics.controls import energy_mask, random_mask
 
 if TYPE_CHECKING:
     from otoscope.study.grid.settings import StudyRecipe
     from otoscope.study.grid.work import Found, Group
 
 AT_ONCE = 16
+CONTROLS = ("random", "energy")
 
 
 class Heard:
@@ -46,6 +49,33 @@ def hear(
     p = probabilities_of(np.concatenate([kept, removed]), clip.sample_rate, group.classifier, recipe.batch_size)
     tick(2 * len(masks))
     return Heard(kept, removed, p[: len(masks)], p[len(masks) :])
+
+
+def control_scores(
+    recipe: StudyRecipe, found: Found, i: int, masks: Sequence[Mask], group: Group, tick: Callable[[int], object]
+) -> dict[str, np.ndarray]:
+    """Probabilities of the target, as heard, under a random mask and under the cells with the most energy, ``(mask,)`` each, of
+    the same area as each mask; nothing where they are not asked for.
+    """
+    if not recipe.measures.controls:
+        return {}
+    clip, target = group.clips[i].sound, int(group.targets[i])
+    energy = found.scored.analysis.amplitude()[i].square().cpu().numpy()
+    seed = zlib.crc32(f"{recipe.seed}:{group.clips[i].name}".encode())
+    controls = {
+        "random": [random_mask(m.values, seed) for m in masks],
+        "energy": [energy_mask(m.values, energy) for m in masks],
+    }
+    out: dict[str, np.ndarray] = {}
+    for name, values in controls.items():
+        made = [Mask(v.astype(np.float32), m.grid, name) for v, m in zip(values, masks, strict=True)]
+        kept = render_masks(found, i, made, clip)
+        p = probabilities_of(
+            np.concatenate([kept, clip.samples - kept]), clip.sample_rate, group.classifier, recipe.batch_size
+        )
+        tick(2 * len(masks))
+        out |= {f"{name}_heard_kept": p[: len(masks), target], f"{name}_heard_removed": p[len(masks) :, target]}
+    return out
 
 
 def render_masks(found: Found, i: int, masks: Sequence[Mask], clip: Clip) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,8 @@ class Jobs:
 
     @cached_property
     def _clips(self) -> list[list[Any]]:
-        return [self.digests.of_example(e) for e in self.plan.examples]
+        own = [self.digests.of_example(e, self.plan.recipe.data) for e in self.plan.examples]
+        return [[name, *parts] for name, parts in zip(self.plan.names, own, strict=True)]
 
     @cached_property
     def _shared(self) -> dict[str, Any]:
@@ -43,20 +44,53 @@ class Jobs:
         recipe = self.plan.recipe
         data = dataclasses.asdict(recipe.data)
         about = {key: data[key] for key in ("seconds", "peak", "names")}
-        background = [self.digests.of(e.path) for e in self.plan.background()] if self.plan.needs_background else []
         return {
             "version": VERSION, "seed": recipe.seed, "target": recipe.target, "compat": recipe.compat,
-            "measures": dataclasses.asdict(recipe.measures), "background": background, **about,
+            "measures": dataclasses.asdict(recipe.measures), **about,
         }  # fmt: skip
+
+    @cached_property
+    def _background(self) -> list[str]:
+        return [self.digests.of(e.path) for e in self.plan.background()]
+
+    @cached_property
+    def _pool(self) -> list[str]:
+        """Clips that contamination with other clips draws from."""
+        return [self.digests.of(e.path) for e in self.plan.examples]
+
+    def _condition(self, name: str) -> list[Any]:
+        """What a condition does, and the recordings that it does it with."""
+        condition = self.plan.recipe.conditions[name]
+        does = {k: v for k, v in dataclasses.asdict(condition).items() if k not in ("title", "without", "snr_db")}
+        pool = self._pool if condition.contaminate.split(",")[0].strip() == "clip" else []
+        return [name, does, self.digests.of_noise(condition, self.plan.recipe.data), pool]
+
+    def _files(self, asked: Asked) -> list[Any]:
+        """Files that a method or a domain reads."""
+        background = dict(asked.request.method_settings).get("background")
+        stems = dict(asked.request.domain.settings).get("stems")
+        own = self._background if asked.trained else self.digests.of_folder(str(background)) if background else []
+        return [own, self.digests.of_folder(str(stems)) if stems else []]
+
+    def classifier_seal(self, name: str) -> list[Any]:
+        """What a classifier's answers hang on."""
+        model = self.plan.classifiers[name]
+        return [name, model.digest(), list(model.labels), model.multilabel, model.sample_rate, str(model.frontend)]
 
     def seal(self, chunk: Chunk, asked: Asked) -> str:
         """What identifies a part: the same seal, the same rows."""
-        condition = self.plan.recipe.conditions[chunk.condition]
-        heard = {k: v for k, v in dataclasses.asdict(condition).items() if k not in ("title", "without", "snr_db")}
+        return digest(self._about(chunk, asked), [self._clips[i] for i in chunk.clips], [str(m) for m in asked.masks])
+
+    def of_clip(self, chunk: Chunk, asked: Asked) -> Callable[[str], str]:
+        """What the rows of each clip hang on, by its name, whatever other clips and masks are in the part."""
+        about = self._about(chunk, asked)
+        return lambda name: digest(about, self._clips[self.plan.names.index(name)])
+
+    def _about(self, chunk: Chunk, asked: Asked) -> str:
         return digest(
-            self._shared, chunk.condition, heard, chunk.classifier, self.plan.classifiers[chunk.classifier].digest(),
-            [self._clips[i] for i in chunk.clips], asked.method, asked.settings, asked.domain, asked.scored.spelled["domain"],
-            [str(m) for m in asked.masks], asked.precision,
+            self._shared, self._condition(chunk.condition), self.classifier_seal(chunk.classifier), self._files(asked), asked.name,
+            asked.method, asked.settings, asked.domain, asked.scored.spelled["domain"],
+            asked.precision,
         )  # fmt: skip
 
     def seals(self) -> list[str]:

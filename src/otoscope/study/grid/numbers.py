@@ -13,8 +13,8 @@ from otoscope.core.records import Mask, Scores
 from otoscope.metrics import measure
 from otoscope.metrics.curves import curves as draw_curves
 from otoscope.metrics.curves import top_name
-from otoscope.metrics.known import measure_truth
-from otoscope.study.grid.heard import Heard
+from otoscope.metrics.known import chance_levels, measure_truth
+from otoscope.study.grid.heard import CONTROLS, Heard
 from otoscope.study.grid.settings import StudyRecipe
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def columns(recipe: StudyRecipe) -> list[str]:
         found += ["deletion_auc", "insertion_auc"]
     for share in recipe.measures.top:
         found += [top_name(share), f"{top_name(share)}_probability"]
+    if recipe.measures.controls:
+        found += [f"{control}_heard_{part}" for control in CONTROLS for part in ("kept", "removed")]
     if recipe.measures.truth:
+        found += [f"chance_{e.name}" for e in registry.entries("metric") if e.facts["of"] == "truth"]
         found += [f"truth_{e.name}" for e in registry.entries("metric") if e.facts["of"] == "truth"]
     return found
 
@@ -55,6 +58,7 @@ def all_numbers(
         kept = None if sounds is None else sounds.kept[m]
         told = measure_truth(truth, attribution.grid, attribution.values, mask.values, kept)
         out |= {f"truth_{name}": value for name, value in told.items()}
+        out |= {f"chance_{name}": value for name, value in chance_levels(truth, attribution.grid).items()}
     return out
 
 

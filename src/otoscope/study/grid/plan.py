@@ -5,34 +5,39 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from otoscope.attribution.background import background_sounds, choose
+from otoscope.audio import close_audio, open_audio, write_wav
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import resolve_device
 from otoscope.datasets import Dataset, Example, load_dataset
-from otoscope.datasets.truth import truth_of
 from otoscope.explanation.listen import probabilities
 from otoscope.explanation.request import Request, make_request
 from otoscope.masks import MaskSpec, parse_mask
-from otoscope.study.grid.clips import Preparation, choose_clips, stem_alone
-from otoscope.study.grid.settings import ORACLES, GridMethod, StudyRecipe
+from otoscope.study.grid.clips import Preparation, choose_clips, clip_names, known_truth, stem_alone
+from otoscope.study.grid.settings import GIVEN, GridMethod, StudyRecipe
 from otoscope.surgery import untouched
 from otoscope.training.autoencoder_run import class_numbers
 
 TRAIN = "train"
+PER_CLASS = 2  # of methods that do not say
+ITSELF = MaskSpec("itself", {})
 BACKGROUND = "background.csv"
 
 
@@ -57,6 +62,8 @@ class Asked:
         Of the network while the method asks.
     classifiers : tuple of str
         That are asked.
+    trained : bool
+        Whether it compares with clips of the data set.
     """
 
     name: str
@@ -68,6 +75,7 @@ class Asked:
     passes: int
     precision: str
     classifiers: tuple[str, ...]
+    trained: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -109,11 +117,13 @@ class Plan:
         self.recipe, self.out, self.device = recipe, out, resolve_device(device)
         self.data: Dataset = load_dataset(recipe.data.name, recipe.data.root)
         self.examples: tuple[Example, ...] = choose_clips(self.data, recipe.data)
+        self.names = clip_names(self.examples)
         self._alone: dict[tuple[str, int], float] = {}
         room = self._background_room() if self.needs_background else out
         self.asked: list[Asked] = [a for name, m in recipe.methods.items() for a in _in_domains(recipe, room, name, m)]
         if not self.asked:
             raise ParameterError("no method of the study can be asked in any of its domains")
+        _refuse_twins(self.asked)
 
     @cached_property
     def classifiers(self) -> Mapping[str, Classifier]:
@@ -156,7 +166,7 @@ class Plan:
         """Of a clip's class, on its stem alone; 1 where it cannot be had: that clip then fails by its name."""
         model, wanted = self.classifiers[classifier], self.number_of(classifier, example.label)
         try:
-            stem = stem_alone(example, self.recipe.data.seconds)
+            stem = stem_alone(example, self.recipe.data)
         except OtoscopeError:
             return 1.0
         if stem is None or wanted is None:
@@ -172,8 +182,14 @@ class Plan:
     @cached_property
     def _snr_db(self) -> list[float | None]:
         """Each clip's, where it is a mixture."""
-        truths = [truth_of(e) for e in self.examples]
-        return [None if t is None or t.snr_db is None else round(t.snr_db, 3) for t in truths]
+        return [self._level(e) for e in self.examples]
+
+    def _level(self, example: Example) -> float | None:
+        try:
+            truth = known_truth(example, self.recipe.data)
+        except OtoscopeError:  # it fails later, by its name
+            return None
+        return None if truth is None or truth.snr_db is None else round(truth.snr_db, 3)
 
     def preparations(self) -> dict[str, Preparation]:
         """What makes clips ready, for each condition."""
@@ -198,7 +214,7 @@ class Plan:
     def passes_of(self, asked: Asked) -> int:
         """Passes through the classifier for one clip, at most: the method's and those of all its masks."""
         measures = self.recipe.measures
-        masks = len(asked.masks) * (4 if measures.heard else 2)
+        masks = len(asked.masks) * ((4 if measures.heard else 2) + (4 if measures.controls else 0))
         curves = 2 * (measures.curve_steps + 1) if measures.curve_steps else 0
         return asked.passes + masks + curves + len(measures.top)
 
@@ -238,7 +254,26 @@ class Plan:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([["path", "label"], *rows])
         write_text(room / BACKGROUND, text.getvalue())
+        if self.recipe.data.peak:
+            self._peaked(room)
         return room
+
+    def _peaked(self, room: Path) -> None:
+        """The clips that can be chosen, with their peaks at full scale as the explained ones have."""
+        counts = [
+            re.search(r"per_class=(\d+)", m.method) for m in self.recipe.methods.values() if _wants_train(m.method)
+        ]
+        most = max(int(found[1]) if found else PER_CLASS for found in counts)
+        rows = [["path", "label"]]
+        for i, sound in enumerate(choose(background_sounds(room / BACKGROUND), most, self.recipe.seed)):
+            source = open_audio(sound.path)
+            samples = source.read(0, source.frames)
+            write_wav(room / f"{i:05d}.wav", [samples / max(float(np.abs(samples).max()), 1e-8)], source.sample_rate)
+            close_audio(source)
+            rows.append([f"{i:05d}.wav", sound.label])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_text(room / BACKGROUND, text.getvalue())
 
     @property
     def needs_background(self) -> bool:
@@ -250,7 +285,7 @@ def _laid_out(classifier: Classifier) -> Classifier:
     """The study's own copy, its convolutions in the order of memory in which they run faster; nothing else changes."""
     for module in classifier.network.modules():
         if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return classifier
 
 
@@ -271,22 +306,34 @@ def _in_domains(recipe: StudyRecipe, room: Path, name: str, method: GridMethod) 
 
 def _asked(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> Asked:
     specs = method.masks or recipe.masks
-    masks = tuple(parse_mask(_with_ties(recipe, spec)) for spec in specs)
+    masks: tuple[MaskSpec, ...] = tuple(parse_mask(_with_ties(recipe, spec)) for spec in specs)
     said, given, passes = _method(recipe, room, name, method, domain)
     request = make_request(given, domain, str(masks[0]), None, recipe.seed, recipe.batch_size)
     scored = request
     if method.scored_in:
         scored = make_request(given, method.scored_in, str(masks[0]), None, recipe.seed, recipe.batch_size)
-    if said in ORACLES:
+    if said in GIVEN:
         request, scored = (dataclasses.replace(r, method=said, method_settings={}) for r in (request, scored))
+        masks = (ITSELF,)
     who = method.classifiers or tuple(recipe.classifiers)
-    return Asked(name, said, request.spelled["domain"], request, masks, scored, passes, method.precision, who)
+    return Asked(
+        name,
+        said,
+        request.spelled["domain"],
+        request,
+        masks,
+        scored,
+        passes,
+        method.precision,
+        who,
+        _wants_train(method.method),
+    )
 
 
 def _method(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> tuple[str, Any, int]:
     """How it is written into rows, how it is asked for, and its passes."""
     spec = method.method or name
-    if spec in ORACLES:
+    if spec in GIVEN:
         return spec, "random", 0
     entry, settings = registry.parse("method", spec)
     _fits(entry, registry.parse("domain", domain)[0].name)
@@ -295,11 +342,25 @@ def _method(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, doma
     said = registry.spell(entry, settings)
     if settings.get("background") == TRAIN:
         settings = {**settings, "background": str(room / BACKGROUND)}
-    return said, (entry.name, settings), int(entry.facts["passes"](**settings))
+    return said, (entry.name, settings), int(entry.facts.get("passes", lambda **_: 1)(**settings))
+
+
+def _refuse_twins(asked: Sequence[Asked]) -> None:
+    """Two entries whose rows nobody could tell apart."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for a in asked:
+        for classifier in a.classifiers:
+            key = (a.method, a.domain, classifier)
+            if key in seen:
+                raise ParameterError(
+                    f"methods {seen[key]!r} and {a.name!r} of the study both ask {a.method} in {a.domain} of {classifier!r}; "
+                    "their rows could not be told apart: put their masks together, or let one of them have another setting"
+                )
+            seen[key] = a.name
 
 
 def _fits(entry: registry.Entry, domain: str) -> None:
-    fitting = [d.strip() for d in entry.facts["domains"].split(",")]
+    fitting = [d.strip() for d in entry.facts.get("domains", domain).split(",")]
     if domain not in fitting:
         raise UnsupportedError(
             f"the method {entry.name!r} cannot be asked in the domain {domain!r}; it works in {', '.join(fitting)}"
@@ -322,6 +383,9 @@ def check_pairs(plan: Plan) -> None:
         That names the first that is not so.
     """
     plan.preparations()
+    for label in (*plan.recipe.data.names, *(w for c in plan.recipe.conditions.values() for w in c.without)):
+        if label not in plan.data.labels and label not in {c.target for c in plan.recipe.conditions.values()}:
+            raise UnknownNameError(f"class of {plan.data.name}", label, plan.data.labels)
     for condition in plan.recipe.conditions:
         if not any(plan.clips_of(condition, name) for name in plan.classifiers):
             raise ParameterError(

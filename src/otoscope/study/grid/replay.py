@@ -98,7 +98,6 @@ class Replayer:
         for what, known in (("condition", self.plan.recipe.conditions), ("classifier", self.plan.recipe.classifiers)):
             if row[what] not in known:
                 raise OtoscopeError(f"the study has no {what} {row[what]!r}; is the row another study's?")
-        for i, example in enumerate(self.plan.examples):
-            if example.path.name == row["clip"]:
-                return i
+        if row["clip"] in self.plan.names:
+            return self.plan.names.index(row["clip"])
         raise ParameterError(f"the clip {row['clip']!r} is not among the study's; is its data where it was?")

@@ -6,7 +6,6 @@ import datetime
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,12 +77,13 @@ def run_study(
 
 def _run(plan: Plan, jobs: Jobs, estimate: Estimate, tell: Tell) -> dict[str, Any]:
     started = time.perf_counter()
+    write_text(plan.out / "parts.json", json.dumps([jobs.store.file(s).name for s in jobs.seals()], indent=0) + "\n")
     with tqdm(total=estimate.passes, desc="studying", unit="pass", unit_scale=True, disable=None, delay=2) as bar:
         run_chunks(plan, jobs, bar.update)
     table = jobs.store.merge(jobs.seals())
     failed = sum(status == "failed" for status in table.column("status").to_pylist())
     tell(f"{table.num_rows} rows, {failed} of them failures")
-    sanity = run_sanity(plan, plan.out, tell) if plan.recipe.sanity.clips else []
+    sanity = run_sanity(plan, jobs, tell) if plan.recipe.sanity.clips else []
     about = plain(
         {
             **describe(plan),
@@ -121,10 +121,3 @@ def describe(plan: Plan) -> dict[str, Any]:
         "compat": list(recipe.compat),
         "target": recipe.target,
     }
-
-
-def load_results(folder: Path) -> dict[str, Any]:
-    """What ``study.json`` of a finished study holds."""
-    from otoscope.training.folder import read_json
-
-    return read_json(folder / "study.json")

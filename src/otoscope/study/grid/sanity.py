@@ -24,8 +24,9 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.core.plain import plain
 from otoscope.domains.base import bound
 from otoscope.metrics.sanity import cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
+from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Chunk, Plan
-from otoscope.study.grid.settings import ORACLES
+from otoscope.study.grid.settings import GIVEN
 from otoscope.study.grid.store import digest
 from otoscope.study.grid.work import Group, Worker
 from otoscope.surgery import untouched
@@ -35,14 +36,13 @@ DRAWS = 4
 Row = dict[str, Any]
 
 
-def run_sanity(plan: Plan, out: Path, tell: Callable[[str], object]) -> list[Row]:
+def run_sanity(plan: Plan, jobs: Jobs, tell: Callable[[str], object]) -> list[Row]:
     """Rows of all classifiers, methods and domains; also written as ``sanity.json``.
 
     Parameters
     ----------
     plan : Plan
-    out : Path
-        The study's folder.
+    jobs : Jobs
     tell : callable
         Called with a line for each row.
 
@@ -51,20 +51,21 @@ def run_sanity(plan: Plan, out: Path, tell: Callable[[str], object]) -> list[Row
     list of dict
         One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
     """
-    folder = make_folder(out / FOLDER)
+    folder = make_folder(plan.out / FOLDER)
     condition = next(iter(plan.recipe.conditions))
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():
         chosen = _spread(plan, plan.clips_of(condition, name))
         groups: list[Group] | None = None
         for asked in plan.asked_of(name):
-            if asked.method in ORACLES:
+            if asked.method in GIVEN:
                 continue
-            file = folder / f"{_seal(plan, name, asked, chosen)}.json"
+            chunk = Chunk(condition, name, tuple(chosen))
+            file = folder / f"{digest(jobs.seal(chunk, asked), dataclasses.asdict(plan.recipe.sanity))[:32]}.json"
             row = _stored(file)
             if row is None:
                 with untouched(classifier):
-                    groups = groups if groups is not None else worker.groups(Chunk(condition, name, tuple(chosen)))[0]
+                    groups = groups if groups is not None else worker.groups(chunk)[0]
                     row = {
                         "classifier": name,
                         "method": asked.method,
@@ -74,7 +75,7 @@ def run_sanity(plan: Plan, out: Path, tell: Callable[[str], object]) -> list[Row
                 write_text(file, json.dumps(plain(row), indent=1) + "\n")
                 tell(f"sanity of {asked.method} in {asked.domain} on {name}")
             rows.append(row)
-    write_text(out / TABLE, json.dumps(plain(rows), indent=1) + "\n")
+    write_text(plan.out / TABLE, json.dumps(plain(rows), indent=1) + "\n")
     return rows
 
 
@@ -89,21 +90,12 @@ def _spread(plan: Plan, clips: list[int]) -> list[int]:
     return sorted(i for _, _, i in sorted(order)[: plan.recipe.sanity.clips])
 
 
-def _seal(plan: Plan, classifier: str, asked: Asked, chosen: list[int]) -> str:
-    names = [plan.examples[i].path.name for i in chosen]
-    settings = dataclasses.asdict(plan.recipe.sanity)
-    weights = plan.classifiers[classifier].digest()
-    return digest(
-        classifier, weights, asked.method, asked.domain, names, settings, plan.recipe.seed, plan.recipe.target
-    )[:32]
-
-
 def _stored(file: Path) -> Row | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and not found.get("error") else None
 
 
 def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:

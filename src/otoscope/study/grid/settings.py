@@ -20,6 +20,8 @@ TARGETS = ("predicted", "label")
 UNFIT = ("refuse", "leave_out")
 PRECISIONS = ("float32", "bfloat16")
 ORACLES = ("oracle:ratio", "oracle:binary")
+ONES = "control:ones"
+GIVEN = (*ORACLES, ONES)  # their values are the mask itself
 PATHS = ("./", "../")
 Fold = int | str
 
@@ -38,12 +40,14 @@ class GridData:
         Of the clips that are explained; empty for all.
     background : tuple of fold names
         Of the clips that methods with ``background=train`` compare with; empty for all folds but ``folds``.
+    labels : str
+        A file or folder of event labels (`otoscope.datasets.truth_of`), where they do not lie beside the clips.
     noises : str
         A folder in which recordings that clips are contaminated with are looked for by name.
     seconds : float, s
         Clips are cut or padded with silence to this length; 0 leaves them as long as they are.
     peak : bool
-        Bring each clip's peak to full scale first, as audiointerp does.
+        Bring each clip's peak to full scale, noise and cue included, as audiointerp does; those of a background too.
     per_class : int
         The first so many clips of each class, by name; 0 for all.
     files : tuple of str
@@ -59,6 +63,7 @@ class GridData:
     root: str = ""
     folds: tuple[Fold, ...] = ()
     background: tuple[Fold, ...] = ()
+    labels: str = ""
     noises: str = ""
     seconds: float = 5.0
     peak: bool = False
@@ -94,7 +99,8 @@ class GridMethod:
     Parameters
     ----------
     method : str
-        ``NAME`` or ``NAME,setting=value``; ``oracle:ratio`` and ``oracle:binary`` are the masks of those who know the truth.
+        ``NAME`` or ``NAME,setting=value``. ``oracle:ratio`` and ``oracle:binary`` are the masks of those who know the truth,
+        ``control:ones`` keeps everything; these three take no masks.
     domains : tuple of str
         In place of the study's.
     masks : tuple of str
@@ -160,12 +166,15 @@ class GridMeasures:
         Steps of deletion and insertion curves; 0 for none. They belong to an attribution, whatever its mask.
     top : tuple of float
         Shares of the cells in (0, 1) whose removal is scored (FF at top x %).
+    controls : bool
+        The scores, as heard, of a random mask and of the cells with the most energy, each of the same area as the mask.
     """
 
     heard: bool = True
     truth: bool = True
     curve_steps: int = 0
     top: tuple[float, ...] = ()
+    controls: bool = False
 
 
 @dataclass(frozen=True)
@@ -253,7 +262,7 @@ class StudyRecipe:
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other: all but how it is run."""
         plain = dataclasses.asdict(self)
-        for key in ("out", "threads", "workers", "batch_size", "chunk"):
+        for key in ("out", "threads", "workers", "batch_size"):
             del plain[key]
         return plain
 
@@ -322,7 +331,7 @@ def _check_members(recipe: StudyRecipe) -> None:
                 raise UnknownNameError("classifier of the study", classifier, recipe.classifiers)
         if method.precision not in PRECISIONS:
             raise UnknownNameError("precision", method.precision, PRECISIONS)
-        if method.method in ORACLES:
+        if method.method in GIVEN:
             continue
         found, _ = registry.parse("method", method.method or name)
         if found.facts.get("gives", "attributions") != "attributions":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from otoscope.core.runtime import require
 
 PARTS, RESULTS = "parts", "results.parquet"
 TEXTS = (
-    "key", "clip", "label", "fold", "condition", "classifier", "method", "domain", "mask", "status", "error", "target_label",
+    "key", "clip", "label", "fold", "source", "condition", "classifier", "name", "method", "domain", "mask", "status", "error",
+    "target_label",
 )  # fmt: skip
 WHOLE = ("seed", "target")
 FLAGS = ("correct",)
@@ -74,9 +75,9 @@ class Store:
         """Whether a part is there and whole."""
         return self.file(seal).is_file() and self.read(seal) is not None
 
-    def write(self, seal: str, rows: Iterable[Row]) -> None:
-        """Write a part."""
-        filled = [_filled(row, self.schema.names, seal) for row in rows]
+    def write(self, seal: str, rows: Iterable[Row], of_clip: Callable[[str], str]) -> None:
+        """Write a part; ``of_clip`` tells what the rows of a clip hang on, by its name."""
+        filled = [_filled(row, self.schema.names, of_clip(str(row["clip"]))) for row in rows]
         table = self.arrow.Table.from_pylist(filled, schema=self.schema.with_metadata({"seal": seal}))
         make_folder(self.folder)
         with whole(self.file(seal)) as part:
@@ -104,9 +105,9 @@ class Store:
         return merged
 
 
-def _filled(row: Row, names: Sequence[str], seal: str) -> Row:
-    """The row with every column: NaN where nothing can be said, and the key."""
+def _filled(row: Row, names: Sequence[str], about: str) -> Row:
+    """The row with every column: NaN where nothing can be said, and the key, which hangs on what the numbers hang on."""
     usual = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(WHOLE), **dict.fromkeys(FLAGS)}
     out = {name: row.get(name, usual.get(name, math.nan)) for name in names}
-    out["key"] = digest(seal, *(row.get(name) for name in IDENTITY))[:32]
+    out["key"] = digest(about, *(row.get(name) for name in IDENTITY))[:32]
     return out

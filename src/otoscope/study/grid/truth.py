@@ -16,6 +16,7 @@ from otoscope.explanation.listen import piece
 from otoscope.metrics.known import Known
 from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
 from otoscope.study.grid.clips import StudyClip
+from otoscope.study.grid.settings import ONES
 
 
 def known_of(clip: StudyClip, inspected: Inspected, classifier: Classifier, i: int) -> Known | None:
@@ -43,13 +44,13 @@ def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: in
     return analysis.amplitude()[0].double().square().cpu().numpy()
 
 
-def oracle(name: str, truth: Known | None, shape: tuple[int, int]) -> np.ndarray:
-    """What somebody who knows the truth would answer, as an attribution in [-0.5, 0.5].
+def given_values(name: str, truth: Known | None, shape: tuple[int, int]) -> np.ndarray:
+    """What somebody who knows the truth would answer, or somebody who keeps everything: a mask, ``(freq, frame)`` in [0, 1].
 
     Parameters
     ----------
-    name : {"oracle:ratio", "oracle:binary"}
-        Share of the energy that is true; or whether most of it is.
+    name : {"oracle:ratio", "oracle:binary", "control:ones"}
+        Share of the energy that is true; whether most of it is; one.
     truth : Known, optional
     shape : (freq, frame)
 
@@ -62,8 +63,10 @@ def oracle(name: str, truth: Known | None, shape: tuple[int, int]) -> np.ndarray
     -----
     Source: wang2005ideal.
     """
+    if name == ONES:
+        return np.ones(shape, np.float32)
     if truth is None or truth.source_energy is None or truth.rest_energy is None:
         raise UnsupportedError(f"{name} needs a clip of which a stem is known, in a domain that holds its energy")
     make = ideal_ratio_mask if name == "oracle:ratio" else ideal_binary_mask
     found = np.nan_to_num(np.asarray(make(truth.source_energy, truth.rest_energy), np.float32), nan=0.0)
-    return (found - 0.5).reshape(shape).astype(np.float32)
+    return found.reshape(shape)

@@ -15,6 +15,7 @@ from torch import Tensor
 from otoscope.attribution import Problem, attribute
 from otoscope.audio import Span
 from otoscope.classifiers import Classifier, Inspected
+from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.records import Attribution, Mask, Scores
 from otoscope.domains.base import bound, grid_of, settled
@@ -22,11 +23,12 @@ from otoscope.explanation.listen import piece
 from otoscope.masks import to_mask
 from otoscope.metrics.known import Known
 from otoscope.study.grid.clips import StudyClip
-from otoscope.study.grid.heard import hear
+from otoscope.study.grid.heard import control_scores, hear
 from otoscope.study.grid.numbers import all_numbers, curves
 from otoscope.study.grid.plan import Asked, Chunk, Plan
-from otoscope.study.grid.settings import ORACLES
-from otoscope.study.grid.truth import known_of, oracle
+from otoscope.study.grid.settings import GIVEN
+from otoscope.study.grid.store import digest
+from otoscope.study.grid.truth import given_values, known_of
 
 Row = dict[str, Any]
 Tick = Callable[[int], object]
@@ -91,9 +93,9 @@ class Worker:
             if len(self._ready) > 4 * self.plan.recipe.chunk:
                 self._ready.clear()
             try:
-                self._ready[key] = self.prepare[condition](self.plan.examples[number])
-            except OtoscopeError as error:
-                self._ready[key] = error
+                self._ready[key] = self.prepare[condition](self.plan.examples[number], self.plan.names[number])
+            except Exception as error:  # noqa: BLE001  (whatever it is, the other clips go on, and its rows say so)
+                self._ready[key] = as_ours(error)
         return self._ready[key]
 
     def groups(self, chunk: Chunk) -> tuple[list[Group], list[tuple[int, OtoscopeError]]]:
@@ -118,9 +120,9 @@ class Worker:
         """One group of clips of one size; where they cannot be heard together, those that can be heard alone."""
         try:
             return [self._group(chunk, [c for _, c in members])]
-        except OtoscopeError as error:
+        except Exception as error:  # noqa: BLE001
             if len(members) == 1:
-                lost.append((members[0][0], error))
+                lost.append((members[0][0], as_ours(error)))
                 return []
             return [g for member in members for g in self._heard(chunk, [member], lost)]
 
@@ -146,7 +148,8 @@ class Worker:
         for group in groups:
             try:
                 rows += self._measured(chunk, asked, group)
-            except OtoscopeError as failure:
+            except Exception as error:  # noqa: BLE001
+                failure = as_ours(error)
                 alone = [group.part(i) for i in range(len(group.clips))] if len(group.clips) > 1 else []
                 if alone:
                     rows += self.rows(chunk, asked, alone, [])
@@ -154,7 +157,8 @@ class Worker:
                     rows += [self._row(chunk, asked, group, 0, m, failure) for m in range(len(asked.masks))]
         for number, reason in lost:
             example = self.plan.examples[number]
-            about = {"clip": example.path.name, "label": example.label, "fold": str(example.fold)}
+            about = {"clip": self.plan.names[number], "label": example.label, "fold": str(example.fold)}
+            about["source"] = str(example.source)
             rows += [{**self._named(chunk, asked, m), **about, **_failed(reason)} for m in range(len(asked.masks))]
         return rows
 
@@ -162,6 +166,7 @@ class Worker:
         return {
             "condition": chunk.condition,
             "classifier": chunk.classifier,
+            "name": asked.name,
             "method": asked.method,
             "domain": asked.domain,
             "mask": str(asked.masks[mask]),
@@ -177,6 +182,7 @@ class Worker:
             "clip": clip.name,
             "label": clip.label,
             "fold": clip.fold,
+            "source": clip.source,
             "snr_db": clip.snr_db,
             "target": target,
             "target_label": group.classifier.labels[target],
@@ -196,14 +202,23 @@ class Worker:
         rows = []
         for i in range(len(group.clips)):
             sounds = hear(self.plan.recipe, found, i, masks[i], group, self.tick)
+            beside = control_scores(self.plan.recipe, found, i, masks[i], group, self.tick)
             for m, mask in enumerate(masks[i]):
                 row = self._row(chunk, asked, group, i, m)
                 scores = Scores(group.original[i], kept[i, m], removed[i, m])
                 row |= all_numbers(self.plan.recipe, scores, sounds, m, mask, found, i, int(group.targets[i]))
+                row |= {name: float(values[m]) for name, values in beside.items()}
                 rows.append(row | {k: v[i] for k, v in drawn.items()} | {"attribution_seconds": attribution_s})
         seconds = (time.perf_counter() - started) / max(1, len(rows))
-        passes = found.passes + (4 if self.plan.recipe.measures.heard else 2) * len(asked.masks)
+        passes = found.passes + self.plan.passes_of(asked) - asked.passes
         return [row | {"seconds": seconds, "passes": passes} for row in rows]
+
+
+def as_ours(error: Exception) -> OtoscopeError:
+    """Any error as one of ours, with its own words."""
+    if isinstance(error, OtoscopeError):
+        return error
+    return OtoscopeError(f"{type(error).__name__}: {error}")
 
 
 def _failed(error: OtoscopeError) -> Row:
@@ -232,6 +247,8 @@ class Found:
     def masks(self, i: int, asked: Asked) -> list[Mask]:
         """All masks of a clip, as they are scored and heard."""
         analysis, grid = self.scored.analysis, grid_of(self.scored.analysis, i)
+        if asked.method in GIVEN:
+            return [Mask(self.attributions[i].values, grid, str(asked.masks[0]))]
         made = [to_mask(self.attributions[i], spec) for spec in asked.masks]
         values = torch.from_numpy(np.stack([m.values for m in made])).to(self.scored.waveform.device)
         index = torch.full((len(made),), i, device=values.device)
@@ -258,9 +275,15 @@ def explain_group(plan: Plan, asked: Asked, group: Group, tick: Tick) -> Found:
         done[0] += n
         tick(n)
 
-    if asked.method in ORACLES:
-        values = np.stack([oracle(asked.method, truth, inspected.grid.shape) for truth in truths])
+    blind = asked.request.method in registry.names("method") and registry.get("method", asked.request.method).facts.get(
+        "blind"
+    )
+    if asked.method in GIVEN:
+        values = np.stack([given_values(asked.method, truth, inspected.grid.shape) for truth in truths])
         errors: Sequence[Any] = [None] * len(values)
+    elif blind:
+        values = np.stack([_drawn(plan, asked, group.part(i)) for i in range(len(group.clips))])
+        errors = [None] * len(values)
     else:
         targets = torch.from_numpy(group.targets).to(group.waveforms.device)
         inspected.precision = getattr(torch, asked.precision)
@@ -271,6 +294,14 @@ def explain_group(plan: Plan, asked: Asked, group: Group, tick: Tick) -> Found:
         errors = [None] * len(values) if result.standard_error is None else list(result.standard_error.cpu().numpy())
     attributions = [Attribution(v, inspected.grid, asked.method, e) for v, e in zip(values, errors, strict=True)]
     return Found(attributions, scored, truths, done[0] / len(group.clips))
+
+
+def _drawn(plan: Plan, asked: Asked, alone: Group) -> np.ndarray:
+    """Values of a method that does not look at the sound: drawn anew for each clip, so that means over clips even them out."""
+    seed = int(digest(plan.recipe.seed, alone.clips[0].name, asked.domain)[:8], 16) % 2**31
+    inspected = Inspected(alone.classifier, bound(asked.request.domain, [alone.clips[0].sound]), alone.waveforms)
+    problem = Problem(inspected, torch.from_numpy(alone.targets), seed, plan.recipe.batch_size)
+    return attribute(problem, asked.request.method, asked.request.method_settings).values[0].cpu().numpy()
 
 
 def score_masks(

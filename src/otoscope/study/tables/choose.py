@@ -7,22 +7,6 @@ import numpy as np
 LEAST = 1e-9
 
 
-def choosing_half(n_clips: int, seed: int | None = None) -> np.ndarray:
-    """The clips on which masks are chosen, ``(clip,)`` bool; the other clips are reported.
-
-    Parameters
-    ----------
-    n_clips : int
-        In sorted order.
-    seed : int, optional
-        Draws the half; without one, every second clip beginning with the first.
-    """
-    order = np.arange(n_clips) if seed is None else np.random.default_rng(seed).permutation(n_clips)
-    chosen = np.zeros(n_clips, bool)
-    chosen[order[::2]] = True
-    return chosen
-
-
 def mean_rank(means: np.ndarray, higher: np.ndarray) -> np.ndarray:
     """Mean place of each row among all rows, over the metrics; 1 is the best in every metric.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, UnknownNameError
+from otoscope.metrics.measure import metric_of
 from otoscope.study.tables.read import Rows
 
 SEVEN = (
@@ -31,6 +30,8 @@ NO_METRICS = (
     "attribution_seconds",
     "passes",
 )
+TRUTH, CHANCE, ABOVE = "truth_", "chance_", "_above_chance"
+SOUND = "si_sdr_improvement_db"
 KNOWN: dict[str, tuple[str, str, bool, str]] = {
     "kept": ("kept", "", True, "Probability of the target on the kept part."),
     "removed": ("removed", "", False, "Probability of the target on the removed part."),
@@ -65,6 +66,13 @@ class Metric:
     heard: bool
     truth: bool
 
+    @property
+    def across(self) -> bool:
+        """Whether domains can be compared by it: it is of a sound, or less what chance gets; the others hang on the grid."""
+        if self.truth:
+            return self.name == f"{TRUTH}{SOUND}" or self.name.endswith(ABOVE)
+        return self.heard or self.name == "correct"
+
 
 SETS: dict[str, Callable[[Metric], bool]] = {
     "all": lambda m: True,
@@ -76,11 +84,17 @@ SETS: dict[str, Callable[[Metric], bool]] = {
 
 
 def metrics_of(rows: Rows) -> dict[str, Metric]:
-    """Every metric of the results by name, in the order of the columns; differences of kept and removed come first."""
-    about = rows.about.get("metrics")
-    stated = _stated(about)
+    """Every metric of the results by name, in the order of the columns; differences of kept and removed come first.
+
+    Metrics of truth whose level by chance is known come once more, less that level, as ``NAME_above_chance``.
+    """
+    stated = _stated(rows.about.get("metrics"))
     names = [f"{p}difference" for p in ("", "heard_") if f"{p}difference" not in rows.columns and _both(rows, p)]
-    names += [name for name in rows.measured() if name not in NO_METRICS]
+    for name in rows.measured():
+        if name not in NO_METRICS and not name.startswith(CHANCE):
+            names.append(name)
+            if name.startswith(TRUTH) and name != f"{TRUTH}{SOUND}" and chance_of(rows, name) is not None:
+                names.append(name + ABOVE)
     return {name: _metric(name, stated) for name in names}
 
 
@@ -89,7 +103,23 @@ def values_of(rows: Rows, name: str) -> np.ndarray:
     if name not in rows.columns and name.endswith("difference"):
         prefix = name.removesuffix("difference")
         return rows.numbers(f"{prefix}kept") - rows.numbers(f"{prefix}removed")
+    if name not in rows.columns and name.endswith(ABOVE):
+        chance = chance_of(rows, name)
+        if chance is not None:
+            return rows.numbers(name.removesuffix(ABOVE)) - chance
     return rows.numbers(name)
+
+
+def chance_of(rows: Rows, name: str) -> np.ndarray | None:
+    """What chance gets by a metric of truth, ``(row,)``, NaN where nobody knows; None where the results do not say."""
+    column = CHANCE + name.removeprefix(TRUTH).removesuffix(ABOVE)
+    told = name.startswith(TRUTH) and column in rows.columns and rows.numeric(column)
+    return rows.numbers(column) if told else None
+
+
+def domain_name(domain: str) -> str:
+    """The name of a domain without its settings: within it, metrics that hang on the grid may be compared."""
+    return domain.partition(",")[0].strip()
 
 
 def choose_metrics(rows: Rows, wanted: Sequence[str]) -> tuple[Metric, ...]:
@@ -113,7 +143,7 @@ def choose_metrics(rows: Rows, wanted: Sequence[str]) -> tuple[Metric, ...]:
     if not known:
         raise OtoscopeError("the results hold no metric: every numeric column is empty; did all rows fail?")
     if not wanted:
-        return tuple(known[name] for name in _shown(known))
+        return tuple(known[name] for name in _shown(known, _instead(rows, known)))
     chosen: dict[str, Metric] = {}
     for word in wanted:
         if word in SETS:
@@ -131,11 +161,22 @@ def _both(rows: Rows, prefix: str) -> bool:
     return all(f"{prefix}{part}" in rows.columns and rows.numeric(f"{prefix}{part}") for part in ("kept", "removed"))
 
 
-def _shown(known: Mapping[str, Metric]) -> list[str]:
+def _instead(rows: Rows, known: Mapping[str, Metric]) -> dict[str, str]:
+    """With several domains: metrics of truth that stand less chance, where it is known wherever they are."""
+    if len({domain_name(domain) for domain in rows.words("domain").names}) < 2:
+        return {}
+    above = {name.removesuffix(ABOVE): name for name in known if name.endswith(ABOVE)}
+    told = {name: np.isfinite(values_of(rows, name)) for pair in above.items() for name in pair}
+    return {plain: less for plain, less in above.items() if (told[plain] == told[less]).all()}
+
+
+def _shown(known: Mapping[str, Metric], instead: Mapping[str, str]) -> list[str]:
     prefix = "heard_" if any(m.heard for m in known.values()) else ""
     scores = [f"{prefix}{name}" for name in ("difference", *SEVEN) if name not in SHAPES]
-    truths = [name for name in TRUTHS if name in known] or [name for name, m in known.items() if m.truth]
-    wanted = [*truths, *scores, *SHAPES]
+    truths = [name for name in TRUTHS if name in known] or [
+        name for name, m in known.items() if m.truth and not name.endswith(ABOVE)
+    ]
+    wanted = [*(instead.get(name, name) for name in truths), *scores, *SHAPES]
     return [name for name in wanted if name in known] or list(known)
 
 
@@ -149,16 +190,22 @@ def _stated(about: Any) -> dict[str, dict[str, Any]]:
 
 
 def _metric(name: str, stated: Mapping[str, Mapping[str, Any]]) -> Metric:
-    heard, truth = name.startswith("heard_"), name.startswith(("truth_", "heard_truth_"))
+    if name.endswith(ABOVE):
+        plain = _metric(name.removesuffix(ABOVE), stated)
+        said = f"{plain.means} Less what chance gets on the same grid." if plain.means else ""
+        return replace(
+            plain, name=name, short=f"{plain.short}−chance", title=f"{plain.title} above chance", means=said
+        )
+    heard, truth = name.startswith("heard_"), name.startswith(TRUTH)
     bare = name.removeprefix("heard_")
-    facts = dict(_facts(bare) or _facts(bare.removeprefix("truth_").removeprefix("heard_")))
+    facts = _facts(name)
     facts |= {k: v for k, v in {**stated.get(bare, {}), **stated.get(name, {})}.items() if v is not None and v != ""}
-    title = str(facts.get("title") or bare.removeprefix("truth_").replace("_", " ")).capitalize()
+    title = str(facts.get("title") or bare.removeprefix(TRUTH).replace("_", " "))
     better = facts.get("higher_is_better")
     return Metric(
         name=name,
-        short=str(facts.get("short") or bare.removeprefix("truth_").replace("_", " ")),
-        title=title,
+        short=str(facts.get("short") or bare.removeprefix(TRUTH).replace("_", " ")),
+        title=title[:1].upper() + title[1:],
         unit=str(facts.get("unit") or ""),
         higher_is_better=better if isinstance(better, bool) else None,
         means=str(facts.get("means") or ""),
@@ -169,13 +216,14 @@ def _metric(name: str, stated: Mapping[str, Mapping[str, Any]]) -> Metric:
 
 def _facts(name: str) -> dict[str, Any]:
     """What is known of a metric without the study: from the registry, else from the list above."""
-    known = {entry.name: entry.facts for entry in registry.entries("metric")}
-    if name in known:
-        return dict(known[name])
-    top = re.fullmatch(r"(ff_top)_(\d+(?:\.\d+)?)((?:_\w+)?)", name)
-    if top and top[1] + top[3] in known:
-        facts = known[top[1] + top[3]]
-        return {**facts, "short": f"{facts['short']} {top[2]} %"}
-    if name in KNOWN:
-        return dict(zip(("short", "unit", "higher_is_better", "means"), KNOWN[name], strict=True))
+    found = metric_of(name)
+    if found is not None:
+        facts = dict(found.facts)
+        if found.name.startswith("ff_top"):
+            share = name.removeprefix("ff_top_").removesuffix("_probability").replace("_", ".")
+            facts["short"] = f"{facts['short']} {share} %"
+        return facts
+    bare = name.removeprefix("heard_")
+    if bare in KNOWN:
+        return dict(zip(("short", "unit", "higher_is_better", "means"), KNOWN[bare], strict=True))
     return {}

@@ -19,7 +19,8 @@ def role_of(method: str) -> str:
         Controls know nothing of what the classifier heard; oracles know the truth.
     """
     name = method.partition(",")[0].strip()
-    if name.startswith("oracle"):
-        return "oracle"
+    kind = name.partition(":")[0]
+    if kind in ("oracle", "control"):  # of the study itself, as oracle:ratio and control:ones
+        return kind
     controls = {entry.name for entry in registry.entries("method") if entry.family == "control"}
     return "control" if name in controls else ""
