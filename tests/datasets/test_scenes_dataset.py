@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.datasets import DatasetError, Example, load_dataset, stems_of
+from otoscope.datasets import DatasetError, Example, load_dataset, stems_of, truth_of
 from otoscope.datasets.check import check_dataset
 
 SPEC = "scenes,clips=7,seconds=0.3,sample_rate=8000,kinds=rain+bell+siren,folds=2,spread_db=6,seed=3"
@@ -158,3 +158,22 @@ def test_a_check_writes_nothing(tmp_path):
         ("missing", "audio/scene-000001.wav")
     ]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_several_levels_give_the_same_scene_at_each(tmp_path):
+    """Scene i of one level is scenes 2i and 2i + 1 of two; their sources say that they belong together."""
+    kinds = "kinds=rain+bell,seconds=0.5,sample_rate=8000,seed=3"
+    one = load_dataset(f"scenes,clips=3,snr_db=0,{kinds}", tmp_path / "one")
+    two = load_dataset(f"scenes,clips=6,snr_db=0+10,{kinds}", tmp_path / "two")
+    assert [e.label for e in two.examples] == [e.label for e in one.examples for _ in range(2)]
+    assert [e.source for e in two.examples] == [e.source for e in one.examples for _ in range(2)]
+    assert [truth_of(e).snr_db for e in two.examples] == [0.0, 10.0] * 3
+    first, again = (read(e.path) for e in (one.examples[1], two.examples[2]))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(again, read(two.examples[3].path))
+
+
+@pytest.mark.parametrize("text", ["loud", "0+0", "-5+", "99"])
+def test_levels_that_are_none_are_refused(text, tmp_path):
+    with pytest.raises(ParameterError, match="snr_db of scenes"):
+        load_dataset(f"scenes,clips=2,snr_db={text}", tmp_path / "x")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from otoscope.audio import write_wav
+from otoscope.core.errors import ParameterError
 from otoscope.datasets.records import DatasetError, Example
 
 Record = dict[str, Any]
@@ -161,3 +162,23 @@ def _strange(folder: Path, form: Form) -> Path | None:
             if not inner.name.startswith(".") and not form.clips.fullmatch(inner.name):
                 return inner
     return None
+
+
+def levels(text: str, what: str, most: float) -> tuple[float, ...]:
+    """SNRs in dB from text such as ``-5+0+5``.
+
+    Raises
+    ------
+    ParameterError
+        If it is no such text, a level comes twice or lies outside of ``[-most, most]``.
+    """
+    try:
+        found = tuple(float(part) for part in str(text).split("+"))
+    except ValueError:
+        found = ()
+    if not found or len(set(found)) < len(found) or not all(abs(v) <= most for v in found):
+        raise ParameterError(
+            f"snr_db of {what} is one level in [-{most:g}, {most:g}] dB or several different ones joined by +, such as -5+0+5; "
+            f"got {text!r}"
+        )
+    return found

@@ -22,7 +22,17 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
 from otoscope.datasets.cache import waveform
 from otoscope.datasets.load import read_dataset
-from otoscope.datasets.made import MIXTURES, Record, claim, clip_path, recorded, stem_name, stem_paths, write_stems
+from otoscope.datasets.made import (
+    MIXTURES,
+    Record,
+    claim,
+    clip_path,
+    levels,
+    recorded,
+    stem_name,
+    stem_paths,
+    write_stems,
+)
 from otoscope.datasets.records import Dataset, DatasetError, Example, Fold
 from otoscope.datasets.scenes.scene import PEAK
 from otoscope.datasets.scenes.synthesis import Array
@@ -108,7 +118,7 @@ def read_mixtures(
     levels over the active parts, several SNRs, and never two clips of one class.
     """
     folder = Path(root)
-    settings = Settings(of, folds, pairs, _ratios(snr_db), seconds, sample_rate, seed)
+    settings = Settings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
     claim(folder, MIXTURES, asdict(settings))
     if (folder / MIXTURES.record).is_file() and (not make or _whole(folder)):
         return _dataset(folder, recorded(folder, MIXTURES))
@@ -175,19 +185,6 @@ def mixed(
     gain = min(1.0, PEAK * (1 - 1e-6) / peak) if peak > 0.0 else 1.0
     stems = [(gain * part).astype(np.float32) for part in parts]
     return stems[0], stems[1], stems[0] + stems[1]
-
-
-def _ratios(text: str) -> tuple[float, ...]:
-    """SNRs from text such as ``-5+0+5``."""
-    try:
-        found = tuple(float(part) for part in text.split("+"))
-    except ValueError:
-        found = ()
-    if not found or len(set(found)) < len(found) or not all(abs(v) <= 120.0 for v in found):
-        raise ParameterError(
-            f"snr_db of mixtures is one level in [-120, 120] dB or several different ones joined by +, such as -5+0+5; got {text!r}"
-        )
-    return found
 
 
 def _source(of: str, source: str) -> Dataset:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
-from otoscope.datasets.made import SCENES, claim, clip_path, recorded, stem_name, stem_paths, write_stems
+from otoscope.datasets.made import SCENES, claim, clip_path, levels, recorded, stem_name, stem_paths, write_stems
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes.scene import Scene, kinds, make_scene
 
@@ -32,7 +32,7 @@ class Settings:
     clips: int
     seconds: float
     sample_rate: int
-    snr_db: float
+    snr_db: float | tuple[float, ...]
     spread_db: float
     kinds: tuple[str, ...]
     folds: int
@@ -47,7 +47,12 @@ class Settings:
         Parameter("clips", int, 200, "number of scenes", 1, 1_000_000),
         Parameter("seconds", float, 5.0, "length of each", 0.05, 3600.0),
         Parameter("sample_rate", int, 32000, "in Hz", 1000, 768_000),
-        Parameter("snr_db", float, 0.0, "energy of the labelled sound over the other, in dB", -60.0, 60.0),
+        Parameter(
+            "snr_db",
+            str,
+            "0",
+            "energy of the labelled sound over the other in dB; levels joined by + (-5+0): a scene each",
+        ),
         Parameter("spread_db", float, 0.0, "the SNR is drawn within so many dB around snr_db", 0.0, 60.0),
         Parameter("kinds", str, "", "kinds of sound, at least two, joined by + (rain+bell); else all"),
         Parameter("folds", int, 5, "folds that the scenes are dealt to", 1, 1000),
@@ -68,7 +73,7 @@ def read_scenes(
     clips: int = 200,
     seconds: float = 5.0,
     sample_rate: int = 32000,
-    snr_db: float = 0.0,
+    snr_db: str | float = "0",
     spread_db: float = 0.0,
     kinds: str = "",
     folds: int = 5,
@@ -90,7 +95,9 @@ def read_scenes(
         If they cannot be written.
     """
     folder = Path(root)
-    settings = Settings(clips, seconds, sample_rate, snr_db, spread_db, _kinds(kinds), folds, seed)
+    ratios = levels(str(snr_db), "scenes", 60.0)
+    ratio = ratios[0] if len(ratios) == 1 else ratios
+    settings = Settings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
     plans = [_plan(settings, i) for i in range(clips)]
     claim(folder, SCENES, asdict(settings))
     if make:
@@ -99,7 +106,7 @@ def read_scenes(
         recorded(folder, SCENES)
     order = {kind: i for i, kind in enumerate(settings.kinds)}
     examples = tuple(
-        Example(clip_path(folder, p["name"]), p["label"], order[p["label"]], p["fold"], p["name"], 0.0, None)
+        Example(clip_path(folder, p["name"]), p["label"], order[p["label"]], p["fold"], p["source"], 0.0, None)
         for p in plans
     )
     return Dataset("scenes", settings.kinds, examples, LICENCE)
@@ -144,16 +151,19 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 
 def _plan(settings: Settings, i: int) -> dict[str, Any]:
-    """What the scene with number ``i`` is; the same for every number of clips."""
+    """What the scene with number ``i`` is; the same for every number of clips. Of several levels each scene has its own clips."""
+    ratios = settings.snr_db if isinstance(settings.snr_db, tuple) else (settings.snr_db,)
+    number, ratio = i, ratios[i % len(ratios)]
+    i //= len(ratios)
     count = len(settings.kinds)
     rng = np.random.default_rng([settings.seed, i])
     label = settings.kinds[i % count]
     other = settings.kinds[(i % count + 1 + int(rng.integers(count - 1))) % count]
-    snr_db = settings.snr_db + settings.spread_db * float(rng.uniform(-1.0, 1.0))
+    snr_db = ratio + settings.spread_db * float(rng.uniform(-1.0, 1.0))
     fold = i // count % settings.folds + 1
     return {
-        "name": f"scene-{i:06d}", "label": label, "background": other, "snr_db": round(snr_db, 3), "fold": fold,
-        "seed": int(rng.integers(2**31)),
+        "name": f"scene-{number:06d}", "source": f"scene-{i:06d}", "label": label, "background": other,
+        "snr_db": round(snr_db, 3), "fold": fold, "seed": int(rng.integers(2**31)),
     }  # fmt: skip
 
 
