@@ -18,9 +18,10 @@ from otoscope.core.records import Clip
 from otoscope.study.grid.clips import StudyClip
 from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Plan
-from otoscope.study.grid.settings import GIVEN
+from otoscope.study.grid.settings import GIVEN, GridSanity
 from otoscope.surgery import untouched
 
+NOISY, SHIFTED = 5, 3  # attributions of a clip with a little noise, and shifted, with that of the clip itself
 FEW = 4  # a rehearsal's whole-numbered settings: samples, steps, masks
 
 
@@ -92,7 +93,8 @@ def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
                 except OtoscopeError as error:
                     raise UnsupportedError(f"{asked.method} in {asked.domain} on {name!r}: {error}") from error
                 cost = once + asked.passes * each + (plan.passes_of(asked) - asked.passes) * forward * 1.2
-                costs[name, asked.name, asked.domain] = plan.passes_of(asked), cost
+                method = once + asked.passes * each
+                costs[name, asked.name, asked.domain] = plan.passes_of(asked), cost, asked.passes, method
                 per_method.append(
                     {"classifier": name, "method": asked.method, "domain": asked.domain, "passes": plan.passes_of(asked),
                      "seconds": cost}
@@ -100,7 +102,9 @@ def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
     return _sum(plan, jobs, per_method, costs)
 
 
-def _sum(plan: Plan, jobs: Jobs, per_method: list[dict[str, Any]], costs: dict[Any, tuple[int, float]]) -> Estimate:
+def _sum(
+    plan: Plan, jobs: Jobs, per_method: list[dict[str, Any]], costs: dict[Any, tuple[int, float, int, float]]
+) -> Estimate:
     passes, seconds, left = 0, 0.0, 0
     for chunk, asked in jobs.missing():
         n = len(chunk.clips)
@@ -108,7 +112,22 @@ def _sum(plan: Plan, jobs: Jobs, per_method: list[dict[str, Any]], costs: dict[A
         for a in asked:
             each = costs[chunk.classifier, a.name, a.domain]
             passes, seconds, left = passes + n * each[0], seconds + n * each[1], left + n * len(a.masks)
+    for name in plan.classifiers:
+        for a in plan.asked_of(name) if plan.recipe.sanity.clips else ():
+            times = plan.recipe.sanity.clips * attributions_of(plan.recipe.sanity, a)
+            passes, seconds = (
+                passes + times * costs[name, a.name, a.domain][2],
+                seconds + times * costs[name, a.name, a.domain][3],
+            )
     return Estimate(passes, plan.rows(), left, seconds, per_method, plan.recipe.workers)
+
+
+def attributions_of(sanity: GridSanity, asked: Asked) -> int:
+    """How often a method is asked about each clip to check its sanity."""
+    if asked.method in GIVEN:
+        return 0
+    still = registry.get("method", asked.request.method).facts.get("deterministic", False)
+    return (sanity.stages + 1 if sanity.stages else 0) + (0 if still else sanity.seeds) + NOISY + SHIFTED
 
 
 def _seconds_a_pass(plan: Plan, classifier: Classifier, noise: np.ndarray) -> float:
