@@ -145,13 +145,13 @@ def test_long_grids_are_read_only_where_they_are_needed(listener, monkeypatch):
     from otoscope.domains import render as module
 
     seen = []
-    real = module.interpolation
+    real = module.neighbours
 
     def watch(points, knots):
         seen.append(len(knots))
         return real(points, knots)
 
-    monkeypatch.setattr(module, "interpolation", watch)
+    monkeypatch.setattr(module, "neighbours", watch)
     clip = Clip(noise(1, 20 * 8000), 8000)
     render(clip, random_mask(grid_of("stft", listener, 20.0, 8000)), 1.0)
     assert max(seen) < 30  # of 400

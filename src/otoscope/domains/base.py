@@ -163,13 +163,8 @@ def frequency_weights(grid: Grid, frequencies: np.ndarray) -> np.ndarray:
     """
     to_scale = hz_to_mel if grid.scale == "mel" else np.asarray
     weights = interpolation(to_scale(frequencies), to_scale(grid.frequencies))
-    weights[beyond(grid, frequencies)] = 0.0
+    weights[frequencies > grid.top_hz * (1 + 1e-9)] = 0.0
     return weights
-
-
-def beyond(grid: Grid, frequencies: np.ndarray) -> np.ndarray:
-    """Which frequencies in Hz lie above what the classifier can hear."""
-    return np.asarray(frequencies) > grid.top_hz * (1 + 1e-9)
 
 
 def expand(mask: Tensor, over_freq: Tensor, over_time: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid, Mask
-from otoscope.domains.base import Analysis, beyond, neighbours
+from otoscope.domains.base import Analysis, frequency_weights, neighbours
 from otoscope.domains.stft import config_at
-from otoscope.spectral.scales import bin_frequencies, hz_to_mel
+from otoscope.spectral.scales import bin_frequencies
 from otoscope.spectral.stft import istft, stft
 
 BLOCK_S = 20.0
@@ -155,24 +155,13 @@ def _in_bins(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: i
 
 
 def _carried(masks: np.ndarray, grid: Grid, hz: np.ndarray, moments: np.ndarray) -> torch.Tensor:
-    """Masks between the cells of their grid, ``(mask, moment, hz)``: the weights of `frequency_weights` and `interpolation`, of
-    which two in a row are not 0.
-    """
+    """Masks between the cells of their grid, ``(mask, moment, hz)``, linearly in time and in frequency."""
     first, last = _needed(grid.times, moments)
     near = torch.from_numpy(np.ascontiguousarray(masks[..., first:last].swapaxes(1, 2), dtype=np.float32))
-    to_scale = hz_to_mel if grid.scale == "mel" else np.asarray
-    near = _between(near, *neighbours(moments, grid.times[first:last]), 1)
-    fine = _between(near, *neighbours(to_scale(hz), to_scale(grid.frequencies)), 2)
-    fine[..., torch.from_numpy(beyond(grid, hz))] = 0.0
-    return fine
-
-
-def _between(values: torch.Tensor, left: np.ndarray, share: np.ndarray, axis: int) -> torch.Tensor:
-    """Values at points between knots along an axis."""
-    low = torch.from_numpy(left)
-    high = (low + 1).clamp_max(values.shape[axis] - 1)
-    weight = torch.from_numpy(share.astype(np.float32)).reshape([-1] + [1] * (values.ndim - 1 - axis))
-    return torch.lerp(values.index_select(axis, low), values.index_select(axis, high), weight)
+    left, share = (torch.from_numpy(x) for x in neighbours(moments, grid.times[first:last]))
+    right = (left + 1).clamp_max(near.shape[1] - 1)
+    rows = torch.lerp(near.index_select(1, left), near.index_select(1, right), share.float()[:, None])
+    return rows @ torch.from_numpy(frequency_weights(grid, hz).astype(np.float32)).T
 
 
 def _needed(times: np.ndarray, moments: np.ndarray) -> tuple[int, int]:
