@@ -152,6 +152,15 @@ def test_chance_is_told_where_the_metric_says_something(known, said):
     assert {n for n, v in found.items() if not math.isnan(v)} - {"recall", "f1"} == said
 
 
+def test_one_frame_says_nothing_of_time():
+    grid = Grid(np.arange(3) * 100.0, np.array([0.5]), "components", "d", 1.0, 4e3)
+    truth = Known(SOURCE[:, :1], REST[:, :1], events=[(0.2, 0.3)])
+    found = measure_truth(truth, grid, SOURCE[:, :1], np.ones((3, 1)))
+    assert math.isnan(found["time_iou"])
+    assert found["precision"] == pytest.approx(10 / 12)
+    assert not {"time_iou", "time_roc_auc"} & set(chance_levels(truth, grid))
+
+
 def test_chance_where_everything_is_the_source():
     everywhere = Known(SOURCE + 2, 0.1 * REST)
     levels = chance_levels(everywhere, GRID)
@@ -188,6 +197,7 @@ def test_the_truth_is_computed_once_a_clip_and_grid(monkeypatch):
     with pytest.raises(ValueError, match="read-only"):
         truth.cells(GRID)["inside"][0, 0] = 0
     truth.cells(GRID).clear()
+    assert set(truth.cells(GRID)) == {"inside", "share", "energy", "active"}
     late = Grid(GRID.frequencies, GRID.times + 0.1, "hz", "stft", 1.2, 4e3)
     assert truth.cells(late)["active"].tolist() != truth.cells(GRID)["active"].tolist()  # another grid, another truth
     again = measure_truth(pickle.loads(pickle.dumps(truth)), GRID, SOURCE, SOURCE / 4)

@@ -245,3 +245,20 @@ def test_declared_directions_hold():
     for entry in entries:
         better, worse = better_first[entry.name]
         assert (better > worse) == entry.facts["higher_is_better"], entry.name
+
+
+def test_layers_that_take_no_part_are_no_stage():
+    torch.manual_seed(0)
+    net = torch.nn.ModuleDict(
+        {"late": torch.nn.Linear(3, 3), "spare": torch.nn.Linear(3, 3), "early": torch.nn.Linear(3, 3)}
+    )
+    x, calls = torch.randn(1, 2, 3), []
+
+    def attribute():
+        calls.append(1)
+        with torch.no_grad():
+            return net["late"](net["early"](x).tanh()).numpy()
+
+    found = cascade(attribute, net, None)
+    assert found.stages == (("late",), ("early",))
+    assert len(calls) == 3

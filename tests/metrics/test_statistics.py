@@ -149,13 +149,15 @@ class TestWilcoxon:
         assert wilcoxon(np.arange(1.0, 7.0), np.zeros(6)).p == pytest.approx(2 / 64)
 
     def test_pairs_without_difference_are_ranked_and_count_for_nobody(self):
-        """Two zeros take ranks 1 and 2; by hand, the signs of ranks 3 to 6 are then drawn: 5 of 16 ways are as extreme."""
+        """Two zeros take the lowest ranks: of the 64 ways to sign ranks 3 to 8, 14 are as extreme; without the zeros, 10."""
         stats = pytest.importorskip("scipy.stats")
-        gaps = np.array([0.0, 0, -1, 2, 3, 4])
-        found = wilcoxon(gaps, np.zeros(6)).p
-        others = {way: stats.wilcoxon(gaps, zero_method=way).pvalue for way in ("pratt", "zsplit", "wilcox")}
-        assert found == others["pratt"]
-        assert found not in (others["zsplit"], others["wilcox"])
+        gaps = np.array([0.0, 0, -1, -2, 3, 4, 5, 6])
+        assert wilcoxon(gaps, 0 * gaps).p == pytest.approx(14 / 64)
+        assert wilcoxon(gaps[2:], np.zeros(6)).p == pytest.approx(10 / 64)
+        many = np.round(np.random.default_rng(0).normal(0.3, 1.0, 60))
+        ways = {way: stats.wilcoxon(many, zero_method=way).pvalue for way in ("pratt", "zsplit", "wilcox")}
+        assert len(set(ways.values())) == 3
+        assert wilcoxon(many, 0 * many).p == ways["pratt"]
 
     def test_nothing_to_compare(self):
         assert wilcoxon(np.ones(4), np.ones(4)).p == 1.0

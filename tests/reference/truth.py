@@ -42,7 +42,7 @@ def pointing(values, inside, tolerance):
     return sum(map(hit, largest)) / len(largest)
 
 
-def active(edges, events, covered, fine=1000):
+def active(edges, events, covered, fine=40):
     """Cover of each frame, and by each frame of the events that are shorter than it, by points of the whole clip."""
     frames = list(itertools.pairwise(edges))
     points = [[a + (k + 0.5) * (b - a) / fine for k in range(fine)] for a, b in frames]

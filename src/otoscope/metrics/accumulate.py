@@ -118,7 +118,9 @@ class Accumulator:
         same clips give the same intervals, whatever order they came in.
         """
         names = sorted({name for row in self._rows for name in row})
-        table = np.array([[row.get(name, math.nan) for name in names] for row in self._rows]).reshape(-1, len(names))
+        table = np.array([[row.get(name, math.nan) for name in names] for row in self._rows]).reshape(
+            len(self), len(names)
+        )
         known = ~np.isnan(table)
         n = known.sum(0).tolist()
         means = [math.fsum(table[known[:, i], i]) / n[i] if n[i] else math.nan for i in range(len(names))]

@@ -64,7 +64,7 @@ class Known:
                 "share": ideal_ratio_mask(source, rest),
                 "energy": source + rest,
             }
-        if self.events is not None:
+        if self.events is not None and len(grid.times) > 1:  # one frame holds every event, whatever it shows
             out["active"] = active_frames(grid.times, grid.duration, self.events)
         return out
 

@@ -14,6 +14,7 @@ from otoscope.core.errors import ParameterError, ShapeError
 
 FLOOR_DB = -60.0
 COVERED = 0.9
+EXACT_S = 1e-9  # times of events are no more exact than this
 
 
 def ideal_ratio_mask(source_energy: np.ndarray, rest_energy: np.ndarray) -> np.ndarray:
@@ -143,9 +144,9 @@ def active_frames(
         part = np.clip(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0, None)
         length = min(stop, edges[-1]) - max(start, edges[0])
         inside += part
-        holds |= (part > covered * length) & (0 < length < widths)
+        holds |= (length > 0) & (part > covered * length + EXACT_S)  # of longer ones, no frame that is not covered
     share = inside / np.maximum(widths, 1e-12)
-    return np.where((share > covered) | holds, 1.0, np.where(share > 1e-9, np.nan, 0.0))
+    return np.where((share > covered + 1e-9) | holds, 1.0, np.where(share > 1e-9, np.nan, 0.0))
 
 
 def _merged(events: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -225,6 +225,7 @@ def cascade(
         As it was afterwards, also after an error.
     stages : int, or sequence of sequences of str, optional
         Into how many groups its layers are taken, or their names, the first group first; None for one layer at a time.
+        Layers that take no part are left out.
     seed : int
 
     Returns
@@ -243,12 +244,14 @@ def cascade(
     Source: adebayo2018sanity.
     """
     if stages is None or isinstance(stages, int):
-        groups = top_down(network, stages)
+        first: list[np.ndarray] = []
+        groups = top_down(network, stages, lambda: first.append(_draws(attribute())))
+        trained = first[0]
     else:
         groups = [tuple(group) for group in stages]
-    if not groups:
-        raise ParameterError("cascading randomisation needs at least one stage")
-    trained = _draws(attribute())
+        if not groups:
+            raise ParameterError("cascading randomisation needs at least one stage")
+        trained = _draws(attribute())
     rows: dict[str, list[list[float]]] = {name: [] for name in LIKENESS}
     for n in range(1, len(groups) + 1):
         with randomised(network, [layer for group in groups[:n] for layer in group], seed):
