@@ -32,12 +32,12 @@ def test_the_leaderboard_is_printed(otoscope, study, tmp_path):
 def test_metrics_panels_lines_and_order(otoscope, study):
     run = otoscope(
         "table", study, "--metrics", "faithfulness,mask_size", "--condition", "clean", "--classifier", "mel", "--only",
-        "method=rise,masks=500", "--only", "method=gradient", "--by", "method,domain,mask", "--sort", "mask_size",
+        "method=random", "--only", "method=gradient", "--by", "method,domain,mask", "--sort", "mask_size",
         "--format", "csv",
     )  # fmt: skip
     assert run.code == 0
     rows = list(csv.DictReader(io.StringIO(run.out)))
-    assert {row["method"] for row in rows} == {"rise,masks=500", "gradient"}
+    assert {row["method"] for row in rows} == {"random", "gradient"}
     assert [float(row["mask_size"]) for row in rows] == pytest.approx([0.05] * 2 + [0.3] * 2 + [0.5] * 2)
     assert {row["condition"] + row["classifier"] for row in rows} == {"cleanmel"}
 
@@ -115,3 +115,13 @@ def test_damaged_results_are_named(otoscope, study, tmp_path):
     assert otoscope("table").error == "otoscope: Missing argument 'RESULTS...'; see otoscope table --help"
     (tmp_path / "dir").mkdir()
     assert "holds no results" in otoscope("table", tmp_path / "dir").error
+
+
+def test_notes_on_the_results_go_to_stderr(otoscope, tmp_path):
+    rows = make_rows(clips=4, conditions={"clean": 0.0})
+    write_rows(tmp_path / "s" / "parts" / "a.parquet", rows)
+    (tmp_path / "s" / "parts.json").write_text('["a.parquet", "b.parquet"]')
+    run = otoscope("table", tmp_path / "s")
+    assert run.code == 0
+    assert "otoscope: 1 of 2 parts are missing or damaged: run the study again" in run.err
+    assert "1 of 2 parts are missing or damaged" in run.out

@@ -35,7 +35,7 @@ def line(panel, method, domain, values, failed=0, role="", mask="topk:0.3", clip
     name, chosen = {"method": method, "domain": domain}, {"mask": mask}
     return {
         "panel": panel, "name": name, "chosen": chosen, "role": role, "clips": clips, "rows": 40, "failed": failed, "seconds": 0.5,
-        "values": values,
+        "values": values, "title": "Plain gradient" if method == "gradient" else "", "domain": domain,
     }  # fmt: skip
 
 
@@ -47,7 +47,6 @@ AGREED = {
     "panel": 0, "metric": "heard_faithfulness", "truth": "truth_relevance_mass", "tau": -0.5, "low": -0.75, "high": 0.25,
     "lines": 3,
 }  # fmt: skip
-TITLED = {"title": "Plain gradient", "method": "gradient", "domain": "stft"}
 
 
 def contents():
@@ -67,7 +66,7 @@ def contents():
     return {
         "title": "A table",
         "by": ["method", "domain"],
-        "choice": {"columns": ["mask"], "how": "rank", "metrics": ["faithfulness"], "clips": 10, "seed": None},
+        "choice": {"columns": ["mask"], "how": "rank", "metrics": ["faithfulness"], "clips": [["x.wav"]], "seed": None},
         "panels": [{"condition": "clean", "classifier": "mel"}, {"condition": "white", "classifier": "mel"}],
         "metrics": [
             metric("truth_relevance_mass", "Mass", True, truth=True),
@@ -79,11 +78,12 @@ def contents():
         "agreements": [dict(AGREED)],
         "caption": ["10 rows.", "Means over 10 clips."],
         "clips": 10,
+        "of_clips": 20,
         "rows": 240,
         "failed": 2,
         "level": 0.95,
         "sort": "truth_relevance_mass",
-        "about": {"conditions": {"white": "White noise"}, "methods": [TITLED]},
+        "about": {"conditions": {"white": "White noise"}},
         "listen": {
             "href": "listen #1/index.html",
             "clips": [
@@ -194,7 +194,7 @@ def test_failures_agreement_and_sounds(tmp_path):
     tables = Reader(page_of(tmp_path)).tables
     listen, agreement, failures = tables[2:5]
     assert listen[1] == ["rise, mel", "90\u202f%", "<0.1\u202f%"]
-    assert agreement[1] == ["clean, mel", "Faithfulness as heard", "−0.50 (−0.75 to 0.25)"]
+    assert agreement[1] == ["clean, mel", "Faithfulness as heard", "all", "−0.50 (−0.75 to 0.25)"]
     assert failures[1] == ["2", "gradient", "stft", "clean", "mel", "silent", "a.wav"]
     page = page_of(tmp_path)
     assert 'href="listen%20%231/index.html#clip-1"' in page
@@ -205,11 +205,47 @@ def test_nothing_is_said_of_what_is_not_there(tmp_path):
     made = {**contents(), "failures": [], "agreements": [], "failed": 0, "choice": None}
     made["metrics"] = [dict(m, truth=False) for m in made["metrics"]]
     del made["listen"]
+    made["of_clips"] = 10
     page = page_of(tmp_path, made)
     assert "None: every row has its numbers." in page
     for words in ("Clips to hear", "Does it rank as truth does?", "Faithfulness against the truth"):
         assert words not in page
     assert "10 clips · 240 rows<" in page
+
+
+def test_what_hangs_on_the_grid_is_compared_within_a_domain(tmp_path):
+    made = contents()
+    made["metrics"][0]["within"] = True
+    page = page_of(tmp_path, made)
+    assert page.count('<span class="chip">within a domain</span>') == 2 + 1  # two plots, one meaning
+    assert "Compare it within a domain only." in page
+    assert "Faithfulness and relevance mass, stft" in page
+    assert "Faithfulness and relevance mass, mel" not in page  # one line alone
+    (plot,) = re.findall(r'relevance mass, stft.*?(<svg class="plot".*?</svg>)', page, re.S)[:1]
+    assert re.findall(r'<text class="number[^>]*>(\d)</text>', plot) == ["1", "3", "4"]
+    made["sort"] = "truth_relevance_mass"
+    assert 'aria-sort="descending"' not in page_of(tmp_path, made)  # it is sorted domain by domain
+
+
+def test_chance_and_sanity_have_their_tables(tmp_path):
+    made = contents()
+    made["chance"] = [{"panel": 0, "domain": "stft", "levels": [0.25, None, None]}]
+    made["lines"][0]["values"][0]["chance"] = 0.25
+    made["sanity"] = {
+        "heads": ["classifier", "random net", "what it says"],
+        "rows": [["mel", 0.912, "unchanged"], ["mel", None, HOSTILE]],
+        "said": "How alike.",
+        "flag": "unchanged",
+    }
+    page = page_of(tmp_path, made)
+    tables = Reader(page).tables
+    chance, sanity = tables[4:6]
+    assert chance == [["Panel", "Domain", "Relevance mass"], ["clean, mel", "stft", "0.250"]]
+    assert sanity[1] == ["mel", "0.91", "unchanged"]
+    assert sanity[2][:2] == ["mel", "–"]
+    assert "<strong>unchanged</strong>" in page
+    assert "chance gets 0.250" in page
+    assert "<img" not in page
 
 
 def test_it_asks_for_nothing(tmp_path):

@@ -18,7 +18,7 @@ from otoscope.cli.options import names_of, words_of
 @click.option("--only", multiple=True, callback=words_of, metavar="COLUMN=WORD", help="Only these rows; repeatable.")
 @click.option("--sort", default="", metavar="METRIC|seconds|name", help="Order of lines; by default the first metric.")
 @click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="How masks are chosen.")
-@click.option("--seed", type=int, help="Draws the clips that choose the masks; by default every second clip.")
+@click.option("--seed", type=int, help="Draws the clips that choose masks; else every second of a panel.")
 @click.option("--same-clips", is_flag=True, help="Choose masks on the clips that are reported, as audiointerp does.")
 @click.option("--pivot", is_flag=True, help="Masks as lines, methods as columns; with --by method,domain,mask.")
 @click.option("--format", "forms", callback=names_of, metavar="md,latex,csv,html", help="What to write or print.")
@@ -48,8 +48,9 @@ def table(
 ) -> None:
     """Which explanation can be trusted: a table of RESULTS, the folder of a study or Parquet files.
 
-    Each method in its domain gets the mask that did best on one half of the clips; the numbers are of the other half, with
-    intervals, tests against the best, and failures. With --out, the folder gets table.md, table.tex, table.csv and table.html.
+    Each method in its domain gets the mask that did best on one half of its panel's clips; the numbers are of the other half,
+    with intervals, tests against the best, and failures. With --out, the folder gets table.md, table.tex, table.csv, table.html
+    and, where the study asked whether explanations depend on the network, sanity.csv.
     """
     from otoscope.cli.columns import echo_json, echo_text
     from otoscope.study.tables import Ask, Output, tabulate

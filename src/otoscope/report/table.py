@@ -18,10 +18,12 @@ from otoscope.report.pieces import text, tree
 from otoscope.report.table_pieces import (
     agreement_html,
     caption_of,
+    chance_html,
     failures_html,
     listen_html,
     meaning_html,
     panel_title,
+    sanity_html,
     short_name,
     table_html,
     tau,
@@ -55,7 +57,8 @@ def write_table_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) 
     Parameters
     ----------
     contents : mapping
-        The table as plain data, with ``caption`` (a list of sentences), for each metric ``digits`` (decimals that are shown),
+        The table as plain data, with ``caption`` (a list of sentences), for each metric ``digits`` (decimals that are shown;
+        ``within`` where it is compared within a domain only), where they are known ``of_clips``, ``chance`` and ``sanity``,
         and, where there are sounds, ``listen``: ``href`` of the page with the players, relative to this one, and ``clips``,
         each with ``why`` (best, worst, disputed), ``clip``, ``label``, ``where``, ``place`` and ``heard``: for each method
         ``name``, and ``kept`` and ``removed``, the target's probabilities.
@@ -86,7 +89,7 @@ def write_table_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) 
         filters=_filters(contents),
         panels="\n".join(_panel(contents, panel) for panel in panels),
         listen=listen_html(contents.get("listen")),
-        agreement=agreement_html(contents),
+        agreement=agreement_html(contents) + chance_html(contents) + sanity_html(contents),
         columns="".join(meaning_html(metric) for metric in contents["metrics"]),
         failures=failures_html(contents),
         caption="\n".join(f"<p>{text(sentence)}</p>" for sentence in contents["caption"]),
@@ -98,9 +101,7 @@ def write_table_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) 
 
 def _facts(contents: Mapping[str, Any]) -> str:
     lost = f", {contents['failed']} failed" if contents["failed"] else ""
-    choice = contents.get("choice") or {}
-    others = 0 if choice.get("same_clips") else choice.get("clips", 0)
-    of = f" of {contents['clips'] + others}" if others else ""
+    of = f" of {contents['of_clips']}" if contents.get("of_clips", 0) > contents["clips"] else ""
     return f"{contents['clips']}{of} clips \u00b7 {contents['rows']} rows{lost}"
 
 
@@ -127,7 +128,7 @@ def _filters(contents: Mapping[str, Any]) -> str:
 
 def _panel(contents: Mapping[str, Any], panel: int) -> str:
     lines = [line for line in contents["lines"] if line["panel"] == panel]
-    names = [short_name(contents, line) for line in lines]
+    names = [short_name(line) for line in lines]
     attributes = "".join(f' data-{text(column)}="{text(word)}"' for column, word in contents["panels"][panel].items())
     plots = "".join(_plots(contents, lines, names)) if len(lines) <= MOST_PLOTTED else ""
     return (
@@ -164,13 +165,23 @@ def _scatters(contents: Mapping[str, Any], panel: int, lines: Sequence[Mapping[s
     out = []
     for truth in truths:
         pair, places = (metrics[first], metrics[truth]), (first, truth)
-        found = [
-            a
-            for a in contents["agreements"]
-            if (a["panel"], a["metric"], a["truth"]) == (panel, pair[0]["name"], pair[1]["name"])
-        ]
-        said = f' <span class="better">\u03c4 = {tau(found[0])}</span>' if found else ""
-        title = f"{text(pair[0]['title'])} and {text(pair[1]['title'][:1].lower() + pair[1]['title'][1:])}"
-        out.append(f"<figure><figcaption>{title}{said}</figcaption>{scatter_plot(pair, places, lines, names)}</figure>")
+        apart = any(metric.get("within") for metric in pair)
+        for domain in dict.fromkeys(line.get("domain", "") for line in lines) if apart else ("",):
+            some = [k for k, line in enumerate(lines) if not apart or line.get("domain", "") == domain]
+            if apart and sum(all(lines[k]["values"][p]["mean"] is not None for p in places) for k in some) < 2:
+                continue
+            key = (panel, pair[0]["name"], pair[1]["name"])
+            found = [
+                a
+                for a in contents["agreements"]
+                if (a["panel"], a["metric"], a["truth"]) == key and a.get("domain", "") in (domain, "")
+            ]
+            said = f' <span class="better">\u03c4 = {tau(found[0])}</span>' if found else ""
+            title = f"{text(pair[0]['title'])} and {text(pair[1]['title'][:1].lower() + pair[1]['title'][1:])}"
+            title += f", {text(domain)}" if domain else ""
+            drawn = scatter_plot(pair, places, lines, names, some)
+            out.append(f"<figure><figcaption>{title}{said}</figcaption>{drawn}</figure>")
+    if not out:
+        return ""
     head = '<details class="plots" open><summary>Faithfulness against the truth</summary>'
     return f'{head}<div class="grid-of-plots">{"".join(out)}</div></details>'

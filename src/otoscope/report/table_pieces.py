@@ -41,35 +41,26 @@ def caption_of(metric: Mapping[str, Any]) -> str:
         if metric["truth"]
         else ""
     )
-    return f"{text(metric['title'])}{unit}{heard}{better}"
+    within = ' <span class="chip">within a domain</span>' if metric.get("within") else ""
+    return f"{text(metric['title'])}{unit}{heard}{within}{better}"
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _method(contents: Mapping[str, Any], line: Mapping[str, Any]) -> str:
-    """The study's title of a line's method in its domain; nothing where there is none."""
-    named = {**line["name"], **line["chosen"]}
-    known = contents["about"].get("methods")
-    for entry in known if isinstance(known, Sequence) and not isinstance(known, str) else ():
-        if isinstance(entry, Mapping) and all(entry.get(k) == named.get(k) for k in ("method", "domain")):
-            return str(entry.get("title") or "")
-    return ""
-
-
-def _words(contents: Mapping[str, Any], line: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _words(line: Mapping[str, Any]) -> tuple[str, list[str]]:
     """What a line is called, and what else makes it or was chosen for it."""
     words = [*line["name"].values(), *line["chosen"].values()]
-    title = _method(contents, line) if "method" in line["name"] else ""
+    title = line.get("title", "")
     if title and title != words[0]:
         return title, [word for word in words if word]
     return words[0] or "none", [word for word in words[1:] if word]
 
 
-def short_name(contents: Mapping[str, Any], line: Mapping[str, Any]) -> str:
+def short_name(line: Mapping[str, Any]) -> str:
     """What a line is called in plots."""
-    main, _ = _words(contents, line)
-    rest = [word for key, word in line["name"].items() if key not in ("method",) and word and word != main]
+    main, _ = _words(line)
+    rest = [word for key, word in line["name"].items() if key not in ("method", "name") and word and word != main]
     return ", ".join([main, *rest])
 
 
@@ -95,7 +86,7 @@ def _heads(contents: Mapping[str, Any]) -> str:
     order = contents.get("sort", "")
     heads = [
         _head(text(name), "text", "up", order == "name"),
-        *(_metric_head(m, order == m["name"]) for m in contents["metrics"]),
+        *(_metric_head(m, order == m["name"] and not m.get("within")) for m in contents["metrics"]),
     ]
     counts = [("score", "down")] if scored(contents) else []
     counts += [("clips", "down"), ("failed", "up"), ("seconds", "up")]
@@ -115,6 +106,7 @@ def _metric_head(metric: Mapping[str, Any], sorted_by: bool) -> str:
     spoken = f'<span class="hidden">, {said}</span>' if said else ""
     label = f'{text(metric["short"])}{unit} <span aria-hidden="true">{arrow}</span>{spoken}'
     means = f"{metric['title']}. {metric['means']}" if metric["means"] else metric["title"]
+    means += " Compare it within a domain only." if metric.get("within") else ""
     return _head(label, "number", "up" if metric["higher_is_better"] is False else "down", sorted_by, means)
 
 
@@ -129,7 +121,7 @@ def _head(label: str, kind: str, way: str, sorted_by: bool = False, means: str =
 
 
 def _row(contents: Mapping[str, Any], place: int, line: Mapping[str, Any]) -> str:
-    main, rest = _words(contents, line)
+    main, rest = _words(line)
     chip = f' <span class="chip">{text(line["role"])}</span>' if line["role"] else ""
     words = DOT.join(f"<bdi>{text(word)}</bdi>" for word in rest)
     below = f'<span class="rest">{words}</span>' if rest else ""
@@ -167,6 +159,8 @@ def _cell(value: Mapping[str, Any], metric: Mapping[str, Any], line: Mapping[str
         said = f"{100 * level:g} % interval {_fixed(value['low'], places)} to {_fixed(value['high'], places)}, {said}"
     if value["p"] is not None:
         said += f", p = {value['p']:.2g} against the best"
+    if value.get("chance") is not None:
+        said += f"; chance gets {_fixed(value['chance'], 3)}"
     shown = f'<span class="value">{_fixed(value["mean"], places)}</span>'
     return (
         f'<td class="{value["mark"]}"{_data(value["mean"])} title="{text(said)}">{shown}{mark}{alike}{width}{some}</td>'
@@ -190,28 +184,69 @@ def tau(found: Mapping[str, Any]) -> str:
 
 def agreement_html(contents: Mapping[str, Any]) -> str:
     """A part with the rank correlations of each metric with each one of truth."""
-    found = {(a["panel"], a["metric"], a["truth"]): a for a in contents["agreements"]}
+    found = {(a["panel"], a.get("domain", ""), a["metric"], a["truth"]): a for a in contents["agreements"]}
     if not found:
         return ""
     named = {metric["name"]: metric for metric in contents["metrics"]}
-    truths = list(dict.fromkeys(truth for _, _, truth in found))
+    truths = list(dict.fromkeys(key[3] for key in found))
     heads = "".join(f'<th scope="col">{text(named[t]["title"])}</th>' for t in truths)
     rows = []
-    for panel, metric in dict.fromkeys((panel, metric) for panel, metric, _ in found):
-        cells = [found.get((panel, metric, truth)) for truth in truths]
+    for panel, domain, metric in dict.fromkeys(key[:3] for key in found):
+        cells = [found.get((panel, domain, metric, truth)) for truth in truths]
         shown = "".join(f"<td>{DASH if a is None else tau(a)}</td>" for a in cells)
-        where = text(panel_title(contents, panel))
         heard = ' <span class="chip">as heard</span>' if named[metric]["heard"] else ""
-        words = "".join(f' data-{text(column)}="{text(word)}"' for column, word in contents["panels"][panel].items())
-        rows.append(
-            f'<tr class="of-panel"{words}><td>{where}</td><th scope="row">{text(named[metric]["title"])}{heard}</th>{shown}</tr>'
-        )
-    heads = f'<th scope="col">Panel</th><th scope="col">Metric</th>{heads}'
+        name = f'<th scope="row">{text(named[metric]["title"])}{heard}</th><td>{text(domain or "all")}</td>'
+        rows.append(_of_panel(contents, panel, f"{name}{shown}"))
+    heads = f'<th scope="col">Panel</th><th scope="col">Metric</th><th scope="col">Domain</th>{heads}'
     said = (
         "Kendall\u2019s rank correlation over lines, with intervals: 1 where a metric puts the methods into the order in which "
-        "the truth puts them, \u22121 where it turns that around."
+        "the truth puts them, \u22121 where it turns that around. Lines of all domains are ranked where both metrics compare "
+        "domains, else those of one."
     )
     return _part("agreement", "Does it rank as truth does?", said, _plain_table("agreement", heads, "".join(rows)))
+
+
+def _of_panel(contents: Mapping[str, Any], panel: int, cells: str) -> str:
+    """A row that is shown with its panel."""
+    words = "".join(f' data-{text(column)}="{text(word)}"' for column, word in contents["panels"][panel].items())
+    return f'<tr class="of-panel"{words}><td>{text(panel_title(contents, panel))}</td>{cells}</tr>'
+
+
+def chance_html(contents: Mapping[str, Any]) -> str:
+    """A part with what chance gets in each panel and domain."""
+    found, metrics = contents.get("chance") or [], contents["metrics"]
+    known = [i for i in range(len(metrics)) if any(row["levels"][i] is not None for row in found)]
+    if not known:
+        return ""
+    names = [metrics[i]["title"].removesuffix(" above chance") for i in known]
+    heads = "".join(f'<th scope="col">{text(word)}</th>' for word in ("Panel", "Domain", *names))
+    rows = []
+    for row in found:
+        levels = [row["levels"][i] for i in known]
+        cells = "".join(f"<td>{DASH if level is None else _fixed(level, 3)}</td>" for level in levels)
+        rows.append(_of_panel(contents, row["panel"], f'<th scope="row">{text(row["domain"])}</th>{cells}'))
+    said = "The means that an explanation which knows nothing gets on the same clips and cells."
+    return _part("chance", "What chance gets", said, _plain_table("chance", heads, "".join(rows)))
+
+
+def sanity_html(contents: Mapping[str, Any]) -> str:
+    """A part that says whether explanations depend on the network, the seed, noise and shifts."""
+    sanity = contents.get("sanity") or {}
+    if not sanity.get("rows"):
+        return ""
+    heads = "".join(f'<th scope="col">{text(word)}</th>' for word in sanity["heads"])
+    rows = []
+    for row in sanity["rows"]:
+        *cells, said = row
+        shown = "".join(
+            f'<td class="number">{_fixed(cell, 2)}</td>' if isinstance(cell, float) else
+            f"<td>{DASH if cell is None else text(cell)}</td>"
+            for cell in cells
+        )  # fmt: skip
+        flag = f"<strong>{text(said)}</strong>" if said == sanity["flag"] else text(said)
+        rows.append(f'<tr>{shown}<td class="reason">{flag}</td></tr>')
+    body = _plain_table("sanity", heads, "".join(rows))
+    return _part("sanity", "Does it depend on the network?", text(sanity["said"]), body)
 
 
 def _plain_table(name: str, heads: str, rows: str) -> str:

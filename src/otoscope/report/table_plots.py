@@ -42,7 +42,11 @@ def interval_plot(
 
 
 def scatter_plot(
-    pair: Sequence[Mapping[str, Any]], places: Sequence[int], lines: Sequence[Mapping[str, Any]], names: Sequence[str]
+    pair: Sequence[Mapping[str, Any]],
+    places: Sequence[int],
+    lines: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    some: Sequence[int] | None = None,
 ) -> str:
     """One metric against another: a dot a line, numbered as in the table, with both intervals.
 
@@ -54,8 +58,11 @@ def scatter_plot(
         Where they are among the values of each line.
     lines : sequence of mapping
     names : sequence of str
+    some : sequence of int, optional
+        The lines that are drawn; all by default.
     """
-    values = [[line["values"][p] for p in places] for line in lines]
+    drawn = range(len(lines)) if some is None else some
+    values = [[lines[k]["values"][p] for p in places] for k in drawn]
     ends = [[v[i][k] for v in values for k in ("mean", "low", "high")] for i in (0, 1)]
     across, x_ticks = _axis(ends[0], EDGE + 8, SQUARE - 14)
     up, y_ticks = _axis(ends[1], SQUARE - EDGE - 8, 14)
@@ -70,11 +77,8 @@ def scatter_plot(
     )
     turned = f'transform="rotate(-90 12 {foot / 2:.0f})" x="12" y="{foot / 2:.0f}"'
     parts.append(f'<text class="name" {turned} text-anchor="middle">{_named(pair[1])}</text>')
-    parts += [
-        _point(k, v, line["role"], (across, up), name)
-        for k, (v, line, name) in enumerate(zip(values, lines, names, strict=True))
-    ]
-    said = f"{pair[1]['title']} against {pair[0]['title']}, {len(lines)} lines numbered as in the table"
+    parts += [_point(k, v, lines[k]["role"], (across, up), names[k]) for k, v in zip(drawn, values, strict=True)]
+    said = f"{pair[1]['title']} against {pair[0]['title']}, {len(drawn)} lines numbered as in the table"
     return _svg(SQUARE, SQUARE, said, parts)
 
 

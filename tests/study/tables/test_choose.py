@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otoscope.study.tables.choose import best_of_each, choosing_half, geometric_score, mean_rank
+from otoscope.study.tables.choose import best_of_each, geometric_score, mean_rank
 
 HIGHER = np.array([True, True, False, True, True, True, False])
 PUBLISHED = Path(__file__).with_name("audiointerp.csv")
@@ -73,15 +73,6 @@ def test_mean_ranks_do_not_hang_on_scale_and_share_their_sum(values):
     rank = mean_rank(means, np.array([True, False]))
     np.testing.assert_allclose(rank, mean_rank(np.exp(means), np.array([True, False])))
     assert rank.sum() == pytest.approx(len(means) * (len(means) + 1) / 2)
-
-
-def test_halves():
-    assert choosing_half(5).tolist() == [True, False, True, False, True]
-    drawn = choosing_half(20, seed=3)
-    assert drawn.sum() == 10
-    np.testing.assert_array_equal(drawn, choosing_half(20, seed=3))
-    assert (drawn != choosing_half(20, seed=4)).any()
-    assert (drawn != choosing_half(20)).any()
 
 
 def test_best_of_each_line():

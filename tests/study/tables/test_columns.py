@@ -41,9 +41,11 @@ def test_directions(study, name, higher, heard, truth):
 
 def test_facts_of_metrics_with_a_share_in_their_name(study):
     rows = [{**row, "ff_top_20": 1.0, "ff_top_20_probability": 0.2} for row in make_rows(**SMALL)]
-    found = metrics_of(study(rows))
+    rows = study(rows)
+    found = metrics_of(rows)
     assert found["ff_top_20"].higher_is_better is True
     assert found["ff_top_20"].short.endswith("20 %")
+    assert metrics_of(study([{**rows.row(0), "ff_top_2_5": 1.0}]))["ff_top_2_5"].short.endswith(" 2.5 %")
     assert found["ff_top_20_probability"].short != found["ff_top_20"].short
 
 
@@ -100,3 +102,18 @@ def test_unknown_metrics(study):
         choose_metrics(rows, ["sparsness"])
     with pytest.raises(OtoscopeError, match="hold no metric of truth"):
         choose_metrics(rows, ["truth"])
+
+
+@pytest.mark.parametrize(
+    ("name", "across"),
+    [
+        ("faithfulness", False), ("sparseness", False), ("deletion_auc", False), ("difference", False), ("kept", False),
+        ("heard_faithfulness", True), ("heard_difference", True), ("correct", True), ("truth_relevance_mass", False),
+        ("truth_relevance_mass_above_chance", True), ("truth_si_sdr_improvement_db", True),
+    ],
+)  # fmt: skip
+def test_what_compares_domains(study, name, across):
+    extra = {"truth_si_sdr_improvement_db": 3.0, "chance_si_sdr_improvement_db": 0.0, "chance_relevance_mass": 0.1}
+    found = metrics_of(study([{**row, **extra} for row in make_rows(**SMALL, truth=True)]))
+    assert found[name].across is across
+    assert "truth_si_sdr_improvement_db_above_chance" not in found

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otoscope.metrics.statistics import compare
-from otoscope.study.tables.marks import FLIPS, best_and_second, marked, means
+from otoscope.study.tables.draw import FLIPS, Drawing
+from otoscope.study.tables.marks import best_and_second, marked, means
 
 ALL = np.ones(4, bool)
 
@@ -108,3 +109,28 @@ def test_oracles_are_neither_best_nor_tested():
 
 def test_means_of_what_is_known():
     np.testing.assert_array_equal(means(np.array([[1.0, np.nan, 3.0], [np.nan] * 3])), [2.0, np.nan])
+
+
+def test_domains_are_marked_and_tested_apart():
+    """The second domain is far better by its grid alone: each has its own best, and who is alone has no mark."""
+    values = np.array([0.2, 0.1, 0.9, 0.8, 0.99])[:, None] + 0.01 * np.random.default_rng(0).standard_normal((5, 20))
+    within = np.array(["stft", "stft", "components", "components", "mel"])
+    found = marked(values, True, np.ones(5, bool), within=within)
+    assert [value.mark for value in found] == ["best", "second", "best", "second", ""]
+    assert np.isfinite([value.p for value in found]).tolist() == [False, True, False, True, False]
+    assert found[1].p == pytest.approx(compare(values[:2].T, 0, FLIPS)[1].p)
+
+
+def test_clips_of_one_source_are_no_more_clips():
+    """Each of six sources comes ten times: the interval is that of six clips, and so is the test."""
+    rng = np.random.default_rng(3)
+    few = np.stack([rng.standard_normal(6), rng.standard_normal(6) - 0.8])
+    values, source = np.repeat(few, 10, axis=1), np.repeat(np.arange(6), 10)
+    alone, together = (marked(values, True, np.ones(2, bool), Drawing(source=s)) for s in (None, source))
+    six = marked(few, True, np.ones(2, bool))
+    for one, other, bare in zip(together, alone, six, strict=True):
+        assert one.half_width == pytest.approx(bare.half_width, rel=0.1)
+        assert one.half_width > 2.5 * other.half_width
+        assert (one.mean, one.n) == (pytest.approx(bare.mean), 60)
+    assert together[1].p == six[1].p
+    assert alone[1].p < together[1].p

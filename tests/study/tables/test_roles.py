@@ -7,7 +7,8 @@ from otoscope.study.tables.roles import role_of
 
 
 @pytest.mark.parametrize(
-    ("method", "role"), [("oracle:ratio", "oracle"), ("gradient", ""), ("rise,masks=3", ""), ("", "")]
+    ("method", "role"),
+    [("oracle:ratio", "oracle"), ("control:ones", "control"), ("gradient", ""), ("rise,masks=3", ""), ("", "")],
 )
 def test_roles(method, role):
     assert role_of(method) == role

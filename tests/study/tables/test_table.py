@@ -26,14 +26,14 @@ def halves(rows):
 
 def test_known_means_in_known_order(study):
     rows = make_rows(**ONE)
-    table = make_table(study(rows), Ask(metrics=("faithfulness", "average_drop")))
+    table = make_table(study(rows), Ask(metrics=("heard_faithfulness", "heard_average_drop")))
     assert [line.name["method"] for line in table.lines] == [method for method, _ in METHODS]
     assert [line.values[0].mark for line in table.lines] == ["best", "second", "", "", ""]
     assert [line.values[1].mark for line in table.lines] == ["best", "second", "", "", ""]
     _, reported = halves(rows)
     for line in table.lines:
         words = {"method": line.name["method"], "mask": line.chosen["mask"]}
-        assert line.values[0].mean == pytest.approx(mean_of(rows, "faithfulness", reported, **words))
+        assert line.values[0].mean == pytest.approx(mean_of(rows, "heard_faithfulness", reported, **words))
         assert (line.clips, line.rows, line.failed) == (10, 60, 0)
         assert line.seconds == pytest.approx(0.51)
 
@@ -49,7 +49,7 @@ def test_the_mask_is_chosen_without_looking_at_what_is_reported(study):
     (line,) = table.lines
     assert line.chosen == {"mask": "first"}
     assert line.values[0].mean == pytest.approx(0.1)
-    assert (table.choice.clips, table.clips) == (len(seen), len(reported))
+    assert (table.choice.clips, table.clips) == ((tuple(seen),), len(reported))
     other = make_table(
         study(rows), Ask(metrics=("faithfulness",), choose="faithfulness", only={"clip": tuple(reported)})
     )
@@ -58,11 +58,13 @@ def test_the_mask_is_chosen_without_looking_at_what_is_reported(study):
 
 def test_nothing_is_held_back_where_nothing_is_chosen(study):
     rows = make_rows(**ONE, masks={"positive": 0.0})
-    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    table = make_table(study(rows), Ask(metrics=("heard_faithfulness",)))
     assert table.choice is None
     assert {line.clips for line in table.lines} == {20}
-    assert table.lines[0].values[0].mean == pytest.approx(mean_of(rows, "faithfulness", method="integrated_gradients"))
-    grid = make_table(study(make_rows(**ONE)), Ask(metrics=("faithfulness",), by=("method", "domain", "mask")))
+    assert table.lines[0].values[0].mean == pytest.approx(
+        mean_of(rows, "heard_faithfulness", method="integrated_gradients")
+    )
+    grid = make_table(study(make_rows(**ONE)), Ask(metrics=("heard_faithfulness",), by=("method", "domain", "mask")))
     assert grid.choice is None
     assert len(grid.lines) == 15
     assert all(line.chosen == {} for line in grid.lines)
@@ -86,8 +88,8 @@ def test_the_same_clips_on_request(study):
     """As audiointerp does: all clips choose and all are reported."""
     rows = make_rows(**ONE)
     table = make_table(study(rows), Ask(metrics=("faithfulness",), choose="score", same_clips=True))
-    assert (table.clips, table.choice.clips, table.choice.same_clips) == (20, 20, True)
-    line = table.lines[0]
+    assert (table.clips, len(table.choice.clips[0]), table.choice.same_clips) == (20, 20, True)
+    line = next(line for line in table.lines if line.name["method"] == "integrated_gradients")
     mean = mean_of(rows, "faithfulness", method="integrated_gradients", mask=line.chosen["mask"])
     assert line.values[0].mean == pytest.approx(mean)
     means = np.array(
@@ -97,6 +99,77 @@ def test_the_same_clips_on_request(study):
     for place, found in enumerate(sorted(table.lines, key=lambda x: [m for m, _ in METHODS].index(x.name["method"]))):
         assert found.score == pytest.approx(score[3 * place : 3 * place + 3].max())
     assert np.isnan(make_table(study(rows)).lines[0].score)
+
+
+def test_domains_do_not_compete_by_what_hangs_on_their_grids(study):
+    """In the domain mel does better, as heard stft does: what is heard decides."""
+    methods = {("gradient", "stft"): 0.2, ("gradient", "mel"): 0.7}
+    rows = make_rows(**ONE, methods=methods)
+    for row in rows:
+        for name in ("heard_faithfulness", "heard_average_gain", "heard_input_fidelity"):
+            row[name] = float(row["domain"] == "stft")
+        for name in ("heard_average_drop", "heard_average_increase"):
+            row[name] = 0.0
+    (line,) = make_table(study(rows), Ask(by=("method",))).lines
+    assert line.chosen["domain"] == "stft"
+    bare = [{k: v for k, v in row.items() if not k.startswith("heard_")} for row in rows]
+    with pytest.raises(OtoscopeError, match="domains cannot be chosen: no metric compares them"):
+        make_table(study(bare), Ask(by=("method",)))
+
+
+def test_lines_by_the_names_of_a_recipe(study):
+    rows = [{**row, "name": f"{row['method']} here"} for row in make_rows(**ONE)]
+    rows = fail(rows, lambda row: row["method"] == "gradient")
+    for row in rows:
+        row["name"] = f"{row['method']} here"
+    table = make_table(study(rows), Ask(by=("name",), metrics=("faithfulness",)))
+    assert table.choice.columns == ("mask",)
+    assert [line.domain for line in table.lines] == ["features", "mel", "stft", "stft", "stft"]
+    assert table.lines[2].chosen == {"method": "integrated_gradients", "domain": "stft", "mask": "topk:0.3"}
+    assert table.lines[-1].chosen == {"method": "gradient", "domain": "stft", "mask": ""}  # all failed
+    assert {line.role for line in table.lines} == {"", "control"}
+
+
+def test_what_hangs_on_the_grid_is_marked_and_ordered_within_domains(study):
+    methods = {("a", "components,n=9"): 0.9, ("b", "components,n=9"): 0.8, ("a", "stft"): 0.4, ("b", "stft"): 0.2}
+    table = make_table(study(make_rows(**ONE, methods=methods)), Ask(metrics=("faithfulness", "heard_faithfulness")))
+    assert table.sort == "heard_faithfulness"
+    marks = {(x.name["method"], x.domain): [v.mark for v in x.values] for x in table.lines}
+    assert marks == {
+        ("a", "components"): ["best", "best"],
+        ("b", "components"): ["second", "second"],
+        ("a", "stft"): ["best", ""],
+        ("b", "stft"): ["second", ""],
+    }
+    apart = make_table(study(make_rows(**ONE, methods=methods, seed=1)), Ask(metrics=("faithfulness",)))
+    assert [line.domain for line in apart.lines] == ["components"] * 2 + ["stft"] * 2
+
+
+def with_chance():
+    """Components get more by chance: less that, stft is better."""
+    methods = {("a", "components"): 0.6, ("b", "components"): 0.5, ("a", "stft"): 0.4, ("b", "stft"): 0.2}
+    rows = make_rows(**ONE, methods=methods, truth=True)
+    for row in rows:
+        row["chance_relevance_mass"] = 0.6 if row["domain"] == "components" else 0.1
+        row["chance_pointing_game"] = 0.3 if row["domain"] == "stft" else float("nan")
+    return rows
+
+
+def test_domains_are_compared_above_chance(study):
+    table = make_table(study(with_chance()))
+    names = [m.name for m in table.metrics]
+    assert names[:2] == ["truth_relevance_mass_above_chance", "truth_pointing_game"]  # which is not known everywhere
+    assert table.sort == names[0]
+    assert not any(name.startswith("chance_") for name in names)
+    first = table.lines[0]
+    assert (first.name["method"], first.domain, first.values[0].mark) == ("a", "stft", "best")
+    assert [v.chance for v in first.values[:2]] == pytest.approx([0.1, 0.3])
+    plain = make_table(study(with_chance()), Ask(metrics=("truth_relevance_mass",)))
+    gap = {x.name["method"] + x.domain: x.values[0].mean - x.values[0].chance for x in plain.lines}
+    less = {x.name["method"] + x.domain: x.values[0].mean for x in table.lines}
+    assert gap == pytest.approx(less)
+    alone = make_table(study(with_chance()), Ask(only={"domain": ("stft",)}))
+    assert alone.metrics[0].name == "truth_relevance_mass"  # one domain needs no such thing
 
 
 def test_domain_and_mask_can_be_chosen_too(study):
@@ -109,12 +182,12 @@ def test_domain_and_mask_can_be_chosen_too(study):
 
 def test_panels_are_compared_apart(study):
     rows = make_rows()
-    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    table = make_table(study(rows), Ask(metrics=("heard_faithfulness",)))
     assert [dict(panel) for panel in table.panels] == [
         {"condition": c, "classifier": n} for c in ("clean", "white") for n in ("mel", "stft")
     ]
     assert [[line.values[0].mark for line in table.of_panel(p)].count("best") for p in range(4)] == [1] * 4
-    joined = make_table(study(rows), Ask(metrics=("faithfulness",), by=("classifier", "method", "domain")))
+    joined = make_table(study(rows), Ask(metrics=("heard_faithfulness",), by=("classifier", "method", "domain")))
     assert [dict(panel) for panel in joined.panels] == [{"condition": "clean"}, {"condition": "white"}]
     assert [line.values[0].mark for line in joined.of_panel(0)].count("best") == 1
 
@@ -152,7 +225,7 @@ def test_all_failed(study):
 
 
 def test_oracles_and_controls(study):
-    methods = {**METHODS, ("oracle:ratio", "stft"): 0.95}
+    methods = {(method, "stft"): good for (method, _), good in METHODS.items()} | {("oracle:ratio", "stft"): 0.95}
     table = make_table(study(make_rows(**ONE, methods=methods, truth=True)), Ask(metrics=("truth", "faithfulness")))
     first, second = table.lines[:2]
     assert (first.role, first.values[0].mark, second.values[0].mark) == ("oracle", "", "best")

@@ -2,15 +2,16 @@
 
 import csv
 import io
+import json
 import math
 import re
 
 import pytest
 
 from otoscope.core.errors import ParameterError
-from otoscope.study.tables import Ask, make_table
-from otoscope.study.tables.write import comma_separated, latex, markdown
-from result_rows import METHODS, fail, make_rows
+from otoscope.study.tables import Ask, make_table, read_rows, save_table
+from otoscope.study.tables.write import comma_separated, latex, markdown, sanity_csv
+from result_rows import METHODS, fail, make_rows, write_study
 
 ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
 HOSTILE = "a|b_c *d* <b>&%$#{}~^\\ \n`e`"
@@ -19,7 +20,7 @@ HOSTILE = "a|b_c *d* <b>&%$#{}~^\\ \n`e`"
 @pytest.fixture
 def table(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient" and row["clip"] == "1-001-A.wav")
-    return make_table(study(rows), Ask(metrics=("faithfulness", "average_drop")))
+    return make_table(study(rows), Ask(metrics=("heard_faithfulness", "heard_average_drop")))
 
 
 def cells(text, start):
@@ -35,7 +36,7 @@ def test_markdown(table):
     assert second[3].startswith("<u>0.7")
     assert best[:3] == ["integrated_gradients", "stft", "topk:0.3"]
     assert lost[-3:] == ["9", "3", "0.510"]
-    assert cells(text, "method")[3:] == ["FF ↑", "AD (%) ↓", "clips", "failed", "s/clip"]
+    assert cells(text, "method")[3:] == ["heard FF ↑", "heard AD (%) ↓", "clips", "failed", "s/clip"]
     assert cells(text, "clean")[4:] == ["the clip is silent", "3", "1-001-A.wav"]
     assert text.startswith("# A made-up study\n\n## clean, mel\n")
 
@@ -46,7 +47,7 @@ def test_latex(table):
     width = rf"{{\scriptsize $\pm${value.half_width:.3f}}}"
     assert rf"integrated\_gradients & stft & topk:0.3 & \textbf{{{value.mean:.3f}}} {width} &" in text
     assert r"& \underline{0.7" in text
-    assert r"FF $\uparrow$ & AD (\%) $\downarrow$ & clips & failed & s/clip \\" in text
+    assert r"heard FF $\uparrow$ & heard AD (\%) $\downarrow$ & clips & failed & s/clip \\" in text
     assert r"\begin{tabular}{lllrrrrr}" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{A made-up study. clean, mel. "):
         assert text.count(rule) == 1
@@ -58,7 +59,7 @@ def test_csv_is_in_full_precision(table):
     rows = list(csv.DictReader(io.StringIO(comma_separated(table))))
     assert [row["method"] for row in rows] == [method for method, _ in METHODS]
     for row, line in zip(rows, table.lines, strict=True):
-        for name, value in zip(("faithfulness", "average_drop"), line.values, strict=True):
+        for name, value in zip(("heard_faithfulness", "heard_average_drop"), line.values, strict=True):
             assert [float(row[name]), float(row[f"{name}_low"]), float(row[f"{name}_high"])] == [
                 value.mean,
                 value.low,
@@ -90,7 +91,7 @@ def test_numbers_of_fewer_clips_say_so(study):
 
 def test_scores_stand_beside_the_masks_that_they_chose(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient")
-    table = make_table(study(rows), Ask(metrics=("faithfulness",), choose="score"))
+    table = make_table(study(rows), Ask(metrics=("heard_faithfulness",), choose="score"))
     text = markdown(table)
     assert cells(text, "method")[4:] == ["score", "clips", "failed", "s/clip"]
     assert cells(text, "integrated_gradients")[4] == f"{table.lines[0].score:.3f}"
@@ -124,8 +125,69 @@ def test_hostile_names_stay_in_their_cells(study):
 
 
 def test_truth_is_compared_in_words(study):
-    text = markdown(make_table(study(make_rows(**ONE, truth=True)), Ask(metrics=("truth", "faithfulness"))))
-    assert cells(text, "clean, mel | FF")[2] == "1.00 (1.00 to 1.00)"
+    methods = {(method, "stft"): good for (method, _), good in METHODS.items()}
+    rows = study(make_rows(**ONE, methods=methods, truth=True))
+    text = markdown(make_table(rows, Ask(metrics=("truth", "faithfulness"))))
+    assert cells(text, "clean, mel | FF")[2:4] == ["stft", "1.00 (1.00 to 1.00)"]
+
+
+ABOUT = [
+    {"name": "grads", "title": "Plain gradient", "method": "gradient", "domain": "stft"},
+    {"name": "cam", "title": "cam", "method": "grad_cam", "domain": "features"},
+]
+SANE = {
+    "classifier": "mel", "method": "gradient", "domain": "stft", "clips": 4, "error": "", "unchanged": True,
+    "randomisation_similarity": 0.9, "randomisation_stages": [0.9, 0.8], "seed_agreement": 1.0, "seed_spread": None,
+    "noise_sensitivity": 0.25, "shift_sensitivity": 0.5,
+}  # fmt: skip
+LOST = {"classifier": "mel", "method": "rise", "domain": "mel", "clips": 0, "error": "no room | left"}
+
+
+def test_titles_of_the_study_stand_for_methods(study):
+    rows = study([{**row, "name": row["method"]} for row in make_rows(**ONE, clips=4)], methods=ABOUT)
+    table = make_table(rows, Ask(metrics=("faithfulness",)))
+    assert cells(markdown(table), "Plain gradient")[1] == "stft"
+    assert cells(markdown(table), "grad_cam")[1] == "features"  # its title is its name
+    assert "Plain gradient & stft" in latex(table)
+    found = {row["method"]: row["title"] for row in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert (found["gradient"], found["grad_cam"]) == ("Plain gradient", "")
+    named = [{**row, "name": {"gradient": "grads"}.get(row["method"], "x")} for row in make_rows(**ONE, clips=4)]
+    named = [row for row in named if row["name"] == "grads" or row["method"] == "rise,masks=500"]
+    by_name = make_table(study(named, methods=ABOUT), Ask(by=("name",), metrics=("faithfulness",)))
+    assert cells(markdown(by_name), "Plain gradient")[1] == "gradient"
+
+
+def test_what_chance_gets(study):
+    rows = [{**row, "chance_relevance_mass": 0.25} for row in make_rows(**ONE, clips=4, truth=True)]
+    table = make_table(study(rows), Ask(metrics=("truth_relevance_mass", "sparseness")))
+    text = markdown(table)
+    assert cells(text.split("## What chance gets")[1], "clean, mel | stft")[2:] == ["0.250"]
+    assert "Chance gets in features true Mass 0.250; in mel true Mass 0.250; in stft" in latex(table)
+    (first, *_) = csv.DictReader(io.StringIO(comma_separated(table)))
+    assert (first["truth_relevance_mass_chance"], first["sparseness_chance"]) == ("0.25", "")
+    assert "What chance gets" not in markdown(make_table(study(rows), Ask(metrics=("sparseness",))))
+
+
+def test_what_explanations_depend_on(tmp_path):
+    folder = write_study(tmp_path / "s", make_rows(clips=4), methods=ABOUT)
+    (folder / "sanity.json").write_text(json.dumps([SANE, LOST, {**SANE, "classifier": "stft", "unchanged": False}]))
+    table = make_table(read_rows(folder), Ask(metrics=("faithfulness",)))
+    part = markdown(table).split("## Does it depend on the network?")[1]
+    assert cells(part, "mel | Plain gradient")[3:9] == ["4", "0.90", "1.00", "–", "0.25", "0.50"]
+    assert cells(part, "mel | Plain gradient")[9].startswith("unchanged by a random network")
+    assert cells(part, "mel | rise")[9] == r"failed: no room \| left"
+    assert cells(part, "stft | Plain gradient")[9] == "changes with the network"
+    assert "unchanged by a random network" in latex(table)
+    rows = list(csv.DictReader(io.StringIO(sanity_csv(table))))
+    assert [row["unchanged"] for row in rows] == ["yes", "no", "no"]
+    assert (rows[0]["noise_sensitivity"], rows[0]["seed_spread"]) == ("0.25", "")
+    assert table.as_plain()["sanity"][0]["randomisation_stages"] == [0.9, 0.8]
+    paths = save_table(table, tmp_path / "out")
+    assert paths["sanity"].endswith("sanity.csv")
+    page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
+    assert "<strong>unchanged by a random network" in page
+    mel = make_table(read_rows(folder), Ask(metrics=("faithfulness",), only={"classifier": ("mel",)}))
+    assert [row["classifier"] for row in mel.sanity] == ["mel", "mel"]
 
 
 # --- pivots ---------------------------------------------------------------------------------------------------------

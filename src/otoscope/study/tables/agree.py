@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otoscope.metrics.statistics import agreement
 from otoscope.study.tables.columns import Metric
+from otoscope.study.tables.draw import Drawing
 
 FEWEST, MOST = 4, 100
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rank correlation of a metric with a metric of truth, over the lines of a panel.
+    """Rank correlation of a metric with a metric of truth, over the lines of a panel, or of one of its domains.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class Agreement:
         Its interval, with clips drawn anew.
     lines : int
         How many were ranked.
+    domain : str
+        To which domain's lines it is limited; empty where both metrics compare domains, and all lines were ranked.
     """
 
     panel: int
@@ -36,6 +38,7 @@ class Agreement:
     low: float
     high: float
     lines: int
+    domain: str = ""
 
 
 def agreements(
@@ -43,8 +46,8 @@ def agreements(
     metrics: Sequence[Metric],
     values: Mapping[str, np.ndarray],
     entered: np.ndarray,
-    level: float,
-    draws: int,
+    domains: Sequence[str],
+    drawing: Drawing,
 ) -> list[Agreement]:
     """How each metric agrees with each metric of truth, in one panel.
 
@@ -52,24 +55,28 @@ def agreements(
     ----------
     panel : int
     metrics : sequence of Metric
-        Those that have a direction are compared.
+        Those that have a direction are compared: over all lines where both compare domains, else within each domain.
     values : mapping of str to ndarray (line, clip)
         Of each metric, NaN where nothing can be said.
     entered : ndarray (line,), bool
         The lines that are ranked; oracles are not.
-    level : float in (0, 1)
-    draws : int
+    domains : sequence of str
+        Of each line.
+    drawing : Drawing
     """
-    told = [m for m in metrics if m.higher_is_better is not None]
+    told, of = [m for m in metrics if m.higher_is_better is not None], np.array(domains)
     out = []
     for truth in (m for m in told if m.truth):
         for metric in (m for m in told if not m.truth):
             first, second = values[metric.name], values[truth.name]
-            lines = entered & np.isfinite(first).any(1) & np.isfinite(second).any(1)
-            if FEWEST <= lines.sum() <= MOST:
-                sign = 1.0 if metric.higher_is_better == truth.higher_is_better else -1.0
-                found = agreement(sign * first[lines].T, second[lines].T, "kendall", level, draws)
+            sign = 1.0 if metric.higher_is_better == truth.higher_is_better else -1.0
+            ranked = entered & np.isfinite(first).any(1) & np.isfinite(second).any(1)
+            for domain in (None,) if metric.across and truth.across else sorted(set(domains)):
+                lines = ranked if domain is None else ranked & (of == domain)
+                if not FEWEST <= lines.sum() <= MOST:
+                    continue
+                found = drawing.order(sign * first[lines], second[lines])
                 if np.isfinite(found.value):
-                    tau, low, high = float(found.value), float(found.low), float(found.high)
-                    out.append(Agreement(panel, metric.name, truth.name, tau, low, high, int(lines.sum())))
+                    numbers = float(found.value), float(found.low), float(found.high)
+                    out.append(Agreement(panel, metric.name, truth.name, *numbers, int(lines.sum()), domain or ""))
     return out

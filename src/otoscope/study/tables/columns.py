@@ -193,9 +193,7 @@ def _metric(name: str, stated: Mapping[str, Mapping[str, Any]]) -> Metric:
     if name.endswith(ABOVE):
         plain = _metric(name.removesuffix(ABOVE), stated)
         said = f"{plain.means} Less what chance gets on the same grid." if plain.means else ""
-        return replace(
-            plain, name=name, short=f"{plain.short}−chance", title=f"{plain.title} above chance", means=said
-        )
+        return replace(plain, name=name, short=f"{plain.short}−chance", title=f"{plain.title} above chance", means=said)
     heard, truth = name.startswith("heard_"), name.startswith(TRUTH)
     bare = name.removeprefix("heard_")
     facts = _facts(name)

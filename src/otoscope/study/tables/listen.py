@@ -14,11 +14,11 @@ from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.files import make_folder, whole
 from otoscope.core.records import Clip
-from otoscope.study.tables.choose import choosing_half
 from otoscope.study.tables.columns import metrics_of, values_of
+from otoscope.study.tables.lines import Line
 from otoscope.study.tables.read import Rows, failed
-from otoscope.study.tables.table import Ask, Line, Table, select
-from otoscope.study.tables.words import panel_title
+from otoscope.study.tables.table import Ask, Table, select
+from otoscope.study.tables.words import line_title, panel_title
 
 Render = Callable[[dict[str, Any]], Any]
 Tell = Callable[[str], object]
@@ -112,8 +112,9 @@ def _clips_of(
     """The reported clips that all lines have: their names, values and rows, ``(line, clip)``."""
     clips = rows.words("clip")
     shown = np.ones(len(clips.names), bool)
-    if table.choice is not None and not table.choice.same_clips:
-        shown = ~choosing_half(len(clips.names), table.choice.seed)
+    if lines and table.choice is not None and not table.choice.same_clips:
+        chose = set(table.choice.clips[lines[0].panel])
+        shown = np.array([name not in chose for name in clips.names])
     place = np.full((len(lines), len(clips.names)), -1, np.int64)
     usable = ~failed(rows) & np.isfinite(values)
     for i, line in enumerate(lines):
@@ -177,7 +178,7 @@ def write_listening(
     """
     rows = select(rows, ask.only)
     telling = telling_clips(rows, table, Ask())
-    names = _names(line for clip in telling for line in clip.lines)
+    names = list(dict.fromkeys(_name(table, line) for clip in telling for line in clip.lines))
     clips: list[tuple[Telling, Heard]] = []
     cards = []
     for clip in telling:
@@ -208,12 +209,11 @@ def write_listening(
     return {"clips": cards}
 
 
-def _names(lines: Any) -> list[str]:
-    return list(dict.fromkeys(_name(line) for line in lines))
-
-
-def _name(line: Line) -> str:
-    return ", ".join(word for word in (*line.name.values(), *line.chosen.values()) if word)
+def _name(table: Table, line: Line) -> str:
+    named, title = {**line.name, **line.chosen}, line_title(table, line)
+    if title:
+        named["name" if "name" in named else "method"] = title
+    return ", ".join(word for word in named.values() if word)
 
 
 def _made(row: dict[str, Any], render: Render, tell: Tell) -> dict[str, Clip] | None:
@@ -240,7 +240,8 @@ def _card(clip: Telling, place: int, table: Table, some: Heard) -> dict[str, Any
         "label": str(row.get("target_label") or row.get("label") or ""),
         "where": panel_title(table, clip.panel),
         "heard": [
-            {"name": _name(line), **{part: _p(row, part) for part in ("kept", "removed")}} for line, row, _ in some
+            {"name": _name(table, line), **{part: _p(row, part) for part in ("kept", "removed")}}
+            for line, row, _ in some
         ],
     }
 
@@ -270,7 +271,7 @@ def _clip(place: int, clip: Telling, table: Table, some: Heard, rate: int, folde
     for k, (line, own, parts) in enumerate(some):
         for kind, part in (("reconstruction", "kept"), ("difference", "removed")):
             made = write(f"{k}-{part}", parts[part], _fact(label, own, part))
-            versions.append({"kind": kind, "network": _name(line), **made})
+            versions.append({"kind": kind, "network": _name(table, line), **made})
     where = ", ".join(text for text in (WHY[clip.why], panel_title(table, clip.panel)) if text)
     return {"file": f"{clip.clip} ({where})", "label": label, "versions": versions}
 

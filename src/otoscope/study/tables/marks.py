@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otoscope.metrics.statistics import bootstrap, compare
+from otoscope.study.tables.draw import Drawing
 
 BEST, SECOND = "best", "second"
 ALIKE = 0.05
 FEWEST = 0.5
 """A line may be best in a metric that says something on at least this share of the clips that any line has."""
-FLIPS = 2000
 MOST_TESTED = 50
 """Of more lines in a panel (a grid of masks, say), none is tested: corrected for so many, little could be told."""
 
@@ -31,6 +30,8 @@ class Value:
     p : float
         That a line as good as the best would be as far from it, corrected for all that are compared; NaN for the best, and
         where it was not tested.
+    chance : float
+        What chance gets, over the clips of the line's panel and domain; NaN where nobody knows.
     """
 
     mean: float
@@ -39,6 +40,7 @@ class Value:
     n: int
     mark: str = ""
     p: float = float("nan")
+    chance: float = float("nan")
 
     @property
     def half_width(self) -> float:
@@ -52,7 +54,11 @@ class Value:
 
 
 def marked(
-    values: np.ndarray, higher: bool | None, entered: np.ndarray, level: float = 0.95, draws: int = 1000
+    values: np.ndarray,
+    higher: bool | None,
+    entered: np.ndarray,
+    drawing: Drawing | None = None,
+    within: np.ndarray | None = None,
 ) -> list[Value]:
     """One metric of the lines of a panel: means, intervals, marks and tests.
 
@@ -64,22 +70,28 @@ def marked(
         Whether higher is better; None marks nothing.
     entered : ndarray (line,), bool
         Which lines may be best; the others (oracles) are neither marked nor tested.
-    level : float in (0, 1)
-        Of the intervals.
-    draws : int
-        How often clips are drawn anew.
+    drawing : Drawing, optional
+        How clips are drawn anew.
+    within : ndarray (line,), optional
+        Only lines with one word are compared, those of one domain, say; who is alone among others is not marked.
     """
-    found = bootstrap(values.T, level, draws)
-    marks, p = [""] * len(values), np.full(len(values), np.nan)
-    if higher is not None:
-        marks = best_and_second(found.value, higher, entered & (found.n >= FEWEST * found.n.max(initial=0)))
-        tested = np.flatnonzero(entered & (found.n > 0))
-        if BEST in marks and 1 < len(tested) <= MOST_TESTED:
-            place = int(np.flatnonzero(tested == marks.index(BEST))[0])
-            p[tested] = [t.p for t in compare(values[tested].T, place, FLIPS)]
-            p[[mark == BEST for mark in marks]] = np.nan
+    drawing = drawing or Drawing()
+    found = drawing.intervals(values)
+    marks, p = np.full(len(values), "", object), np.full(len(values), np.nan)
+    words = np.zeros(len(values)) if within is None else np.asarray(within)
+    for word in np.unique(words) if higher is not None else ():
+        mine = np.flatnonzero(words == word)
+        if len(mine) < len(words) and entered[mine].sum() < 2:
+            continue
+        allowed = entered[mine] & (found.n[mine] >= FEWEST * found.n[mine].max(initial=0))
+        marks[mine] = best_and_second(found.value[mine], bool(higher), allowed)
+        tested = mine[entered[mine] & (found.n[mine] > 0)]
+        best = np.flatnonzero(marks[tested] == BEST)
+        if len(best) and 1 < len(tested) <= MOST_TESTED:
+            p[tested] = drawing.p_values(values[tested], int(best[0]))
+            p[tested[best]] = np.nan
     numbers = zip(found.value, found.low, found.high, found.n, marks, p, strict=True)
-    return [Value(float(v), float(a), float(b), int(n), mark, float(q)) for v, a, b, n, mark, q in numbers]
+    return [Value(float(v), float(a), float(b), int(n), str(mark), float(q)) for v, a, b, n, mark, q in numbers]
 
 
 def means(values: np.ndarray) -> np.ndarray:

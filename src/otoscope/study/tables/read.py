@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ import numpy as np
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
-
-NEEDED = ("clip", "condition", "classifier", "method", "domain", "mask", "status")
-WHOLE, PARTS, ABOUT = "results.parquet", "parts", "study.json"
+from otoscope.study.tables.files import about_of, joined, sanity_of, tables_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +45,18 @@ class Rows:
         What ``study.json`` says; of several studies, of the first that has one.
     notes : tuple of str
         What a reader of the rows must know of how they were read.
+    sanity : tuple of mapping
+        What the studies found of whether explanations depend on what they should (``sanity.json``).
     """
 
-    def __init__(self, table: Any, about: Mapping[str, Any] | None = None, notes: Sequence[str] = ()):
-        self.table, self.about, self.notes = table, dict(about or {}), tuple(notes)
+    def __init__(
+        self,
+        table: Any,
+        about: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+        sanity: Sequence[Mapping[str, Any]] = (),
+    ):
+        self.table, self.about, self.notes, self.sanity = table, dict(about or {}), tuple(notes), tuple(sanity)
         self._words: dict[str, Words] = {}
         self._numbers: dict[str, np.ndarray] = {}
 
@@ -111,7 +115,7 @@ class Rows:
         import pyarrow as pa
 
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return Rows(self.table.take(pa.array(index)), self.about, self.notes)
+        return Rows(self.table.take(pa.array(index)), self.about, self.notes, self.sanity)
 
     def row(self, i: int) -> dict[str, Any]:
         """One row as plain data, as the study wrote it."""
@@ -159,7 +163,8 @@ def read_rows(results: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     Parameters
     ----------
     results : path or sequence of paths
-        Folders of studies (their ``results.parquet``, or the ``parts`` of one that has not ended), or Parquet files.
+        Folders of studies (their ``results.parquet``, or what is whole of the ``parts`` where that is not there, damaged or
+        older than the study as it stands), or Parquet files.
 
     Returns
     -------
@@ -169,8 +174,8 @@ def read_rows(results: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     Raises
     ------
     OtoscopeError
-        For a path where no results are, a file that is damaged or no Parquet file, one that lacks the columns of a study, or
-        files whose columns contradict each other.
+        For a path where no results are or none is whole, a file that is damaged or no Parquet file, one that lacks the columns
+        of a study, or files whose columns contradict each other.
     MissingExtraError
         Without pyarrow.
     """
@@ -179,85 +184,18 @@ def read_rows(results: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     if not paths:
         raise ParameterError("no results are named; give the folder of a study, or Parquet files")
     notes: list[str] = []
-    files = [file for path in paths for file in _files(Path(path), notes)]
-    tables = [(file, _read(file)) for file in dict.fromkeys(files)]
-    table = _joined(tables)
+    found = {file: table for path in dict.fromkeys(map(Path, paths)) for file, table in tables_of(path, notes)}
+    table = joined(list(found.items()))
     if not table.num_rows:
         raise OtoscopeError(f"{', '.join(map(str, paths))}: the results hold no rows; run the study first")
-    return _once(Rows(table, _about(paths, notes)), notes)
-
-
-def _files(path: Path, notes: list[str]) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise OtoscopeError(f"{path} is not there; give the folder of a study, or Parquet files")
-    if (path / WHOLE).is_file():
-        return [path / WHOLE]
-    parts = sorted((path / PARTS).glob("*.parquet")) or sorted(path.glob("*.parquet"))
-    if not parts:
-        raise OtoscopeError(f"{path} holds no results: {WHOLE} or {PARTS}/*.parquet was expected; run the study first")
-    notes.append(f"{path} has not ended: its {len(parts)} parts so far were read.")
-    return parts
-
-
-def _read(file: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    try:
-        with file.open("rb") as data, parquet.ParquetFile(data) as opened:
-            table = opened.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise OtoscopeError(
-            f"{file} is damaged or no Parquet file ({reason:.120}); give the results of a study, or run it again to mend them"
-        ) from error
-    names = list(table.column_names)
-    lacking = [name for name in NEEDED if name not in names]
-    if lacking:
-        raise OtoscopeError(
-            f"{file} is not of a study: it lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}"
-        )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise OtoscopeError(f"{file} has the column {twice!r} twice; give the results of a study")
-    return table
-
-
-def _joined(tables: Sequence[tuple[Path, Any]]) -> Any:
-    import pyarrow as pa
-
-    def join(so_far: Any, more: tuple[Path, Any]) -> Any:
-        try:
-            return pa.concat_tables([so_far, more[1]], promote_options="permissive")
-        except (pa.ArrowException, ValueError) as error:
-            raise OtoscopeError(
-                f"{more[0]} does not fit to {tables[0][0]}: {' '.join(str(error).split()):.160}; make a table of each alone"
-            ) from error
-
-    return reduce(join, tables[1:], tables[0][1])
-
-
-def _about(paths: Sequence[str | os.PathLike[str]], notes: list[str]) -> dict[str, Any]:
-    """What the first study with a ``study.json`` says of itself."""
-    for path in map(Path, paths):
-        file = (path if path.is_dir() else path.parent) / ABOUT
-        if not file.is_file():
-            continue
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if isinstance(found, dict):
-            return found
-        notes.append(f"{file} is damaged; the table does without it.")
-    return {}
+    places = [Path(path) for path in paths]
+    about, sanity = about_of(places, notes), sanity_of(places, notes)
+    return _once(Rows(table, about, notes, sanity), notes)
 
 
 def _once(rows: Rows, notes: list[str]) -> Rows:
     """Each key once: of rows that are there twice, the first that did not fail."""
-    kept = Rows(rows.table, rows.about, notes)
+    kept = Rows(rows.table, rows.about, notes, rows.sanity)
     if "key" not in rows.columns:
         return kept
     keys = rows.words("key")
@@ -271,7 +209,7 @@ def _once(rows: Rows, notes: list[str]) -> Rows:
     dropped = len(rows) - len(chosen)
     if dropped:
         notes.append(f"{dropped} rows were there twice and are counted once.")
-    return Rows(rows.table, rows.about, notes).take(chosen)
+    return Rows(rows.table, rows.about, notes, rows.sanity).take(chosen)
 
 
 def failed(rows: Rows) -> np.ndarray:

@@ -75,7 +75,7 @@ def tabulate(
     ask : Ask, optional
     output : Output, optional
     tell : callable
-        Called with a line for each step of making sounds again.
+        Called with a line for each note on how results were read, and each step of making sounds again.
     render : callable, optional
         From a study's folder and a device to what makes its rows again; by default `otoscope.study.grid.Replayer`.
 
@@ -90,6 +90,8 @@ def tabulate(
         )
     place = output.folder if output.folder is not None or not output.listen else _beside(results[0])
     rows = read_rows(results)
+    for note in rows.notes:
+        tell(note)
     table = make_table(rows, ask)
     alone = output.forms[0] if len(output.forms) == 1 and place is None else "md"
     text = as_text(table, alone, output.pivot)

@@ -11,9 +11,10 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.files import make_folder, write_text
 from otoscope.study.tables.table import Table
 from otoscope.study.tables.words import page_contents
-from otoscope.study.tables.write import check_pivot, comma_separated, latex, markdown
+from otoscope.study.tables.write import check_pivot, comma_separated, latex, markdown, sanity_csv
 
 FORMATS = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "html": "table.html"}
+SANITY = "sanity.csv"
 
 
 def as_text(table: Table, form: str, pivot: bool = False) -> str:
@@ -55,7 +56,8 @@ def save_table(
     Returns
     -------
     dict
-        The path of each form.
+        The path of each form; ``sanity`` is the second table as CSV, where the study asked whether explanations depend on the
+        network.
 
     Raises
     ------
@@ -67,7 +69,9 @@ def save_table(
     texts = {form: as_text(table, form, pivot) for form in forms if form != "html"}
     make_folder(folder)
     paths = {form: str(write_text(folder / FORMATS[form], text)) for form, text in texts.items()}
+    if "csv" in forms and table.sanity:
+        paths["sanity"] = str(write_text(folder / SANITY, sanity_csv(table)))
     if "html" in forms:
         written = registry.get("view", "table").target(page_contents(table, listen), folder / FORMATS["html"])
         paths["html"] = str(written)
-    return {form: paths[form] for form in forms}
+    return {form: paths[form] for form in (*forms, "sanity") if form in paths}

@@ -10,17 +10,16 @@ import numpy as np
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.plain import plain
-from otoscope.study.tables.agree import Agreement, agreements
-from otoscope.study.tables.columns import Metric, choose_metrics, values_of
+from otoscope.study.tables.agree import Agreement
+from otoscope.study.tables.columns import Metric, choose_metrics
 from otoscope.study.tables.failures import Failure, list_failures
 from otoscope.study.tables.groups import Cells, cells_of
-from otoscope.study.tables.marks import Value, marked, means
-from otoscope.study.tables.pick import RANK, Choice, Picked, Way, pick
+from otoscope.study.tables.lines import NAMED, Line, Work
+from otoscope.study.tables.pick import RANK, Choice, Way, pick
 from otoscope.study.tables.read import Rows, failed
 from otoscope.study.tables.roles import role_of
 
-PANEL, NAMED = ("condition", "classifier"), ("method", "domain", "mask")
-COSTS = ("seconds", "attribution_seconds")
+PANEL = ("condition", "classifier")
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,12 @@ class Ask:
     only : mapping of str to tuple of str
         Words of a column to which the rows are limited.
     sort : str
-        A metric, ``seconds`` or ``name``; empty for the first metric.
+        A metric, ``seconds`` or ``name``; empty for the first metric by which domains can be compared, else the first.
+        By a metric that hangs on the grid, lines are sorted domain by domain.
     choose : str
         How masks are chosen: ``rank`` (mean place over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
     seed : int or None
-        Draws the half of the clips on which masks are chosen; None takes every second clip.
+        Draws the half of the clips on which masks are chosen; None takes every second clip of each panel.
     same_clips : bool
         Choose masks on the clips that are reported, as audiointerp does: the numbers come out too good.
     level : float in (0, 1)
@@ -61,42 +61,6 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of a table.
-
-    Parameters
-    ----------
-    panel : int
-        To which of the table's panels it belongs; only lines of one panel are compared.
-    name, chosen : mapping of str to str
-        The words that make it, and those that were chosen for it on other clips.
-    role : {"", "control", "oracle"}
-        Controls know nothing of the classifier; oracles know the truth, and are neither marked nor tested.
-    clips : int
-        How many the numbers rest on.
-    rows, failed : int
-        Of all masks and clips.
-    seconds : float
-        For one clip, with its attribution; NaN where nobody measured it.
-    values : tuple of Value
-        One for each metric of the table.
-    score : float in [0, 1]
-        audiointerp's, on the clips on which the mask was chosen; NaN where it was not chosen by that.
-    """
-
-    panel: int
-    name: Mapping[str, str]
-    chosen: Mapping[str, str]
-    role: str
-    clips: int
-    rows: int
-    failed: int
-    seconds: float
-    values: tuple[Value, ...]
-    score: float = float("nan")
-
-
-@dataclass(frozen=True)
 class Table:
     """A table of results.
 
@@ -114,8 +78,12 @@ class Table:
     failures : tuple of Failure
     agreements : tuple of Agreement
         Of each metric with each one of truth.
-    clips, rows, failed : int
-        Counts of what the table rests on; clips are those that are reported.
+    clips, of_clips, rows, failed : int
+        Counts of what the table rests on: clips that are reported in some panel, of all that did not fail everywhere.
+    panel_clips : tuple of int
+        How many are reported in each panel.
+    sources : int
+        From how many sources the reported clips come; 0 where each is its own.
     level : float
     draws : int
     sort : str
@@ -123,6 +91,8 @@ class Table:
         What a reader must know of how the rows were read.
     about : mapping
         What the study says of itself.
+    sanity : tuple of mapping
+        Whether the explanations depend on what they should: one a classifier, method and domain, as the study wrote it.
     """
 
     title: str
@@ -134,13 +104,17 @@ class Table:
     failures: tuple[Failure, ...]
     agreements: tuple[Agreement, ...]
     clips: int
+    of_clips: int
     rows: int
     failed: int
+    panel_clips: tuple[int, ...]
+    sources: int
     level: float
     draws: int
     sort: str
     notes: tuple[str, ...]
     about: Mapping[str, Any]
+    sanity: tuple[Mapping[str, Any], ...] = ()
 
     def of_panel(self, panel: int) -> list[Line]:
         """Its lines, in order."""
@@ -175,17 +149,18 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
     panel = [name for name in PANEL if name not in ask.by]
     free = [name for name in NAMED if name not in ask.by]
     cells = cells_of(rows, [*panel, *ask.by, *free])
-    picked = pick(rows, cells, [*panel, *ask.by], metrics, Way(ask.choose, ask.seed, ask.same_clips))
+    picked = pick(rows, cells, panel, ask.by, metrics, Way(ask.choose, ask.seed, ask.same_clips))
     line_of, names = cells.groups.coarser([*panel, *ask.by])
     sort = _sort_by(ask.sort, metrics)
-    work = _Work(rows, cells, metrics, ask, picked)
     panels = sorted({name[: len(panel)] for name in names})
+    panel_of_line = np.array([panels.index(name[: len(panel)]) for name in names])
+    work = Work(rows, cells, (line_of, panel_of_line), ask.by, metrics, picked)
     about = _about(cells, line_of, names, panels, ask.by, work.chosen)
     lines: list[Line] = []
     found: list[Agreement] = []
     for place in range(len(panels)):
-        mine = np.array([i for i, line in enumerate(about) if line["panel"] == place])
-        some, agreed = work.panel(mine, [about[i] for i in mine])
+        mine = np.flatnonzero(panel_of_line == place)
+        some, agreed = work.panel(mine, [about[i] for i in mine], ask.level, ask.draws)
         lines += sorted(some, key=lambda line: _order(line, sort, metrics))
         found += agreed
     return Table(
@@ -197,7 +172,7 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
         lines=tuple(lines),
         failures=list_failures(rows),
         agreements=tuple(found),
-        clips=int(picked.shown.sum()),
+        **_counts(cells, work, panel_of_line),
         rows=len(rows),
         failed=int(failed(rows).sum()),
         level=ask.level,
@@ -205,7 +180,25 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
         sort=sort,
         notes=rows.notes,
         about=rows.about,
+        sanity=tuple(row for row in rows.sanity if _asked(row, ask.only)),
     )
+
+
+def _counts(cells: Cells, work: Work, panel_of_line: np.ndarray) -> dict[str, Any]:
+    """Clips and sources on which the table rests."""
+    each = [work.counted[panel_of_line == place].any(0) for place in range(int(panel_of_line.max()) + 1)]
+    reported = np.flatnonzero(np.any(each, 0))
+    sources = len(np.unique(work.source[reported]))
+    return {
+        "clips": len(reported),
+        "of_clips": len(np.unique(cells.clip[cells.ok])),
+        "panel_clips": tuple(int(clips.sum()) for clips in each),
+        "sources": sources if sources < len(reported) else 0,
+    }
+
+
+def _asked(row: Mapping[str, Any], only: Mapping[str, Sequence[str]]) -> bool:
+    return all(str(row[column]) in words for column, words in only.items() if column in row)
 
 
 def select(rows: Rows, only: Mapping[str, Sequence[str]]) -> Rows:
@@ -246,18 +239,20 @@ def _sort_by(sort: str, metrics: Sequence[Metric]) -> str:
     known = [*(m.name for m in metrics), "seconds", "name"]
     if sort and sort not in known:
         raise UnknownNameError("order of the table", sort, known)
-    return sort or metrics[0].name
+    return sort or next((m.name for m in metrics if m.across), metrics[0].name)
 
 
 def _order(line: Line, sort: str, metrics: Sequence[Metric]) -> tuple[Any, ...]:
+    """A key to sort by: best first; by a metric that hangs on the grid, domain by domain."""
     if sort == "name":
         return tuple(line.name.values())
-    key, higher = line.seconds, False
+    key, higher, domain = line.seconds, False, ""
     for metric, value in zip(metrics, line.values, strict=True):
         if metric.name == sort:
             key, higher = value.mean, metric.higher_is_better is not False
+            domain = "" if metric.across else line.domain
     missing = bool(np.isnan(key))
-    return (missing, 0.0 if missing else -key if higher else key, *line.name.values())
+    return (domain, missing, 0.0 if missing else -key if higher else key, *line.name.values())
 
 
 def _about(
@@ -279,55 +274,3 @@ def _about(
         place = panels.index(words[:width])
         out.append({"panel": place, "name": name, "role": role, "rows": int(total[i]), "failed": int(lost[i])})
     return out
-
-
-# --- the lines of a panel -------------------------------------------------------------------------------------------
-
-
-class _Work:
-    """What the lines of all panels are made of.
-
-    Parameters
-    ----------
-    rows : Rows
-    cells : Cells
-    metrics : tuple of Metric
-    ask : Ask
-    picked : Picked
-    """
-
-    def __init__(self, rows: Rows, cells: Cells, metrics: tuple[Metric, ...], ask: Ask, picked: Picked):
-        self.metrics, self.ask, self.score = metrics, ask, picked.score
-        place = np.ix_(picked.groups, np.flatnonzero(picked.shown))
-        self.values = {m.name: cells.values(values_of(rows, m.name))[place] for m in metrics}
-        self.counted = np.isfinite(cells.values(np.zeros(len(rows))))[place]
-        costs = [rows.numbers(name) for name in COSTS if name in rows.columns and rows.numeric(name)]
-        seconds = np.sum(costs, 0) if costs else np.full(len(rows), np.nan)
-        self.seconds = means(cells.values(seconds)[place])
-        free = [(name, cells.groups.by.index(name)) for name in NAMED if name not in ask.by]
-        told = self.counted.any(1)  # nothing was chosen where all failed
-        self.chosen = [
-            {name: cells.groups.names[group][i] if told[line] else "" for name, i in free}
-            for line, group in enumerate(picked.groups)
-        ]
-
-    def panel(self, mine: np.ndarray, about: Sequence[Mapping[str, Any]]) -> tuple[list[Line], list[Agreement]]:
-        """All lines of a panel, by number, and how its metrics agree; ``about`` is what is known of each line already."""
-        here = np.flatnonzero(self.counted[mine].any(0))
-        here = here if len(here) else np.arange(1)  # where all failed
-        entered = np.array([line["role"] != "oracle" for line in about])
-        some = {name: values[np.ix_(mine, here)] for name, values in self.values.items()}
-        level, draws = self.ask.level, self.ask.draws
-        numbers = [marked(some[m.name], m.higher_is_better, entered, level, draws) for m in self.metrics]
-        lines = [
-            Line(
-                **about[k],
-                chosen=self.chosen[i],
-                clips=int(self.counted[i].sum()),
-                seconds=float(self.seconds[i]),
-                values=tuple(values[k] for values in numbers),
-                score=float(self.score[i]),
-            )
-            for k, i in enumerate(mine)
-        ]
-        return lines, agreements(about[0]["panel"], self.metrics, some, entered, level, draws)

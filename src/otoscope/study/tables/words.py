@@ -8,8 +8,10 @@ from typing import Any
 
 from otoscope.core.plain import plain
 from otoscope.study.tables.columns import Metric
+from otoscope.study.tables.lines import Line
 from otoscope.study.tables.marks import ALIKE, Value
 from otoscope.study.tables.pick import RANK, SCORE, Choice
+from otoscope.study.tables.sanity import SAID, UNCHANGED, sanity_heads, sanity_rows
 from otoscope.study.tables.table import Table
 
 ALIKE_SIGN = "≈"
@@ -22,14 +24,19 @@ def caption(table: Table) -> list[str]:
         if table.failed
         else f"{_count(table.rows, 'row')}."
     ]
-    width = f"half the width of {100 * table.level:g} % intervals (clips drawn anew {table.draws} times)"
-    said.append(f"Means over {_count(table.clips, 'clip')} ± {width}.")
     if table.choice is not None:
-        said.append(_choice(table.choice, table.metrics))
+        said += _choice(table, table.choice)
+    said = [said[0], _means(table), *said[1:]]
     said.append("Within a panel the best of each metric is bold and the second best underlined.")
     if any(math.isfinite(value.p) for line in table.lines for value in line.values):
         said.append(
             f"{ALIKE_SIGN} cannot be told from the best (paired test on the same clips, corrected by Holm, p ≥ {ALIKE:g})."
+        )
+    bound = [head(m) for m in within_domains(table)]
+    if bound:
+        said.append(
+            f"What hangs on a domain's grid ({', '.join(bound)}) is marked, tested and ranked within each domain alone, where it "
+            "has more than one line."
         )
     if any(line.role == "oracle" for line in table.lines):
         said.append("Oracles know the truth: they show what could be had, and are not marked.")
@@ -40,21 +47,65 @@ def caption(table: Table) -> list[str]:
     return [*said, *table.notes]
 
 
+def within_domains(table: Table) -> list[Metric]:
+    """The metrics by which lines are compared within a domain only, where the table has lines of several."""
+    several = len({line.domain for line in table.lines if line.domain}) > 1
+    return [m for m in table.metrics if several and not m.across and m.higher_is_better is not None]
+
+
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _choice(choice: Choice, metrics: Sequence[Metric]) -> str:
-    half = "every second one in sorted order" if choice.seed is None else f"drawn with seed {choice.seed}"
+def _each(numbers: Sequence[int], total: int, word: str) -> str:
+    """How many there are in each panel."""
+    known = [n for n in numbers if n]
+    if not known or (min(known) == max(known) == total):
+        return _count(total, word)
+    if min(known) == max(known):
+        return f"{_count(known[0], word)} of each panel"
+    return f"{min(known)} to {max(known)} {word}s of each panel"
+
+
+def _means(table: Table) -> str:
+    of = f" from {_count(table.sources, 'source')}" if table.sources else ""
+    drawn = f"{'sources, with all their clips,' if table.sources else 'clips'} drawn anew {table.draws} times"
+    clips = _each(table.panel_clips, table.clips, "clip")
+    return f"Means over {clips}{of} ± half the width of {100 * table.level:g} % intervals ({drawn})."
+
+
+def _choice(table: Table, choice: Choice) -> list[str]:
+    """On what the masks were chosen; and the panels in which nothing could choose."""
+    one = "source" if table.sources else "one"
+    half = f"every second {one} in sorted order" if choice.seed is None else f"drawn with seed {choice.seed}"
     named = ", ".join(name.replace("_", " ") for name in choice.metrics)
     ways = {
         RANK: f"by their mean rank in {named}",
         SCORE: f"by the geometric mean of {named}, each stretched to [0, 1]",
     }
-    others = f"{_count(choice.clips, 'other clip')} ({half})"
+    total = len({name for clips in choice.clips for name in clips})
+    others = f"{_each([len(clips) for clips in choice.clips], total, 'other clip')} ({half})"
     if choice.same_clips:
         others = "the same clips, so that the numbers come out too good"
-    return f"The {' and '.join(choice.columns)} of each line was chosen on {others}, {ways.get(choice.how, f'by {named}')}."
+    what = " and ".join(choice.columns)
+    said = [f"The {what} of each line was chosen on {others}, {ways.get(choice.how, f'by {named}')}."]
+    for panel, lost in enumerate(choice.blind):
+        if lost:
+            lines = len(table.of_panel(panel))
+            of = f"{lost} of {lines} lines" if lost < lines else "any line"
+            where = panel_title(table, panel) or "this table"
+            said.append(f"In {where} no clip could choose the {what} of {of}: the first by name stands there.")
+    return said
+
+
+def chance_levels(table: Table) -> list[tuple[int, str, list[float]]]:
+    """What chance gets: panel, domain, and the level of each metric, NaN where nobody knows; empty where nothing is known."""
+    found: dict[tuple[int, str], list[float]] = {}
+    for line in table.lines:
+        levels = [value.chance for value in line.values]
+        if any(math.isfinite(level) for level in levels):
+            found.setdefault((line.panel, {**line.name, **line.chosen}.get("domain", "")), levels)
+    return [(panel, domain, levels) for (panel, domain), levels in sorted(found.items(), key=lambda item: item[0])]
 
 
 def head(metric: Metric) -> str:
@@ -102,6 +153,18 @@ def title_of(table: Table, column: str, word: str) -> str:
     return str((found.get("title") if isinstance(found, dict) else found) or word)
 
 
+def line_title(table: Table, line: Line) -> str:
+    """The title that the study gives to a line's method, if it differs from its name; else nothing."""
+    named = {**line.name, **line.chosen}
+    known = table.about.get("methods")
+    for entry in known if isinstance(known, list | tuple) else ():
+        if isinstance(entry, dict) and entry.get("title") and entry["title"] != entry.get("name"):
+            keys = ("name",) if named.get("name") else ("method", "domain")
+            if all(named.get(key) and named[key] == entry.get(key) for key in keys):
+                return str(entry["title"])
+    return ""
+
+
 def page_contents(table: Table, listen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What the view ``table`` shows, as plain data.
 
@@ -114,5 +177,12 @@ def page_contents(table: Table, listen: Mapping[str, Any] | None = None) -> dict
     contents = table.as_plain()
     for metric, places in zip(contents["metrics"], digits(table), strict=True):
         metric["digits"] = places
+    bound = {m.name for m in within_domains(table)}
+    for metric in contents["metrics"]:
+        metric |= {"within": metric["name"] in bound}
+    for line, written in zip(table.lines, contents["lines"], strict=True):
+        written |= {"title": line_title(table, line), "domain": line.domain}
+    contents["chance"] = plain([{"panel": p, "domain": d, "levels": levels} for p, d, levels in chance_levels(table)])
+    contents["sanity"] = plain({"heads": sanity_heads(), "rows": sanity_rows(table), "said": SAID, "flag": UNCHANGED})
     contents["caption"] = caption(table)
     return contents if listen is None else {**contents, "listen": plain(listen)}

@@ -10,15 +10,19 @@ from collections.abc import Callable, Sequence
 
 from otoscope.core.errors import ParameterError
 from otoscope.study.tables.columns import Metric
+from otoscope.study.tables.lines import Line
 from otoscope.study.tables.marks import BEST, SECOND, Value
 from otoscope.study.tables.pick import SCORE
-from otoscope.study.tables.table import Line, Table
+from otoscope.study.tables.sanity import NUMBERS, SAID, sanity_heads, sanity_rows, verdict
+from otoscope.study.tables.table import Table
 from otoscope.study.tables.words import (
     ALIKE_SIGN,
     caption,
+    chance_levels,
     digits,
     digits_of,
     head,
+    line_title,
     number,
     panel_title,
     width_of,
@@ -48,7 +52,8 @@ def markdown(table: Table, pivot: bool = False) -> str:
             parts.append(_md_table(*_lines(table, panel, _md_value, _md, head)))
     if pivot:
         parts.append(f"Each cell: {' / '.join(_md(head(m)) for m in table.metrics)}.")
-    parts += [_md_failures(table), _md_agreements(table), _md(" ".join(caption(table)))]
+    parts += [_md_failures(table), _md_agreements(table), _md_chance(table), _md_sanity(table)]
+    parts.append(_md(" ".join(caption(table))))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -72,31 +77,57 @@ def latex(table: Table, pivot: bool = False) -> str:
         else:
             heads, rows = _lines(table, panel, _tex_value, _tex, _tex_head)
             words = len(_words_of(table))
-            parts.append(_tex_table(f"{title}. {_tex(' '.join(caption(table)))}", heads, rows, words))
+            said = " ".join([*caption(table), *_chance_said(table, panel)])
+            parts.append(_tex_table(f"{title}. {_tex(said)}", heads, rows, words))
+    if table.sanity:
+        heads, rows = ([_tex(w) for w in sanity_heads()], [[_tex(w) for w in row] for row in _sanity(table)])
+        parts.append(_tex_table(_tex(f"{table.title}. {SAID}"), heads, rows, 3))
     return "\n\n".join(parts) + "\n"
 
 
 def comma_separated(table: Table) -> str:
     """The table as CSV in full precision: for each metric its mean, interval, clips, mark and p; empty where unknown."""
     words = _words_of(table)
-    heads = [*table.panels[0], *words, "role", "clips", "rows", "failed", "seconds", "score"]
+    heads = [*table.panels[0], *words, "role", "title", "clips", "rows", "failed", "seconds", "score"]
     for metric in table.metrics:
-        heads += [metric.name, *(f"{metric.name}_{what}" for what in ("low", "high", "n", "mark", "p"))]
+        heads += [metric.name, *(f"{metric.name}_{what}" for what in ("low", "high", "n", "mark", "p", "chance"))]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
     for line in table.lines:
         named = {**line.name, **line.chosen}
         row: list[object] = [*table.panels[line.panel].values(), *(named[w] for w in words)]
-        row += [line.role, line.clips, line.rows, line.failed, _full(line.seconds), _full(line.score)]
+        row += [
+            line.role,
+            line_title(table, line),
+            line.clips,
+            line.rows,
+            line.failed,
+            _full(line.seconds),
+            _full(line.score),
+        ]
         for v in line.values:
-            row += [_full(v.mean), _full(v.low), _full(v.high), v.n, v.mark, _full(v.p)]
+            row += [_full(v.mean), _full(v.low), _full(v.high), v.n, v.mark, _full(v.p), _full(v.chance)]
         writer.writerow(row)
     return text.getvalue()
 
 
-def _full(value: float) -> str:
-    return repr(float(value)) if math.isfinite(value) else ""
+def sanity_csv(table: Table) -> str:
+    """The second table as CSV in full precision, with what it says in words; empty where the study asked nothing of it."""
+    if not table.sanity:
+        return ""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["classifier", "method", "domain", "clips", *NUMBERS, "unchanged", "says"])
+    for row in table.sanity:
+        numbers = [_full(row.get(name)) for name in NUMBERS]
+        words = [row.get(name, "") for name in ("classifier", "method", "domain", "clips")]
+        writer.writerow([*words, *numbers, "yes" if row.get("unchanged") else "no", verdict(row)])
+    return text.getvalue()
+
+
+def _full(value: float | None) -> str:
+    return repr(float(value)) if value is not None and math.isfinite(value) else ""
 
 
 # --- lines and pivots -----------------------------------------------------------------------------------------------
@@ -118,16 +149,17 @@ def _lines(
     for line in table.of_panel(panel):
         score = [escape(number(line.score, 3))] if scored else []
         seconds = escape(number(line.seconds, digits_of([line.seconds])))
-        numbers = _row(line, words, places, show, escape)
+        numbers = _row(table, line, places, show, escape)
         rows.append([*numbers, *score, str(line.clips), str(line.failed), seconds])
     return heads, rows
 
 
-def _row(
-    line: Line, words: Sequence[str], places: Sequence[int], show: Cell, escape: Callable[[str], str]
-) -> list[str]:
-    """Words and values of a line."""
+def _row(table: Table, line: Line, places: Sequence[int], show: Cell, escape: Callable[[str], str]) -> list[str]:
+    """Words and values of a line; the study's title of its method stands for the method's name."""
+    words, title = _words_of(table), line_title(table, line)
     named = {**line.name, **line.chosen}
+    if title:
+        named["name" if "name" in named else "method"] = title
     texts = [escape(named[w] or "–") + (f" ({line.role})" if w == "method" and line.role else "") for w in words]
     values = [
         show(v, p) + (f" ({v.n})" if 0 < v.n < line.clips else "") for v, p in zip(line.values, places, strict=True)
@@ -213,15 +245,60 @@ def _md_agreements(table: Table) -> str:
         return ""
     named = {m.name: m for m in table.metrics}
     truths = list(dict.fromkeys(a.truth for a in table.agreements))
-    found = {(a.panel, a.metric, a.truth): a for a in table.agreements}
+    found = {(a.panel, a.domain, a.metric, a.truth): a for a in table.agreements}
     rows = []
-    for panel, metric in dict.fromkeys((a.panel, a.metric) for a in table.agreements):
-        cells = [found.get((panel, metric, truth)) for truth in truths]
+    for panel, domain, metric in dict.fromkeys((a.panel, a.domain, a.metric) for a in table.agreements):
+        cells = [found.get((panel, domain, metric, truth)) for truth in truths]
         shown = ["–" if a is None else f"{number(a.tau, 2)} ({number(a.low, 2)} to {number(a.high, 2)})" for a in cells]
-        rows.append([_md(panel_title(table, panel)), head(named[metric]), *shown])
-    heads = ["", "metric", *(_md(head(named[t])) for t in truths)]
-    said = f"Kendall's rank correlation over lines, with {100 * table.level:g} % intervals; 1 is the same order of goodness."
+        rows.append([_md(panel_title(table, panel)), head(named[metric]), _md(domain) or "all", *shown])
+    heads = ["", "metric", "domain", *(_md(head(named[t])) for t in truths)]
+    said = (
+        f"Kendall's rank correlation over lines, with {100 * table.level:g} % intervals; 1 is the same order of goodness. Over "
+        "the lines of all domains where both metrics compare domains, else within each domain."
+    )
     return "## Does it rank as truth does?\n\n" + said + "\n\n" + _md_table(heads, rows)
+
+
+def _md_chance(table: Table) -> str:
+    """What chance gets in each panel and domain."""
+    found = chance_levels(table)
+    known = [i for i in range(len(table.metrics)) if any(math.isfinite(levels[i]) for _, _, levels in found)]
+    if not known:
+        return ""
+    heads = ["", "domain", *(_md(_plain_head(table.metrics[i])) for i in known)]
+    rows = [
+        [_md(panel_title(table, panel)), _md(domain), *(number(levels[i], 3) for i in known)]
+        for panel, domain, levels in found
+    ]
+    said = "The means that an explanation which knows nothing gets on the same clips and cells."
+    return "## What chance gets\n\n" + said + "\n\n" + _md_table(heads, rows)
+
+
+def _plain_head(metric: Metric) -> str:
+    return f"true {metric.short.removesuffix('−chance')}"
+
+
+def _chance_said(table: Table, panel: int) -> list[str]:
+    """What chance gets in one panel, as a sentence."""
+    parts = []
+    for _, domain, levels in (found for found in chance_levels(table) if found[0] == panel):
+        known = [
+            f"{_plain_head(m)} {number(c, 3)}" for m, c in zip(table.metrics, levels, strict=True) if math.isfinite(c)
+        ]
+        parts.append(f"in {domain} {', '.join(known)}")
+    return [f"Chance gets {'; '.join(parts)}."] if parts else []
+
+
+def _sanity(table: Table) -> list[list[str]]:
+    """The second table as text."""
+    return [[number(cell, 2) if isinstance(cell, float) else str(cell) for cell in row] for row in sanity_rows(table)]
+
+
+def _md_sanity(table: Table) -> str:
+    if not table.sanity:
+        return ""
+    rows = [[_md(word) for word in row] for row in _sanity(table)]
+    return f"## Does it depend on the network?\n\n{SAID}\n\n" + _md_table(sanity_heads(), rows)
 
 
 # --- LaTeX ----------------------------------------------------------------------------------------------------------
