@@ -11,11 +11,12 @@ from torch import nn
 
 import otoscope
 from autoencoder_worlds import tiny_autoencoder
-from otoscope.attribution import Problem, attribute
+from otoscope.attribution import Problem, attribute, background
+from otoscope.audio import write_wav
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
-from otoscope.core.records import Attribution, Grid
+from otoscope.core.records import Attribution, Clip, Grid
 from otoscope.domains import make_domain
 from otoscope.masks import to_mask
 from worlds import RATE, attentive, band_energy, linear, spectral, tone_and_decoy
@@ -161,11 +162,25 @@ def test_stopping_early_does_not_hang_on_the_other_clips(method, domain):
         assert_same(together.standard_error[i].nan_to_num(), alone.standard_error[0].nan_to_num())
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A background of eight sounds."""
+    folder = tmp_path_factory.mktemp("background")
+    for i, x in enumerate(sounds(8, seed=1).numpy()):
+        write_wav(folder / f"{i}.wav", Clip(x[None], 16000))
+    return str(folder)
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_the_seed_decides_what_is_random_and_only_that(method):
+def test_the_seed_decides_what_is_random_and_only_that(method, others):
+    """Where a background can be given, it is: its sounds are chosen by the seed."""
     x, world, other_differs = sounds(2), world_of(method), False
+    has_background = any(p.name == "background" for p in METHODS[method].parameters)
     for domain in domains_of(method):
-        first, again, other = (run(method, ask(world, x, domain, seed=s)) for s in (1, 1, 2))
+        settings = cheap(METHODS[method])
+        if has_background and domain in background.DOMAINS:
+            settings |= {"background": others, "per_class": 1}
+        first, again, other = (attribute(ask(world, x, domain, seed=s), method, settings).values for s in (1, 1, 2))
         assert torch.equal(first, again), domain
         other_differs |= not torch.equal(first, other)
     assert other_differs is not METHODS[method].facts["deterministic"]

@@ -73,3 +73,25 @@ def test_the_published_mask_keeps_the_highest_tenth(noise):
     kept = made.mask.values > 0
     assert kept.mean() == pytest.approx(0.1, abs=0.01)
     assert made.attribution.values[kept].min() >= made.attribution.values[~kept].max()
+
+
+def test_a_softmax_that_is_no_attention_is_not_taken_for_it(ask, values, noise):
+    """A convolutional network whose maps are square and go through a softmax: nobody says where such tokens would lie."""
+
+    class Squares(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.out = torch.nn.Conv2d(1, 6, 3, 2, 1), torch.nn.Linear(6, 4)
+
+        def forward(self, features):
+            maps = torch.nn.functional.adaptive_avg_pool2d(self.conv(features).relu(), (16, 16))
+            return self.out((maps * maps.softmax(-1)).sum((2, 3)))
+
+    torch.manual_seed(0)
+    front = spectral().frontend
+    world = otoscope.wrap(Squares(), sample_rate=16000, labels=4, frontend=front, cam_layer="conv").eval()
+    problem = ask(world, noise(6000), "mel")
+    with record_attention(world.network) as seen:
+        problem.inspected.original()
+    assert len(seen) == 1
+    np.testing.assert_array_equal(values(problem, "amt"), values(problem, "amt", layer="conv"))

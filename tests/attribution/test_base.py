@@ -141,3 +141,18 @@ def test_no_method_takes_the_callers_tensors(ask, noise):
 def test_a_captum_class_and_its_object_are_named_alike():
     attr = pytest.importorskip("captum.attr")
     assert method_name(attr.Saliency) == method_name(attr.Saliency(lambda x: x)) == "captum:Saliency"
+
+
+def test_of_segments_it_is_the_segment_s_own_amplitude_that_counts(ask, values, noise):
+    """A mask scales a whole segment, so cells of one segment cannot differ; within cells of their own they do."""
+    problem = ask(spectral(), noise(8000, batch=2), "superpixels", target=[0, 2], n=12)
+    analysis = problem.inspected.analysis
+    by_mask = problem.gradient(problem.inspected.ones())
+    found = per_amplitude(problem, by_mask)
+    amplitude = analysis.amplitude()
+    for clip in range(2):
+        for unit in analysis.segments()[clip].unique():
+            there = analysis.segments()[clip] == unit
+            slope = by_mask[clip][there].sum() / amplitude[clip][there].sum()  # all cells louder by the same share
+            torch.testing.assert_close(found[clip][there], slope.expand(int(there.sum())), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(values(problem, "gradient"), found, rtol=1e-3, atol=1e-5)

@@ -39,7 +39,7 @@ def test_clips_of_one_number_of_units_are_fitted_together_and_the_others_padded(
     problem = ask(world, x, ms=10)
     labels = torch.tensor([[[0, 0, 1, 1, 2]], [[0, 1, 1, 1, 1]], [[2, 1, 0, 0, 0]]])
     asked = []
-    found, used = explain_units(problem, labels, singles, record(asked), "logit", 0.0)
+    found, used = explain_units(problem, labels, singles, record(asked), problem.score, 0.0)
     assert asked == [((4, 2), (4, 1)), ((5, 3), (5, 2))]
     assert used.tolist() == [5, 4, 5]
     whole = problem.score(problem.inspected.ones()).double()
@@ -54,12 +54,12 @@ def test_a_clip_whose_coalitions_are_all_tried_waits_for_the_last(ask, noise):
     problem = ask(linear(400), noise(400), ms=10)
     draw = lambda units: Coalitions(all_rows(units), torch.ones(2**units, dtype=torch.float64), True)  # noqa: E731
     labels = torch.arange(5)[None, None]
-    found, used = explain_units(problem, labels, draw, record([]), "logit", 10.0)
+    found, used = explain_units(problem, labels, draw, record([]), problem.score, 10.0)
     assert used.tolist() == [32]
     assert found.errors.tolist() == [[0] * 5]
     many = torch.arange(80).clamp_max(7)[None, None]
     problem = ask(linear(6400), noise(6400), ms=10)
-    assert explain_units(problem, many, draw, record([]), "logit", 10.0)[1].tolist() == [256]
+    assert explain_units(problem, many, draw, record([]), problem.score, 10.0)[1].tolist() == [256]
 
 
 def test_fidelity_is_the_explained_share_of_the_weighted_variance():

@@ -86,7 +86,7 @@ def test_mean_and_standard_error_are_those_of_single_backgrounds(ask, noise, sou
 
     index = torch.arange(2)
     singles = np.stack(
-        [_contributions(problem, Against(problem.inspected, heard[[i]]), index, 0 * index).numpy() for i in range(3)]
+        [_contributions(problem, Against(problem.inspected, heard[[i]]), index, 0 * index)[0].numpy() for i in range(3)]
     )
     largest = np.abs(singles).max()
     np.testing.assert_allclose(result.values, singles.mean(0), atol=2e-3 * largest)
@@ -151,3 +151,32 @@ def test_on_the_built_in_classifiers_the_sum_is_exact(ask, noise, name):
         change = problem.of_target(problem.inspected(ones) - problem.inspected(0 * ones))
     found = attribute(problem, "deep_lift_shap").values.sum((1, 2))
     torch.testing.assert_close(found, change, rtol=1e-4, atol=1e-4)
+
+
+def test_the_gap_tells_where_the_sum_is_not_kept(ask, noise, sounds):
+    class Sorts(nn.Module):
+        def forward(self, x):
+            return (x * x).sort(1).values[:, ::2].sum(1, keepdim=True) * torch.tensor([1.0, -1.0])
+
+    options = {"background": sounds, "per_class": 3}
+    kept = attribute(ask(spectral(), noise(4000, 2), "mel"), "deep_lift_shap", options).facts["gap"]
+    assert kept.shape == (2,)
+    assert kept.abs().max() < 1e-3
+    problem = ask(otoscope.wrap(Sorts(), sample_rate=16000, labels=2), noise(4000, 2))
+    result = attribute(problem, "deep_lift_shap", options)
+    heard = torch.stack([torch.from_numpy(noise(4000, 1, seed=i + 5)[0] * (i + 1)) for i in range(3)])
+    with torch.no_grad():
+        change = problem.of_target(problem.inspected.original()) - problem.inspected.classifier(heard)[:, 0].mean()
+    torch.testing.assert_close(result.facts["gap"], result.values.sum((1, 2)) - change, rtol=1e-3, atol=1e-2)
+    assert result.facts["gap"].abs().max() > 1
+
+
+def test_the_seed_chooses_the_sounds(ask, noise, sounds):
+    found = [
+        attribute(
+            ask(spectral(), noise(4000), "mel", seed=s), "deep_lift_shap", {"background": sounds, "per_class": 1}
+        ).values
+        for s in range(4)
+    ]
+    assert any(not torch.equal(found[0], other) for other in found[1:])
+    assert not registry.get("method", "deep_lift_shap").facts["deterministic"]

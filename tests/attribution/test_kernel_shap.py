@@ -9,6 +9,7 @@ import torch
 from otoscope.attribution import attribute
 from otoscope.attribution.coalitions import Coalitions, all_rows
 from otoscope.attribution.kernel_shap import fit_shapley, shapley_rows
+from otoscope.core import registry
 from reference import attribution as slow
 from reference.attribution import game
 from worlds import RATE, linear, spectral
@@ -146,3 +147,39 @@ def test_silence_has_no_values(ask):
     result = attribute(ask(spectral(), np.zeros(4000), "mel"), "kernel_shap", {"samples": 200})
     np.testing.assert_allclose(result.values, 0, atol=1e-7)
     assert result.facts["fidelity"].tolist() == [1]
+
+
+def test_against_a_background_it_is_what_the_clip_adds_to_it(ask, values, noise, tmp_path, monkeypatch):
+    from otoscope.audio import write_wav
+    from otoscope.core.records import Clip
+
+    monkeypatch.setenv("OTOSCOPE_CACHE", str(tmp_path / "cache"))
+    others = [noise(400, seed=i + 5) * (i + 1) / 4 for i in range(3)]
+    for i, x in enumerate(others):
+        write_wav(tmp_path / f"{i}.wav", Clip(x[None], RATE))
+    x, world = noise(400), linear(400)
+    problem = ask(world, x, ms=10)
+    times, weights = problem.inspected.grid.times, world.network.weights.detach()[:, 0]
+    theirs = np.mean([slow.linear_by_segment(weights, y, RATE, times) for y in others], 0)
+    own = slow.linear_by_segment(weights, x, RATE, times)
+    options = {"samples": 32, "background": str(tmp_path), "per_class": 3}
+    found = values(problem, "kernel_shap", **options)[0, 0]
+    assert problem.inspected.passes == 32 * 3
+    np.testing.assert_allclose(found, own - theirs, atol=1e-4)
+    assert np.abs(theirs).max() > 1e-3
+    assert registry.get("method", "kernel_shap").facts["passes"](**options) == 96
+
+
+@pytest.mark.parametrize("method", ["lime", "kernel_shap"])
+def test_who_may_stop_early_does_not_run_all_of_many_coalitions(ask, noise, method):
+    x = np.zeros(3600, np.float32)
+    x[:400] = 0.1
+    problem = ask(linear(3600), x, ms=50, target=1)  # nine segments, of which two hold something
+    used = {
+        t: attribute(problem, method, {"tolerance": t, "score": "logit"}).facts["samples"].tolist() for t in (0, 0.1)
+    }
+    assert used[0.1][0] <= 128
+    assert used[0] == [512]
+    problem = ask(spectral(), noise(7200), ms=50, target=1)
+    used = {t: attribute(problem, method, {"tolerance": t}).facts["samples"].tolist() for t in (0, 1e-9)}
+    assert used == {0: [512], 1e-9: [512]}  # no more than there are

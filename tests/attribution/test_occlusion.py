@@ -5,6 +5,9 @@ import pytest
 import torch
 from captum.attr import FeatureAblation
 
+from otoscope.attribution import attribute
+from otoscope.core import registry
+from otoscope.core.errors import ParameterError
 from reference import attribution as slow
 from worlds import RATE, linear, spectral
 
@@ -62,3 +65,40 @@ def test_chunks_do_not_matter(ask, values, noise, batch_size):
     found = values(ask(world, x, "mel", batch_size=batch_size), "occlusion", patches_freq=2, patches_time=3)
     expected = values(ask(world, x, "mel"), "occlusion", patches_freq=2, patches_time=3)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def drop(problem, mask):
+    return float(problem.score(problem.inspected.ones()) - problem.score(mask))
+
+
+def test_of_many_components_each_is_silenced_by_itself(ask, values, noise):
+    problem = ask(linear(4000), noise(4000), "components", n=14)
+    found = values(problem, "occlusion")[0, :, 0]
+    assert problem.inspected.passes == 1 + 15
+    for row in range(15):
+        mask = problem.inspected.ones()
+        mask[0, row] = 0
+        assert found[row] == pytest.approx(drop(problem, mask), abs=1e-5)
+
+
+def test_of_superpixels_each_is_silenced_by_itself_and_wholly(ask, values, noise):
+    problem = ask(spectral(), noise(8000, batch=2), "superpixels", target=[0, 2], n=12, batch_size=5)
+    labels = problem.inspected.analysis.segments()
+    found = values(problem, "occlusion")
+    assert problem.inspected.passes == 2 + sum(int(own.max()) + 1 for own in labels)
+    full = problem.score(problem.inspected.ones())
+    for clip in range(2):
+        for unit in labels[clip].unique():
+            there = labels[clip] == unit
+            left = problem.score((~there).float()[None], torch.tensor([clip]))
+            drop = float(full[clip] - left) / int(there.sum())
+            np.testing.assert_allclose(found[clip][there], drop, rtol=1e-3, atol=1e-6)
+
+
+def test_more_segments_than_passes_are_refused(ask, noise):
+    options = {"patches_freq": 4, "patches_time": 4}
+    problem = ask(spectral(), noise(16000), "superpixels", n=300)
+    with pytest.raises(ParameterError, match=r"segments, and occlusion silences at most 128 with patches_freq=4"):
+        attribute(problem, "occlusion", options)
+    assert problem.inspected.passes == 0
+    assert registry.get("method", "occlusion").facts["passes"](**options) == 129

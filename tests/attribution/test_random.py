@@ -37,3 +37,23 @@ def test_it_hangs_on_the_seed_and_the_grid_alone(ask, values, noise):
 
 def test_one_cell_is_in_the_middle(ask, values, noise):
     assert values(ask(linear(400), noise(400), ms=50), "random", smooth=1.0).tolist() == [[[0.5]]]
+
+
+@pytest.mark.parametrize("smooth", [0.0, 3.0])
+def test_every_segment_has_one_number_whatever_its_size(ask, values, noise, smooth):
+    problem = ask(spectral(), noise(8000, batch=2), "superpixels", n=30)
+    found, labels = values(problem, "random", smooth=smooth), problem.inspected.analysis.segments().numpy()
+    for own, clip in zip(found, labels, strict=True):
+        n = clip.max() + 1
+        numbers = [own[clip == unit] for unit in range(n)]
+        assert max(np.ptp(x) for x in numbers) < 1e-5
+        np.testing.assert_allclose(sorted(x[0] for x in numbers), (np.arange(n) + 0.5) / n, atol=1e-5)
+    alone = values(ask(spectral(), noise(8000, batch=2)[1], "superpixels", n=30), "random", smooth=smooth)
+    np.testing.assert_array_equal(alone[0], found[1])
+
+
+def test_components_are_not_smoothed_across(ask, values, noise):
+    problem = ask(linear(8000), noise(8000), "components", n=40, segments_s=0.05)
+    found = values(problem, "random", smooth=2.0)[0]
+    assert abs(lag_one(found)) < 0.25
+    assert lag_one(found.T) > 0.8

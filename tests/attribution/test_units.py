@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otoscope.attribution import attribute
 from otoscope.attribution.units import FEW, blocks, count, paint, sizes, units_of
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ParameterError, ShapeError
 from worlds import linear, spectral
 
 
@@ -63,7 +64,7 @@ def test_a_grid_without_frequency_gives_all_blocks_to_time(ask, noise):
 
 
 def test_asked_for_blocks_are_given_whatever_the_domain_has(ask, noise):
-    problem = with_segments(ask(linear(800), noise(800), ms=10), torch.zeros(1, 1, 10, dtype=torch.int64))
+    problem = ask(linear(800), noise(800), ms=10)
     assert units_of(problem, blocks_time=2)[0, 0].tolist() == [0] * 5 + [1] * 5
     assert units_of(problem, 3, 2)[0, 0].tolist() == [0] * 5 + [1] * 5
     assert units_of(problem, blocks_freq=1)[0, 0].tolist() == list(range(10))
@@ -90,3 +91,32 @@ def test_cells_are_painted_with_their_unit_s_number():
     labels = torch.tensor([[[0, 1], [1, 2]], [[0, 0], [0, 1]]])
     numbers = torch.tensor([[5.0, 6.0, 7.0], [8.0, 9.0, 0.0]])
     np.testing.assert_array_equal(paint(labels, numbers), [[[5, 6], [6, 7]], [[8, 8], [8, 9]]])
+
+
+@pytest.mark.parametrize(("n", "segments_s", "columns"), [(8, 0.05, 20), (8, 0.1, 10), (20, 0.1, 6), (64, 0.1, 1)])
+def test_parts_of_the_sound_are_never_joined(ask, noise, n, segments_s, columns):
+    problem = ask(linear(8000), noise(8000), "components", n=n, segments_s=segments_s)
+    labels = units_of(problem)
+    assert problem.shape[0] == n + 1
+    own = [set(row.tolist()) for row in labels[0]]
+    assert sum(map(len, own)) == len(set().union(*own)) == (n + 1) * min(columns, FEW // (n + 1))
+    assert int(count(labels)) <= FEW
+    assert len(units_of(problem, blocks_time=2)[0].unique()) == (n + 1) * min(2, problem.shape[1])
+    with pytest.raises(ParameterError, match="blocks_freq=2 joins neighbouring rows"):
+        units_of(problem, blocks_freq=2)
+
+
+@pytest.mark.parametrize("options", [{"blocks_freq": 2}, {"blocks_time": 3}])
+def test_blocks_are_refused_where_the_domain_has_segments(ask, noise, options):
+    problem = ask(spectral(), noise(8000), "superpixels")
+    with pytest.raises(ParameterError, match="'superpixels' has segments of its own, which blocks would cut"):
+        units_of(problem, **options)
+
+
+def test_a_result_tells_how_many_units_there_were(ask, noise):
+    x = np.stack([noise(8000), np.zeros(8000, np.float32)])
+    problem = ask(spectral(), x, "superpixels", algorithm="felzenszwalb")
+    assert (
+        attribute(problem, "gradient").facts["units"].tolist() == count(problem.inspected.analysis.segments()).tolist()
+    )
+    assert "units" not in attribute(ask(spectral(), x, "mel"), "gradient").facts

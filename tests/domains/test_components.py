@@ -185,8 +185,8 @@ class TestSegmentsOfTime:
         np.testing.assert_allclose(shares[-1], [0, 0, 0, 1])
 
     def test_gather_is_the_transpose_of_spread(self, listener):
-        grid = make_domain("components", {"segments_s": 0.01}).grid(800, listener(RATE))
-        segments = Segments(np.linspace(0, 0.1, 60), grid, torch.zeros(1))
+        grid = make_domain("components", {"segments_s": 0.032}).grid(2560, listener(RATE))
+        segments = Segments(np.linspace(0, 0.32, 60), grid, torch.zeros(1))
         values, moments = torch.rand(1, 2, 10), torch.rand(1, 2, 60)
         torch.testing.assert_close((segments.spread(values) * moments).sum(), (values * segments.gather(moments)).sum())
 
@@ -226,6 +226,7 @@ def test_long_sounds_are_refused_with_the_limit():
         ({"source": "stems", "stems": "not/there"}, "the folder of stems not/there is not there"),
         ({"n": 0}, "n must lie in"),
         ({"segments_s": -1}, "segments_s must lie in"),
+        ({"segments_s": 0.03}, r"segments_s must be 0 \(the whole clip\) or at least 0.032 s.*got 0.03"),
     ],
 )
 def test_wrong_settings_are_refused(options, words):
@@ -298,3 +299,57 @@ def test_energy_of_a_part_lies_in_its_component(listener):
     energies = [analysis.energy_of(torch.as_tensor(x), 0).sum(1) for x in (low, high)]
     assert int(energies[0].argmax()) != int(energies[1].argmax())
     assert all(float(e.max() / e.sum()) > 0.9 for e in energies)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often a clip has been taken apart."""
+    from otoscope.domains import components
+
+    calls, plain = [], components.nmf
+    monkeypatch.setattr(components, "nmf", lambda *a, **k: calls.append(1) or plain(*a, **k))
+    monkeypatch.setattr(components.Separator, "_known", type(components.Separator._known)())
+    return calls
+
+
+def test_a_clip_is_taken_apart_once(counted, listener):
+    x = noise(2, 4000)
+    first = analysed({"n": 3}, x, listener)
+    again = analysed({"n": 3, "segments_s": 0.1}, x[::-1].copy(), listener)
+    assert len(counted) == 2
+    assert torch.equal(first.weights[0], again.weights[1])
+    assert first.names[0] == again.names[1]
+    for options, rate, sound in (
+        ({"n": 2}, RATE, x),
+        ({"n": 3}, 16000, x),
+        ({"n": 3}, RATE, 2 * x),
+        ({"n": 3}, RATE, x[:, 1:]),
+    ):
+        before = len(counted)
+        analysed(options, sound, listener, rate)
+        assert len(counted) == before + 2
+    before = len(counted)
+    first.weights.zero_()
+    assert analysed({"n": 3}, x, listener).weights.any()
+    assert len(counted) == before
+
+
+def test_components_that_are_remembered_have_little_room(counted, listener, monkeypatch):
+    from otoscope.domains import components
+
+    x = noise(3, 4000)
+    size = analysed({"n": 3}, x[:1], listener).weights.nbytes
+    monkeypatch.setattr(components, "ROOM", 2 * size)
+    analysed({"n": 3}, x, listener)
+    assert len(components.Separator._known) == 2
+    analysed({"n": 3}, x[1:], listener)
+    assert len(counted) == 3
+    analysed({"n": 3}, x[:1], listener)
+    assert len(counted) == 4
+
+
+def test_what_is_heard_of_one_clip_does_not_hold_the_batch(listener):
+    analysis = analysed({"n": 3}, noise(4, 4000), listener)
+    own = rendition_of(analysis, 2).weights
+    assert torch.equal(own, analysis.weights[2])
+    assert own.untyped_storage().nbytes() == own.nbytes == analysis.weights.nbytes // 4

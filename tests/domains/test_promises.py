@@ -142,7 +142,7 @@ class TestBatches:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_promises_hold_at_any_length_and_resolution(name, listener, n, seed, ms, bands, data):
     parameters = {p.name: p for p in registry.get("domain", name).parameters}
-    chosen = {"ms": ms, "bands": bands, "n": bands, "segments_s": ms / 1000}
+    chosen = {"ms": ms, "bands": bands, "n": bands, "segments_s": max(ms / 1000, 0.032)}
     for key in {"source", "algorithm", "of"} & set(parameters):
         chosen[key] = data.draw(st.sampled_from([c for c in parameters[key].choices if c != "stems"]))
     domain = make_domain(name, {k: v for k, v in chosen.items() if k in parameters})

@@ -156,3 +156,24 @@ def test_in_place_functions_change_what_they_are_given(name):
     assert torch.equal(seen[0][1], x.relu())
     assert torch.equal(seen[1][1], functional.hardswish(x.relu()))
     assert torch.equal(value, 4 * functional.hardswish(x.relu()))
+
+
+@pytest.mark.parametrize("options", [{}, {"inplace": True}])
+def test_inputs_that_are_named_are_met(options):
+    x = torch.linspace(-2, 2, 9)
+    for run in (functional.relu, functional.silu, functional.hardswish):
+        with guided():
+            named, value = gradient_of(lambda v: -run(input=v * 1, **options), x)  # noqa: B023
+            placed, expected = gradient_of(lambda v: -run(v * 1), x)  # noqa: B023
+        assert not placed.any()
+        assert torch.equal(named, placed)
+        assert torch.equal(value, expected)
+
+
+def test_the_input_of_where_keeps_its_place():
+    x = torch.linspace(-2, 2, 9)
+    for rules in (guided, lambda: rescale(lambda: torch.where(condition=x > 0, input=x, other=-x))):
+        with rules():
+            found, value = gradient_of(lambda v: torch.where(condition=v > 0, input=v, other=-v), x)
+        np.testing.assert_array_equal(value, x.abs())
+        np.testing.assert_array_equal(found, torch.where(x > 0, 1.0, -1.0))

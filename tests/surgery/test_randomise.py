@@ -228,3 +228,33 @@ class TestTopDown:
     def test_nothing_learned(self):
         with pytest.raises(ParameterError, match="ReLU has no parameters"):
             top_down(nn.ReLU())
+
+    def test_a_pass_tells_the_order_and_who_takes_no_part(self):
+        class Mixed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head, self.spare, self.body = nn.Linear(4, 2), nn.Linear(4, 2), nn.Linear(4, 4)
+                self.own = nn.Parameter(torch.ones(4))
+                self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+                self.rnn = nn.LSTM(4, 4, batch_first=True)
+                self.turned = nn.Linear(4, 4, bias=False)
+
+            def forward(self, x):
+                assert self.spare.weight.shape == (2, 4)  # no use of it
+                x = self.rnn(self.body(x * self.own))[0]
+                x = self.attention(x, x, x)[0] @ self.turned.weight.T
+                return self.head(x)
+
+        torch.manual_seed(0)
+        net, x = Mixed().eval(), torch.randn(1, 3, 4)
+        found = top_down(net, run=lambda: net(x))
+        assert found == [
+            ("head",), ("turned",), ("attention.out_proj",), ("attention",), ("rnn",), ("body",), ("",)
+        ]  # fmt: skip
+        assert top_down(net, 2, lambda: net(x)) == [sum(found[:4], ()), sum(found[4:], ())]
+        assert sorted(sum(top_down(net), ())) == sorted([*sum(found, ()), "spare"])
+        assert not any(m._forward_pre_hooks for m in net.modules())
+
+    def test_where_nothing_runs_it_is_the_order_of_definition(self):
+        net = worlds.spectral().network
+        assert top_down(net, run=lambda: None) == top_down(net)

@@ -55,6 +55,7 @@ def test_a_convolution_has_the_gamma_rule_for_any_signs(rng, gamma, act):
 
 
 def test_a_very_large_gamma_is_the_z_plus_rule(rng):
+    torch.manual_seed(0)
     net = double(nn.Sequential(nn.ReLU(), nn.Conv1d(3, 4, 1, bias=False), nn.ReLU()))
     x = torch.from_numpy(rng.uniform(0.5, 1, size=(1, 3, 1)))
     net[1].weight[:, 0] = net[1].weight[:, 0].abs()
@@ -178,3 +179,79 @@ def test_a_gate_of_equal_size_is_known_by_its_range():
 
     found, out = relevances(Squares(), x)
     torch.testing.assert_close(found, out)
+
+
+class Weighs(nn.Module):
+    """Values that attention weighs, written in one of several ways."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        x = torch.relu(x)
+        weights = (x @ x.mT).softmax(-1)
+        if self.how == "weights first":
+            return torch.matmul(input=weights, other=x)
+        if self.how == "values first":
+            return (x.mT @ weights.mT).mT
+        if self.how == "bmm":
+            return torch.bmm(x.mT, weights.mT).mT
+        return torch.einsum("bjd,bij->bid", x, weights)
+
+
+@pytest.mark.parametrize("how", ["weights first", "values first", "bmm", "einsum"])
+def test_the_weights_of_a_matrix_product_are_known_by_what_they_are(how):
+    x = torch.randn(2, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found, out = relevances(Weighs(how), x)
+    weights = (x.relu() @ x.relu().mT).softmax(-1)
+    torch.testing.assert_close(found, weights.sum(1)[..., None] * x.relu())
+    torch.testing.assert_close(found.sum((1, 2)), out.sum((1, 2)))
+
+
+def test_where_it_is_unclear_each_side_takes_half():
+    class Twice(nn.Module):
+        def forward(self, x):
+            return torch.relu(x[:, :3]) @ torch.relu(x[:, 3:])
+
+    x = torch.randn(2, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3
+    found, out = relevances(Twice(), x)
+    torch.testing.assert_close(found[:, :3].sum((1, 2)), out.sum((1, 2)) / 2)
+    torch.testing.assert_close(found[:, 3:].sum((1, 2)), out.sum((1, 2)) / 2)
+
+
+@pytest.mark.parametrize("how", ["linear", "conv", "norm", "normalize"])
+def test_inputs_that_are_named_are_met(how):
+    torch.manual_seed(0)
+    weight = torch.randn(4, 6, dtype=torch.float64)
+    kinds = {
+        "linear": lambda a: functional.linear(**a, weight=weight),
+        "conv": lambda a: functional.conv1d(**a, weight=weight[:, :3, None]),
+        "norm": lambda a: functional.layer_norm(**a, normalized_shape=(6,)) * weight[0],
+        "normalize": lambda a: functional.normalize(**a, dim=-1),
+    }
+    placed = {
+        "linear": lambda v: functional.linear(v, weight),
+        "conv": lambda v: functional.conv1d(v, weight[:, :3, None]),
+        "norm": lambda v: functional.layer_norm(v, (6,)) * weight[0],
+        "normalize": lambda v: functional.normalize(v, dim=-1),
+    }
+
+    class Net(nn.Module):
+        def __init__(self, run):
+            super().__init__()
+            self.run = run
+
+        def forward(self, x):
+            return self.run(torch.relu(x))
+
+    x = torch.randn(2, 3, 6, dtype=torch.float64)
+    found, out = relevances(Net(lambda v: kinds[how]({"input": v})), x, 0.1, 0.25)
+    expected, _ = relevances(Net(placed[how]), x, 0.1, 0.25)
+    torch.testing.assert_close(found, expected)
+    if how == "normalize":
+        torch.testing.assert_close(found, out)
+    else:
+        plain = x.clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(Net(placed[how])(plain).sum(), plain)
+        assert not torch.allclose(found, gradient * x, rtol=1e-3, atol=1e-6)

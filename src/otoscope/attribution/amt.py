@@ -10,7 +10,7 @@ from torch import Tensor
 from otoscope.attribution.base import Problem
 from otoscope.attribution.cam import LAYER, layer_of, layer_output
 from otoscope.attribution.placing import to_grid
-from otoscope.attribution.tokens import attention_pass, readout, tokens_to_grid
+from otoscope.attribution.tokens import attention_pass, has_place, readout, tokens_to_grid
 from otoscope.core.registry import register
 from otoscope.surgery import Attention, record_attention
 
@@ -68,8 +68,9 @@ def _look(problem: Problem, layer: str | None, clips: Tensor) -> Tensor:
     name = layer_of(problem, layer)
     with record_attention(classifier.network, head_mean) as layers:
         output, _, n_frames = layer_output(problem, name, clips, gradients=False)
-    if layer is None and layers and len(layers[-1].weights) == len(clips):
-        return _attended(problem, layers[-1], n_frames)
+    placed = [a for a in layers if len(a.weights) == len(clips) and has_place(classifier, a.layer)]
+    if layer is None and placed:  # a softmax of a square map may be anything
+        return _attended(problem, placed[-1], n_frames)
     strength = torch.linalg.vector_norm(classifier.maps(name, output), dim=1)
     return to_grid(problem, strength, name, n_frames)
 

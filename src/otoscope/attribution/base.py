@@ -14,6 +14,7 @@ from otoscope.classifiers import Inspected
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.runtime import generator
+from otoscope.domains import settled
 
 SCORES = ("probability", "log_odds", "logit")
 
@@ -28,7 +29,8 @@ class Result(NamedTuple):
         Of sampling methods: the spread of the values over seeds. Infinite where there are too few samples to tell.
     facts : mapping of str to Tensor (batch,), optional
         Numbers that the method found out on the way, one for each clip: ``samples`` that were used, ``fidelity`` of a
-        surrogate (share of the scores' variance that it explains, at most 1).
+        surrogate (share of the scores' variance that it explains, at most 1), ``units`` of a domain that has its own,
+        ``gap`` between the sum of the values and what it should be.
     """
 
     values: Tensor
@@ -85,18 +87,19 @@ class Problem:
 
     def probability(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Probability of the target under masks, ``(batch,)``, without gradients."""
-        with torch.no_grad():
-            probabilities = self.inspected.classifier.probabilities(self.inspected(mask, index))
-        self.tick(len(mask))
-        return self.of_target(probabilities, index)
+        return self.score(mask, index, "probability")
 
     def score(self, mask: Tensor, index: Tensor | None = None, of: str = "logit") -> Tensor:
         """The target's ``probability``, ``log_odds`` or ``logit`` under masks, ``(batch,)``, without gradients."""
-        if of == "probability":
-            return self.probability(mask, index)
         with torch.no_grad():
             logits = self.inspected(mask, index)
         self.tick(len(mask))
+        return self.score_of(logits, index, of)
+
+    def score_of(self, logits: Tensor, index: Tensor | None, of: str) -> Tensor:
+        """The target's ``probability``, ``log_odds`` or ``logit`` in logits ``(batch, class)``, ``(batch,)``."""
+        if of == "probability":
+            return self.of_target(self.inspected.classifier.probabilities(logits), index)
         if of == "logit":
             return self.of_target(logits, index)
         targets = self.targets if index is None else self.targets[index]
@@ -137,10 +140,12 @@ def target_gradient(
 def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None) -> Tensor:
     """Gradient by the mask -> gradient by the amplitude of what each cell holds; empty cells get 0.
 
-    A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude. ``clips`` says
-    which clips the rows are of, where they are not all.
+    A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude. Where cells
+    belong together (superpixels), what is scaled is the segment, and its mean amplitude counts. ``clips`` says which clips
+    the rows are of, where they are not all.
     """
-    amplitude = problem.inspected.analysis.amplitude()
+    analysis = problem.inspected.analysis
+    amplitude = settled(analysis, analysis.amplitude())
     amplitude = amplitude if clips is None else amplitude[clips]
     floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
     return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))

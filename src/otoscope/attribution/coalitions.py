@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.attribution.sampling import Draws
+from otoscope.attribution.sampling import Draws, still
 from otoscope.attribution.units import count, paint
 
 
@@ -46,8 +46,19 @@ class Fit(NamedTuple):
     fidelity: Tensor
 
 
+FEW = 64  # coalitions: all are run though fewer might do
+
 Draw = Callable[[int], Coalitions]
 Fitter = Callable[[Coalitions, Tensor], Fit]
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+def can_be_all(units: int, samples: int, tolerance: float) -> bool:
+    """Whether all coalitions of so many units are run: where they are few, or no more than the samples that are sure to be.
+
+    Who may stop early is better off with random ones than with all of them.
+    """
+    return 2**units <= (samples if tolerance == 0 else min(samples, FEW))
 
 
 def all_rows(units: int, device: torch.device | str = "cpu") -> Tensor:
@@ -58,7 +69,7 @@ def all_rows(units: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def explain_units(
-    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, of: str, tolerance: float
+    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, score: Score, tolerance: float
 ) -> tuple[Fit, Tensor]:
     """Fit a linear model of units to each clip's scores.
 
@@ -71,8 +82,8 @@ def explain_units(
         Number of units -> `Coalitions`; it gives the same each time, whatever the other clips are.
     fit : callable
         ``fit(coalitions, scores (sample, clip))`` -> `Fit`.
-    of : {"probability", "log_odds", "logit"}
-        The score.
+    score : callable
+        ``score(masks, clips)`` -> ``(any,)``, such as `Problem.score`.
     tolerance : float
         As in `Draws`.
 
@@ -93,10 +104,14 @@ def explain_units(
     def fitted(clips: Tensor, n: int) -> Fit:
         return _fit_kinds(kinds, counts, fit, scores[:n], clips)
 
-    draws = Draws(problem, limits, tolerance, lambda clips, n: fitted(clips, n)[:2])
+    def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        values, errors, _ = fitted(clips, n)
+        return values, errors.masked_fill(still(scores[:n, clips])[:, None] & errors.isfinite(), 0)
+
+    draws = Draws(problem, limits, tolerance, estimate)
     for sample, clip in draws:
         masks = paint(labels[clip], table[kind[clip], sample])
-        scores[sample, clip] = problem.score(masks.float(), clip, of).double()
+        scores[sample, clip] = score(masks.float(), clip).double()
     parts = [(clips, fitted(clips, n)) for clips, n in draws.groups()]
     order = torch.cat([clips for clips, _ in parts]).argsort()
     return Fit(*(torch.cat(part)[order] for part in zip(*(f for _, f in parts), strict=True))), draws.used

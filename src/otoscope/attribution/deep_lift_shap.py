@@ -7,6 +7,7 @@ from torch import Tensor
 
 from otoscope.attribution.background import BACKGROUND, Against, against, background_size
 from otoscope.attribution.base import Problem, Result, target_gradient
+from otoscope.attribution.sampling import Moments
 from otoscope.core.registry import register
 from otoscope.surgery import rescale, untouched
 
@@ -19,7 +20,7 @@ from otoscope.surgery import rescale, untouched
     needs="gradients",
     signed=True,
     complete=True,
-    deterministic=True,
+    deterministic=False,  # the seed chooses the sounds of a background
     domains="stft, mel, time, features, components, superpixels",
     cost="2 forward and 1 backward for each sound of the background",
     passes=lambda background, per_class: 2 * background_size(background, per_class),
@@ -39,7 +40,8 @@ def deep_lift_shap(problem: Problem, background: str, per_class: int) -> Result:
     -------
     Result
         Values sum to the target's logit on the clip minus its mean on the background. With two sounds or more, standard
-        errors of the mean over them.
+        errors of the mean over them. Its fact ``gap`` is by how much the sum differs from that: far from 0 where the
+        classifier does what has no rule.
 
     Raises
     ------
@@ -50,25 +52,29 @@ def deep_lift_shap(problem: Problem, background: str, per_class: int) -> Result:
     -----
     Source: shrikumar2017deeplift, the rescale rule of section 3.5.1; lundberg2017shap for the mean over a background. The
     rule goes from the logit through network, front end and synthesis to the mask, and takes in products, softmax and norms,
-    which the original does not have. A recurrent layer passes its plain gradient, and the sum is then not kept.
+    which the original does not have. A recurrent layer passes its plain gradient, and the sum is then not kept: see the gap.
     """
     chosen = against(problem, background, per_class)
-    total = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    squares = torch.zeros_like(total)
+    moments, changes = Moments(problem), torch.zeros(problem.batch, device=problem.targets.device)
     with untouched(problem.inspected.classifier):  # what requires gradients is what varies with the mask
         for which, clip in problem.chunks(chosen.n):
-            values = _contributions(problem, chosen, clip, which)
-            total.index_add_(0, clip, values)
-            squares.index_add_(0, clip, values.square())
-    mean = total / chosen.n
-    if chosen.n == 1:
-        return Result(mean)
-    return Result(mean, ((squares / chosen.n - mean.square()).clamp_min(0) / (chosen.n - 1)).sqrt())
+            values, change = _contributions(problem, chosen, clip, which)
+            moments.add(clip, values)
+            changes.index_add_(0, clip, change)
+    mean, error = moments.estimate(torch.arange(problem.batch, device=changes.device), chosen.n)
+    facts = {"gap": mean.sum((1, 2)) - changes / chosen.n}
+    return Result(mean, error if chosen.n > 1 else None, facts)
 
 
-def _contributions(problem: Problem, chosen: Against, clip: Tensor, which: Tensor) -> Tensor:
-    """Multiplier of each cell, from mask 0 to mask 1: the change is one, so it is the contribution."""
-    ones = problem.inspected.ones(len(clip))
-    with rescale(lambda: chosen(torch.zeros_like(ones), clip, which)):
+def _contributions(problem: Problem, chosen: Against, clip: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    """Multiplier of each cell, from mask 0 to mask 1 (the change is one, so it is the contribution), and the logits' change."""
+    ones, found = problem.inspected.ones(len(clip)), []
+
+    def logits(mask: Tensor) -> Tensor:
+        found.append(chosen(mask, clip, which))
+        return found[-1]
+
+    with rescale(lambda: chosen(torch.zeros_like(ones), clip, which)) as before:
         problem.tick(len(clip))
-        return target_gradient(problem, lambda mask: chosen(mask, clip, which), ones, clip)
+        values = target_gradient(problem, logits, ones, clip)
+    return values, problem.of_target(found[0].detach() - before, clip)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from otoscope.attribution.background import BACKGROUND, against
 from otoscope.attribution.base import Problem, Result, target_gradient
-from otoscope.attribution.sampling import Draws, tolerance
+from otoscope.attribution.sampling import Draws, Moments, tolerance
 from otoscope.core.registry import Parameter, register
 
 BLOCK = 16  # samples between two looks at the errors
@@ -62,25 +62,14 @@ def gradient_shap(
     """
     chosen, device = against(problem, background, per_class), problem.targets.device
     which, place, weight = (x.to(device) for x in _drawn(samples, chosen.n, density, problem.rng()))
-    total = torch.zeros(problem.batch, *problem.shape, device=device)
-    squares = torch.zeros_like(total)
-
-    def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        mean = total[clips] / n
-        return mean, ((squares[clips] / n - mean.square()).clamp_min(0) / max(1, n - 1)).sqrt()
-
-    draws = Draws(problem, samples, tolerance, estimate, BLOCK)
+    moments = Moments(problem)
+    draws = Draws(problem, samples, tolerance, moments.estimate, BLOCK)
     for sample, clip in draws:
         mask = place[sample, None, None] * problem.inspected.ones(1)
         rows = which[sample]
         gradient = target_gradient(problem, lambda m: chosen(m, clip, rows), mask, clip)  # noqa: B023
-        gradient = gradient * weight[sample, None, None]
-        total.index_add_(0, clip, gradient)
-        squares.index_add_(0, clip, gradient.square())
-    values, errors = torch.zeros_like(total), torch.zeros_like(total)
-    for clips, n in draws.groups():
-        values[clips], errors[clips] = estimate(clips, n)
-    return Result(values, errors, {"samples": draws.used})
+        moments.add(clip, gradient * weight[sample, None, None])
+    return Result(*draws.estimates(), {"samples": draws.used})
 
 
 def _drawn(samples: int, n: int, density: float, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,8 +8,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from otoscope.attribution.background import BACKGROUND, against, background_size
 from otoscope.attribution.base import SCORES, Problem, Result
-from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, distinct, explain_units, weighted_r2
+from otoscope.attribution.coalitions import (
+    Coalitions,
+    Fit,
+    Score,
+    all_rows,
+    can_be_all,
+    distinct,
+    explain_units,
+    weighted_r2,
+)
 from otoscope.attribution.sampling import tolerance
 from otoscope.attribution.units import BLOCKS, paint, sizes, units_of
 from otoscope.core.registry import Parameter, register
@@ -21,22 +31,30 @@ from otoscope.core.runtime import generator
     "kernel_shap",
     family="perturbation",
     parameters=(
-        Parameter("samples", int, 1000, "coalitions of units; all there are, where they are no more", 4, 100000),
+        Parameter("samples", int, 1000, "coalitions of units; all there are, where they are few", 4, 100000),
         Parameter("score", str, "logit", "what of the target is shared out", choices=SCORES),
         *BLOCKS,
         tolerance(0.1),
+        *BACKGROUND,
     ),
     needs="",
     signed=True,
     complete=True,
     deterministic=False,
     domains="stft, mel, time, features, components, superpixels",
-    cost="samples forward",
-    passes=lambda samples, **_: samples,
+    cost="samples forward for each sound of the background",
+    passes=lambda samples, background, per_class, **_: samples * background_size(background, per_class),
     source="lundberg2017shap, covert2021kernelshap",
 )
 def kernel_shap(
-    problem: Problem, samples: int, score: str, blocks_freq: int | None, blocks_time: int | None, tolerance: float
+    problem: Problem,
+    samples: int,
+    score: str,
+    blocks_freq: int | None,
+    blocks_time: int | None,
+    tolerance: float,
+    background: str,
+    per_class: int,
 ) -> Result:
     """Shapley values of units, an absent unit being silent; they sum to the score of the clip minus that of silence.
 
@@ -44,12 +62,17 @@ def kernel_shap(
     ----------
     problem : Problem
     samples : int
-        The whole clip and silence count as two. Where there are no more coalitions than that, the values are exact.
+        The whole clip and silence count as two. Where there are no more coalitions than 64, or than samples if no early
+        stop is allowed, the values are exact.
     score : {"probability", "log_odds", "logit"}
     blocks_freq, blocks_time : int, optional
         As in `units_of`.
     tolerance : float
         Above 0: a clip is done when the largest standard error of a unit is below this share of the largest value.
+    background : str
+        ``silence``, a folder of sounds or a table (see `otoscope.attribution.background`): what is heard where a unit is
+        absent. A coalition's score is then the mean over these sounds, and the sum counts from their mean score.
+    per_class : int
 
     Returns
     -------
@@ -65,20 +88,37 @@ def kernel_shap(
     in the time domain: values correlate with those of all samples, these among them, by 0.99; 0.2 saves little more.
     """
     labels = units_of(problem, blocks_freq, blocks_time)
-    found, used = explain_units(
-        problem, labels, partial(shapley_rows, samples, problem.seed), fit_shapley, score, tolerance
-    )
+    draw = partial(shapley_rows, samples, problem.seed, tolerance=tolerance)
+    scored = _scorer(problem, score, background, per_class)
+    found, used = explain_units(problem, labels, draw, fit_shapley, scored, tolerance)
     cells = sizes(labels).clamp_min(1)
     values, errors = (paint(labels, x / cells) for x in found[:2])
     return Result(values, errors, {"fidelity": found.fidelity, "samples": used})
 
 
-def shapley_rows(samples: int, seed: int, units: int) -> Coalitions:
+def _scorer(problem: Problem, of: str, background: str, per_class: int) -> Score:
+    """The score of masks on clips, its mean over the sounds of a background."""
+    chosen = against(problem, background, per_class)
+
+    def score(masks: Tensor, clips: Tensor) -> Tensor:
+        total = torch.zeros(len(masks), dtype=torch.float64, device=masks.device)
+        for i in range(chosen.n):
+            with torch.no_grad():
+                logits = chosen(masks, clips, torch.full_like(clips, i))
+            problem.tick(len(masks))
+            total += problem.score_of(logits, clips, of)
+        return total / chosen.n
+
+    return score
+
+
+def shapley_rows(samples: int, seed: int, units: int, tolerance: float = 0.0) -> Coalitions:
     """All units, none, then pairs of a coalition and its complement: drawn by the Shapley kernel, or all there are.
 
     The first two have no weight: the fit passes through them.
     """
-    if 2**units <= samples:
+    samples = min(samples, 2**units)
+    if can_be_all(units, samples, tolerance):
         rows = all_rows(units)
         present = rows.sum(1)
         weights = torch.tensor([_kernel(units, int(n)) for n in range(units + 1)], dtype=torch.float64)[present]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import SCORES, Problem, Result
-from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, distinct, explain_units, weighted_r2
+from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, can_be_all, distinct, explain_units, weighted_r2
 from otoscope.attribution.sampling import tolerance
 from otoscope.attribution.units import BLOCKS, paint, units_of
 from otoscope.core.registry import Parameter, register
@@ -20,7 +20,7 @@ from otoscope.core.runtime import generator
     "lime",
     family="perturbation",
     parameters=(
-        Parameter("samples", int, 1000, "random coalitions of units; all there are, where they are no more", 2, 100000),
+        Parameter("samples", int, 1000, "random coalitions of units; all there are, where they are few", 2, 100000),
         Parameter("kernel_width", float, 0.25, "how near the clip a sample must be to count", 0.01, 100.0),
         Parameter("ridge", float, 1.0, "penalty on the weights' squares", 0.0, 1e6),
         Parameter("keep", float, 0.5, "probability that a unit is there", 0.01, 0.99),
@@ -54,7 +54,8 @@ def lime(
     ----------
     problem : Problem
     samples : int
-        The first is the whole clip.
+        The first is the whole clip. Where there are no more coalitions than 64, or than samples if no early stop is
+        allowed, all are run and the fit has no sampling error.
     kernel_width, ridge, keep : float
         The penalty is that on a fit to all samples: where fewer are used, it counts in proportion.
     score : {"probability", "log_odds", "logit"}
@@ -77,19 +78,21 @@ def lime(
     those of all samples, these among them, by 0.94 and 0.92; mean probabilities of kept and removed sound are within 0.02.
     """
     labels = units_of(problem, blocks_freq, blocks_time)
-    draw = partial(bernoulli_rows, samples, keep, kernel_width, problem.seed)
+    draw = partial(bernoulli_rows, samples, keep, kernel_width, problem.seed, tolerance=tolerance)
     fit = partial(fit_ridge, penalty=ridge / samples)
-    found, used = explain_units(problem, labels, draw, fit, score, tolerance)
+    found, used = explain_units(problem, labels, draw, fit, partial(problem.score, of=score), tolerance)
     values, errors = (paint(labels, x) for x in found[:2])
     return Result(values, errors, {"fidelity": found.fidelity, "samples": used})
 
 
-def bernoulli_rows(samples: int, keep: float, width: float, seed: int, units: int) -> Coalitions:
+def bernoulli_rows(
+    samples: int, keep: float, width: float, seed: int, units: int, tolerance: float = 0.0
+) -> Coalitions:
     """Random coalitions, the first of all units, and how near each is to it; all coalitions where they are no more.
 
     Where they are all there, each counts by the chance of being drawn, so that the fit is what many samples come to.
     """
-    exact = 2**units <= samples
+    exact, samples = can_be_all(units, samples, tolerance), min(samples, 2**units)
     if exact:
         rows = all_rows(units)
         n = rows.sum(1, dtype=torch.float64)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
+from otoscope.attribution.units import FEW, apart, blocks, count, paint, segments_of, sizes, units_of
+from otoscope.core.errors import ParameterError
 from otoscope.core.registry import Parameter, register
 
 
@@ -23,7 +25,7 @@ from otoscope.core.registry import Parameter, register
     deterministic=True,
     domains="stft, mel, time, features, components, superpixels",
     cost="patches_freq * patches_time + 1 forward",
-    passes=lambda patches_freq, patches_time: patches_freq * patches_time + 1,
+    passes=lambda patches_freq, patches_time: most_units(patches_freq, patches_time) + 1,
     source="zeiler2014visualizing",
 )
 def occlusion(problem: Problem, patches_freq: int, patches_time: int) -> Tensor:
@@ -33,29 +35,45 @@ def occlusion(problem: Problem, patches_freq: int, patches_time: int) -> Tensor:
     ----------
     problem : Problem
     patches_freq, patches_time : int
+        In superpixels and components they say no more than how many passes are allowed: there each segment, and each
+        component (its stretches of time joined where there are many), is silenced by itself.
 
     Returns
     -------
     Tensor (batch, freq, frame)
 
+    Raises
+    ------
+    ParameterError
+        If there are more segments than ``patches_freq * patches_time``, and more than 128.
+
     Notes
     -----
     Source: zeiler2014visualizing. Patches tile the grid without overlap.
     """
-    bands, frames = problem.shape
-    rows = _tiles(bands, min(patches_freq, bands))
-    columns = _tiles(frames, min(patches_time, frames))
-    patches = torch.stack([r[:, None] * c[None] for r in rows for c in columns]).to(problem.targets.device)
+    labels = _patches(problem, patches_freq, patches_time)
+    counts = count(labels)
+    if int(counts.max()) > most_units(patches_freq, patches_time):
+        raise ParameterError(
+            f"a clip has {int(counts.max())} segments, and occlusion silences at most "
+            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; ask "
+            "for fewer segments or more patches"
+        )
     full = problem.score(problem.inspected.ones())
-    values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    for patch, clip in problem.chunks(len(patches)):
-        drop = full[clip] - problem.score(1 - patches[patch], clip)
-        share = patches[patch] / patches[patch].sum((1, 2), keepdim=True)
-        values.index_add_(0, clip, drop[:, None, None] * share)
-    return values
+    drops = torch.zeros(problem.batch, int(counts.max()), device=problem.targets.device)
+    unit, clip = (torch.arange(drops.shape[1], device=counts.device)[:, None] < counts).nonzero().unbind(1)
+    for u, c in zip(unit.split(problem.batch_size), clip.split(problem.batch_size), strict=True):
+        drops[c, u] = full[c] - problem.score((labels[c] != u[:, None, None]).float(), c)
+    return paint(labels, drops / sizes(labels).clamp_min(1))
 
 
-def _tiles(size: int, n: int) -> list[Tensor]:
-    """``n`` neighbouring stretches that cover ``size`` cells, as rows of zeros and ones."""
-    place = torch.arange(size) * n // size
-    return [(place == i).float() for i in range(n)]
+def most_units(patches_freq: int, patches_time: int) -> int:
+    """How many units occlusion silences at most."""
+    return max(patches_freq * patches_time, FEW)
+
+
+def _patches(problem: Problem, along_freq: int, along_time: int) -> Tensor:
+    """What is silenced together, ``(batch, freq, frame)``."""
+    if apart(problem) or segments_of(problem) is not None:
+        return units_of(problem)
+    return blocks(problem, along_freq, along_time)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
+from otoscope.attribution.units import apart, count, paint, segments_of
 from otoscope.core.registry import Parameter, register
 
 
@@ -33,12 +34,14 @@ def random(problem: Problem, smooth: float) -> Tensor:
     ----------
     problem : Problem
     smooth : float, cells
-        Smoothed noise is spread evenly over (0, 1) again, so that thresholds mean the same.
+        Smoothed noise is spread evenly over (0, 1) again, so that thresholds mean the same. Rows that are parts of the
+        sound (components) have no neighbours: there it reaches along time alone.
 
     Returns
     -------
     Tensor (batch, freq, frame) in (0, 1)
-        The same for every clip: it hangs on the seed and the grid only.
+        The same for every clip: it hangs on the seed and the grid only. Where the domain has segments (superpixels) each
+        has one number, that of its first cell before they are spread evenly, and the clip's segments count too.
 
     Notes
     -----
@@ -47,10 +50,26 @@ def random(problem: Problem, smooth: float) -> Tensor:
     noise = torch.rand(problem.shape, generator=problem.rng(), dtype=torch.float64)
     if smooth > 0:
         over_freq, over_time = (_smoothing(n, smooth) for n in problem.shape)
-        noise = over_freq @ noise @ over_time.T
+        noise = (noise if apart(problem) else over_freq @ noise) @ over_time.T
+    labels, device = segments_of(problem), problem.targets.device
+    if labels is None:
+        return _even(noise).to(device).expand(problem.batch, *problem.shape)
+    drawn = noise.flatten().to(device)
+    return torch.stack([paint(own[None], _even(drawn[_first(own)])[None])[0] for own in labels])
+
+
+def _even(noise: Tensor) -> Tensor:
+    """The noise, spread evenly over (0, 1), in the same order."""
     rank = noise.flatten().argsort(stable=True).argsort(stable=True)
-    even = ((rank + 0.5) / noise.numel()).reshape(problem.shape).float()
-    return even.to(problem.targets.device).expand(problem.batch, *problem.shape)
+    return ((rank + 0.5) / noise.numel()).reshape(noise.shape).float()
+
+
+def _first(labels: Tensor) -> Tensor:
+    """The number of the first cell of each segment ``(segment,)``, of labels ``(freq, frame)``."""
+    flat = labels.flatten()
+    cells = torch.arange(len(flat), device=flat.device)
+    start = torch.full((int(count(labels[None])),), len(flat), device=flat.device)
+    return start.scatter_reduce(0, flat, cells, "amin")
 
 
 def _smoothing(n: int, reach: float) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result
-from otoscope.attribution.sampling import Draws, tolerance
+from otoscope.attribution.sampling import ROUNDING, Draws, tolerance
+from otoscope.attribution.units import apart, count, paint, segments_of
 from otoscope.core.registry import Parameter, register
 
 
@@ -40,7 +43,7 @@ def rise(
     ----------
     problem : Problem
     masks, cells_freq, cells_time : int
-        Fewer cells where the grid has fewer.
+        Fewer cells where the grid has fewer. Where the domain has segments (superpixels) these are the cells.
     keep : float
     centred : bool
         True: covariance of mask and probability over the mask's variance, so that a cell without influence gets 0.
@@ -57,59 +60,116 @@ def rise(
     -----
     Source: petsiuk2018rise, eq. 6; the centred form differs as said.
     """
-    device = problem.targets.device
-    if problem.inspected.grid.scale == "components":
-        cells_freq = problem.shape[0]  # parts of the sound have no neighbours
-    drawn = random_masks(masks, problem.shape, (cells_freq, cells_time), keep, problem.rng()).to(device)
-    scores = torch.zeros(masks, problem.batch, device=device)
+    labels, device = segments_of(problem), problem.targets.device
+    drawn: SegmentMasks | CellMasks
+    if labels is not None:
+        drawn = SegmentMasks(masks, labels, keep, problem.rng())
+    else:
+        cells_freq = problem.shape[0] if apart(problem) else cells_freq  # parts of the sound have no neighbours
+        drawn = CellMasks(masks, problem.shape, (cells_freq, cells_time), keep, problem.rng())
+    sums = Sums(problem.batch, problem.shape, device)
 
     def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        return weighted_mean(scores[:n, clips], drawn[:n], keep, centred)
+        return sums.estimate(clips, keep, centred)
 
     draws = Draws(problem, masks, tolerance, estimate)
     for sample, clip in draws:
-        scores[sample, clip] = problem.probability(drawn[sample], clip)
-    values = torch.zeros(problem.batch, *problem.shape, device=device)
-    errors = torch.zeros_like(values)
-    for clips, n in draws.groups():
-        values[clips], errors[clips] = estimate(clips, n)
-    return Result(values, errors, {"samples": draws.used})
+        mask = drawn(sample, clip)
+        sums.add(clip, problem.probability(mask, clip), mask)
+    return Result(*draws.estimates(), {"samples": draws.used})
 
 
-def weighted_mean(scores: Tensor, drawn: Tensor, keep: float, centred: bool) -> tuple[Tensor, Tensor]:
-    """Values and standard errors ``(batch, freq, frame)`` from scores ``(mask, batch)`` of masks ``(mask, freq, frame)``."""
-    if centred:
-        weights = scores - scores.mean(0)
-        drawn = drawn - drawn.mean(0)
-        drawn /= drawn.square().mean(0).clamp_min(1e-8)
-    else:
-        weights = scores / keep
-    return _mean(weights.T, drawn)
+class Sums:
+    """Sums over masks of score and mask, and of their products up to the squares: memory does not grow with the masks.
+
+    In float64, scores counted from each clip's first, so that nothing is lost where scores hardly change.
+
+    Parameters
+    ----------
+    batch : int
+    shape : tuple of int
+        (freq, frame).
+    device : torch.device
+    """
+
+    def __init__(self, batch: int, shape: tuple[int, int], device: torch.device):
+        self.first = torch.full((batch,), torch.nan, dtype=torch.float64, device=device)
+        self.of_scores = torch.zeros(3, batch, 1, 1, dtype=torch.float64, device=device)  # powers 0 to 2
+        self.of_both = torch.zeros(3, 2, batch, *shape, dtype=torch.float64, device=device)  # times mask, squared mask
+
+    def add(self, clip: Tensor, scores: Tensor, masks: Tensor) -> None:
+        """Scores ``(any,)`` of masks ``(any, freq, frame)`` on clips ``(any,)``."""
+        scores, masks = scores.double(), masks.double()
+        for i in self.first[clip].isnan().nonzero()[:, 0].flip(0).tolist():
+            self.first[clip[i]] = scores[i]
+        scores = (scores - self.first[clip])[:, None, None]
+        for power in range(3):
+            self.of_scores[power].index_add_(0, clip, scores**power)
+        for power, squared in itertools.product(range(3), range(2)):
+            self.of_both[power, squared].index_add_(0, clip, scores**power * masks ** (1 + squared))
+
+    def estimate(self, clips: Tensor, keep: float, centred: bool) -> tuple[Tensor, Tensor]:
+        """Values and standard errors ``(clip, freq, frame)`` by what has been added."""
+        n, s, ss = self.of_scores[:, clips]
+        (m, mm), (sm, smm), (ssm, ssmm) = self.of_both[:, :, clips]
+        # Weights are scores minus t, deviations are masks minus c.
+        t, c = (s / n, m / n) if centred else (-self.first[clips, None, None], torch.zeros_like(m))
+        by = (mm / n - c.square()).clamp_min(1e-8) if centred else torch.full_like(m, keep)
+        mean = (sm - t * m) / n
+        spread = (ss / n - (s / n).square()).clamp_min(0).sqrt()
+        alive = (spread > ROUNDING * self.first[clips, None, None].abs()) | (not centred)
+        ww, wwm, wwmm = (x - 2 * t * y + t.square() * z for x, y, z in ((ss, s, n), (ssm, sm, m), (ssmm, smm, mm)))
+        squares = (wwmm - 2 * c * wwm + c.square() * ww) / n
+        error = ((squares - mean.square()).clamp_min(0) / (n - 1)).sqrt()
+        return tuple((x * alive / by).float() for x in (mean, error))
 
 
-def _mean(weights: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over masks of weight times mask for each clip, and its standard error; no product of all is ever held."""
-    n = len(drawn)
-    flat = drawn.flatten(1)
-    mean = weights @ flat / n
-    squares = weights.square() @ flat.square() / n
-    error = ((squares - mean.square()).clamp_min(0) / (n - 1)).sqrt()
-    shape = (-1, *drawn.shape[1:])
-    return mean.reshape(shape), error.reshape(shape)
+class CellMasks:
+    """Random coarse masks, enlarged bilinearly and shifted by less than a cell; enlarged when they are asked for.
+
+    Parameters
+    ----------
+    n : int
+    shape, cells : tuple of int
+        Of the grid; of the coarse masks, fewer where the grid has fewer.
+    keep : float
+    rng : torch.Generator
+    """
+
+    def __init__(self, n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator):
+        self.shape, coarse = shape, tuple(min(c, s) for c, s in zip(cells, shape, strict=True))
+        self.step = tuple(-(-s // c) for s, c in zip(shape, coarse, strict=True))
+        self.coarse = (torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng) < keep).float()
+        self.shifts = torch.stack([torch.randint(0, s, (n,), generator=rng) for s in self.step], 1)
+
+    def __call__(self, sample: Tensor, _clip: Tensor) -> Tensor:
+        """Masks ``(any, freq, frame)`` in [0, 1] of these numbers."""
+        coarse = self.coarse[sample.cpu()]
+        size = [c * s for c, s in zip(coarse.shape[2:], self.step, strict=True)]
+        large = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0]
+        large.clamp_(0, 1)  # interpolation may overshoot by a rounding
+        shifts = self.shifts[sample.cpu()].tolist()
+        cut = [x[f : f + self.shape[0], t : t + self.shape[1]] for x, (f, t) in zip(large, shifts, strict=True)]
+        return torch.stack(cut).to(sample.device)
 
 
-def random_masks(n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator) -> Tensor:
-    """Random coarse masks, enlarged bilinearly and shifted by less than a cell, ``(n, *shape)`` in [0, 1]."""
-    coarse = tuple(min(c, s) for c, s in zip(cells, shape, strict=True))
-    sizes = tuple(-(-s // c) for s, c in zip(shape, coarse, strict=True))
-    grid = (torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng) < keep).float()
-    large = torch.nn.functional.interpolate(
-        grid, size=[(c + 1) * s for c, s in zip(coarse, sizes, strict=True)], mode="bilinear", align_corners=False
-    )[:, 0].clamp_(0, 1)  # interpolation may overshoot by a rounding
-    shifts = [torch.randint(0, s, (n,), generator=rng) for s in sizes]
-    return torch.stack(
-        [
-            large[i, int(f) : int(f) + shape[0], int(t) : int(t) + shape[1]]
-            for i, (f, t) in enumerate(zip(*shifts, strict=True))
-        ]
-    )
+class SegmentMasks:
+    """Random masks of whole segments; clips of other segments see the same random numbers.
+
+    Parameters
+    ----------
+    n : int
+    labels : Tensor (batch, freq, frame), int64
+    keep : float
+    rng : torch.Generator
+    """
+
+    def __init__(self, n: int, labels: Tensor, keep: float, rng: torch.Generator):
+        self.labels, segments = labels, int(count(labels).max())
+        # one segment after another, so that a clip's numbers do not hang on how many segments others have
+        drawn = torch.stack([torch.rand(n, generator=rng) for _ in range(segments)], 1)
+        self.kept = (drawn < keep).float().to(labels.device)
+
+    def __call__(self, sample: Tensor, clip: Tensor) -> Tensor:
+        """Masks ``(any, freq, frame)`` of these numbers on these clips."""
+        return paint(self.labels[clip], self.kept[sample])

@@ -9,6 +9,7 @@ import torch
 
 from otoscope.attribution.base import Problem, Result
 from otoscope.attribution.captum_bridge import run_captum
+from otoscope.attribution.units import count, segments_of
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 from otoscope.domains import settled
@@ -27,6 +28,8 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     Returns
     -------
     Result
+        Where the domain has segments (superpixels), its facts tell how many ``units`` each clip has: with one or two there
+        is little to tell apart.
 
     Raises
     ------
@@ -60,7 +63,8 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     analysis = problem.inspected.analysis
     values = settled(analysis, values)
     error = None if error is None else settled(analysis, error.detach().float())
-    return Result(values, error, result.facts)
+    labels = segments_of(problem)
+    return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 
 
 def check_domain(method: str, domain: str) -> None:

@@ -11,6 +11,7 @@ from otoscope.attribution.base import Problem
 from otoscope.core.registry import Parameter
 
 BLOCK = 64  # samples between two looks at the errors
+ROUNDING = 16 * torch.finfo(torch.float32).eps  # of scores, as a share of them
 
 Estimate = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
@@ -27,6 +28,36 @@ def tolerance(default: float) -> Parameter:
     )
 
 
+def still(scores: Tensor) -> Tensor:
+    """Whether scores ``(sample, clip)`` change by no more than rounding, ``(clip,)``: then there is nothing to find."""
+    return scores.amax(0) - scores.amin(0) <= ROUNDING * scores.abs().amax(0)
+
+
+class Moments:
+    """Running mean and standard error of what samples give, for each clip, in float64.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem):
+        kind, device = torch.float64, problem.targets.device
+        self.total, self.squares = torch.zeros(2, problem.batch, *problem.shape, dtype=kind, device=device)
+
+    def add(self, clips: Tensor, values: Tensor) -> None:
+        """Values ``(any, freq, frame)`` of one sample each, for these clips."""
+        values = values.double()
+        self.total.index_add_(0, clips, values)
+        self.squares.index_add_(0, clips, values.square())
+
+    def estimate(self, clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Mean and its standard error ``(clip, freq, frame)``, float32, of clips that have had ``n`` samples."""
+        mean = self.total[clips] / n
+        error = ((self.squares[clips] / n - mean.square()).clamp_min(0) / max(1, n - 1)).sqrt()
+        return mean.float(), error.float()
+
+
 class Draws:
     """Goes through samples and clips in chunks of the batch size, and leaves out clips that need no more.
 
@@ -39,7 +70,8 @@ class Draws:
     limits : int or Tensor (batch,)
         Most samples of a clip.
     tolerance : float
-        After each block a clip is done whose largest standard error is below this share of its largest absolute value.
+        After each block a clip is done whose largest standard error is at most this share of its largest absolute value;
+        what is known to be nothing, without error, is done.
         0: every clip gets all its samples, in one block.
     estimate : callable
         ``estimate(clips, n)`` -> values and standard errors ``(clip, ...)`` of some clips by their first n samples.
@@ -80,7 +112,14 @@ class Draws:
 
     def _settled(self, clips: Tensor, n: int) -> Tensor:
         values, errors = (x.flatten(1).abs().amax(1) for x in self.estimate(clips, n))
-        return errors < self.tolerance * values
+        return errors <= self.tolerance * values
+
+    def estimates(self) -> tuple[Tensor, Tensor]:
+        """Values and standard errors of all clips, each by the samples that it has had."""
+        found = [(clips, *self.estimate(clips, n)) for clips, n in self.groups()]
+        order = torch.cat([clips for clips, _, _ in found]).argsort()
+        values, errors = (torch.cat(part)[order] for part in list(zip(*found, strict=True))[1:])
+        return values, errors
 
     def groups(self) -> Iterator[tuple[Tensor, int]]:
         """Clips that have had the same number of samples, and that number."""

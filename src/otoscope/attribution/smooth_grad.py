@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result, per_amplitude
-from otoscope.attribution.sampling import Draws, tolerance
+from otoscope.attribution.sampling import Draws, Moments, tolerance
 from otoscope.core.registry import Parameter, register
 
 BLOCK = 8  # samples between two looks at the errors
@@ -55,22 +55,16 @@ def smooth_grad(problem: Problem, samples: int, noise: float, times_input: bool,
     """
     device = problem.targets.device
     drawn = torch.randn(samples, *problem.shape, generator=problem.rng()).to(device)
-    total = torch.zeros(problem.batch, *problem.shape, device=device)
-    squares = torch.zeros_like(total)
+    moments = Moments(problem)
 
     def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        mean = total[clips] / n
-        error = ((squares[clips] / n - mean.square()).clamp_min(0) / max(1, n - 1)).sqrt()
+        mean, error = moments.estimate(clips, n)
         if times_input:
             return mean, error
         return per_amplitude(problem, mean, clips), per_amplitude(problem, error, clips)
 
     draws = Draws(problem, samples, tolerance, estimate, BLOCK)
     for sample, clip in draws:
-        gradient = problem.gradient(1 + noise * drawn[sample], clip)
-        total.index_add_(0, clip, gradient)
-        squares.index_add_(0, clip, gradient.square())
-    values, errors = torch.zeros_like(total), torch.zeros_like(total)
-    for clips, n in draws.groups():
-        values[clips], errors[clips] = estimate(clips, n)
+        moments.add(clip, problem.gradient(1 + noise * drawn[sample], clip))
+    values, errors = draws.estimates()
     return Result(values, errors if samples > 1 else None, {"samples": draws.used})

@@ -100,6 +100,11 @@ def class_tokens(classifier: Classifier) -> int:
     return int(getattr(classifier.network, "class_tokens", 0))
 
 
+def has_place(classifier: Classifier, layer: str) -> bool:
+    """Whether the classifier says where a layer's tokens lie."""
+    return classifier.axes_of(layer) == "frame channel" or hasattr(classifier.network, "token_maps")
+
+
 def tokens_to_grid(problem: Problem, relevance: Tensor, layer: str, n_frames: int) -> Tensor:
     """Relevance ``(batch, token)`` -> ``(batch, freq, frame)``, where the classifier says that the layer's tokens lie.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.core.errors import ShapeError
+from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.registry import Parameter
 
 FEW = 128
@@ -35,27 +35,62 @@ def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int 
         Where one is given, blocks of about equal size (fewer where the grid has fewer cells). Where none is: the
         segments that the domain's analysis has itself (``segments()``); else every cell of a grid of at most `FEW`
         (segments of time, components); else `BLOCKS_FREQ` x `BLOCKS_TIME` blocks, of which a grid of few bands gives
-        those that it cannot have along frequency to time.
+        those that it cannot have along frequency to time. Rows that are parts of the sound (components) are never joined:
+        they have no neighbours.
 
     Returns
     -------
     Tensor (batch, freq, frame), int64
         Number of each cell's unit, from 0 up. Clips may have different numbers of units; no cell is left out.
 
+    Raises
+    ------
+    ParameterError
+        If blocks are asked for where the domain has its own segments, or blocks of rows that are parts of the sound.
+
     Notes
     -----
     Source: mishra2017slime; there rows of frequency that are left over when the bands do not divide evenly belong to no
     block and are never silenced.
     """
-    segments = getattr(problem.inspected.analysis, "segments", None)
+    own = segments_of(problem)
+    if own is not None:
+        if blocks_freq is not None or blocks_time is not None:
+            raise ParameterError(
+                f"the domain {problem.inspected.grid.domain!r} has segments of its own, which blocks would cut; leave out "
+                "blocks_freq and blocks_time, or explain in the domain whose cells they are of"
+            )
+        return own
+    if apart(problem):
+        if blocks_freq is not None:
+            raise ParameterError(
+                f"blocks_freq={blocks_freq} joins neighbouring rows, and those of the domain "
+                f"{problem.inspected.grid.domain!r} are parts of the sound; leave it out, blocks_time alone will do"
+            )
+        return blocks(problem, problem.shape[0], blocks_time or max(1, FEW // problem.shape[0]))
     if blocks_freq is None and blocks_time is None:
-        if segments is not None:
-            return _checked(problem, segments())
         if problem.shape[0] * problem.shape[1] <= FEW:
             return blocks(problem, *problem.shape)
         rows = min(BLOCKS_FREQ, problem.shape[0])
         return blocks(problem, rows, BLOCKS_FREQ * BLOCKS_TIME // rows)
     return blocks(problem, blocks_freq or BLOCKS_FREQ, blocks_time or BLOCKS_TIME)
+
+
+def apart(problem: Problem) -> bool:
+    """Whether rows are parts of the sound, which have no neighbours."""
+    return problem.inspected.grid.scale == "components"
+
+
+def segments_of(problem: Problem) -> Tensor | None:
+    """The segments that the domain's analysis has itself, ``(batch, freq, frame)`` int64; None where it has none.
+
+    Raises
+    ------
+    ShapeError
+        If they do not fit the grid.
+    """
+    segments = getattr(problem.inspected.analysis, "segments", None)
+    return None if segments is None else _checked(problem, segments())
 
 
 def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:

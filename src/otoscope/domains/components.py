@@ -7,11 +7,13 @@ itself: their names are those of the clip's own grid (`otoscope.domains.base.gri
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,9 +30,11 @@ from otoscope.domains.separation import MOST, RESIDUAL, Parts, centroids, hpss, 
 from otoscope.domains.stems import Stems, read_stems, stem_files
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies, frame_times
-from otoscope.spectral.stft import istft, stft
+from otoscope.spectral.stft import StftConfig, istft, stft
 
 FADE_S = 0.016
+SHORTEST_S = 2 * FADE_S
+ROOM = 2**28  # bytes of components that are remembered
 
 
 class Segments:
@@ -72,6 +76,42 @@ class Segments:
         return out.index_add_(-1, self.right, values * self.share)
 
 
+class Separator:
+    """Takes clips apart, and remembers the last few: the same clip is asked for again and again.
+
+    Parameters
+    ----------
+    key : tuple
+        What the parts depend on besides the clip.
+    take : callable
+        Magnitudes ``(bin, frame)`` and frequencies of bins -> `Parts`.
+    """
+
+    _known: ClassVar[OrderedDict[tuple[object, ...], Parts]] = OrderedDict()
+
+    def __init__(self, key: tuple[object, ...], take: Callable[[np.ndarray, np.ndarray], Parts]):
+        self.key, self.take = key, take
+
+    def __call__(self, waveform: Tensor, config: StftConfig, hz: np.ndarray) -> Parts:
+        """The parts of a waveform ``(time,)``."""
+        samples = np.ascontiguousarray(waveform.cpu().numpy())
+        key = (
+            *self.key,
+            samples.shape,
+            str(samples.dtype),
+            hashlib.sha256(samples.tobytes()).digest(),
+            waveform.device.type,
+        )
+        found = self._known.pop(key, None) or self.take(stft(waveform[None], config)[0].abs().cpu().numpy(), hz)
+        self._known[key] = found
+        while sum(parts.weights.nbytes for parts in self._known.values()) > ROOM:
+            self._known.popitem(last=False)
+        return found
+
+
+Separate = Callable[[Tensor, StftConfig, np.ndarray], Parts]
+
+
 class _Components:
     """What both ways to hold components share."""
 
@@ -92,12 +132,11 @@ class _Components:
 class SpectralAnalysis(_Components):
     """STFTs of a batch, and the share of each cell that belongs to each component."""
 
-    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, separate: Callable[..., Parts]):
+    def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, separate: Separate):
         self.config = config_at(sample_rate)
         self.spec = stft(waveform, self.config)  # (batch, bin, frame)
         hz = bin_frequencies(self.config.n_fft, sample_rate)
-        alone = [stft(x[None], self.config)[0].abs().cpu().numpy() for x in waveform.detach()]  # as without a batch
-        parts = [separate(magnitude, hz) for magnitude in alone]
+        parts = [separate(x, self.config, hz) for x in waveform.detach()]  # each by itself: as without a batch
         super().__init__(waveform, grid, [p.names for p in parts])
         self.weights = as_tensor(np.stack([p.weights for p in parts]), waveform)  # (batch, row, bin, frame)
         times = frame_times(self.spec.shape[-1], self.config.hop_length, sample_rate)
@@ -125,11 +164,12 @@ class SpectralAnalysis(_Components):
         return self._energy(stft(waveform[None], self.config), self.weights[clip : clip + 1])[0]
 
     def _energy(self, spec: Tensor, weights: Tensor) -> Tensor:
-        return self.segments_of_frames.gather((spec.abs()[:, None] * weights).square().sum(2)).clamp_min(0)
+        rows = [torch.stack([(s * w).square().sum(0) for w in own]) for s, own in zip(spec.abs(), weights, strict=True)]
+        return self.segments_of_frames.gather(torch.stack(rows)).clamp_min(0)
 
     def rendition(self, clip: int) -> SpectralRendition:
         """How masks on a clip are heard."""
-        return SpectralRendition(self.weights[clip].cpu(), self.grid, self.fine, self.names[clip])
+        return SpectralRendition(self.weights[clip].to("cpu", copy=True), self.grid, self.fine, self.names[clip])
 
 
 class SpectralRendition:
@@ -271,6 +311,11 @@ class ComponentsDomain:
             raise ParameterError(f"the folder of stems {stems} is not there; it must hold NAME/KIND.wav for each clip")
         for module, package in {"nmf": [("sklearn", "scikit-learn")], "hpss": [("scipy", "scipy")]}.get(source, []):
             require(module, "components", f"the domain 'components' with source={source}", package)
+        if 0 < segments_s < SHORTEST_S:
+            raise ParameterError(
+                f"domain 'components': segments_s must be 0 (the whole clip) or at least {SHORTEST_S:g} s, within which "
+                f"neighbours fade into one another; got {segments_s:g}"
+            )
         self.source, self.n, self.segments_s, self.folder = source, n, segments_s, stems
         self.settings: Mapping[str, Any] = {"source": source, "n": n, "segments_s": segments_s, "stems": stems}
         self._stems: list[Stems] | None = None
@@ -317,5 +362,5 @@ class ComponentsDomain:
             return StemAnalysis(waveform, rate, grid, self._stems)
         config = config_at(rate)
         steps = {"step_hz": rate / config.n_fft, "step_s": config.hop_length / rate}
-        separate = partial(nmf, n=self.n) if self.source == "nmf" else lambda x, _hz: hpss(x, **steps)
-        return SpectralAnalysis(waveform, rate, grid, separate)
+        take = partial(nmf, n=self.n) if self.source == "nmf" else lambda x, _hz: hpss(x, **steps)
+        return SpectralAnalysis(waveform, rate, grid, Separator((self.source, self.n, rate), take))

@@ -73,21 +73,22 @@ class Rules(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name, inplace = _plain(getattr(func, "__name__", ""), kwargs)
+        placed, named = _placed(args, kwargs)
         if name in COMPOSITE and isinstance(func, FunctionType):
             with self:
                 return _opened(func)(*args, **kwargs)
         run = _out_of_place(name, func) if inplace else func
         found = NotImplemented
         if run is not None and kwargs.get("out") is None:
-            out_of_place = {k: v for k, v in kwargs.items() if k != "inplace"}
-            found = self.rule(Call(name, run, args, out_of_place))
+            out_of_place = {k: v for k, v in named.items() if k != "inplace"}
+            found = self.rule(Call(name, run, placed, out_of_place))
         if inplace:
-            self.overwrites(args[0])
+            self.overwrites(placed[0])
         if found is NotImplemented:
             return func(*args, **kwargs)
         if inplace:
-            args[0].copy_(found)
-            return args[0]
+            placed[0].copy_(found)
+            return placed[0]
         return found
 
     def rule(self, call: Call) -> Any:
@@ -105,6 +106,13 @@ def _plain(name: str, kwargs: Mapping[str, Any]) -> tuple[str, bool]:
     if name.endswith("_") and not name.endswith("__"):
         return name[:-1], True
     return name, bool(kwargs.get("inplace"))
+
+
+def _placed(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """The arguments of a call, with ``input=`` first, where rules look for it."""
+    if args or "input" not in kwargs:
+        return args, kwargs
+    return (kwargs["input"],), {k: v for k, v in kwargs.items() if k != "input"}
 
 
 def _out_of_place(name: str, func: Any) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.surgery.guard import _restore_tables
 
+VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real", "imag")}
 RESETS = ("reset_parameters", "_reset_parameters")
 
 
@@ -61,17 +64,60 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
                 tensor.copy_(before)
 
 
-def top_down(model: nn.Module, stages: int | None = None) -> list[tuple[str, ...]]:
+class _Uses(TorchFunctionMode):
+    """When each of some tensors was last handed to a function of torch."""
+
+    def __init__(self, known: Collection[int]):
+        super().__init__()
+        self.known, self.last, self.steps = known, dict[int, int](), itertools.count()
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") != "__get__" or func in VIEWS:  # its shape or device is no use of it
+            for given in (*args, *kwargs.values()):
+                for t in given if isinstance(given, list | tuple) else (given,):
+                    if id(t) in self.known:
+                        self.last[id(t)] = next(self.steps)
+        return func(*args, **kwargs)
+
+
+def _order(model: nn.Module, names: list[str], run: Callable[[], object]) -> list[str]:
+    """The layers that a run takes, in the order of their last use; all, as they were defined, where none can be seen."""
+    modules = dict(model.named_modules())
+    own = {name: [id(p) for p in modules[name]._parameters.values() if p is not None] for name in names}
+    called: dict[str, int] = {}
+    with contextlib.ExitStack() as stack:
+        uses = _Uses(frozenset(itertools.chain(*own.values())))
+
+        def hook(name: str) -> Callable[..., None]:
+            return lambda _module, _inputs: called.update({name: next(uses.steps)})
+
+        for name in names:
+            stack.callback(modules[name].register_forward_pre_hook(hook(name)).remove)
+        stack.enter_context(uses)
+        run()
+    # where a parameter cannot be seen at work (TorchScript), that its module was called must do
+    last = {n: max((uses.last[i] for i in own[n] if i in uses.last), default=called.get(n, -1)) for n in names}
+    taken = [name for name in names if last[name] >= 0]
+    return sorted(taken, key=lambda name: last[name]) or names
+
+
+def top_down(
+    model: nn.Module, stages: int | None = None, run: Callable[[], object] | None = None
+) -> list[tuple[str, ...]]:
     """Layers with parameters in groups, the one nearest to the output first.
 
-    Modules count as nearer to the output the later they were defined, which holds for networks whose code is in the order
-    of the signal; all of Otoscope's are.
+    With ``run``, a layer is the nearer to the output the later its parameters are used for the last time, and layers that
+    are not used are left out. Without, or where ``run`` does not run the model, the later it was defined: that holds for
+    networks whose code is in the order of the signal.
 
     Parameters
     ----------
     model : nn.Module
     stages : int, optional
         How many groups of about equal numbers of layers; by default, one a layer.
+    run : callable, optional
+        Runs the model; called once.
 
     Returns
     -------
@@ -86,11 +132,10 @@ def top_down(model: nn.Module, stages: int | None = None) -> list[tuple[str, ...
     names = [name for name, module in model.named_modules() if any(p is not None for p in module._parameters.values())]
     if not names:
         raise ParameterError(f"{type(model).__name__} has no parameters, so nothing of it can be made random")
-    names = names[::-1]
-    count = len(names) if stages is None else stages
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if stages is not None and (isinstance(stages, bool) or not isinstance(stages, int) or stages < 1):
         raise ParameterError(f"stages must be a whole number of at least 1; got {stages!r}")
-    count = min(count, len(names))
+    names = (names if run is None else _order(model, names, run))[::-1]
+    count = min(stages or len(names), len(names))
     edges = [round(i * len(names) / count) for i in range(count + 1)]
     return [tuple(names[a:b]) for a, b in itertools.pairwise(edges)]
 

@@ -2,7 +2,8 @@
 
 Inside the network: dense layers by the epsilon rule, convolutions by the gamma rule for inputs of any sign, with the batch
 norm that follows them merged in; activations pass relevance through; of a product of two things that vary, the signal takes
-all and the gate none; attention weights and the spread that a norm divides by count as constants; sums, means and maxima
+all and the gate none; attention weights and the spread that a norm divides by count as constants (of a matrix product,
+the side that lies in [0, 1] and sums to one is the weights; where that is both or neither, each takes half); sums, means and maxima
 share in proportion. What comes before the first activation counts from silence: an input in decibels has no zero of its
 own. Around the network (synthesis, front end), and for functions such as logarithm and square, the rescale rule against
 silence holds, which shares the same way.
@@ -28,10 +29,10 @@ from otoscope.surgery.rescale import (
     PRODUCTS,
     Rescale,
     attention_mask,
-    elementwise,
     norm_eps,
     unary,
 )
+from otoscope.surgery.slopes import elementwise
 
 ACTIVATIONS = UNITS | words("tanh hardtanh softsign tanhshrink softshrink hardshrink prelu sigmoid hardsigmoid")
 PLAIN = POOLS | {"amax", "max", "softmax", "log_softmax"}
@@ -212,7 +213,23 @@ def _product(call: Call) -> Any:
     x, y = call.tensors()
     if call.name in ("mul", "multiply"):
         return swapped(_value(call), gated(x, y))
-    return swapped(_value(call), call.given([x.detach(), y])())  # the first is the weights, the second what they weigh
+    weighs = (
+        _are_weights(x, None if call.name == "einsum" else -1),
+        _are_weights(y, None if call.name == "einsum" else max(-2, -y.dim())),
+    )
+    by_y, by_x = call.given([x.detach(), y])(), call.given([x, y.detach()])()
+    if weighs[0] == weighs[1]:
+        return swapped(_value(call), (by_x + by_y) / 2)
+    return swapped(_value(call), by_y if weighs[0] else by_x)
+
+
+def _are_weights(t: Tensor, axis: int | None) -> bool:
+    """Whether all lies in [0, 1] and sums to one along the axis that is summed over (None: any)."""
+    with torch.no_grad():
+        if t.is_complex() or bool((t < 0).any() | (t > 1).any()):
+            return False
+        axes = range(t.dim()) if axis is None else [axis]
+        return any(bool(((t.sum(a) - 1).abs() < 1e-3).all()) for a in axes)
 
 
 def _quotient(call: Call) -> Any:
@@ -223,7 +240,7 @@ def _quotient(call: Call) -> Any:
 
 
 def _addcmul(call: Call) -> Any:
-    base, x, y = call.args[:3]
+    base, x, y = call.args[0], call.get(1, "tensor1"), call.get(2, "tensor2")
     product = gated(x, y) if x.requires_grad and y.requires_grad else x * y
     return swapped(_value(call), base + call.kwargs.get("value", 1) * product)
 
@@ -241,13 +258,23 @@ def _attention(call: Call) -> Any:
 def _norm(call: Call) -> Any:
     x, eps = call.args[0], norm_eps(call)
     grouped = call.name == "group_norm"
-    flat = x.reshape(len(x), call.args[1], -1) if grouped else x.flatten(-len(call.get(1, "normalized_shape")))
+    flat = (
+        x.reshape(len(x), call.get(1, "num_groups"), -1)
+        if grouped
+        else x.flatten(-len(call.get(1, "normalized_shape")))
+    )
     flat = flat if call.name == "rms_norm" else flat - flat.mean(-1, keepdim=True)
     found = (flat * (flat.detach().square().mean(-1, keepdim=True) + eps).rsqrt()).view_as(x)
     weight = call.get(2, "weight")
     if weight is not None:
         found = found * (weight.detach().view(-1, *[1] * (x.dim() - 2)) if grouped else weight.detach())
     return swapped(_value(call), found)
+
+
+def _normalize(call: Call) -> Any:
+    x = call.args[0]
+    norm = x.detach().norm(call.get(1, "p", 2.0), call.get(2, "dim", 1), keepdim=True)
+    return x / norm.clamp_min(call.get(3, "eps", 1e-12))
 
 
 def _glu(call: Call) -> Any:
@@ -261,6 +288,7 @@ OWN: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("div", "divide", "true_divide"), _quotient),
     **dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), _norm),
     "addcmul": _addcmul,
+    "normalize": _normalize,
     "scaled_dot_product_attention": _attention,
     "glu": _glu,
 }

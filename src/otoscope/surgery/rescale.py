@@ -2,9 +2,9 @@
 
 Elementwise functions have the slope ``change of output / change of input``; products, quotients and matrix products of
 two things that vary are shared by the means of both sides; a maximum is credited where it was taken or would have been;
-softmax and norms are taken apart into these. All of them keep the sum: a layer's inputs are credited with just the change
-of its output. Recurrent layers (``torch.lstm``), ``where``, ``sort``, norms other than of complex numbers and batch
-statistics pass their plain gradient, and the sum is then not kept.
+softmax, norms and products along an axis are taken apart into these. All of them keep the sum: a layer's inputs are credited
+with just the change of its output. Recurrent layers (``torch.lstm``), ``where``, ``sort``, ``torch.norm`` other than of
+complex numbers and batch statistics pass their plain gradient, and the sum is then not kept.
 
 Source: shrikumar2017deeplift, section 3.5.1; lundberg2017shap for means over references and the rule of the maximum.
 """
@@ -14,15 +14,16 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from otoscope.surgery.backward import UNITS, Call, Compared, derivative, sloped, swapped, words
+from otoscope.surgery.backward import UNITS, Call, Compared, swapped, words
+from otoscope.surgery.slopes import bilinear, credited, elementwise, highest, over, softmax, standardised
 
-CLOSE = 1e-4  # changes below this share of both sides are taken to be none: the derivative between them serves
 ELEMENTWISE = UNITS | words(
     "sigmoid log_sigmoid logsigmoid hardsigmoid tanh hardtanh softsign tanhshrink softshrink hardshrink prelu exp exp2 expm1 "
     "log log1p log2 log10 sqrt rsqrt square abs absolute pow float_power __rpow__ reciprocal __rdiv__ __rtruediv__ clamp clip "
@@ -33,84 +34,6 @@ LINEAR = words(
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
 )  # of (input, weight, bias, ...)
 POOLS = words("max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d")
-
-
-def slope_between(run: Callable[[Tensor], Tensor], x: Tensor, r: Tensor, value: Tensor) -> Tensor:
-    """Change of the output over change of the input; the derivative half-way where the input hardly changes."""
-    change = x - r
-    close = ~(change.abs() > CLOSE * (x.abs() + r.abs()))  # NaN, of two infinities, is close
-    slope = (value - run(r)) / change.masked_fill(close, 1)
-    return torch.where(close, derivative(run, (x + r) / 2), slope) if close.any() else slope
-
-
-def elementwise(run: Callable[[Tensor], Tensor], x: Tensor, r: Tensor) -> Tensor:
-    """``run(x)`` with the slope from ``r``; of complex numbers, only the magnitude."""
-    with torch.no_grad():
-        value = run(x)
-        if x.is_complex():
-            total = value + run(r)
-            slope = (x + r) / total.masked_fill(total == 0, 1)
-        else:
-            slope = slope_between(run, x.detach(), r, value)
-    return sloped(x, value, slope)
-
-
-def bilinear(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, before: tuple[Tensor, Tensor]) -> Tensor:
-    """``run(x, y)``, linear in each: the change of each side counts with the mean of the other."""
-    with torch.no_grad():
-        value = run(x, y)
-        means = [(now + then) / 2 for now, then in zip((x, y), before, strict=True)]
-    return swapped(value, run(x, means[1]) + run(means[0], y))
-
-
-def over(x: Tensor, inverse: Tensor, before: tuple[Tensor, Tensor]) -> Tensor:
-    """``x`` times the inverse of something: as `bilinear`, but the side with the smaller inverse counts more.
-
-    Plain means would hand out huge contributions that cancel where the reference is divided by almost nothing, as a norm
-    does with silence.
-    """
-    with torch.no_grad():
-        (r, inverse_r), value = before, x * inverse
-        sizes = inverse.abs(), inverse_r.abs()
-        now = (sizes[1] / (sizes[0] + sizes[1])).nan_to_num_(0.5)  # how much the clip's own inverse counts
-        by_x, by_inverse = torch.lerp(inverse_r, inverse, now), torch.lerp(x, r, now.expand_as(value))
-    return swapped(value, x * by_x + inverse * by_inverse)
-
-
-def highest(x: Tensor, r: Tensor, dim: int) -> Tensor:
-    """Maximum along an axis, which stays with length one; see `_credited`."""
-    with torch.no_grad():
-        now, then = x.max(dim, keepdim=True), r.max(dim, keepdim=True)
-        chosen = torch.where(now.values >= then.values, now.indices, then.indices)
-    return _credited(x.gather(dim, chosen), r.gather(dim, chosen), now.values, then.values)
-
-
-def _credited(picked: Tensor, reference: Tensor, value: Tensor, before: Tensor) -> Tensor:
-    """A maximum that rose is credited where it is now, one that fell where it was in the reference."""
-    with torch.no_grad():
-        step = picked - reference
-        still = step == 0
-        slope = torch.where(still, torch.ones_like(step), (value - before) / step.masked_fill(still, 1))
-    return swapped(value, picked * slope)
-
-
-def softmax(x: Tensor, r: Tensor, dim: int) -> Tensor:
-    """Softmax: exponentials below the highest, over their sum."""
-    low, low_r = x - highest(x, r, dim), r - r.amax(dim, keepdim=True)
-    part, part_r = elementwise(torch.exp, low, low_r), low_r.exp()
-    total, total_r = part.sum(dim, keepdim=True), part_r.sum(dim, keepdim=True)
-    inverse = elementwise(torch.reciprocal, total, total_r)
-    return over(part, inverse, (part_r, total_r.reciprocal()))
-
-
-def standardised(x: Tensor, r: Tensor, eps: float, centred: bool = True) -> Tensor:
-    """The last axis with mean 0 and variance 1."""
-    if centred:
-        x, r = x - x.mean(-1, keepdim=True), r - r.mean(-1, keepdim=True)
-    spread = elementwise(torch.square, x, r).mean(-1, keepdim=True)
-    spread_r = r.square().mean(-1, keepdim=True)
-    inverse = elementwise(lambda v: (v + eps).rsqrt(), spread, spread_r)
-    return over(x, inverse, (r, (spread_r + eps).rsqrt()))
 
 
 def unary(call: Call) -> Callable[[Tensor], Tensor]:
@@ -167,10 +90,11 @@ def _linear(call: Call, before: Call) -> Any:
 
 
 def _addcmul(call: Call, before: Call) -> Any:
-    base, x, y = call.args[:3]
+    x, y, r, s = (c.get(i, n) for c in (call, before) for i, n in ((1, "tensor1"), (2, "tensor2")))
+    base = call.args[0]
     with torch.no_grad():
         value = call()
-    product = bilinear(torch.mul, x, y, (before.args[1], before.args[2])) if x.requires_grad else x * y
+    product = bilinear(torch.mul, x, y, (r, s)) if x.requires_grad else x * y
     return swapped(value, base + call.kwargs.get("value", 1) * product)
 
 
@@ -185,7 +109,7 @@ def _pool(call: Call, before: Call) -> Any:
         then = run(r, *call.args[1:], **kwargs, return_indices=True)
         chosen = torch.where(now[0] >= then[0], now[1], then[1]).flatten(-n)
     picked, picked_r = (t.flatten(-n).gather(-1, chosen).view_as(now[0]) for t in (x, r))
-    return _credited(picked, picked_r, *(t[0] for t in (now, then)))
+    return credited(picked, picked_r, *(t[0] for t in (now, then)))
 
 
 def _maximum(call: Call, before: Call) -> Any:
@@ -231,6 +155,56 @@ def _softmax(call: Call, before: Call) -> Any:
     return swapped(value, low - elementwise(torch.log, total, low_r.exp().sum(dim, keepdim=True)))
 
 
+def _logsumexp(call: Call, before: Call) -> Any:
+    dim, keep = call.get(1, "dim"), bool(call.get(2, "keepdim", False))
+    x, r = call.args[0], before.args[0]
+    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim)})
+    flat, flat_r = (t.movedim(dims, [*range(-len(dims), 0)]).flatten(-len(dims)) for t in (x, r))
+    top, top_r = highest(flat, flat_r, -1), flat_r.amax(-1, keepdim=True)
+    total = elementwise(torch.exp, flat - top, flat_r - top_r).sum(-1)
+    found = top[..., 0] + elementwise(torch.log, total, (flat_r - top_r).exp().sum(-1))
+    with torch.no_grad():
+        value = call()
+    for d in dims if keep else ():
+        found = found.unsqueeze(d)
+    return swapped(value, found)
+
+
+def _normalize(call: Call, before: Call) -> Any:
+    """Divided by the root of the sum of squares along an axis."""
+    if call.get(1, "p", 2.0) != 2:
+        return NotImplemented
+    dim, eps = call.get(2, "dim", 1), call.get(3, "eps", 1e-12)
+    x, r = call.args[0], before.args[0]
+    square, square_r = elementwise(torch.square, x, r).sum(dim, keepdim=True), r.square().sum(dim, keepdim=True)
+    run = partial(_inverse_root, eps=eps)
+    with torch.no_grad():
+        value = call()
+    return swapped(value, over(x, elementwise(run, square, square_r), (r, run(square_r))))
+
+
+def _inverse_root(square: Tensor, eps: float) -> Tensor:
+    return square.sqrt().clamp_min(eps).reciprocal()
+
+
+def _along(call: Call, before: Call) -> Any:
+    """Products along an axis: one factor after another."""
+    dim, keep = call.get(1, "dim"), bool(call.get(2, "keepdim", False))
+    if call.kwargs.get("dtype") is not None:
+        return NotImplemented
+    x, r = (c.args[0] if dim is not None else c.args[0].flatten() for c in (call, before))
+    dim = 0 if dim is None else dim
+    products, product_r = [x.select(dim, 0)], r.select(dim, 0)
+    for i in range(1, x.shape[dim]):
+        products.append(bilinear(torch.mul, products[-1], x.select(dim, i), (product_r, r.select(dim, i))))
+        product_r = product_r * r.select(dim, i)
+    with torch.no_grad():
+        value = call()
+    if call.name == "cumprod":
+        return swapped(value, torch.stack(products, dim))
+    return swapped(value, products[-1].unsqueeze(dim) if keep else products[-1])
+
+
 def _attention(call: Call, before: Call) -> Any:
     """Scaled dot product attention, openly."""
     if call.kwargs.get("enable_gqa") or call.get(4, "dropout_p", 0.0):
@@ -264,7 +238,7 @@ def _norm(call: Call, before: Call) -> Any:
     with torch.no_grad():
         value = call()
     if call.name == "group_norm":
-        split = (len(x), call.args[1], -1)
+        split = (len(x), call.get(1, "num_groups"), -1)
         weight, bias = call.get(2, "weight"), call.get(3, "bias")
         found = standardised(x.reshape(split), r.reshape(split), eps).view_as(x)
         tail = [1] * (x.dim() - 2)
@@ -301,7 +275,10 @@ RULES: dict[str, Callable[[Call, Call], Any]] = {
     **dict.fromkeys(("amax", "max"), _amax),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), _norm),
+    **dict.fromkeys(("prod", "cumprod"), _along),
     "addcmul": _addcmul,
+    "logsumexp": _logsumexp,
+    "normalize": _normalize,
     "scaled_dot_product_attention": _attention,
     "glu": _glu,
 }
