@@ -513,7 +513,9 @@ def use_of(entry: registry.Entry, spec: str) -> list[str]:
     option = " --model runs/passt/model" if attentive else ""
     python = ["import otoscope\n"]
     if attentive:
-        python.append('model = otoscope.load_classifier("passt,dim=48,depth=2,heads=3", weights="random", labels=["dog", "rain"])')
+        python.append(
+            'model = otoscope.load_classifier("passt,dim=48,depth=2,heads=3", weights="random", labels=["dog", "rain"])'
+        )
     asked = '"bark.wav", model, ' if attentive else '"bark.wav", '
     python.append(f'explanation = otoscope.explain({asked}method="{spec}")\nprint(explanation)')
     return [
