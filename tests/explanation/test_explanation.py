@@ -147,6 +147,7 @@ def test_settings_of_the_method_are_in_the_record():
         "cells_time": 16,
         "keep": 0.25,
         "centred": True,
+        "tolerance": 0.0,
     }
     assert record["request"]["method"] == "rise,masks=6,keep=0.25"
     assert (record["environment"]["seed"], record["environment"]["batch_size"]) == (9, 4)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -266,6 +267,9 @@ def test_what_cannot_be_is_said_before_anything_runs(grid, tmp_path):
         "compat=[everything]": (UnknownNameError, "everything"),
         "classifiers.ears.model=nobody": (OtoscopeError, "nobody"),
         "chunk=0": (ParameterError, "chunk"),
+        "masks=['topk:0.2','topk:0.20']": (ParameterError, "are the same"),
+        "domains=[time,'time,ms=100']": (ParameterError, "are the same"),
+        'data.noises="\\0"': (ParameterError, "cannot be the name"),
         "seed=-1": (ParameterError, "seed"),
         "methods.gradient.domains=[features]": (UnsupportedError, "features"),
     }
@@ -366,8 +370,6 @@ def test_clips_whose_sound_alone_nobody_knows_are_left_out(mixed):
 
 
 def recipe_out(recipe):
-    from pathlib import Path
-
     return Path(recipe.out)
 
 
@@ -463,8 +465,6 @@ def test_a_broken_clip_with_labels_beside_it_fails_alone(corpus, grid, tmp_path)
 
 
 def test_clips_of_one_name_are_told_apart():
-    from pathlib import Path
-
     from otoscope.datasets import Example
     from otoscope.study.grid.clips import clip_names
 
@@ -519,3 +519,55 @@ def test_a_worker_that_dies_is_replaced_and_its_rows_are_redone(done, tmp_path, 
     run_study(dataclasses.replace(recipe, classifiers={"ears": deadly}, out=str(tmp_path / "many"), workers=1), "cpu")
     assert not fuse.exists()
     assert [r["kept"] for r in rows_of(tmp_path / "many")] == pytest.approx([r["kept"] for r in rows_of(out)], abs=1e-6)
+
+
+def spoiled(table, kind):
+    import pyarrow as pa
+
+    if kind == "a row short":
+        return table.slice(1)
+    if kind == "twice":
+        return pa.concat_tables([table, table])
+    if kind == "no rows":
+        return table.slice(0, 0)
+    return table.set_column(table.schema.get_field_index("kept"), "kept", pa.array(["x"] * table.num_rows))
+
+
+@pytest.mark.parametrize("kind", ["a row short", "twice", "no rows", "text for numbers"])
+def test_parts_whose_rows_are_not_theirs_are_made_again(done, tmp_path, kind):
+    recipe, out, _, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    part = sorted((copy / "parts").iterdir())[0]
+    table = pq.read_table(part)
+    pq.write_table(spoiled(table, kind).replace_schema_metadata(table.schema.metadata), part)
+    run_study(dataclasses.replace(recipe, out=str(copy)), "cpu")
+    assert [r["key"] for r in rows_of(copy)] == [r["key"] for r in rows_of(out)]
+    assert [r["kept"] for r in rows_of(copy)] == [r["kept"] for r in rows_of(out)]
+
+
+def test_a_part_with_any_byte_flipped_is_made_again_or_whole(done, tmp_path):
+    recipe, out, _, _ = done
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    part = sorted((copy / "parts").iterdir())[0]
+    content = bytearray(part.read_bytes())
+    store = Jobs(Plan(dataclasses.replace(recipe, out=str(copy)), copy, "cpu")).store
+    seals = {store.file(s).name: s for s in Jobs(Plan(recipe, copy, "cpu")).seals()}
+    for place in range(0, len(content), 97):
+        content[place] ^= 0xFF
+        part.write_bytes(bytes(content))
+        store.read(seals[part.name])  # never raises
+        content[place] ^= 0xFF
+
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("studies/*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in RECIPES if f.stem not in ("methods", "truth", "planted")], ids=lambda f: f.stem
+)
+def test_every_shipped_study_is_a_recipe(file):
+    recipe = load_study(file)
+    assert recipe.classifiers
+    assert recipe.methods

@@ -306,7 +306,12 @@ def _cut(example: Example, settings: Settings) -> Array:
 
 
 def _dataset(folder: Path, records: list[Record]) -> Dataset:
-    about = json.loads((folder / MIXTURES.record).read_text(encoding="utf-8"))["source"]
+    about = json.loads((folder / MIXTURES.record).read_text(encoding="utf-8")).get("source")
+    if not isinstance(about, dict) or not {"name", "labels", "licence", "citation"} <= set(about):
+        raise DatasetError(
+            f"{folder / MIXTURES.record} is damaged (it does not say what was mixed); take the folder away and make the mixtures "
+            "again"
+        )
     examples = tuple(
         Example(clip_path(folder, r["name"]), r["label"], r["index"], r["fold"], r["source"], 0.0, None)
         for r in records

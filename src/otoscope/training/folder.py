@@ -59,7 +59,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """A mapping that a run wrote, or an `OtoscopeError`."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OtoscopeError(f"{file} is damaged ({type(error).__name__}); move the run's folder away") from error
     if not isinstance(content, dict):
         raise OtoscopeError(f"{file} is damaged; move the run's folder away")

@@ -169,11 +169,18 @@ def _absolute(content: dict[str, Any], folder: Path) -> None:
     for group, key in PATHS:
         inner = content.get(group)
         if isinstance(inner, dict) and isinstance(inner.get(key), str) and inner[key] not in NO_PATHS:
-            inner[key] = str((folder / inner[key]).resolve())
+            inner[key] = _resolved(folder, inner[key])
     for group, key in NAMES:
         inner = content.get(group)
         if isinstance(inner, dict) and str(inner.get(key, "")).startswith(("./", "../")):
-            inner[key] = str((folder / inner[key]).resolve())
+            inner[key] = _resolved(folder, inner[key])
+
+
+def _resolved(folder: Path, name: str) -> str:
+    try:
+        return str((folder / name).resolve())
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"{name!r} cannot be the name of a file or folder: {error}") from error
 
 
 def _put(content: dict[str, Any], keys: list[str], value: Any) -> None:

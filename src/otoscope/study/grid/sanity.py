@@ -93,9 +93,13 @@ def _spread(plan: Plan, clips: list[int]) -> list[int]:
 def _stored(file: Path) -> Row | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and not found.get("error") else None
+    return (
+        found
+        if isinstance(found, dict) and {"classifier", "method", "clips"} <= set(found) and not found.get("error")
+        else None
+    )
 
 
 def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:

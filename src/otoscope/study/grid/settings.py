@@ -323,6 +323,13 @@ def _check_members(recipe: StudyRecipe) -> None:
         registry.parse("domain", spec)
     for mask in (*recipe.masks, *(s for m in recipe.methods.values() for s in m.masks)):
         parse_mask(mask)
+    for specs in (
+        recipe.masks,
+        recipe.domains,
+        *(m.masks for m in recipe.methods.values()),
+        *(m.domains for m in recipe.methods.values()),
+    ):
+        _refuse_twice(specs)
     if not recipe.masks or not recipe.domains:
         raise ParameterError("a study needs at least one mask and one domain")
     for name, method in recipe.methods.items():
@@ -343,6 +350,21 @@ def _check_members(recipe: StudyRecipe) -> None:
             raise ParameterError(
                 f"method {name!r} of the study takes gradients, which need float32; leave precision out"
             )
+
+
+def _refuse_twice(specs: tuple[str, ...]) -> None:
+    """A mask or a domain that comes twice, whatever way it is written, would give every row twice."""
+    seen: dict[str, str] = {}
+    for spec in specs:
+        name = spec.split(",")[0].split(":")[0]
+        said = str(parse_mask(spec)) if name in {m.split(":")[0] for m in registry.names("mask")} else _spelled(spec)
+        if said in seen:
+            raise ParameterError(f"{seen[said]!r} and {spec!r} of the study are the same; leave one out")
+        seen[said] = spec
+
+
+def _spelled(domain: str) -> str:
+    return registry.spell(*registry.parse("domain", domain))
 
 
 def _check_numbers(recipe: StudyRecipe) -> None:

@@ -60,16 +60,15 @@ class Store:
 
     def read(self, seal: str) -> Any:
         """A part, or None where there is none that is whole."""
-        file = self.file(seal)
         try:
-            table = self.parquet.read_table(file)
-        except FileNotFoundError:
-            return None
-        except (OSError, self.arrow.ArrowException):
-            return None  # damaged: it is made again
-        about = table.schema.metadata or {}
-        fits = about.get(b"seal", b"").decode() == seal and table.schema.names == self.schema.names
-        return table if fits else None
+            table = self.parquet.read_table(self.file(seal))
+            about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+            fits = table.schema.remove_metadata().equals(self.schema) and about.get("rows") == str(table.num_rows)
+            keys = table.column("key").to_pylist() if fits else []
+        except (OSError, ValueError, self.arrow.ArrowException):
+            return None  # absent, or damaged: it is made again
+        whole_part = fits and about.get("seal") == seal and about.get("keys") == digest(keys)
+        return table if whole_part else None
 
     def holds(self, seal: str) -> bool:
         """Whether a part is there and whole."""
@@ -78,7 +77,9 @@ class Store:
     def write(self, seal: str, rows: Iterable[Row], of_clip: Callable[[str], str]) -> None:
         """Write a part; ``of_clip`` tells what the rows of a clip hang on, by its name."""
         filled = [_filled(row, self.schema.names, of_clip(str(row["clip"]))) for row in rows]
-        table = self.arrow.Table.from_pylist(filled, schema=self.schema.with_metadata({"seal": seal}))
+        table = self.arrow.Table.from_pylist(filled, schema=self.schema)
+        about = {"seal": seal, "rows": str(len(filled)), "keys": digest([row["key"] for row in filled])}
+        table = table.replace_schema_metadata(about)
         make_folder(self.folder)
         with whole(self.file(seal)) as part:
             self.parquet.write_table(table, part)

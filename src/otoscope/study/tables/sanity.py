@@ -38,7 +38,8 @@ def sanity_heads() -> list[str]:
 def sanity_rows(table: Table) -> list[list[Any]]:
     """One row a classifier, method and domain: words, numbers (NaN where nothing can be said), and what they say."""
     titles = {}
-    for entry in table.about.get("methods") or ():
+    listed = table.about.get("methods")
+    for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, Mapping) and entry.get("title") and entry["title"] != entry.get("name"):
             titles[entry.get("method"), entry.get("domain")] = str(entry["title"])
     out = []
