@@ -155,6 +155,8 @@ def background_sounds(background: str | os.PathLike[str]) -> list[Sound]:
     ParameterError
         If it is not there, names no sound, or a sound that is not there.
     """
+    if not os.fspath(background).strip():
+        raise ParameterError("background= names nothing; name a folder of sounds, a table of their paths, or silence")
     root = Path(background).expanduser()
     if root.is_dir():
         found = [

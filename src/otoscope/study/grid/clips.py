@@ -112,6 +112,10 @@ class Preparation:
         key = f"{example.label}/{example.path.name}@{example.start_s:g}"
         if self.noise is not None:
             samples, record = self.noise(samples, rate, key)
+            if record["snr_db"] is None and record["note"].endswith("noise is silent"):
+                raise ParameterError(
+                    f"the noise {self.condition.contaminate!r} is silent where {example.path.name} would be; give another"
+                )
             true = None if record["rule"] == "alpha" else true
         events = None if truth is None else _events(truth, example.label)
         if self.plant is not None:

@@ -23,7 +23,7 @@ from otoscope.attribution.background import background_sounds, choose
 from otoscope.audio import close_audio, open_audio, write_wav
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import resolve_device
 from otoscope.datasets import Dataset, Example, load_dataset
@@ -372,33 +372,3 @@ def _with_ties(recipe: StudyRecipe, spec: str) -> str:
     name = spec.split(",")[0]
     counts = any(part == "topk" for part in name.split(":"))
     return f"{spec},ties=quantile" if "quantile_ties" in recipe.compat and counts and "ties=" not in spec else spec
-
-
-def check_pairs(plan: Plan) -> None:
-    """Every condition can be made, every classifier asked in every domain, and it knows every class that is explained.
-
-    Raises
-    ------
-    OtoscopeError
-        That names the first that is not so.
-    """
-    plan.preparations()
-    for label in (*plan.recipe.data.names, *(w for c in plan.recipe.conditions.values() for w in c.without)):
-        if label not in plan.data.labels and label not in {c.target for c in plan.recipe.conditions.values()}:
-            raise UnknownNameError(f"class of {plan.data.name}", label, plan.data.labels)
-    for condition in plan.recipe.conditions:
-        if not any(plan.clips_of(condition, name) for name in plan.classifiers):
-            raise ParameterError(
-                f"condition {condition!r} of the study has no clip; look at its without and snr_db, and at data.alone"
-            )
-    for name, classifier in plan.classifiers.items():
-        for condition in plan.recipe.conditions:
-            for label in {plan.examples[i].label for i in plan.clips_of(condition)}:
-                plan.target_of(name, label, condition)
-        for domain in {a.domain: a.request.domain for a in plan.asked}.values():
-            try:
-                domain.grid(classifier.sample_rate, classifier)
-            except OtoscopeError as error:
-                raise UnsupportedError(
-                    f"classifier {name!r} cannot be asked in the domain {domain.name!r}: {error}"
-                ) from error

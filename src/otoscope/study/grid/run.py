@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.plain import plain
+from otoscope.study.grid.check import check_plan
 from otoscope.study.grid.engine import run_chunks
 from otoscope.study.grid.estimate import Estimate, rehearse
 from otoscope.study.grid.jobs import Jobs
-from otoscope.study.grid.plan import Plan, check_pairs
+from otoscope.study.grid.plan import Plan
 from otoscope.study.grid.sanity import run_sanity
 from otoscope.study.grid.settings import StudyRecipe
 from otoscope.study.grid.store import PARTS, RESULTS
@@ -63,7 +64,7 @@ def run_study(
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     plan = Plan(recipe, out, device)
-    check_pairs(plan)
+    check_plan(plan)
     jobs = Jobs(plan)
     estimate = rehearse(plan, jobs)
     for line in estimate.lines():

@@ -45,7 +45,7 @@ class GridData:
     noises : str
         A folder in which recordings that clips are contaminated with are looked for by name.
     seconds : float, s
-        Clips are cut or padded with silence to this length; 0 leaves them as long as they are.
+        Clips are cut or padded with silence to this length.
     peak : bool
         Bring each clip's peak to full scale, noise and cue included, as audiointerp does; those of a background too.
     per_class : int
@@ -372,7 +372,7 @@ def _check_numbers(recipe: StudyRecipe) -> None:
         "seed": (recipe.seed, 0, 2**31 - 1), "threads": (recipe.threads, 0, 4096), "workers": (recipe.workers, 0, 256),
         "batch_size": (recipe.batch_size, 1, 2**31 - 1), "chunk": (recipe.chunk, 1, 10_000),
         "data: per_class": (recipe.data.per_class, 0, 10**9),
-        "data: seconds": (recipe.data.seconds, 0, 30), "data: alone": (recipe.data.alone, 0, 0.999),
+        "data: seconds": (recipe.data.seconds, 0.01, 30), "data: alone": (recipe.data.alone, 0, 0.999),
         "measures: curve_steps": (recipe.measures.curve_steps, 0, 1000),
         "sanity: clips": (recipe.sanity.clips, 0, 10**6), "sanity: seeds": (recipe.sanity.seeds, 2, 100),
         "sanity: noise_db": (recipe.sanity.noise_db, -120, 20), "sanity: shift_ms": (recipe.sanity.shift_ms, 0, 5000),
