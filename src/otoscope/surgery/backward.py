@@ -186,17 +186,12 @@ class _Guided(Rules):
         return _Positive.apply(x, slope, [value])
 
 
-class _Positive(torch.autograd.Function):
+class _Positive(_Slope):
     """Forward: a value made before. Backward: the positive part of the gradient times a slope."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Tensor, value: list[Tensor]) -> Tensor:
-        ctx.save_for_backward(slope)
-        return value.pop()
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0].clamp_min(0) * ctx.saved_tensors[0], None, None
+        return _Slope.backward(ctx, gradients[0].clamp_min(0))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,11 @@ def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
         chosen = tuple(e for e in chosen if e.path.name in settings.files)
     if settings.per_class:
         counts: dict[str, int] = {}
-        kept = []
+        kept = set()
         for e in sorted(chosen, key=lambda e: (e.path.name, e.start_s)):
             counts[e.label] = counts.get(e.label, 0) + 1
             if counts[e.label] <= settings.per_class:
-                kept.append(e)
+                kept.add(e)
         chosen = tuple(e for e in chosen if e in kept)
     if not chosen:
         raise ParameterError(f"the study has no clip: {data.name} has folds {data.fold_names()}; got {settings.folds}")
@@ -137,11 +138,15 @@ def known_truth(example: Example, settings: GridData) -> Truth | None:
 
 def clip_names(examples: Sequence[Example]) -> list[str]:
     """What rows call the clips: file names, with class and place in the file only as far as these are needed to tell them apart."""
-    plain = [e.path.name for e in examples]
-    with_label = [f"{e.label}/{e.path.name}" for e in examples]
-    names = [p if plain.count(p) == 1 else w for p, w in zip(plain, with_label, strict=True)]
-    placed = [n if names.count(n) == 1 else f"{n}@{e.start_s:g}" for n, e in zip(names, examples, strict=True)]
-    return [n if placed.count(n) == 1 else f"{n}#{i}" for i, n in enumerate(placed)]
+    names = [e.path.name for e in examples]
+    for longer in (
+        lambda n, e, _i: f"{e.label}/{n}",
+        lambda n, e, _i: f"{n}@{e.start_s:g}",
+        lambda n, _e, i: f"{n}#{i}",
+    ):
+        often = Counter(names)
+        names = [n if often[n] == 1 else longer(n, e, i) for i, (n, e) in enumerate(zip(names, examples, strict=True))]
+    return names
 
 
 def _found(spec: str, folder: str) -> str:

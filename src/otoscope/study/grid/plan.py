@@ -218,10 +218,6 @@ class Plan:
         curves = 2 * (measures.curve_steps + 1) if measures.curve_steps else 0
         return asked.passes + masks + curves + len(measures.top)
 
-    def passes(self) -> int:
-        """Of the whole study, at most, without the sanity checks."""
-        return sum(len(c.clips) * (1 + sum(map(self.passes_of, self.asked_of(c.classifier)))) for c in self.chunks())
-
     def rows(self) -> int:
         """How many rows there will be."""
         return sum(len(c.clips) * sum(len(a.masks) for a in self.asked_of(c.classifier)) for c in self.chunks())
@@ -250,10 +246,7 @@ class Plan:
         """A folder with the list of background clips, which goes when the plan goes."""
         room = Path(tempfile.mkdtemp(prefix="otoscope-"))
         weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
-        rows = [[str(e.path.resolve()), e.label] for e in self.background()]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([["path", "label"], *rows])
-        write_text(room / BACKGROUND, text.getvalue())
+        _write_sounds(room, [(str(e.path.resolve()), e.label) for e in self.background()])
         if self.recipe.data.peak:
             self._peaked(room)
         return room
@@ -264,16 +257,14 @@ class Plan:
             re.search(r"per_class=(\d+)", m.method) for m in self.recipe.methods.values() if _wants_train(m.method)
         ]
         most = max(int(found[1]) if found else PER_CLASS for found in counts)
-        rows = [["path", "label"]]
+        rows = []
         for i, sound in enumerate(choose(background_sounds(room / BACKGROUND), most, self.recipe.seed)):
             source = open_audio(sound.path)
             samples = source.read(0, source.frames)
             write_wav(room / f"{i:05d}.wav", [samples / max(float(np.abs(samples).max()), 1e-8)], source.sample_rate)
             close_audio(source)
-            rows.append([f"{i:05d}.wav", sound.label])
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_text(room / BACKGROUND, text.getvalue())
+            rows.append((f"{i:05d}.wav", sound.label))
+        _write_sounds(room, rows)
 
     @property
     def needs_background(self) -> bool:
@@ -287,6 +278,13 @@ def _laid_out(classifier: Classifier) -> Classifier:
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return classifier
+
+
+def _write_sounds(room: Path, rows: Sequence[tuple[str, str]]) -> None:
+    """The list of background clips: path and class."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path", "label"), *rows])
+    write_text(room / BACKGROUND, text.getvalue())
 
 
 def _wants_train(spec: str) -> bool:

@@ -16,19 +16,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from otoscope.attribution import Problem, attribute
-from otoscope.classifiers import Classifier, Inspected
+from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.plain import plain
 from otoscope.domains.base import bound
-from otoscope.metrics.sanity import cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
+from otoscope.metrics.sanity import (
+    UNCHANGED,
+    cascade,
+    noise_sensitivity,
+    seed_agreement,
+    seed_spread,
+    shift_sensitivity,
+)
 from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Chunk, Plan
 from otoscope.study.grid.settings import GIVEN
 from otoscope.study.grid.store import digest
-from otoscope.study.grid.work import Group, Worker
+from otoscope.study.grid.work import Group, Worker, answer
 from otoscope.surgery import untouched
 
 FOLDER, TABLE = "sanity", "sanity.json"
@@ -115,7 +121,7 @@ def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:
     for key in found[0] if found else ():
         values = np.concatenate([np.atleast_1d(np.asarray(f[key], float)) for f in found], 0)
         row[key] = _mean(values)
-    row["unchanged"] = bool(row.get("randomisation_similarity", math.nan) >= 0.5)
+    row["unchanged"] = bool(row.get("randomisation_similarity", math.nan) >= UNCHANGED)
     return row
 
 
@@ -174,14 +180,10 @@ def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
 
 def _asker(plan: Plan, asked: Asked, group: Group) -> Callable[[torch.Tensor, int], np.ndarray]:
     """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets."""
-    classifier: Classifier = group.classifier
-    targets = torch.from_numpy(group.targets).to(group.waveforms.device)
 
     def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
         domain = bound(asked.request.domain, [c.sound for c in group.clips])
-        inspected = Inspected(classifier, domain, waveforms)
-        inspected.precision = getattr(torch, asked.precision)
-        problem = Problem(inspected, targets, seed, plan.recipe.batch_size)
-        return attribute(problem, asked.request.method, asked.request.method_settings).values.cpu().numpy()
+        inspected = Inspected(group.classifier, domain, waveforms)
+        return answer(plan, asked, inspected, group.targets, seed).values.cpu().numpy()
 
     return ask

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.attribution import Problem, attribute
+from otoscope.attribution import Problem, Result, attribute
 from otoscope.audio import Span
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core import registry
@@ -275,33 +275,38 @@ def explain_group(plan: Plan, asked: Asked, group: Group, tick: Tick) -> Found:
         done[0] += n
         tick(n)
 
-    blind = asked.request.method in registry.names("method") and registry.get("method", asked.request.method).facts.get(
-        "blind"
-    )
     if asked.method in GIVEN:
         values = np.stack([given_values(asked.method, truth, inspected.grid.shape) for truth in truths])
         errors: Sequence[Any] = [None] * len(values)
-    elif blind:
+    elif registry.get("method", asked.request.method).facts.get("blind"):
         values = np.stack([_drawn(plan, asked, group.part(i)) for i in range(len(group.clips))])
         errors = [None] * len(values)
     else:
-        targets = torch.from_numpy(group.targets).to(group.waveforms.device)
-        inspected.precision = getattr(torch, asked.precision)
-        problem = Problem(inspected, targets, plan.recipe.seed, plan.recipe.batch_size, count)
-        result = attribute(problem, asked.request.method, asked.request.method_settings)
-        inspected.precision = torch.float32
+        result = answer(plan, asked, inspected, group.targets, plan.recipe.seed, count)
         values = result.values.cpu().numpy()
         errors = [None] * len(values) if result.standard_error is None else list(result.standard_error.cpu().numpy())
     attributions = [Attribution(v, inspected.grid, asked.method, e) for v, e in zip(values, errors, strict=True)]
     return Found(attributions, scored, truths, done[0] / len(group.clips))
 
 
+def answer(
+    plan: Plan, asked: Asked, inspected: Inspected, targets: np.ndarray, seed: int, tick: Tick = lambda _n: None
+) -> Result:
+    """What a method says of some targets, asked in its own precision; the inspected classifier is in float32 again afterwards."""
+    numbers = torch.from_numpy(targets).to(inspected.waveform.device)
+    problem = Problem(inspected, numbers, seed, plan.recipe.batch_size, tick)
+    inspected.precision = getattr(torch, asked.precision)
+    try:
+        return attribute(problem, asked.request.method, asked.request.method_settings)
+    finally:
+        inspected.precision = torch.float32
+
+
 def _drawn(plan: Plan, asked: Asked, alone: Group) -> np.ndarray:
     """Values of a method that does not look at the sound: drawn anew for each clip, so that means over clips even them out."""
     seed = int(digest(plan.recipe.seed, alone.clips[0].name, asked.domain)[:8], 16) % 2**31
     inspected = Inspected(alone.classifier, bound(asked.request.domain, [alone.clips[0].sound]), alone.waveforms)
-    problem = Problem(inspected, torch.from_numpy(alone.targets), seed, plan.recipe.batch_size)
-    return attribute(problem, asked.request.method, asked.request.method_settings).values[0].cpu().numpy()
+    return answer(plan, asked, inspected, alone.targets, seed).values[0].cpu().numpy()
 
 
 def score_masks(
