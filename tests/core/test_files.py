@@ -9,7 +9,7 @@ import pytest
 
 from otoscope.core import files
 from otoscope.core.errors import AudioReadError, DownloadError, WriteError
-from otoscope.core.files import make_folder, whole, write_text
+from otoscope.core.files import check_writable, make_folder, whole, write_text
 
 
 def names(folder):
@@ -31,6 +31,21 @@ def test_a_file_appears_under_its_name_only_at_the_end(tmp_path):
         assert not (tmp_path / "a.txt").exists()
     assert names(tmp_path) == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(tmp_path, monkeypatch):
+    assert check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert names(tmp_path / "a" / "b") == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="choose another folder"):
+        check_writable(tmp_path / "file" / "x")
+
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refused)
+    with pytest.raises(WriteError, match="Read-only file system; choose another folder"):
+        check_writable(tmp_path)
 
 
 def test_folders_are_made(tmp_path):

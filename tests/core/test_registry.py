@@ -183,6 +183,8 @@ class TestSpecs:
             parse("method", "worker,count")
         with pytest.raises(ParameterError, match="count must be a int; got ''"):
             parse("method", "worker,count=")
+        with pytest.raises(ParameterError, match="count is given twice in 'worker,count=1, count = 2'"):
+            parse("method", "worker,count=1, count = 2")
         with pytest.raises(ParameterError, match=r"count must lie in \[1, 10\]; got 11"):
             parse("method", "worker,count=11")
         with pytest.raises(UnknownNameError, match="unknown method 'workr'; did you mean 'worker'"):

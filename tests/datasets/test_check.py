@@ -61,6 +61,15 @@ def test_clips_outside_their_files(root, table):
     assert report.findings[0].why == "0.005 s to 0.02 s, but it lasts 0.010 s"
 
 
+def test_label_files_that_cannot_be_used(root):
+    (root / "a.txt").write_text("0\t0.005\tdog\n")
+    (root / "b.txt").write_text("from the start\tto the end\tdog\n")
+    report = check_dataset("folder", root)
+    assert kinds(report) == [("labels", "b.wav")]
+    assert "b.txt" in report.findings[0].why
+    assert kinds(check_dataset("folder", root, quick=True)) == []
+
+
 def test_duplicates(root, table):
     shutil.copy(root / "a.wav", root / "d.wav")
     shutil.copy(root / "a.wav", root / "e.wav")

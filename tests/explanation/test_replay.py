@@ -91,6 +91,24 @@ def test_the_same_sound_in_another_format_is_the_same(saved):
     np.testing.assert_array_equal(again.mask.values, e.mask.values)
 
 
+def test_a_background_is_the_same_or_refused(tmp_path):
+    room = tmp_path / "a, b"  # a comma, which a spelled setting could not hold
+    for i in range(2):
+        write_wav(room / f"{i}.wav", tone(500 * (i + 1), 0.3)[None], RATE)
+    path = write_wav(tmp_path / "sound.wav", tone_and_decoy(0.3)[None], RATE)
+    e = otoscope.explain(path, band_energy(), method=("gradient_shap", {"samples": 4, "background": str(room)}))
+    again = otoscope.replay(e.record(), model=band_energy())
+    np.testing.assert_array_equal(again.attribution.values, e.attribution.values)
+    record = e.record()
+    write_wav(room / "1.wav", tone(700, 0.3)[None], RATE)
+    with pytest.raises(OtoscopeError, match="sounds of the background .* are not those of the record"):
+        otoscope.replay(record, model=band_energy())
+    assert otoscope.replay(record, model=band_energy(), method="gradient").scores is not None
+    (room / "1.wav").unlink()
+    with pytest.raises(OtoscopeError, match="are not those of the record"):
+        otoscope.replay(record, model=band_energy())
+
+
 def test_other_weights_are_refused(saved):
     _, path = saved
     module = BandEnergy()

@@ -291,6 +291,20 @@ def test_long_files_are_joined_without_a_seam(tmp_path, seconds, channels, domai
     assert any(f"in {e.n_windows} windows" in n for n in e.notes)
 
 
+def test_long_sounds_keep_standard_errors_and_what_the_method_found_out():
+    short = otoscope.explain(otoscope.Clip(tone(1000, 2.0)[None], RATE), band_energy(), method="rise,masks=9")
+    assert short.record()["method"]["found"] == {"samples": 9}
+    e = otoscope.explain(otoscope.Clip(long_source(31.0), RATE), band_energy(), method="rise,masks=9")
+    assert e.n_windows == 4
+    assert e.attribution.standard_error.shape == e.attribution.values.shape
+    assert np.isfinite(e.attribution.standard_error).all()
+    assert e.attribution.standard_error.max() > 0
+    assert e.record()["method"]["found"] == {"samples": 9}
+    plainly = otoscope.explain(otoscope.Clip(long_source(31.0), RATE), band_energy(), method="gradient")
+    assert plainly.attribution.standard_error is None
+    assert "found" not in plainly.record()["method"]
+
+
 def test_a_steady_long_sound_has_a_steady_mask():
     """Nothing of the windows may show: a steady tone is as loud in the kept sound where windows meet as elsewhere."""
     e = explained(tone(1000, 40.0), target="tone", domain="stft,bands=8,ms=250", mask="positive")

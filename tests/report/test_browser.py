@@ -411,8 +411,8 @@ def test_named_rows_are_lanes_with_their_names_and_no_hertz(visit):
     assert "attribution \u22120.4" in shown
     assert "Hz" not in shown
     tab.check("input[name=overlay][value=mask]")
-    assert "residual   0.50" in tab.get_attribute("#picture", "aria-label")
     assert differ(pixels(tab), seen) > 0.5
+    assert "residual   0.50" in tab.get_attribute("#picture", "aria-label")
     tab.check("input[name=overlay][value=none]")
     tab.mouse.move(box["x"] + 40, box["y"] + 40)
     assert "kHz" in tab.locator("#readout").inner_text()

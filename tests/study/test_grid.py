@@ -253,6 +253,61 @@ def test_rows_can_be_heard_again(done):
     assert made.true is not None
 
 
+def test_rows_of_other_weights_or_settings_are_not_heard(done, tmp_path):
+    _, out, _, _ = done
+    row = rows_of(out)[0]
+    assert Replayer(out, "cpu")(row).kept.samples.size
+    shutil.copytree(out, tmp_path / "other")
+    content = json.loads((out / "recipe.json").read_text())
+    for change in ({"classifiers": {"ears": {"model": "worlds:spectral"}}}, {"seed": 4}):
+        (tmp_path / "other" / "recipe.json").write_text(json.dumps({**content, **change}))
+        with pytest.raises(OtoscopeError, match="the weights of 'ears' or the settings are others"):
+            Replayer(tmp_path / "other", "cpu")(row)
+
+
+def test_stems_of_a_folder_are_a_domain(mixed, tmp_path):
+    recipe, _, rows = mixed
+    methods = {"occlusion": recipe.methods["gradient"]}
+    domain = f"components,source=stems,stems={recipe.data.root}/stems"
+    recipe = dataclasses.replace(
+        recipe, out=str(tmp_path / "out"), methods=methods, domains=(domain,), masks=("topk:0.3",)
+    )
+    run_study(recipe, "cpu")
+    found = rows_of(tmp_path / "out")
+    assert {r["status"] for r in found} == {"ok"}
+    assert {r["clip"] for r in found} == {r["clip"] for r in rows}
+    assert {r["truth_recall"] for r in found} == {
+        pytest.approx(1)
+    }  # of three parts, the stem that sounds as the class does
+    assert all(r["truth_si_sdr_improvement_db"] > 19 for r in found)
+
+
+def test_numbers_that_names_could_be_are_told_apart_from_them(grid, tmp_path):
+    text = (
+        grid.read_text()
+        .replace("  ears: {model", "  1: {model")
+        .replace("domains: [", "  '1': {model: a}\ndomains: [", 1)
+    )
+    (tmp_path / "twice.yaml").write_text(text)
+    with pytest.raises(ParameterError, match="classifiers names an entry twice"):
+        load_study(tmp_path / "twice.yaml")
+
+
+def test_what_a_method_found_out_stands_in_its_rows(done):
+    rows = rows_of(done[1])
+    assert {r["method_samples"] for r in rows if r["method"].startswith("rise")} == {8}
+    assert all(math.isnan(r["method_samples"]) for r in rows if r["method"] == "gradient")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_rehearsal(grid, tmp_path, monkeypatch):
+    from otoscope.study.grid import run
+
+    monkeypatch.setattr(run, "rehearse", lambda *_: pytest.fail("rehearsed"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OtoscopeError, match="choose another folder"):
+        run_study(load_study(grid, [f"out={tmp_path / 'file' / 'out'}"]), "cpu")
+
+
 def test_what_cannot_be_is_said_before_anything_runs(grid, tmp_path):
     out = f"out={tmp_path / 'out'}"
     wrong = {
@@ -322,6 +377,7 @@ def test_sanity_tells_a_method_that_asks_the_network_from_one_that_does_not(grid
     assert 0 < rows["gradient", "mel"]["noise_sensitivity"] < 3
     monkeypatch.setattr(sanity, "_checked", lambda *a: pytest.fail("computed again"))
     assert run_study(recipe, "cpu")["sanity"] == about["sanity"]
+    assert run_study(recipe, "cpu", dry_run=True)["estimate"]["passes"] == 0
 
 
 @pytest.fixture(scope="module")

@@ -133,6 +133,8 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
         ("seed: true", [], ParameterError, "seed must be a int"),
         ("- a", [], OtoscopeError, "must be a mapping"),
         ("a: [", [], OtoscopeError, "not valid YAML"),
+        ("seed: 1\nname: a\nseed: 2", [], OtoscopeError, "'seed' stands twice in one group.*line 3"),
+        ("optimiser: {lr: 1, lr: 2}", [], OtoscopeError, "'lr' stands twice"),
         ("name: a", ["seed"], ParameterError, "key=value"),
         ("name: a", ["name.x=1"], ParameterError, "no group of settings"),
     ],

@@ -4,10 +4,10 @@ A method takes a `Problem` (an inspected classifier, targets, a seed, a batch si
 cell, ``(batch, freq, frame)``. Scores are logits unless a name says probability. No method changes the model.
 """
 
-from otoscope.attribution.base import Problem, Result
+from otoscope.attribution.base import FACTS, Problem, Result, as_attributions
 from otoscope.attribution.run import attribute, method_name
 
-__all__ = ["Problem", "Result", "attribute", "method_name"]
+__all__ = ["FACTS", "Problem", "Result", "as_attributions", "attribute", "method_name"]
 
 from otoscope.attribution import (  # noqa: F401  (they register themselves)
     amt,

@@ -147,6 +147,19 @@ def background_size(background: str, per_class: int) -> int:
     return 1 if background == SILENCE else len(choose(background_sounds(background), per_class, 0))
 
 
+def background_digest(background: str, per_class: int, seed: int) -> str | None:
+    """SHA-256 of the chosen files' contents, in order; None for silence. Errors as in `background_waveforms`."""
+    if background == SILENCE:
+        return None
+    mark = hashlib.sha256()
+    for path, _ in choose(background_sounds(background), per_class, seed):
+        try:
+            mark.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    return mark.hexdigest()
+
+
 def background_sounds(background: str | os.PathLike[str]) -> list[Sound]:
     """All sounds that a folder or a table names, in the order of classes and names.
 
@@ -212,6 +225,10 @@ def choose(sounds: Sequence[Sound], per_class: int, seed: int) -> list[Sound]:
     return out
 
 
+def _unreadable(path: Path, error: OSError) -> ParameterError:
+    return ParameterError(f"{path}, a sound of the background, cannot be read ({error.strerror})")
+
+
 def _stamps(sounds: Sequence[Sound]) -> str:
     """What would be another if one of the files were: names, sizes, times of change."""
     mark = hashlib.sha256(FORM.encode())
@@ -219,7 +236,7 @@ def _stamps(sounds: Sequence[Sound]) -> str:
         try:
             stat = path.stat()
         except OSError as error:
-            raise ParameterError(f"{path}, a sound of the background, cannot be read ({error.strerror})") from error
+            raise _unreadable(path, error) from error
         mark.update(f"\n{os.path.abspath(path)}:{stat.st_size}:{stat.st_mtime_ns}".encode(errors="surrogateescape"))
     return mark.hexdigest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -13,10 +13,12 @@ from torch import Tensor
 from otoscope.classifiers import Inspected
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
+from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
 from otoscope.domains import settled
 
 SCORES = ("probability", "log_odds", "logit")
+FACTS = ("samples", "fidelity", "units", "gap")
 
 
 class Result(NamedTuple):
@@ -28,7 +30,7 @@ class Result(NamedTuple):
     standard_error : Tensor (batch, freq, frame), optional
         Of sampling methods: the spread of the values over seeds. Infinite where there are too few samples to tell.
     facts : mapping of str to Tensor (batch,), optional
-        Numbers that the method found out on the way, one for each clip: ``samples`` that were used, ``fidelity`` of a
+        Numbers that the method found out on the way (`FACTS`), one for each clip: ``samples`` that were used, ``fidelity`` of a
         surrogate (share of the scores' variance that it explains, at most 1), ``units`` of a domain that has its own,
         ``gap`` between the sum of the values and what it should be.
     """
@@ -36,6 +38,30 @@ class Result(NamedTuple):
     values: Tensor
     standard_error: Tensor | None = None
     facts: Mapping[str, Tensor] = MappingProxyType({})
+
+
+def as_attributions(result: Result, grids: Sequence[Grid], method: str) -> list[Attribution]:
+    """What a method gave, clip by clip.
+
+    Parameters
+    ----------
+    result : Result
+    grids : sequence of Grid
+        Of each clip.
+    method : str
+        As records name it.
+    """
+    error = result.standard_error
+    return [
+        Attribution(
+            result.values[i].cpu().numpy(),
+            grid,
+            method,
+            None if error is None else error[i].cpu().numpy(),
+            {name: float(each[i]) for name, each in result.facts.items()},
+        )
+        for i, grid in enumerate(grids)
+    ]
 
 
 @dataclass

@@ -21,6 +21,16 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """The folder, made if needed, in which files can be written: a `WriteError` before the work rather than after it."""
+    folder = make_folder(path)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise WriteError(folder, f"{error.strerror or error}; choose another folder") from error
+
+
 @contextlib.contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.

@@ -7,7 +7,8 @@ Units: frequencies in Hz, times in seconds, probabilities in [0, 1].
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -123,12 +124,16 @@ class Attribution:
     method : str
     standard_error : ndarray (freq, frame), optional
         For methods that estimate by sampling.
+    facts : mapping of str to float
+        What the method found out on the way: ``samples`` that it used, ``fidelity`` of its surrogate, ``units`` that it told
+        apart, ``gap`` between the sum of the values and what it should be.
     """
 
     values: np.ndarray
     grid: Grid
     method: str
     standard_error: np.ndarray | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.shape != self.grid.shape:

@@ -225,6 +225,8 @@ def parse(kind: str, spec: str) -> tuple[Entry, dict[str, Any]]:
         key, found, value = (part.strip() for part in option.partition("="))
         if not found:
             raise ParameterError(f"a setting of a {kind} is written key=value; got {option!r} in {spec!r}")
+        if key in given:
+            raise ParameterError(f"{key} is given twice in {spec!r}; leave one out")
         given[key] = value
     return entry, entry.settings(given)
 

@@ -21,6 +21,7 @@ from otoscope.datasets.folder import SOUNDS
 from otoscope.datasets.load import absent, read_dataset
 from otoscope.datasets.records import Dataset, Example, Fold
 from otoscope.datasets.remote import NOTES
+from otoscope.datasets.truth import truth_of
 
 KINDS = {
     "table": "the tables cannot be used",
@@ -29,6 +30,7 @@ KINDS = {
     "damaged": "files are damaged",
     "rate": "files have another sample rate",
     "times": "clips lie outside their files",
+    "labels": "what is said of clips cannot be used",
     "duplicate": "clips have the same content and another class or fold",
     "split": "sources have clips in two folds",
     "count": "the number of clips is another one",
@@ -122,7 +124,7 @@ def check_dataset(spec: str, root: str | os.PathLike[str], quick: bool = False) 
     notes: list[str] = []
     if not quick:
         sums, rates, found = _read(present, base, int(entry.facts.get("sample_rate", 0)))
-        findings += found + _times(data, rates, base)
+        findings += found + _times(data, rates, base) + _told(data, rates, base)
         twice, note = _duplicates(data, sums, base)
         findings += twice
         notes += note + _notes(rates) + _whole(entry, sums, findings)
@@ -213,6 +215,18 @@ def _index(base: Path) -> dict[str, str]:
         except (OSError, ValueError, AttributeError, TypeError):
             continue
     return sums
+
+
+def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> list[Finding]:
+    """Records of stems and events, and label files beside the clips, that cannot be used; each once."""
+    found: dict[str, Finding] = {}
+    for e in data.examples:
+        if e.path in rates:
+            try:
+                truth_of(e)
+            except OtoscopeError as error:
+                found.setdefault(str(error), Finding("labels", _name(e.path, base), str(error)))
+    return list(found.values())
 
 
 def _times(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> list[Finding]:

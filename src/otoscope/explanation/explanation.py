@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from otoscope.attribution.background import SILENCE, background_digest
 from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
@@ -183,6 +184,8 @@ class Explanation:
                 "method": {
                     "name": request.spelled["method"].split(",")[0],
                     "settings": _settings(request.method_settings),
+                    **_background(request),
+                    **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
                 },
                 "domain": {
                     "name": request.domain.name,
@@ -347,6 +350,16 @@ def _absolute(source: str) -> str:
         return str(Path(source).resolve()) if Path(source).exists() else source
     except (OSError, ValueError):  # a name that no file can have
         return source
+
+
+def _background(request: Request) -> dict[str, Any]:
+    """What a method compared with, where that is no silence: the place of its sounds, and their digest."""
+    settings = dict(request.method_settings) if isinstance(request.method, str) else {}
+    named = settings.get("background", SILENCE)
+    if named == SILENCE:
+        return {}
+    digest = background_digest(named, settings["per_class"], request.seed)
+    return {"background": {"path": _absolute(named), "sha256": digest}}
 
 
 def _settings(settings: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from otoscope.attribution.background import background_digest
 from otoscope.audio import AudioSource
 from otoscope.classifiers import load_classifier
 from otoscope.core.errors import AudioReadError, OtoscopeError
@@ -52,8 +53,14 @@ def replay(
         named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
         cells = found["domain"]
         stems = (cells["name"], cells["settings"], cells["stems"]) if "stems" in cells else None
+        compared = found["method"].get("background")
+        if compared is not None:
+            against = {**found["method"]["settings"], "background": compared["path"]}
+            backed = found["method"]["name"], against
+            chosen = compared["path"], against["per_class"], environment["seed"]
+            sounds = compared["sha256"]
         unknown = set(said) - {"method", "domain", "mask"}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
     if unknown or not all(isinstance(text, str) for text in (path, environment["device"], *said.values())):
         raise OtoscopeError(
@@ -74,6 +81,12 @@ def replay(
     if given is not None:
         options["method"] = apart  # a path may hold commas
         options.pop("mask")  # it describes what was given
+    if compared is not None and "method" not in changes:
+        options["method"] = backed  # likewise
+        if background_digest(*chosen) != sounds:
+            raise OtoscopeError(
+                f"the sounds of the background {chosen[0]} are not those of the record; put them back, or pass method="
+            )
     if stems is not None and "domain" not in changes:
         options["domain"] = stems[:2]  # likewise
     made: Explanation = explain(source, classifier, **{**options, **changes})

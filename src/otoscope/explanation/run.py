@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from otoscope.attribution import Problem, Result, attribute
+from otoscope.attribution import Problem, Result, as_attributions, attribute
 from otoscope.audio import AudioSource, Span, close_audio, open_audio
 from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
@@ -204,11 +204,10 @@ def _score_masks(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.nd
         return tuple(inspected.classifier.probabilities(x).cpu().numpy() for x in logits)  # type: ignore[return-value]
 
 
-def _attribute(problem: Problem, request: Request) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def _attribute(problem: Problem, request: Request) -> list[Attribution]:
     result: Result = attribute(problem, request.method, request.method_settings)
-    values = result.values.cpu().numpy()
-    errors = [None] * len(values) if result.standard_error is None else list(result.standard_error.cpu().numpy())
-    return list(zip(values, errors, strict=True))
+    grids = [grid_of(problem.inspected.analysis, i) for i in range(problem.batch)]
+    return as_attributions(result, grids, request.spelled["method"])
 
 
 def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
@@ -220,11 +219,7 @@ def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, t
         original = classifier.probabilities(problem.inspected.original()).cpu().numpy()
     targets = [classifier.target(request.target, p) for p in original]
     problem.targets = torch.tensor([t.index for t in targets], device=problem.targets.device)
-    name = request.spelled["method"]
-    attributions = [
-        Attribution(values, grid_of(analysis, i), name, error)
-        for i, (values, error) in enumerate(_attribute(problem, request))
-    ]
+    attributions = _attribute(problem, request)
     masks = _settle(problem, [to_mask(a, request.mask) for a in attributions])
     kept, removed = _score_masks(problem, np.stack([m.values for m in masks]))
     tick(3 * len(jobs))
@@ -277,14 +272,24 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
 
 
 def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
-    """Attributions of all windows on one grid over the whole sound."""
-    joined = _joined(job, classifier, request)
+    """Attributions of all windows on one grid over the whole sound.
+
+    Standard errors fade into one another as the values do, as if those of neighbours went together: they are no smaller than
+    the truth. Facts are means over windows.
+    """
+    joined, errors = _joined(job, classifier, request), _joined(job, classifier, request)
+    known, facts = True, []  # whether every window has errors
     for spans in batches(job.spans, request.batch_size):
         problem = _problem([(job, s) for s in spans], classifier, request, tick)
         problem.targets.fill_(target.index)
-        for span, (values, _) in zip(spans, _attribute(problem, request), strict=True):
-            joined.add(span, values, problem.inspected.grid.times)
-    return Attribution(joined.values, joined.grid, request.spelled["method"])
+        for span, found in zip(spans, _attribute(problem, request), strict=True):
+            joined.add(span, found.values, found.grid.times)
+            facts.append(found.facts)
+            known &= found.standard_error is not None
+            if found.standard_error is not None:
+                errors.add(span, found.standard_error, found.grid.times)
+    mean = {name: float(np.mean([f[name] for f in facts])) for name in facts[0]}
+    return Attribution(joined.values, joined.grid, request.spelled["method"], errors.values if known else None, mean)
 
 
 def _joined(job: _Job, classifier: Classifier, request: Request) -> Joined:

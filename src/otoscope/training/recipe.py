@@ -138,7 +138,7 @@ def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if file.resolve() in above:
         raise OtoscopeError(f"the recipe {file} includes itself")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), _strict(yaml))
     except OSError as error:
         raise OtoscopeError(f"cannot read the recipe {file}: {error.strerror or error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -154,6 +154,26 @@ def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         _merge(merged, _read(yaml, file.parent / name, (*above, file.resolve())))
     _merge(merged, content)
     return merged
+
+
+def _strict(yaml: Any) -> Any:
+    """A loader as safe as ``yaml.SafeLoader`` that refuses a key which stands twice in one group."""
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: list[Any] = []
+            for key, _ in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    continue
+                name = self.construct_object(key, deep=True)
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{name!r} stands twice in one group", key.start_mark
+                    )
+                seen.append(name)
+            return super().construct_mapping(node, deep)
+
+    return Strict
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
@@ -235,6 +255,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             raise ParameterError(f"{where} must be a group of settings; got {value!r}")
         inner = typing.get_args(kind)[1]
         if dataclasses.is_dataclass(inner):
+            if len({str(k) for k in value}) < len(value):
+                raise ParameterError(f"{where} names an entry twice, once as a number and once as text: {list(value)}")
             return {str(k): _convert(inner, v, f"{where}: {k}") for k, v in value.items()}
         _check_plain(value, where)
         return value if inner is Any else {k: _scalar(inner, v, f"{where}: {k}") for k, v in value.items()}

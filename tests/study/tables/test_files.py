@@ -54,6 +54,14 @@ def test_parts_with_other_columns_are_left_out(tmp_path, rows):
     assert "1 of 3 parts have other columns than the rest" in found.notes[0]
 
 
+def test_a_study_that_has_just_begun(tmp_path):
+    folder = tmp_path / "s"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "parts.json").write_text(json.dumps(["a.parquet"]))
+    with pytest.raises(OtoscopeError, match="nothing is done yet; run it first"):
+        read_rows(folder)
+
+
 def test_results_that_are_cut_off_are_read_from_the_parts(tmp_path, rows):
     folder = parts(write_study(tmp_path / "s", rows), rows)
     whole = folder / "results.parquet"

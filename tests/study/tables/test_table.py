@@ -287,6 +287,12 @@ def test_bad_asks(study, ask, error, said):
         make_table(study(make_rows(clips=4)), ask)
 
 
+def test_where_all_failed_the_reason_is_given(study):
+    rows = [{**row, "status": "failed", "error": "the sound is damaged"} for row in make_rows(clips=4)]
+    with pytest.raises(OtoscopeError, match=f"all {len(rows)} rows failed.*: the sound is damaged"):
+        make_table(study(rows))
+
+
 def test_masks_cannot_be_chosen_by_what_has_no_direction(study):
     rows = study([{**row, "strange": 1.0} for row in make_rows(clips=4)])
     with pytest.raises(ParameterError, match="nobody knows whether more of it is better"):

@@ -18,10 +18,10 @@ from otoscope.core.records import Clip
 from otoscope.study.grid.clips import StudyClip
 from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Plan
-from otoscope.study.grid.settings import GIVEN, GridSanity
+from otoscope.study.grid.sanity import attributions_of, sanity_left
+from otoscope.study.grid.settings import GIVEN
 from otoscope.surgery import untouched
 
-NOISY, SHIFTED = 5, 3  # attributions of a clip with a little noise, and shifted, with that of the clip itself
 FEW = 4  # a rehearsal's whole-numbered settings: samples, steps, masks
 
 
@@ -112,22 +112,10 @@ def _sum(
         for a in asked:
             each = costs[chunk.classifier, a.name, a.domain]
             passes, seconds, left = passes + n * each[0], seconds + n * each[1], left + n * len(a.masks)
-    for name in plan.classifiers:
-        for a in plan.asked_of(name) if plan.recipe.sanity.clips else ():
-            times = plan.recipe.sanity.clips * attributions_of(plan.recipe.sanity, a)
-            passes, seconds = (
-                passes + times * costs[name, a.name, a.domain][2],
-                seconds + times * costs[name, a.name, a.domain][3],
-            )
+    for name, clips, a in sanity_left(plan, jobs):
+        times, each = clips * attributions_of(plan.recipe.sanity, a), costs[name, a.name, a.domain]
+        passes, seconds = passes + times * each[2], seconds + times * each[3]
     return Estimate(passes, plan.rows(), left, seconds, per_method, plan.recipe.workers)
-
-
-def attributions_of(sanity: GridSanity, asked: Asked) -> int:
-    """How often a method is asked about each clip to check its sanity."""
-    if asked.method in GIVEN:
-        return 0
-    still = registry.get("method", asked.request.method).facts.get("deterministic", False)
-    return (sanity.stages + 1 if sanity.stages else 0) + (0 if still else sanity.seeds) + NOISY + SHIFTED
 
 
 def _seconds_a_pass(plan: Plan, classifier: Classifier, noise: np.ndarray) -> float:

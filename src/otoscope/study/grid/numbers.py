@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from otoscope.attribution import FACTS
 from otoscope.core import registry
 from otoscope.core.records import Mask, Scores
 from otoscope.metrics import measure
@@ -25,7 +26,7 @@ EVEN = {"even_as_zero": True}
 
 def columns(recipe: StudyRecipe) -> list[str]:
     """Names of all numbers of a row, in order."""
-    found = []
+    found = [f"method_{name}" for name in FACTS]
     for entry in registry.entries("metric"):
         if entry.facts["of"] in ("mask", "scores"):
             found.append(entry.name)

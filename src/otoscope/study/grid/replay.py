@@ -10,8 +10,10 @@ from typing import Any
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.records import Attribution, Clip, Mask
 from otoscope.study.grid.heard import render_masks
+from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Chunk, Plan
 from otoscope.study.grid.settings import StudyRecipe
+from otoscope.study.grid.store import key_of
 from otoscope.study.grid.work import Worker, explain_group
 from otoscope.surgery import untouched
 from otoscope.training.folder import read_json
@@ -58,7 +60,7 @@ class Replayer:
         content = read_json(folder / "recipe.json")
         recipe: StudyRecipe = build_settings(StudyRecipe, {**content, "out": str(folder)})
         self.plan = Plan(recipe, folder.resolve(), device)
-        self.worker = Worker(self.plan)
+        self.worker, self.jobs = Worker(self.plan), Jobs(self.plan)
 
     def __call__(self, row: Mapping[str, Any]) -> Replayed:
         """The explanation behind a row.
@@ -66,11 +68,13 @@ class Replayer:
         Raises
         ------
         OtoscopeError
-            If the row is not one of this study, or failed.
+            If the row is not one of this study, or failed, or what it was made of has changed since.
         """
         number = self._number(row)
         asked, mask = self._asked(row)
-        groups, lost = self.worker.groups(Chunk(row["condition"], row["classifier"], (number,)))
+        chunk = Chunk(row["condition"], row["classifier"], (number,))
+        self._unchanged(row, chunk, asked)
+        groups, lost = self.worker.groups(chunk)
         if lost:
             raise lost[0][1]
         (group,) = groups
@@ -84,6 +88,14 @@ class Replayer:
         rest = Clip(sound.samples - kept, sound.sample_rate, f"removed of {name}")
         true = None if clip.true is None else Clip(clip.true[None], sound.sample_rate, f"true part of {name}")
         return Replayed(sound, heard, rest, found.attributions[0], made, true)
+
+    def _unchanged(self, row: Mapping[str, Any], chunk: Chunk, asked: Asked) -> None:
+        """Its key hangs on sound, weights, settings and seed."""
+        if row.get("key") and row["key"] != key_of(row, self.jobs.of_clip(chunk, asked)(row["clip"])):
+            raise OtoscopeError(
+                f"the sound, the weights of {row['classifier']!r} or the settings are others than when the row was made; run the "
+                "study again, with --extend"
+            )
 
     def _asked(self, row: Mapping[str, Any]) -> tuple[Asked, int]:
         for asked in self.plan.asked_of(row["classifier"]):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from otoscope.core.files import make_folder, write_text
+from otoscope.core.files import check_writable, write_text
 from otoscope.core.plain import plain
 from otoscope.study.grid.check import check_plan
 from otoscope.study.grid.engine import run_chunks
@@ -66,12 +66,13 @@ def run_study(
     plan = Plan(recipe, out, device)
     check_plan(plan)
     jobs = Jobs(plan)
+    if not dry_run:
+        check_writable(out)
     estimate = rehearse(plan, jobs)
     for line in estimate.lines():
         tell(line)
     if dry_run:
         return {"estimate": plain(estimate.as_dict()), "folder": str(out)}
-    make_folder(out)
     claim(out, recipe)
     return _run(plan, jobs, estimate, tell)
 

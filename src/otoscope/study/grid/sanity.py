@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from otoscope.metrics.sanity import (
 )
 from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Asked, Chunk, Plan
-from otoscope.study.grid.settings import GIVEN
+from otoscope.study.grid.settings import GIVEN, GridSanity
 from otoscope.study.grid.store import digest
 from otoscope.study.grid.work import Group, Worker, answer
 from otoscope.surgery import untouched
@@ -57,17 +57,11 @@ def run_sanity(plan: Plan, jobs: Jobs, tell: Callable[[str], object]) -> list[Ro
     list of dict
         One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
     """
-    folder = make_folder(plan.out / FOLDER)
-    condition = next(iter(plan.recipe.conditions))
+    make_folder(plan.out / FOLDER)
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():
-        chosen = _spread(plan, plan.clips_of(condition, name))
         groups: list[Group] | None = None
-        for asked in plan.asked_of(name):
-            if asked.method in GIVEN:
-                continue
-            chunk = Chunk(condition, name, tuple(chosen))
-            file = folder / f"{digest(jobs.seal(chunk, asked), dataclasses.asdict(plan.recipe.sanity))[:32]}.json"
+        for asked, chunk, file in _pairs(plan, jobs, name):
             row = _stored(file)
             if row is None:
                 with untouched(classifier):
@@ -83,6 +77,33 @@ def run_sanity(plan: Plan, jobs: Jobs, tell: Callable[[str], object]) -> list[Ro
             rows.append(row)
     write_text(plan.out / TABLE, json.dumps(plain(rows), indent=1) + "\n")
     return rows
+
+
+def sanity_left(plan: Plan, jobs: Jobs) -> Iterator[tuple[str, int, Asked]]:
+    """What is not stored yet: classifier, number of clips, method in a domain."""
+    for name in plan.classifiers if plan.recipe.sanity.clips else ():
+        for asked, chunk, file in _pairs(plan, jobs, name):
+            if _stored(file) is None:
+                yield name, len(chunk.clips), asked
+
+
+def attributions_of(sanity: GridSanity, asked: Asked) -> int:
+    """How often a method is asked about each clip."""
+    still = registry.get("method", asked.request.method).facts.get("deterministic", False)
+    itself = 1  # each comparison asks about the clip as it is, too
+    return (
+        (sanity.stages + itself if sanity.stages else 0) + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
+    )
+
+
+def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[Asked, Chunk, Path]]:
+    """The methods in domains that a classifier is asked by, of which clips, and where the row of each lies."""
+    condition = next(iter(plan.recipe.conditions))
+    chunk = Chunk(condition, name, tuple(_spread(plan, plan.clips_of(condition, name))))
+    for asked in plan.asked_of(name):
+        if asked.method not in GIVEN:
+            seal = digest(jobs.seal(chunk, asked), dataclasses.asdict(plan.recipe.sanity))
+            yield asked, chunk, plan.out / FOLDER / f"{seal[:32]}.json"
 
 
 def _spread(plan: Plan, clips: list[int]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,14 @@ class Store:
         return merged
 
 
+def key_of(row: Mapping[str, Any], about: str) -> str:
+    """A row's key: of what it says it is, and of what its numbers hang on."""
+    return digest(about, *(row.get(name) for name in IDENTITY))[:32]
+
+
 def _filled(row: Row, names: Sequence[str], about: str) -> Row:
     """The row with every column: NaN where nothing can be said, and the key, which hangs on what the numbers hang on."""
     usual = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(WHOLE), **dict.fromkeys(FLAGS)}
     out = {name: row.get(name, usual.get(name, math.nan)) for name in names}
-    out["key"] = digest(about, *(row.get(name) for name in IDENTITY))[:32]
+    out["key"] = key_of(row, about)
     return out

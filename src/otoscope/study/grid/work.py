@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.attribution import Problem, Result, attribute
+from otoscope.attribution import Problem, Result, as_attributions, attribute
 from otoscope.audio import Span
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core import registry
@@ -208,6 +208,7 @@ class Worker:
                 scores = Scores(group.original[i], kept[i, m], removed[i, m])
                 row |= all_numbers(self.plan.recipe, scores, sounds, m, mask, found, i, int(group.targets[i]))
                 row |= {name: float(values[m]) for name, values in beside.items()}
+                row |= {f"method_{name}": value for name, value in found.attributions[i].facts.items()}
                 rows.append(row | {k: v[i] for k, v in drawn.items()} | {"attribution_seconds": attribution_s})
         seconds = (time.perf_counter() - started) / max(1, len(rows))
         passes = found.passes + self.plan.passes_of(asked) - asked.passes
@@ -276,16 +277,14 @@ def explain_group(plan: Plan, asked: Asked, group: Group, tick: Tick) -> Found:
         tick(n)
 
     if asked.method in GIVEN:
-        values = np.stack([given_values(asked.method, truth, inspected.grid.shape) for truth in truths])
-        errors: Sequence[Any] = [None] * len(values)
+        given = [given_values(asked.method, truth, inspected.grid.shape) for truth in truths]
+        attributions = [Attribution(values, inspected.grid, asked.method) for values in given]
     elif registry.get("method", asked.request.method).facts.get("blind"):
-        values = np.stack([_drawn(plan, asked, group.part(i)) for i in range(len(group.clips))])
-        errors = [None] * len(values)
+        drawn = [_drawn(plan, asked, group.part(i)) for i in range(len(group.clips))]
+        attributions = [Attribution(values, inspected.grid, asked.method) for values in drawn]
     else:
         result = answer(plan, asked, inspected, group.targets, plan.recipe.seed, count)
-        values = result.values.cpu().numpy()
-        errors = [None] * len(values) if result.standard_error is None else list(result.standard_error.cpu().numpy())
-    attributions = [Attribution(v, inspected.grid, asked.method, e) for v, e in zip(values, errors, strict=True)]
+        attributions = as_attributions(result, [inspected.grid] * len(group.clips), asked.method)
     return Found(attributions, scored, truths, done[0] / len(group.clips))
 
 

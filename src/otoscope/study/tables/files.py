@@ -48,6 +48,8 @@ def tables_of(path: Path, notes: list[str]) -> list[tuple[Path, Any]]:
             if not any(part.is_file() for part in parts):
                 raise
     parts = parts or sorted(path.glob("*.parquet"))
+    if listed is not None and not any(part.is_file() for part in parts):
+        raise OtoscopeError(f"{path} holds a study of which nothing is done yet; run it first")
     if not parts:
         raise OtoscopeError(f"{path} holds no results: {WHOLE} or {PARTS}/*.parquet was expected; run the study first")
     found = _parts(path, parts, notes)

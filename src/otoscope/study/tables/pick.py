@@ -125,6 +125,8 @@ def pick(
     varying = [name for name in cells.groups.by if name not in (*panel, *by) and not fixed(cells, line_of, name).all()]
     seen = everyone if way.same_clips else split_panels(rows, cells, panel_of, way.seed)
     if not seen.any():
+        if not cells.ok.any():
+            raise OtoscopeError(_nothing(rows))
         raise OtoscopeError(_too_few(varying, len(cells.clips)))
     by_metrics = _choosing(rows, known, metrics, way.how, _domains_compete(cells, line_of))
     found = _means(rows, cells, by_metrics, seen[panel_of])
@@ -147,6 +149,13 @@ def fixed(cells: Cells, line_of: np.ndarray, column: str) -> np.ndarray:
     i = cells.groups.by.index(column)
     pairs = {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
     return np.bincount([line for line, _ in pairs], minlength=int(line_of.max()) + 1) == 1
+
+
+def _nothing(rows: Rows) -> str:
+    """What to say where every row failed."""
+    said = rows.words("error") if "error" in rows.columns else None
+    reason = "" if said is None else said.names[int(np.bincount(said.codes).argmax())]
+    return f"all {len(rows)} rows failed, so there is nothing to compare{': ' + reason if reason else ''}"
 
 
 def _too_few(columns: Sequence[str], clips: int) -> str:
