@@ -67,9 +67,15 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 
 
+def fitting_domains(method: str) -> list[str]:
+    """Names of the domains in which a method can be asked; all of them where it does not say."""
+    said = registry.get("method", method).facts.get("domains")
+    return registry.names("domain") if said is None else [name.strip() for name in said.split(",")]
+
+
 def check_domain(method: str, domain: str) -> None:
     """An `UnsupportedError` where a method places its values by frequency and the domain's rows are parts of the sound."""
-    fitting = [d.strip() for d in str(registry.get("method", method).facts.get("domains", domain)).split(",")]
+    fitting = fitting_domains(method)
     named = domain in registry.names("domain") and registry.get("domain", domain).family == "components"
     if named and domain not in fitting:
         raise UnsupportedError(

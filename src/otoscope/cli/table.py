@@ -15,6 +15,9 @@ from otoscope.cli.options import names_of, words_of
 @click.option("--by", callback=names_of, default="method,domain", show_default=True, help="Columns that make a line.")
 @click.option("--condition", callback=names_of, metavar="A,B,...", help="Only these conditions.")
 @click.option("--classifier", callback=names_of, metavar="A,B,...", help="Only these classifiers.")
+@click.option(
+    "--pool", callback=names_of, metavar="condition,classifier", help="Take all conditions, or classifiers, together."
+)
 @click.option("--only", multiple=True, callback=words_of, metavar="COLUMN=WORD", help="Only these rows; repeatable.")
 @click.option("--sort", default="", metavar="METRIC|seconds|name", help="Order of lines; by default the first metric.")
 @click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="How masks are chosen.")
@@ -34,6 +37,7 @@ def table(
     by: list[str],
     condition: list[str] | None,
     classifier: list[str] | None,
+    pool: list[str] | None,
     only: dict[str, tuple[str, ...]],
     sort: str,
     choose: str,
@@ -57,7 +61,7 @@ def table(
 
     named = {"condition": condition, "classifier": classifier}
     chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}
-    ask = Ask(tuple(metrics or ()), tuple(by), chosen, sort, choose, seed, same_clips)
+    ask = Ask(tuple(metrics or ()), tuple(by), chosen, tuple(pool or ()), sort, choose, seed, same_clips)
     output = Output(out, tuple(forms or ()), pivot, listen, device)
     done = tabulate(results, ask, output, lambda line: click.echo(f"otoscope: {line}", err=True))
     if as_json:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from otoscope.attribution.background import background_digest
 from otoscope.audio import AudioSource
@@ -48,17 +49,8 @@ def replay(
         options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
         options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
         path, method, name = found["file"], said["method"], found["model"]["name"]
-        given = found["autoencoder"]["sha256"] if "autoencoder" in found else None
-        apart = None if given is None else (found["method"]["name"], found["method"]["settings"])
         named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
-        cells = found["domain"]
-        stems = (cells["name"], cells["settings"], cells["stems"]) if "stems" in cells else None
-        compared = found["method"].get("background")
-        if compared is not None:
-            against = {**found["method"]["settings"], "background": compared["path"]}
-            backed = found["method"]["name"], against
-            chosen = compared["path"], against["per_class"], environment["seed"]
-            sounds = compared["sha256"]
+        others = [other for other in _others(found) if other.option not in changes]
         unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError, AttributeError) as error:
         raise OtoscopeError(f"the record lacks {error}; is it an explanation.json of this version?") from error
@@ -78,31 +70,64 @@ def replay(
         raise OtoscopeError(f"{source.source} is not the sound of the record; pass the same sound with audio=")
     if method.startswith("captum:") and "method" not in changes:
         raise OtoscopeError(f"the record's method {method} is an object; pass it with method=")
-    if given is not None:
-        options["method"] = apart  # a path may hold commas
+    options |= {other.option: other.value for other in others}
+    if "autoencoder" in found:
         options.pop("mask")  # it describes what was given
-    if compared is not None and "method" not in changes:
-        options["method"] = backed  # likewise
-        if background_digest(*chosen) != sounds:
-            raise OtoscopeError(
-                f"the sounds of the background {chosen[0]} are not those of the record; put them back, or pass method="
-            )
-    if stems is not None and "domain" not in changes:
-        options["domain"] = stems[:2]  # likewise
     made: Explanation = explain(source, classifier, **{**options, **changes})
-    if (
-        given is not None
-        and "method" not in changes
-        and (made.given is None or made.given.facts.get("sha256") != given)
-    ):
-        raise OtoscopeError("the autoencoder's weights are not those of the record; name the same one, or pass method=")
-    if (
-        stems is not None
-        and "domain" not in changes
-        and (made.rendition is None or made.rendition.facts.get("stems") != stems[2])
-    ):
-        raise OtoscopeError("the stems are not those of the record; name the folder that holds them, or pass domain=")
+    for other in others:
+        if not other.same(made):
+            raise OtoscopeError(f"{other.what} are not those of the record; {other.advice}, or pass {other.option}=")
     return made
+
+
+class _Other(NamedTuple):
+    """What an explanation hangs on besides sound and weights; its place may hold commas, which a spelled setting may not."""
+
+    option: str
+    value: tuple[str, dict[str, Any]]
+    same: Callable[[Explanation], bool]
+    what: str
+    advice: str
+
+
+def _others(found: dict[str, Any]) -> list[_Other]:
+    """What a record names: an autoencoder, stems, a background."""
+    out, method, cells = [], found["method"], found["domain"]
+    if "autoencoder" in found:
+        weights = found["autoencoder"]["sha256"]
+        out.append(
+            _Other(
+                "method",
+                (method["name"], method["settings"]),
+                lambda made: made.given is not None and made.given.facts.get("sha256") == weights,
+                "the autoencoder's weights",
+                "name the same one",
+            )
+        )
+    if "stems" in cells:
+        stems = cells["stems"]
+        out.append(
+            _Other(
+                "domain",
+                (cells["name"], cells["settings"]),
+                lambda made: made.rendition is not None and made.rendition.facts.get("stems") == stems,
+                "the stems",
+                "name the folder that holds them",
+            )
+        )
+    if "background" in method:
+        place, sounds = method["background"]["path"], method["background"]["sha256"]
+        chosen = place, method["settings"]["per_class"], found["environment"]["seed"]
+        out.append(
+            _Other(
+                "method",
+                (method["name"], {**method["settings"], "background": place}),
+                lambda _made: background_digest(*chosen) == sounds,
+                f"the sounds of the background {place}",
+                "put them back",
+            )
+        )
+    return out
 
 
 def _open(path: str, audio: Any) -> AudioSource:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from otoscope.attribution import method_name
-from otoscope.attribution.run import check_domain
+from otoscope.attribution.run import check_domain, fitting_domains
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.folder import CONFIG
 from otoscope.core import registry
@@ -174,7 +174,7 @@ def _mask_of_sound(method: str, mask: str | MaskSpec) -> MaskSpec:
 
 def _fits(method: str, domain: str) -> None:
     """A `ParameterError` unless the changes that a method makes to a sound can be described in this domain."""
-    fitting = [d.strip() for d in registry.get("method", method).facts["domains"].split(",")]
+    fitting = fitting_domains(method)
     if domain not in fitting:
         raise ParameterError(
             f"what the method {method!r} changes cannot be described in the domain {domain!r}; use {', '.join(fitting)}"

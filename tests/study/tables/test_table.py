@@ -192,6 +192,24 @@ def test_panels_are_compared_apart(study):
     assert [line.values[0].mark for line in joined.of_panel(0)].count("best") == 1
 
 
+def test_conditions_can_be_taken_together(study):
+    rows = make_rows(clips=8)
+    for row in rows:  # under white noise, other clips
+        row["clip"] = row["clip"].replace("A", "B") if row["condition"] == "white" else row["clip"]
+    table = make_table(
+        study(rows), Ask(pool=("condition",), by=("method", "domain", "mask"), metrics=("faithfulness",))
+    )
+    assert table.panels == ({"classifier": "mel"}, {"classifier": "stft"})
+    assert table.panel_clips == (16, 16)
+    assert table.pooled == {"condition": ("clean", "white")}
+    for line in table.lines:
+        wanted = mean_of(rows, "faithfulness", classifier=table.panels[line.panel]["classifier"], **line.name)
+        assert line.values[0].mean == pytest.approx(wanted)
+    both = make_table(study(rows), Ask(pool=("condition", "classifier"), metrics=("faithfulness",)))
+    assert both.panels == ({},)
+    assert len(both.lines) == len(METHODS)
+
+
 def test_other_columns_make_lines(study):
     rows = make_rows(**ONE, masks={"positive": 0.0})
     table = make_table(study(rows), Ask(metrics=("faithfulness",), by=("method", "domain", "correct"), sort="name"))
@@ -279,6 +297,8 @@ def test_the_same_every_time(study):
         (Ask(only={"clip": ("1-000-A.wav",)}), OtoscopeError, "there is one clip, so the mask"),
         (Ask(level=1.0), ParameterError, "between 0 and 1"),
         (Ask(draws=0), ParameterError, "drawn anew"),
+        (Ask(pool=("conditions",)), UnknownNameError, "did you mean 'condition'"),
+        (Ask(pool=("condition",), by=("condition", "method")), ParameterError, "cannot make lines and be pooled"),
         (Ask(seed=-1), ParameterError, "seed"),
     ],
 )

@@ -52,6 +52,11 @@ def test_a_caption_says_how_the_numbers_came_about(study):
     assert "in brackets" not in text
 
 
+def test_a_caption_names_what_was_taken_together(study):
+    text = said(study, make_rows(clips=4), pool=("condition",))
+    assert "Taken together: clean, white." in text
+
+
 def test_a_caption_says_only_what_is_so(study):
     rows = make_rows(clips=6, methods={**METHODS, ("oracle:ratio", "stft"): 0.9})
     rows[0]["sparseness"] = None

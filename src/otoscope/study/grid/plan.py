@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from otoscope.attribution.background import background_sounds, choose
+from otoscope.attribution.run import fitting_domains
 from otoscope.audio import close_audio, open_audio, write_wav
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.core import registry
@@ -334,7 +335,7 @@ def _method(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, doma
     if spec in GIVEN:
         return spec, "random", 0
     entry, settings = registry.parse("method", spec)
-    _fits(entry, registry.parse("domain", domain)[0].name)
+    _fits(entry.name, registry.parse("domain", domain)[0].name)
     if "transposed_cam" in recipe.compat and "transposed" in settings:
         settings["transposed"] = True
     said = registry.spell(entry, settings)
@@ -357,11 +358,11 @@ def _refuse_twins(asked: Sequence[Asked]) -> None:
             seen[key] = a.name
 
 
-def _fits(entry: registry.Entry, domain: str) -> None:
-    fitting = [d.strip() for d in entry.facts.get("domains", domain).split(",")]
+def _fits(method: str, domain: str) -> None:
+    fitting = fitting_domains(method)
     if domain not in fitting:
         raise UnsupportedError(
-            f"the method {entry.name!r} cannot be asked in the domain {domain!r}; it works in {', '.join(fitting)}"
+            f"the method {method!r} cannot be asked in the domain {domain!r}; it works in {', '.join(fitting)}"
         )
 
 

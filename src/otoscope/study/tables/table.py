@@ -34,6 +34,8 @@ class Ask:
         Columns that make a line; where method, domain or mask is not among them, the best one is chosen.
     only : mapping of str to tuple of str
         Words of a column to which the rows are limited.
+    pool : tuple of {"condition", "classifier"}
+        What makes no panels of its own: its rows are taken together, a clip that is there under several conditions by its mean.
     sort : str
         A metric, ``seconds`` or ``name``; empty for the first metric by which domains can be compared, else the first.
         By a metric that hangs on the grid, lines are sorted domain by domain.
@@ -52,6 +54,7 @@ class Ask:
     metrics: tuple[str, ...] = ()
     by: tuple[str, ...] = ("method", "domain")
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pool: tuple[str, ...] = ()
     sort: str = ""
     choose: str = RANK
     seed: int | None = None
@@ -93,6 +96,8 @@ class Table:
         What the study says of itself.
     sanity : tuple of mapping
         Whether the explanations depend on what they should: one a classifier, method and domain, as the study wrote it.
+    pooled : mapping of str to tuple of str
+        The conditions or classifiers that were taken together.
     """
 
     title: str
@@ -115,6 +120,7 @@ class Table:
     notes: tuple[str, ...]
     about: Mapping[str, Any]
     sanity: tuple[Mapping[str, Any], ...] = ()
+    pooled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_panel(self, panel: int) -> list[Line]:
         """Its lines, in order."""
@@ -146,7 +152,7 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
     _check(ask)
     rows = select(rows, ask.only)
     metrics = choose_metrics(rows, ask.metrics)
-    panel = [name for name in PANEL if name not in ask.by]
+    panel = [name for name in PANEL if name not in (*ask.by, *ask.pool)]
     free = [name for name in NAMED if name not in ask.by]
     cells = cells_of(rows, [*panel, *ask.by, *free])
     picked = pick(rows, cells, panel, ask.by, metrics, Way(ask.choose, ask.seed, ask.same_clips))
@@ -181,6 +187,7 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
         notes=rows.notes,
         about=rows.about,
         sanity=tuple(row for row in rows.sanity if _asked(row, ask.only)),
+        pooled={name: rows.words(name).names for name in ask.pool},
     )
 
 
@@ -227,6 +234,11 @@ def select(rows: Rows, only: Mapping[str, Sequence[str]]) -> Rows:
 def _check(ask: Ask) -> None:
     if not ask.by or len(set(ask.by)) < len(ask.by):
         raise ParameterError(f"a line is made by different columns; got {', '.join(ask.by) or 'none'}")
+    for name in ask.pool:
+        if name not in PANEL:
+            raise UnknownNameError("what can be pooled", name, PANEL)
+        if name in ask.by:
+            raise ParameterError(f"{name} cannot make lines and be pooled")
     if not 0 < ask.level < 1:
         raise ParameterError(f"the level of intervals lies between 0 and 1; got {ask.level!r}")
     if not 1 <= ask.draws <= 1_000_000:
