@@ -26,7 +26,8 @@ SCORES = ("probability", "log_odds")
 
 
 @register(
-    "metric", "deletion_auc", family="faithfulness", of="curve", short="Deletion", unit="", higher_is_better=False, low=0.0,
+    "metric", "deletion_auc", family="faithfulness", of="curve", short="Deletion", title="Area under deletion",
+    unit="", higher_is_better=False, low=0.0,
     high=1.0, source="petsiuk2018rise",
     means="Area under the target's probability as cells are removed, the highest attribution first.",
 )  # fmt: skip
@@ -53,7 +54,8 @@ def deletion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
 
 
 @register(
-    "metric", "insertion_auc", family="faithfulness", of="curve", short="Insertion", unit="", higher_is_better=True, low=0.0,
+    "metric", "insertion_auc", family="faithfulness", of="curve", short="Insertion", title="Area under insertion",
+    unit="", higher_is_better=True, low=0.0,
     high=1.0, source="petsiuk2018rise",
     means="Area under the target's probability as cells are put into silence, the highest attribution first.",
 )  # fmt: skip
@@ -80,7 +82,8 @@ def insertion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
 
 
 @register(
-    "metric", "ff_top", family="faithfulness", of="curve", short="FF top", unit="", higher_is_better=True, low=None, high=None,
+    "metric", "ff_top", family="faithfulness", of="curve", short="FF top", title="Faithfulness of the top cells",
+    unit="", higher_is_better=True, low=None, high=None,
     source="bolanos2025benchmarking",
     means="How much the target's log-odds drop when the top share of the cells is removed; ff_top_20 for 20 %.",
 )  # fmt: skip
@@ -100,7 +103,8 @@ def ff_top(original_log_odds: float, removed_log_odds: float) -> float:
 
 
 @register(
-    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", unit="", higher_is_better=True,
+    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", title="Probability without the top cells",
+    unit="", higher_is_better=True,
     low=-1.0, high=1.0, source="bolanos2025benchmarking",
     means="How much the target's probability drops when the top share of the cells is removed; ff_top_20_probability for 20 %.",
 )  # fmt: skip

@@ -31,7 +31,8 @@ LEVEL = Parameter(
 
 
 @_truth(
-    "si_sdr_improvement_db", short="SI-SDRi", unit="dB", low=-2 * LIMIT_DB, high=2 * LIMIT_DB, source="leroux2019sdr",
+    "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement",
+    unit="dB", low=-2 * LIMIT_DB, high=2 * LIMIT_DB, source="leroux2019sdr",
     parameters=(LIMIT,), chance="0 dB for a mask that keeps a share of everything",
     means="How much closer the kept sound is to the true source than the mixture was.",
 )  # fmt: skip
@@ -118,7 +119,7 @@ def recall(mask: np.ndarray, inside: np.ndarray, energy: np.ndarray) -> float:
 
 
 @_truth(
-    "f1", short="F1", unit="", low=0.0, high=1.0, source="wang2005ideal",
+    "f1", short="F1", title="F1", unit="", low=0.0, high=1.0, source="wang2005ideal",
     chance="of a mask that keeps everything: 2 s / (1 + s), s the share of the energy in the source's cells",
     means="Harmonic mean of precision and recall.",
 )  # fmt: skip
@@ -182,7 +183,8 @@ def relevance_mass(values: np.ndarray, inside: np.ndarray) -> float:
 
 
 @_truth(
-    "relevance_mass_energy", short="Mass (E)", unit="", low=0.0, high=1.0, source="arras2022clevr",
+    "relevance_mass_energy", short="Mass (E)", title="Relevance mass by energy",
+    unit="", low=0.0, high=1.0, source="arras2022clevr",
     chance="mean over the cells of the source's share",
     means="As relevance mass, each cell counting by the share of its energy that is the source's.",
 )  # fmt: skip
@@ -240,7 +242,7 @@ def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLER
 
 
 @_truth(
-    "roc_auc", short="ROC", unit="", low=0.0, high=1.0, source="davis2006relationship", chance="0.5",
+    "roc_auc", short="ROC", title="ROC-AUC", unit="", low=0.0, high=1.0, source="davis2006relationship", chance="0.5",
     means="How often a cell of the true source has a higher attribution than one that is not.",
 )  # fmt: skip
 def roc_auc(values: np.ndarray, inside: np.ndarray) -> float:
@@ -299,7 +301,8 @@ def average_precision(values: np.ndarray, inside: np.ndarray) -> float:
 
 
 @_truth(
-    "time_roc_auc", short="ROC (time)", unit="", low=0.0, high=1.0, source="bolanos2025benchmarking", chance="0.5",
+    "time_roc_auc", short="ROC (time)", title="ROC-AUC over time",
+    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking", chance="0.5",
     means="How often a frame inside an event has a higher attribution than one outside.",
 )  # fmt: skip
 def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
@@ -324,7 +327,8 @@ def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
 
 
 @_truth(
-    "time_iou", short="IoU (time)", unit="", low=0.0, high=1.0, source="bolanos2025benchmarking", parameters=(LEVEL,),
+    "time_iou", short="IoU (time)", title="IoU over time",
+    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking", parameters=(LEVEL,),
     chance="share of the frames inside events, for a mask that keeps everything",
     means="Frames that the mask shows and events share, of those that either has.",
 )  # fmt: skip

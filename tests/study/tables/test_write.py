@@ -207,6 +207,9 @@ def test_a_pivot_has_masks_as_lines_and_methods_as_columns(study):
     assert own.values[0].mark == "second"
     assert cells(text.split("### stft")[1], "positive")[1] == f"<u>{own.values[0].mean:.3f}</u> / 0.500"
     assert "Each cell: FF ↑ / SPS ↑." in text
+    titles = [{"name": "cam", "title": "Grad-CAM", "method": "grad_cam", "domain": "stft"}]
+    titled = make_table(study(rows, methods=titles), Ask(metrics=("faithfulness",), by=("method", "mask", "domain")))
+    assert cells(markdown(titled, pivot=True), "mask | Grad-CAM") == ["mask", "Grad-CAM", "gradient"]
     set_ = latex(table, pivot=True)
     assert set_.count(r"\begin{tabular}{lr}") == 1
     assert set_.count(r"\begin{tabular}{lrr}") == 1

@@ -160,7 +160,8 @@ def _row(table: Table, line: Line, places: Sequence[int], show: Cell, escape: Ca
     named = {**line.name, **line.chosen}
     if title:
         named["name" if "name" in named else "method"] = title
-    texts = [escape(named[w] or "–") + (f" ({line.role})" if w == "method" and line.role else "") for w in words]
+    role = f" ({line.role})" if line.role and line.role not in title.lower() else ""
+    texts = [escape(named[w] or "–") + (role if w == "method" else "") for w in words]
     values = [
         show(v, p) + (f" ({v.n})" if 0 < v.n < line.clips else "") for v, p in zip(line.values, places, strict=True)
     ]
@@ -193,7 +194,8 @@ def _pivoted(
             cells = [here.get((mask, method)) for method in methods]
             shown = [_packed(c, places, show) if c else "–" for c in cells]
             rows.append([escape(mask), *shown])
-        out.append((escape(domain), [escape("mask"), *(escape(m) for m in methods)], rows))
+        titles = {line.name["method"]: line_title(table, line) or line.name["method"] for line in here.values()}
+        out.append((escape(domain), [escape("mask"), *(escape(titles[m]) for m in methods)], rows))
     return out
 
 
