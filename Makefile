@@ -33,6 +33,7 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/studies.py
 	$(BIN)/python benchmarks/zoo.py --data "$(DATA)"
 	$(BIN)/python benchmarks/autoencoders.py --data "$(DATA)"
 

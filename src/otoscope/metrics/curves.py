@@ -103,7 +103,7 @@ def ff_top(original_log_odds: float, removed_log_odds: float) -> float:
 
 
 @register(
-    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", title="Probability without the top cells",
+    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", title="Probability without top cells",
     unit="", higher_is_better=True,
     low=-1.0, high=1.0, source="bolanos2025benchmarking",
     means="How much the target's probability drops when the top share of the cells is removed; ff_top_20_probability for 20 %.",
