@@ -34,13 +34,13 @@ HEADS = {
 
 def made(order: str, runs: Path) -> str:
     """The Markdown that a block asks for."""
-    asked, parts, *limit = [part.strip() for part in order.split("|")]
+    asked, parts, limit = [*(part.strip() for part in order.split("|")), "", ""][:3]
     folder, *options = shlex.split(asked)
     done = CliRunner().invoke(table, [str(runs / folder), *options, "--format", "md"])
     if done.exit_code:
         sys.exit(f"otoscope table {asked}: {done.output or done.exception}")
-    most = int(limit[0].removeprefix("lines=")) if limit else sys.maxsize
-    return "\n\n".join(shown(done.stdout.strip(), parts.split(), most)) + "\n"
+    most = int(limit.removeprefix("lines=")) if limit else sys.maxsize
+    return "\n\n".join(shown(done.stdout.strip(), parts.split() or ["panels"], most)) + "\n"
 
 
 def shown(text: str, wanted: list[str], most: int) -> list[str]:

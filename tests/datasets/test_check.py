@@ -70,6 +70,14 @@ def test_label_files_that_cannot_be_used(root):
     assert kinds(check_dataset("folder", root, quick=True)) == []
 
 
+def test_transcripts_beside_the_clips_are_a_note(root):
+    for name in "abc":
+        (root / f"{name}.txt").write_text("the quick brown fox\n")
+    report = check_dataset("folder", root)
+    assert report.findings == ()
+    assert "the files beside 3 clips are no label files" in report.notes[0]
+
+
 def test_duplicates(root, table):
     shutil.copy(root / "a.wav", root / "d.wav")
     shutil.copy(root / "a.wav", root / "e.wav")

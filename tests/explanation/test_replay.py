@@ -101,6 +101,7 @@ def test_a_background_is_the_same_or_refused(tmp_path):
     np.testing.assert_array_equal(again.attribution.values, e.attribution.values)
     record = e.record()
     write_wav(room / "1.wav", tone(700, 0.3)[None], RATE)
+    assert e.record() == record  # as it was when it was asked
     with pytest.raises(OtoscopeError, match=r"sounds of the background .* are not those of the record"):
         otoscope.replay(record, model=band_energy())
     assert otoscope.replay(record, model=band_energy(), method="gradient").scores is not None

@@ -305,6 +305,14 @@ def test_long_sounds_keep_standard_errors_and_what_the_method_found_out():
     assert "found" not in plainly.record()["method"]
 
 
+def test_infinite_errors_spread_no_further_than_where_they_are():
+    clip = otoscope.Clip(long_source(31.0), RATE)
+    e = otoscope.explain(clip, band_energy(), method="lime,samples=4", domain="time,ms=500")
+    error = e.attribution.standard_error
+    assert np.isinf(error).any()
+    assert not np.isnan(error).any()
+
+
 def test_a_steady_long_sound_has_a_steady_mask():
     """Nothing of the windows may show: a steady tone is as loud in the kept sound where windows meet as elsewhere."""
     e = explained(tone(1000, 40.0), target="tone", domain="stft,bands=8,ms=250", mask="positive")

@@ -74,6 +74,15 @@ def test_what_is_included_lies_below_and_keeps_its_own_folder(tmp_path):
     assert (recipe.data.seconds, recipe.seed) == (3.0, 7)
 
 
+def test_yaml_merges_are_no_repetition(tmp_path):
+    text = "augment: &b {<<: &a {gain_db: 3, roll_s: 0.5}, gain_db: 4}\noptimiser: {epochs: 3}\nname: merged\n"
+    recipe = load_recipe(write(tmp_path, text))
+    assert (recipe.augment.gain_db, recipe.augment.roll_s) == (4, 0.5)
+    again = "x: &a {k: 1}\n"
+    with pytest.raises(UnknownNameError, match="'x'"):  # read, and only then refused
+        load_recipe(write(tmp_path, again + "y: &b {<<: *a, k: 2}\nz: {<<: *b}\n"))
+
+
 def test_a_recipe_that_includes_itself_is_refused(tmp_path):
     with pytest.raises(OtoscopeError, match="includes itself"):
         load_recipe(write(tmp_path, "include: [r.yaml]"))
@@ -135,6 +144,7 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
         ("a: [", [], OtoscopeError, "not valid YAML"),
         ("seed: 1\nname: a\nseed: 2", [], OtoscopeError, "'seed' stands twice in one group.*line 3"),
         ("optimiser: {lr: 1, lr: 2}", [], OtoscopeError, "'lr' stands twice"),
+        ("data: !!map [1, 2]", [], OtoscopeError, "not valid YAML"),
         ("name: a", ["seed"], ParameterError, "key=value"),
         ("name: a", ["name.x=1"], ParameterError, "no group of settings"),
     ],

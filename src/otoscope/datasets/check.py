@@ -17,6 +17,7 @@ from otoscope.audio import load_audio
 from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, OtoscopeError
 from otoscope.datasets.download import file_sum
+from otoscope.datasets.events import LabelError
 from otoscope.datasets.folder import SOUNDS
 from otoscope.datasets.load import absent, read_dataset
 from otoscope.datasets.records import Dataset, Example, Fold
@@ -124,10 +125,11 @@ def check_dataset(spec: str, root: str | os.PathLike[str], quick: bool = False) 
     notes: list[str] = []
     if not quick:
         sums, rates, found = _read(present, base, int(entry.facts.get("sample_rate", 0)))
-        findings += found + _times(data, rates, base) + _told(data, rates, base)
+        labels, foreign = _told(data, rates, base)
+        findings += found + _times(data, rates, base) + labels
         twice, note = _duplicates(data, sums, base)
         findings += twice
-        notes += note + _notes(rates) + _whole(entry, sums, findings)
+        notes += foreign + note + _notes(rates) + _whole(entry, sums, findings)
     order = list(KINDS)
     findings.sort(key=lambda f: (order.index(f.kind), f.what))
     return Report(data.name, folder, len(data), tuple(findings), tuple(notes))
@@ -217,16 +219,25 @@ def _index(base: Path) -> dict[str, str]:
     return sums
 
 
-def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> list[Finding]:
-    """Records of stems and events, and label files beside the clips, that cannot be used; each once."""
+def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> tuple[list[Finding], list[str]]:
+    """Records of stems and events, and label files beside the clips, that cannot be used; each once.
+
+    Where no file beside the clips can be read as labels, they are something else, such as transcripts, and that is a note.
+    """
     found: dict[str, Finding] = {}
+    told = foreign = 0
     for e in data.examples:
         if e.path in rates:
             try:
-                truth_of(e)
+                told += truth_of(e) is not None
             except OtoscopeError as error:
+                foreign += isinstance(error, LabelError)
                 found.setdefault(str(error), Finding("labels", _name(e.path, base), str(error)))
-    return list(found.values())
+    if foreign == len(found) > 1 and not told:
+        return [], [
+            f"the files beside {foreign} clips are no label files; for studies, give data.labels or move them away"
+        ]
+    return list(found.values()), []
 
 
 def _times(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> list[Finding]:

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from otoscope.attribution.background import SILENCE, background_digest
 from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
@@ -34,6 +33,13 @@ from otoscope.surgery import untouched
 FORMAT = "otoscope-explanation/1"
 PARTS = ("original", "kept", "removed")
 BLOCK = 1 << 20
+
+
+class Background(NamedTuple):
+    """The sounds that a method compared with: where they lay, and a digest of what they held."""
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +69,8 @@ class Explanation:
         The kept sound, where the method gave it; without, the mask makes it.
     rendition : Rendition, optional
         How masks on this sound are heard, where the grid alone does not say it.
+    background : Background, optional
+        What the method compared with, as it was then; without, silence.
     """
 
     source: AudioSource
@@ -77,6 +85,7 @@ class Explanation:
     weights_sha256: str = ""
     given: Given | None = None
     rendition: Rendition | None = None
+    background: Background | None = None
 
     @functools.cached_property
     def kept(self) -> Clip:
@@ -184,7 +193,7 @@ class Explanation:
                 "method": {
                     "name": request.spelled["method"].split(",")[0],
                     "settings": _settings(request.method_settings),
-                    **_background(request),
+                    **({} if self.background is None else {"background": self.background._asdict()}),
                     **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
                 },
                 "domain": {
@@ -350,16 +359,6 @@ def _absolute(source: str) -> str:
         return str(Path(source).resolve()) if Path(source).exists() else source
     except (OSError, ValueError):  # a name that no file can have
         return source
-
-
-def _background(request: Request) -> dict[str, Any]:
-    """What a method compared with, where that is no silence: the place of its sounds, and their digest."""
-    settings = dict(request.method_settings) if isinstance(request.method, str) else {}
-    named = settings.get("background", SILENCE)
-    if named == SILENCE:
-        return {}
-    digest = background_digest(named, settings["per_class"], request.seed)
-    return {"background": {"path": _absolute(named), "sha256": digest}}
 
 
 def _settings(settings: Any) -> dict[str, Any]:

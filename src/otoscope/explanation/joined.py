@@ -35,6 +35,8 @@ class Joined:
         grid, start = self.grid, span.start / self._rate
         near = np.flatnonzero((grid.times >= start) & (grid.times <= span.stop / self._rate))
         weights = crossfade(span, self._spans, times_s=grid.times[near], sample_rate=self._rate).astype(np.float32)
+        heard = weights > 0  # infinite values may lie where nothing counts
+        near, weights = near[heard], weights[heard]
         self.values[:, near] += at_times(values, times, grid.times[near] - start) * weights
 
 

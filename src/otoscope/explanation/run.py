@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from otoscope.attribution import Problem, Result, as_attributions, attribute
+from otoscope.attribution.background import SILENCE, background_digest
 from otoscope.audio import AudioSource, Span, close_audio, open_audio
 from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
@@ -22,7 +24,7 @@ from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.domains import Analysis, Rendition, bound, grid_of, rendition_of, settled
-from otoscope.explanation.explanation import Explanation
+from otoscope.explanation.explanation import Background, Explanation
 from otoscope.explanation.given import Given, Giver, Heard, give, make_giver
 from otoscope.explanation.joined import Joined, at_times
 from otoscope.explanation.listen import batches, check_at_once, piece, probabilities, spans_of
@@ -135,7 +137,8 @@ def explain_sources(
     """
     giver = giver or (make_giver(request, classifier) if sources else None)
     digest = classifier.digest()
-    jobs = [_Job(source, spans_of(source, classifier), digest) for source in sources]
+    compared = _compared(request)
+    jobs = [_Job(source, spans_of(source, classifier), digest, compared) for source in sources]
     check_at_once(request.domain, classifier, [j.source for j in jobs if len(j.spans) > 1])
     alike = getattr(request.domain, "alike", lambda _sound: None)
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -173,12 +176,26 @@ def _way(job: _Job, giver: Giver | None) -> Callable[..., list[Explanation]]:
 class _Job:
     """A sound and the windows that it is explained in."""
 
-    def __init__(self, source: AudioSource, spans: list[Span], weights_sha256: str):
-        self.source, self.spans, self.weights_sha256 = source, spans, weights_sha256
+    def __init__(
+        self, source: AudioSource, spans: list[Span], weights_sha256: str, background: Background | None = None
+    ):
+        self.source, self.spans, self.weights_sha256, self.background = source, spans, weights_sha256, background
 
     def waveform(self, classifier: Classifier, span: Span) -> Tensor:
         """One window as the classifier hears it, ``(time,)``."""
         return torch.tensor(piece(self.source, span, classifier.sample_rate))
+
+
+def _compared(request: Request) -> Background | None:
+    """What the method compares with, where that is no silence."""
+    settings = dict(request.method_settings) if isinstance(request.method, str) else {}
+    if settings.get("background", SILENCE) == SILENCE or "per_class" not in settings:
+        return None
+    named, digest = (
+        settings["background"],
+        background_digest(settings["background"], settings["per_class"], request.seed),
+    )
+    return None if digest is None else Background(os.path.abspath(Path(named).expanduser()), digest)
 
 
 def _passes(request: Request) -> int:
@@ -337,6 +354,7 @@ def _explanation(job: _Job, classifier: Classifier, request: Request, found: _Fo
         request=request,
         n_windows=len(job.spans),
         weights_sha256=job.weights_sha256,
+        background=job.background,
         **found._asdict(),
     )
 

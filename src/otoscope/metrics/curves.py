@@ -26,7 +26,7 @@ SCORES = ("probability", "log_odds")
 
 
 @register(
-    "metric", "deletion_auc", family="faithfulness", of="curve", short="Deletion", title="Area under deletion",
+    "metric", "deletion_auc", family="faithfulness", of="curve", short="Deletion", title="Area under the deletion curve",
     unit="", higher_is_better=False, low=0.0,
     high=1.0, source="petsiuk2018rise",
     means="Area under the target's probability as cells are removed, the highest attribution first.",
@@ -54,7 +54,7 @@ def deletion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
 
 
 @register(
-    "metric", "insertion_auc", family="faithfulness", of="curve", short="Insertion", title="Area under insertion",
+    "metric", "insertion_auc", family="faithfulness", of="curve", short="Insertion", title="Area under the insertion curve",
     unit="", higher_is_better=True, low=0.0,
     high=1.0, source="petsiuk2018rise",
     means="Area under the target's probability as cells are put into silence, the highest attribution first.",
@@ -103,7 +103,7 @@ def ff_top(original_log_odds: float, removed_log_odds: float) -> float:
 
 
 @register(
-    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", title="Probability without top cells",
+    "metric", "ff_top_probability", family="faithfulness", of="curve", short="FF top (p)", title="Probability drop of top cells",
     unit="", higher_is_better=True,
     low=-1.0, high=1.0, source="bolanos2025benchmarking",
     means="How much the target's probability drops when the top share of the cells is removed; ff_top_20_probability for 20 %.",

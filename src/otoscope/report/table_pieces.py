@@ -122,7 +122,8 @@ def _head(label: str, kind: str, way: str, sorted_by: bool = False, means: str =
 
 def _row(contents: Mapping[str, Any], place: int, line: Mapping[str, Any]) -> str:
     main, rest = _words(line)
-    chip = f' <span class="chip">{text(line["role"])}</span>' if line["role"] else ""
+    told = line["role"] in main.lower()  # by its title
+    chip = f' <span class="chip">{text(line["role"])}</span>' if line["role"] and not told else ""
     words = DOT.join(f"<bdi>{text(word)}</bdi>" for word in rest)
     below = f'<span class="rest">{words}</span>' if rest else ""
     name = f"<span><bdi>{text(main)}</bdi>{chip}{below}</span>"

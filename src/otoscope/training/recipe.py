@@ -141,7 +141,7 @@ def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         content = yaml.load(file.read_text(encoding="utf-8"), _strict(yaml))
     except OSError as error:
         raise OtoscopeError(f"cannot read the recipe {file}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise OtoscopeError(f"the recipe {file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise OtoscopeError(f"the recipe {file} must be a mapping of settings; got {type(content).__name__}")
@@ -160,18 +160,18 @@ def _strict(yaml: Any) -> Any:
     """A loader as safe as ``yaml.SafeLoader`` that refuses a key which stands twice in one group."""
 
     class Strict(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            seen: list[Any] = []
+        def compose_mapping_node(self, anchor: Any) -> Any:  # as it is written, before merges fill it
+            node = super().compose_mapping_node(anchor)
+            seen: set[tuple[str, str]] = set()
             for key, _ in node.value:
-                if key.tag == "tag:yaml.org,2002:merge":
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                     continue
-                name = self.construct_object(key, deep=True)
-                if name in seen:
+                if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"{name!r} stands twice in one group", key.start_mark
+                        None, None, f"{key.value!r} stands twice in one group", key.start_mark
                     )
-                seen.append(name)
-            return super().construct_mapping(node, deep)
+                seen.add((key.tag, key.value))
+            return node
 
     return Strict
 
@@ -203,9 +203,11 @@ def _resolved(folder: Path, name: str) -> str:
         raise ParameterError(f"{name!r} cannot be the name of a file or folder: {error}") from error
 
 
-def _put(content: dict[str, Any], keys: list[str], value: Any) -> None:
+def _put(content: dict[Any, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
-        nested = content.setdefault(key, {})
+        nested = content.setdefault(
+            int(key) if key.isdecimal() and int(key) in content else key, {}
+        )  # named by a number
         if not isinstance(nested, dict):
             raise ParameterError(f"the override {'.'.join(keys)!r} goes through {key!r}, which is no group of settings")
         content = nested

@@ -39,6 +39,13 @@ def test_directions(study, name, higher, heard, truth):
     assert metric.means
 
 
+def test_what_methods_found_out_is_shown_where_it_is_asked_for_alone(study):
+    rows = study([{**row, "method_samples": 100.0} for row in make_rows(**SMALL)])
+    assert "method_samples" not in names(rows, "all")
+    assert "method_samples" not in names(rows, "domain")
+    assert names(rows, "method_samples") == ["method_samples"]
+
+
 def test_facts_of_metrics_with_a_share_in_their_name(study):
     rows = [{**row, "ff_top_20": 1.0, "ff_top_20_probability": 0.2} for row in make_rows(**SMALL)]
     rows = study(rows)

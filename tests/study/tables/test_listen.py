@@ -190,3 +190,20 @@ def test_the_rows_are_those_of_the_selection(tmp_path):
     seen = []
     write_listening(rows, make_table(rows, ask), ask, lambda row: seen.append(row) or sounds(row), tmp_path / "listen")
     assert {(row["condition"], row["classifier"]) for row in seen} == {("white", "stft")}
+
+
+def test_where_conditions_are_pooled_all_methods_are_heard_under_one(study):
+    rows = make_rows(clips=8, masks={"positive": 0.0}, classifiers={"mel": 0.0})
+    best = "integrated_gradients"
+    rows = fail(rows, lambda r: r["condition"] == "clean" and r["method"] == best and int(r["clip"][2:5]) < 5)
+    asked = Ask(pool=("condition",), metrics=("heard_difference",), by=("method", "domain", "mask"))
+    rows = study(rows)
+    table = make_table(rows, asked)
+    found = telling_clips(rows, table, asked)
+    assert [line.name["method"] for line in found[0].lines][0] == best
+    for clip in found:
+        made = [rows.row(i) for i in clip.rows]
+        assert {row["condition"] for row in made} == {clip.pooled["condition"]}
+        assert {row["status"] for row in made} == {"ok"}
+        assert clip.where(table) == f"{clip.pooled['condition']}, mel"
+    assert {clip.pooled["condition"] for clip in found} >= {"white"}

@@ -210,6 +210,21 @@ def test_conditions_can_be_taken_together(study):
     assert len(both.lines) == len(METHODS)
 
 
+def test_pooled_clips_count_where_none_of_their_conditions_failed(study):
+    rows = make_rows(clips=6, classifiers={"mel": 0.0})
+    rows = fail(rows, lambda r: r["condition"] == "white" and r["method"] == "gradient" and r["clip"] == "1-002-A.wav")
+    table = make_table(
+        study(rows), Ask(pool=("condition",), by=("method", "domain", "mask"), metrics=("faithfulness",))
+    )
+    for line in table.lines:
+        lost = line.name["method"] == "gradient"
+        assert line.clips == (5 if lost else 6)
+        others = {row["clip"] for row in rows} - ({"1-002-A.wav"} if lost else set())
+        assert line.values[0].mean == pytest.approx(
+            mean_of(rows, "faithfulness", others, **line.name)
+        )  # of both conditions
+
+
 def test_other_columns_make_lines(study):
     rows = make_rows(**ONE, masks={"positive": 0.0})
     table = make_table(study(rows), Ask(metrics=("faithfulness",), by=("method", "domain", "correct"), sort="name"))

@@ -54,7 +54,8 @@ def test_a_caption_says_how_the_numbers_came_about(study):
 
 def test_a_caption_names_what_was_taken_together(study):
     text = said(study, make_rows(clips=4), pool=("condition",))
-    assert "Taken together: clean, white." in text
+    assert "Taken together: clean, white; a clip counts by its mean over them" in text
+    assert "Taken together" not in said(study, make_rows(clips=4, conditions={"clean": 0.0}), pool=("condition",))
 
 
 def test_a_caption_says_only_what_is_so(study):

@@ -25,18 +25,25 @@ class Jobs:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.chunks = plan.chunks()
         self.digests = Digests()
+        self._known: dict[int, list[Any]] = {}
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """All chunks of the plan."""
+        return self.plan.chunks()
 
     @cached_property
     def store(self) -> Store:
         """The parts on disk."""
         return Store(self.plan.out, columns(self.plan.recipe))
 
-    @cached_property
-    def _clips(self) -> list[list[Any]]:
-        own = [self.digests.of_example(e, self.plan.recipe.data) for e in self.plan.examples]
-        return [[name, *parts] for name, parts in zip(self.plan.names, own, strict=True)]
+    def _clip(self, number: int) -> list[Any]:
+        """A clip's name, and what identifies its sound and what is known of it."""
+        if number not in self._known:
+            own = self.digests.of_example(self.plan.examples[number], self.plan.recipe.data)
+            self._known[number] = [self.plan.names[number], *own]
+        return self._known[number]
 
     @cached_property
     def _shared(self) -> dict[str, Any]:
@@ -79,12 +86,12 @@ class Jobs:
 
     def seal(self, chunk: Chunk, asked: Asked) -> str:
         """What identifies a part: the same seal, the same rows."""
-        return digest(self._about(chunk, asked), [self._clips[i] for i in chunk.clips], [str(m) for m in asked.masks])
+        return digest(self._about(chunk, asked), [self._clip(i) for i in chunk.clips], [str(m) for m in asked.masks])
 
     def of_clip(self, chunk: Chunk, asked: Asked) -> Callable[[str], str]:
         """What the rows of each clip hang on, by its name, whatever other clips and masks are in the part."""
         about = self._about(chunk, asked)
-        return lambda name: digest(about, self._clips[self.plan.names.index(name)])
+        return lambda name: digest(about, self._clip(self.plan.names.index(name)))
 
     def _about(self, chunk: Chunk, asked: Asked) -> str:
         return digest(

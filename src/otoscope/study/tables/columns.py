@@ -31,6 +31,7 @@ NO_METRICS = (
     "passes",
 )
 TRUTH, CHANCE, ABOVE = "truth_", "chance_", "_above_chance"
+OF_METHOD = "method_"  # what a method found out on the way
 SOUND = "si_sdr_improvement_db"
 KNOWN: dict[str, tuple[str, str, bool, str]] = {
     "kept": ("kept", "", True, "Probability of the target on the kept part."),
@@ -75,8 +76,8 @@ class Metric:
 
 
 SETS: dict[str, Callable[[Metric], bool]] = {
-    "all": lambda m: True,
-    "domain": lambda m: not m.heard and not m.truth,
+    "all": lambda m: not m.name.startswith(OF_METHOD),
+    "domain": lambda m: not m.heard and not m.truth and not m.name.startswith(OF_METHOD),
     "heard": lambda m: m.heard,
     "truth": lambda m: m.truth,
     "audiointerp": lambda m: m.name in SEVEN,

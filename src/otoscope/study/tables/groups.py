@@ -78,12 +78,15 @@ class Cells:
         Sorted.
     clip : ndarray (row,), int
     ok : ndarray (row,), bool
+    whole : bool
+        A clip counts in a group only where none of its rows there failed: else means of several conditions would be of others.
     """
 
     groups: Groups
     clips: tuple[str, ...]
     clip: np.ndarray
     ok: np.ndarray
+    whole: bool = False
 
     def values(self, of_rows: np.ndarray) -> np.ndarray:
         """Means over the rows of each group and clip (seeds, say), ``(group, clip)``; NaN where there is none."""
@@ -92,14 +95,17 @@ class Cells:
         size = len(self.groups) * len(self.clips)
         number = np.bincount(place, minlength=size)
         total = np.bincount(place, weights=of_rows[counted], minlength=size)
+        if self.whole:
+            lost = self.groups.of[~self.ok] * len(self.clips) + self.clip[~self.ok]
+            number[lost] = 0
         with np.errstate(invalid="ignore"):
             return np.where(number > 0, total / np.maximum(number, 1), np.nan).reshape(
                 len(self.groups), len(self.clips)
             )
 
 
-def cells_of(rows: Rows, by: Sequence[str]) -> Cells:
-    """Groups by clips.
+def cells_of(rows: Rows, by: Sequence[str], whole: bool = False) -> Cells:
+    """Groups by clips; ``whole`` as in `Cells`.
 
     Raises
     ------
@@ -111,4 +117,4 @@ def cells_of(rows: Rows, by: Sequence[str]) -> Cells:
         raise ParameterError(
             f"{', '.join(by)} make {len(groups)} lines of {len(clips.names)} clips, too many for a table; name fewer columns"
         )
-    return Cells(groups, clips.names, clips.codes, ~failed(rows))
+    return Cells(groups, clips.names, clips.codes, ~failed(rows), whole)

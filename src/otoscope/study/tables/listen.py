@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from otoscope.core.errors import OtoscopeError
 from otoscope.core.files import make_folder, whole
 from otoscope.core.records import Clip
 from otoscope.study.tables.columns import metrics_of, values_of
+from otoscope.study.tables.groups import group_rows
 from otoscope.study.tables.lines import Line
 from otoscope.study.tables.read import Rows, failed
 from otoscope.study.tables.table import Ask, Table, select
-from otoscope.study.tables.words import line_title, panel_title
+from otoscope.study.tables.words import line_title, panel_title, title_of
 
 Render = Callable[[dict[str, Any]], Any]
 Tell = Callable[[str], object]
@@ -59,6 +60,8 @@ class Telling:
         The methods that are heard.
     rows : tuple of int
         The row of each.
+    pooled : mapping of str to str
+        The condition or classifier that it is heard under, where the table takes several together.
     """
 
     why: str
@@ -66,6 +69,12 @@ class Telling:
     clip: str
     lines: tuple[Line, ...]
     rows: tuple[int, ...]
+    pooled: Mapping[str, str] = field(default_factory=dict)
+
+    def where(self, table: Table) -> str:
+        """Condition and classifier, by their titles."""
+        own = [title_of(table, column, word) for column, word in self.pooled.items()]
+        return ", ".join(title for title in (*own, panel_title(table, self.panel)) if title)
 
 
 def telling_clips(rows: Rows, table: Table, ask: Ask, methods: int = METHODS, panels: int = PANELS) -> list[Telling]:
@@ -94,7 +103,9 @@ def telling_clips(rows: Rows, table: Table, ask: Ask, methods: int = METHODS, pa
         lines = [line for line in table.of_panel(panel) if line.role != "oracle" and line.clips][:methods]
         clips, found, place = _clips_of(rows, table, lines, values)
         for why, k in _telling(found):
-            out.append(Telling(why, panel, clips[k], tuple(lines), tuple(int(r) for r in place[:, k])))
+            clip, *words = clips[k]
+            pooled = dict(zip(table.pooled, words, strict=True))
+            out.append(Telling(why, panel, clip, tuple(lines), tuple(int(r) for r in place[:, k]), pooled))
     return out
 
 
@@ -108,19 +119,22 @@ def _measure(rows: Rows) -> str:
 
 def _clips_of(
     rows: Rows, table: Table, lines: Sequence[Line], values: np.ndarray
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The reported clips that all lines have: their names, values and rows, ``(line, clip)``."""
-    clips = rows.words("clip")
+) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    """The reported clips that all lines have: their names, values and rows, ``(line, clip)``.
+
+    Where conditions or classifiers are pooled, a clip counts once under each of them, and their words follow its name.
+    """
+    clips = group_rows(rows, ["clip", *table.pooled])
     shown = np.ones(len(clips.names), bool)
     if lines and table.choice is not None and not table.choice.same_clips:
         chose = set(table.choice.clips[lines[0].panel])
-        shown = np.array([name not in chose for name in clips.names])
+        shown = np.array([name[0] not in chose for name in clips.names])
     place = np.full((len(lines), len(clips.names)), -1, np.int64)
     usable = ~failed(rows) & np.isfinite(values)
     for i, line in enumerate(lines):
         words = {**table.panels[line.panel], **line.name, **line.chosen}
         mine = np.flatnonzero(usable & _having(rows, words))[::-1]
-        place[i, clips.codes[mine]] = mine  # the first of several, say of other seeds
+        place[i, clips.of[mine]] = mine  # the first of several, say of other seeds
     common = np.flatnonzero(shown & (place >= 0).all(0)) if len(lines) else np.zeros(0, np.int64)
     return [clips.names[k] for k in common], values[place[:, common]], place[:, common]
 
@@ -238,7 +252,7 @@ def _card(clip: Telling, place: int, table: Table, some: Heard) -> dict[str, Any
         "place": place,
         "clip": clip.clip,
         "label": str(row.get("target_label") or row.get("label") or ""),
-        "where": panel_title(table, clip.panel),
+        "where": clip.where(table),
         "heard": [
             {"name": _name(table, line), **{part: _p(row, part) for part in ("kept", "removed")}}
             for line, row, _ in some
@@ -272,7 +286,7 @@ def _clip(place: int, clip: Telling, table: Table, some: Heard, rate: int, folde
         for kind, part in (("reconstruction", "kept"), ("difference", "removed")):
             made = write(f"{k}-{part}", parts[part], _fact(label, own, part))
             versions.append({"kind": kind, "network": _name(table, line), **made})
-    where = ", ".join(text for text in (WHY[clip.why], panel_title(table, clip.panel)) if text)
+    where = ", ".join(text for text in (WHY[clip.why], clip.where(table)) if text)
     return {"file": f"{clip.clip} ({where})", "label": label, "versions": versions}
 
 

@@ -154,7 +154,7 @@ def make_table(rows: Rows, ask: Ask | None = None) -> Table:
     metrics = choose_metrics(rows, ask.metrics)
     panel = [name for name in PANEL if name not in (*ask.by, *ask.pool)]
     free = [name for name in NAMED if name not in ask.by]
-    cells = cells_of(rows, [*panel, *ask.by, *free])
+    cells = cells_of(rows, [*panel, *ask.by, *free], whole=bool(ask.pool))
     picked = pick(rows, cells, panel, ask.by, metrics, Way(ask.choose, ask.seed, ask.same_clips))
     line_of, names = cells.groups.coarser([*panel, *ask.by])
     sort = _sort_by(ask.sort, metrics)

@@ -27,7 +27,9 @@ def caption(table: Table) -> list[str]:
     if table.choice is not None:
         said += _choice(table, table.choice)
     for column, words in table.pooled.items():
-        said.append(f"Taken together: {', '.join(title_of(table, column, word) for word in words)}.")
+        if len(words) > 1:
+            together = ", ".join(title_of(table, column, word) for word in words)
+            said.append(f"Taken together: {together}; a clip counts by its mean over them, where none of them failed.")
     said = [said[0], _means(table), *said[1:]]
     said.append("Within a panel the best of each metric is bold and the second best underlined.")
     if any(math.isfinite(value.p) for line in table.lines for value in line.values):
