@@ -100,7 +100,8 @@ def telling_clips(rows: Rows, table: Table, ask: Ask, methods: int = METHODS, pa
     values = values_of(rows, _measure(rows))
     out = []
     for panel in range(min(panels, len(table.panels))):
-        lines = [line for line in table.of_panel(panel) if line.role != "oracle" and line.clips][:methods]
+        there = [line for line in table.of_panel(panel) if line.role != "oracle" and line.clips]
+        lines = ([line for line in there if not line.role] or there)[:methods]  # controls only where there is nothing else
         clips, found, place = _clips_of(rows, table, lines, values)
         for why, k in _telling(found):
             clip, *words = clips[k]
