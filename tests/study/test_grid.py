@@ -290,6 +290,11 @@ def test_numbers_that_names_could_be_are_told_apart_from_them(grid, tmp_path):
     (tmp_path / "twice.yaml").write_text(text)
     with pytest.raises(ParameterError, match="classifiers names an entry twice"):
         load_study(tmp_path / "twice.yaml")
+    named = grid.read_text().replace("  ears: {model", "  1: {title: Ears, model").replace(", title: Ears}", "}", 1)
+    (tmp_path / "one.yaml").write_text(named)
+    recipe = load_study(tmp_path / "one.yaml", ["classifiers.1.model=worlds:spectral"])
+    assert list(recipe.classifiers) == ["1"]
+    assert (recipe.classifiers["1"].model, recipe.classifiers["1"].title) == ("worlds:spectral", "Ears")
 
 
 def test_what_a_method_found_out_stands_in_its_rows(done):

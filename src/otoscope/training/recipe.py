@@ -178,7 +178,8 @@ def _strict(yaml: Any) -> Any:
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
     """Put one mapping on top of another, group by group."""
-    for key, value in above.items():
+    for written, value in above.items():
+        key = _named(below, written)
         if isinstance(value, dict) and isinstance(below.get(key), dict):
             _merge(below[key], value)
         else:
@@ -205,13 +206,16 @@ def _resolved(folder: Path, name: str) -> str:
 
 def _put(content: dict[Any, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
-        nested = content.setdefault(
-            int(key) if key.isdecimal() and int(key) in content else key, {}
-        )  # named by a number
+        nested = content.setdefault(_named(content, key), {})
         if not isinstance(nested, dict):
             raise ParameterError(f"the override {'.'.join(keys)!r} goes through {key!r}, which is no group of settings")
         content = nested
-    content[keys[-1]] = value
+    content[_named(content, keys[-1])] = value
+
+
+def _named(group: dict[Any, Any], key: Any) -> Any:
+    """The key of a group that is written so: a number is a name too."""
+    return key if key in group else next((k for k in group if str(k) == str(key)), key)
 
 
 def build_settings(cls: type, content: dict[str, Any]) -> Any:

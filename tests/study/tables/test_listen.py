@@ -200,7 +200,7 @@ def test_where_conditions_are_pooled_all_methods_are_heard_under_one(study):
     rows = study(rows)
     table = make_table(rows, asked)
     found = telling_clips(rows, table, asked)
-    assert [line.name["method"] for line in found[0].lines][0] == best
+    assert found[0].lines[0].name["method"] == best
     for clip in found:
         made = [rows.row(i) for i in clip.rows]
         assert {row["condition"] for row in made} == {clip.pooled["condition"]}

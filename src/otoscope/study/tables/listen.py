@@ -101,7 +101,9 @@ def telling_clips(rows: Rows, table: Table, ask: Ask, methods: int = METHODS, pa
     out = []
     for panel in range(min(panels, len(table.panels))):
         there = [line for line in table.of_panel(panel) if line.role != "oracle" and line.clips]
-        lines = ([line for line in there if not line.role] or there)[:methods]  # controls only where there is nothing else
+        lines = ([line for line in there if not line.role] or there)[
+            :methods
+        ]  # controls only where there is nothing else
         clips, found, place = _clips_of(rows, table, lines, values)
         for why, k in _telling(found):
             clip, *words = clips[k]
