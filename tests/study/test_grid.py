@@ -303,6 +303,14 @@ def test_what_a_method_found_out_stands_in_its_rows(done):
     assert all(math.isnan(r["method_samples"]) for r in rows if r["method"] == "gradient")
 
 
+def test_a_folder_of_a_training_is_not_taken(grid, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "recipe.json").write_text(json.dumps({"name": "planted-tone", "task": "classifier"}))
+    with pytest.raises(OtoscopeError, match="holds a study of another recipe.*give out=FOLDER"):
+        run_study(load_study(grid, [f"out={tmp_path}"]), "cpu")
+    assert json.loads((tmp_path / "recipe.json").read_text())["name"] == "planted-tone"
+
+
 def test_a_folder_that_cannot_be_written_is_found_before_the_rehearsal(grid, tmp_path, monkeypatch):
     from otoscope.study.grid import run
 

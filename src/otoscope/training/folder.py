@@ -15,7 +15,9 @@ from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import versions
 
-PARTS = ("last.ckpt", "model", "results.json", "fold-*")  # of which a run has one once an epoch is done
+PARTS = (  # of which a run has one once an epoch is done, and a grid study once a part is
+    "last.ckpt", "model", "results.json", "fold-*", "parts", "results.parquet",
+)  # fmt: skip
 
 
 class Runnable(Protocol):

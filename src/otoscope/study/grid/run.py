@@ -20,7 +20,6 @@ from otoscope.study.grid.jobs import Jobs
 from otoscope.study.grid.plan import Plan
 from otoscope.study.grid.sanity import run_sanity
 from otoscope.study.grid.settings import StudyRecipe
-from otoscope.study.grid.store import PARTS, RESULTS
 from otoscope.training.folder import claim, made_here, out_folder, refuse_another
 
 Tell = Callable[[str], object]
@@ -60,7 +59,7 @@ def run_study(
     """
     out = out_folder(recipe, "study").resolve()
     if not extend:
-        refuse_another(out, recipe, (PARTS, RESULTS), "study")
+        refuse_another(out, recipe, what="study")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     plan = Plan(recipe, out, device)
