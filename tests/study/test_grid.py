@@ -306,7 +306,7 @@ def test_what_a_method_found_out_stands_in_its_rows(done):
 def test_a_folder_of_a_training_is_not_taken(grid, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "recipe.json").write_text(json.dumps({"name": "planted-tone", "task": "classifier"}))
-    with pytest.raises(OtoscopeError, match="holds a study of another recipe.*give out=FOLDER"):
+    with pytest.raises(OtoscopeError, match=r"holds a study of another recipe.*give out=FOLDER"):
         run_study(load_study(grid, [f"out={tmp_path}"]), "cpu")
     assert json.loads((tmp_path / "recipe.json").read_text())["name"] == "planted-tone"
 
