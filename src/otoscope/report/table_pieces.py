@@ -122,7 +122,7 @@ def _head(label: str, kind: str, way: str, sorted_by: bool = False, means: str =
 
 def _row(contents: Mapping[str, Any], place: int, line: Mapping[str, Any]) -> str:
     main, rest = _words(line)
-    told = line["role"] in main.lower()  # by its title
+    told = line["role"] in str(line.get("title") or "").lower()
     chip = f' <span class="chip">{text(line["role"])}</span>' if line["role"] and not told else ""
     words = DOT.join(f"<bdi>{text(word)}</bdi>" for word in rest)
     below = f'<span class="rest">{words}</span>' if rest else ""
