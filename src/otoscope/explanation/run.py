@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from otoscope.attribution import Problem, Result, as_attributions, attribute
-from otoscope.attribution.background import SILENCE, background_digest
+from otoscope.attribution.background import background_digest
 from otoscope.audio import AudioSource, Span, close_audio, open_audio
 from otoscope.audio.check import check_finite, check_form
 from otoscope.classifiers import Classifier, Inspected
@@ -189,12 +189,10 @@ class _Job:
 def _compared(request: Request) -> Background | None:
     """What the method compares with, where that is no silence."""
     settings = dict(request.method_settings) if isinstance(request.method, str) else {}
-    if settings.get("background", SILENCE) == SILENCE or "per_class" not in settings:
+    if not {"background", "per_class"} <= set(settings):
         return None
-    named, digest = (
-        settings["background"],
-        background_digest(settings["background"], settings["per_class"], request.seed),
-    )
+    named = settings["background"]
+    digest = background_digest(named, settings["per_class"], request.seed)
     return None if digest is None else Background(os.path.abspath(Path(named).expanduser()), digest)
 
 

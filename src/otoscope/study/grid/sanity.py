@@ -19,7 +19,7 @@ import torch
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
-from otoscope.core.files import make_folder, write_text
+from otoscope.core.files import write_text
 from otoscope.core.plain import plain
 from otoscope.domains.base import bound
 from otoscope.metrics.sanity import (
@@ -57,7 +57,6 @@ def run_sanity(plan: Plan, jobs: Jobs, tell: Callable[[str], object]) -> list[Ro
     list of dict
         One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
     """
-    make_folder(plan.out / FOLDER)
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():
         groups: list[Group] | None = None
