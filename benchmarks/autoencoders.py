@@ -123,7 +123,7 @@ def rounding(root: str) -> None:
     from otoscope.autoencoders import load_autoencoder
     from otoscope.classifiers import load_classifier
     from otoscope.datasets import load_dataset
-    from otoscope.training.autoencoder_module import hear, surprise
+    from otoscope.training.autoencoder_module import classification_loss, hear
     from otoscope.training.data import Clips
     from otoscope.training.settings import DataSettings
 
@@ -136,7 +136,7 @@ def rounding(root: str) -> None:
     for precision in ("fp32", "bf16"):
         with torch.no_grad(), cast(precision):
             logits = hear(classifier, autoencoder(waveform, classifier.sample_rate))
-        found.append(float(surprise(classifier, logits, target).mean()))
+        found.append(float(classification_loss(classifier, logits, target).mean()))
     row("`esc10-mn` behind its autoencoder: loss in bf16 beside fp32", abs(found[1] - found[0]) / found[0], LOSS)
 
 

@@ -28,7 +28,7 @@ from otoscope.core.records import Clip
 from otoscope.domains import make_domain, render_clips
 from otoscope.explanation.request import DEFAULT_DOMAIN, make_request
 from otoscope.explanation.run import explain_sources
-from otoscope.surgery import untouched
+from otoscope.surgery import preserve_state
 
 GRADIENT = ("gradient", "input_x_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "mask_optimisation")
 RATE = 32000
@@ -97,7 +97,7 @@ def overhead(model: otoscope.Classifier, rounds: int) -> list[tuple[str, float, 
             spec = "mask_optimisation,steps=20" if method == "mask_optimisation" else method
             most = 16 if method == "mask_optimisation" else 8  # it asks kept and removed together
             request = make_request(spec, DEFAULT_DOMAIN, "positive", None, 0, most)
-            with untouched(model):
+            with preserve_state(model):
                 mine, theirs = shortest_pair(
                     lambda clips=clips, request=request: explain_sources(clips, model, request),
                     bare(model, waveform, method, dict(request.method_settings), 8),

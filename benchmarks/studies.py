@@ -20,7 +20,7 @@ from otoscope.core.records import Attribution, Clip, Mask, Scores
 from otoscope.domains import make_domain, render_clips
 from otoscope.masks import to_mask
 from otoscope.metrics import measure
-from otoscope.study.grid.work import score_masks
+from otoscope.studies.worker import score_masks
 
 MASKS = (
     "minmax", "sigmoid", "binary", "topk:0.05", "topk:0.3", "topk:0.5", "positive", "positive:sigmoid",

@@ -378,7 +378,7 @@ def autoencoder_recipe_table() -> str:
 
 def like_to_hear_table() -> str:
     """Settings of a like-to-hear study, but for its data."""
-    from otoscope.study.like_to_hear.settings import ClassifierEntry, LikeToHearRecipe, StartEntry
+    from otoscope.studies.like_to_hear.settings import ClassifierEntry, LikeToHearRecipe, StartEntry
     from otoscope.training.settings import RunSettings
 
     more = [(ClassifierEntry, "classifiers.NAME."), (StartEntry, "tune.starts.NAME.")]
@@ -387,7 +387,7 @@ def like_to_hear_table() -> str:
 
 def study_table() -> str:
     """Settings of a grid study."""
-    from otoscope.study.grid import settings as grid
+    from otoscope.studies import settings as grid
 
     more = [
         (grid.GridClassifier, "classifiers.NAME."), (grid.GridMethod, "methods.NAME."), (grid.GridCondition, "conditions.NAME."),

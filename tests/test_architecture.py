@@ -19,10 +19,11 @@ TREES = {f: ast.parse(f.read_text(encoding="utf-8")) for f in FILES}
 KINDS = ("method", "domain", "mask", "metric", "classifier", "architecture")
 
 ROOMS = {
-    "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "domains": 4, "classifiers": 5, "attribution": 6,
-    "autoencoders": 6, "metrics": 6, "datasets": 7, "training": 7, "explanation": 8, "study": 9, "report": 9, "cli": 10,
+    "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "datasets": 3, "domains": 4, "classifiers": 5,
+    "attribution": 6, "autoencoders": 6, "metrics": 6, "explanation": 7, "recipes": 8, "training": 8, "studies": 9,
+    "results": 10, "report": 11, "cli": 12,
 }  # fmt: skip
-BESIDE = {("training", "datasets")}
+BESIDE = {("training", "recipes"), ("recipes", "training")}
 
 
 def where(file: Path, node: ast.AST) -> str:

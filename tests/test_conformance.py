@@ -67,7 +67,7 @@ def cheap(entry, most: int = 5) -> dict:
     }
 
 
-def spelled(entry, most: int = 5) -> str:
+def spec(entry, most: int = 5) -> str:
     return ",".join([entry.name, *(f"{k}={v}" for k, v in cheap(entry, most).items())])
 
 
@@ -323,7 +323,7 @@ def test_model_and_sounds_are_as_before(method, domain, outcome):
     next(m for m in module.body.modules() if not list(m.children())).eval()
     x = sounds(2).numpy()
     before, sound = portrait(world), x.copy()
-    options = {"sample_rate": 16000, "method": spelled(METHODS[method], 2), "domain": domain}
+    options = {"sample_rate": 16000, "method": spec(METHODS[method], 2), "domain": domain}
     if raised is None:
         otoscope.explain([x[0], x[1]], world, **options)
     else:
@@ -347,7 +347,7 @@ def test_a_classifier_without_gradients_is_explained_or_refused_by_name(method):
             return self.body(features.detach()).detach()
 
     world = around(method, Through).eval()
-    options = {"sample_rate": 16000, "method": spelled(METHODS[method]), "domain": domains_of(method)[0]}
+    options = {"sample_rate": 16000, "method": spec(METHODS[method]), "domain": domains_of(method)[0]}
     if not needs(method, "gradients"):
         assert np.isfinite(otoscope.explain(sounds(1)[0].numpy(), world, **options).attribution.values).all()
         return

@@ -8,7 +8,7 @@ import torch
 
 from otoscope.attribution import background as bg
 from otoscope.attribution.background import (
-    Against,
+    BackgroundBlend,
     Sound,
     background_size,
     background_sounds,
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(ask, noise, tmp_path, folder):
 def test_a_cell_fades_from_the_clip_to_the_background(ask, noise, domain):
     world, x, y = spectral(), noise(4000, 2), torch.from_numpy(noise(4000, 3, seed=9)) * 2
     problem = ask(world, x, domain)
-    faded = Against(problem.inspected, y)
+    faded = BackgroundBlend(problem.inspected, y)
     ones, which = problem.inspected.ones(), torch.tensor([2, 0])
     with torch.no_grad():
         heard = torch.from_numpy(x)
@@ -155,7 +155,7 @@ def test_a_cell_fades_from_the_clip_to_the_background(ask, noise, domain):
 def test_silence_is_the_inspected_itself(ask, noise):
     problem = ask(spectral(), noise(4000, 2), "mel")
     mask = torch.rand(2, *problem.shape)
-    faded = Against(problem.inspected, None)
+    faded = BackgroundBlend(problem.inspected, None)
     assert faded.n == 1
     torch.testing.assert_close(faded(mask), problem.inspected(mask), rtol=0, atol=0)
     torch.testing.assert_close(faded(mask[:1], torch.tensor([1])), problem.inspected(mask[:1], torch.tensor([1])))
@@ -166,8 +166,8 @@ def test_domains_whose_cells_hang_on_the_clip_have_no_background(ask, noise):
     grid = problem.inspected.analysis.grid
     object.__setattr__(grid, "domain", "components")
     with pytest.raises(UnsupportedError, match=r"'components' has other cells for each clip"):
-        Against(problem.inspected, torch.zeros(1, 400))
-    assert Against(problem.inspected, None).n == 1
+        BackgroundBlend(problem.inspected, torch.zeros(1, 400))
+    assert BackgroundBlend(problem.inspected, None).n == 1
 
 
 def test_the_choice_keeps_classes_in_order():

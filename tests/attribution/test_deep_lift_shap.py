@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import otoscope
 from otoscope.attribution import attribute
-from otoscope.attribution.background import Against
+from otoscope.attribution.background import BackgroundBlend
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, UnsupportedError
 from reference import attribution as slow
@@ -86,7 +86,10 @@ def test_mean_and_standard_error_are_those_of_single_backgrounds(ask, noise, sou
 
     index = torch.arange(2)
     singles = np.stack(
-        [_contributions(problem, Against(problem.inspected, heard[[i]]), index, 0 * index)[0].numpy() for i in range(3)]
+        [
+            _contributions(problem, BackgroundBlend(problem.inspected, heard[[i]]), index, 0 * index)[0].numpy()
+            for i in range(3)
+        ]
     )
     largest = np.abs(singles).max()
     np.testing.assert_allclose(result.values, singles.mean(0), atol=2e-3 * largest)

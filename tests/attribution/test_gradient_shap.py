@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from otoscope.attribution import attribute
-from otoscope.attribution.background import Against
+from otoscope.attribution.background import BackgroundBlend
 from otoscope.attribution.gradient_shap import _drawn
 from reference import attribution as slow
 from worlds import RATE, linear, spectral
@@ -30,7 +30,7 @@ def test_mean_and_standard_error_are_those_of_the_samples(ask, noise, monkeypatc
     copies = []
     for b, p, w in zip(which, place, weight, strict=True):
         mask = (p * problem.inspected.ones()).requires_grad_(True)
-        score = Against(problem.inspected, backgrounds[int(b)][None])(mask)[0, 0]
+        score = BackgroundBlend(problem.inspected, backgrounds[int(b)][None])(mask)[0, 0]
         copies.append((w * torch.autograd.grad(score, mask)[0][0]).double().numpy())
     result = attribute(problem, "gradient_shap", {"samples": 20, "density": density, "background": "x"})
     largest = np.abs(copies).max()

@@ -103,9 +103,9 @@ def test_a_saved_model_is_the_same_model(model, tmp_path):
 def test_weights_of_another_network_are_refused(model, tmp_path):
     other = otoscope.load_classifier("mn,width=0.1", "random", labels=3)
     file = other.save_pretrained(tmp_path) / "model.safetensors"
-    spelled = registry.spell(registry.get("architecture", model.config["architecture"]), model.config["settings"])
+    spec = registry.format_spec(registry.get("architecture", model.config["architecture"]), model.config["settings"])
     with pytest.raises(WeightsError, match="do not fit this network"):
-        otoscope.load_classifier(spelled, file, labels=LABELS)
+        otoscope.load_classifier(spec, file, labels=LABELS)
 
 
 def test_the_head_is_what_depends_on_the_classes(model):
@@ -153,6 +153,6 @@ def test_every_layer_that_is_declared_exists_and_has_its_axes(model):
         ("vgg5,compress=sqrt", "sqrt"),
     ],
 )
-def test_absurd_settings_are_refused(spelled, said):
+def test_absurd_settings_are_refused(spec, said):
     with pytest.raises(OtoscopeError, match=said):
-        otoscope.load_classifier(spelled, "random", labels=3)
+        otoscope.load_classifier(spec, "random", labels=3)

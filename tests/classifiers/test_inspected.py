@@ -9,7 +9,7 @@ from otoscope.classifiers import Inspected
 from otoscope.classifiers.inspected import ClassifierError
 from otoscope.core.errors import DeviceMemoryError, OtoscopeError, ShapeError
 from otoscope.domains import make_domain
-from otoscope.surgery import record_layer, untouched
+from otoscope.surgery import preserve_state, record_layer
 from worlds import spectral
 
 
@@ -126,7 +126,7 @@ def test_untouched_undoes_everything():
     before = buffer.clone()
 
     def misuse():
-        with untouched(world) as borrowed:
+        with preserve_state(world) as borrowed:
             assert borrowed is world
             assert not any(m.training for m in world.modules())
             assert not any(p.requires_grad for p in world.parameters())

@@ -14,9 +14,10 @@ from torch import nn
 
 import otoscope
 from otoscope.classifiers.mn import MN
-from otoscope.classifiers.weights import cache_folder, fetch, load_strictly, read_state
+from otoscope.classifiers.weights import fetch, load_strictly, read_state
 from otoscope.core import registry
 from otoscope.core.errors import DownloadError, WeightsError
+from otoscope.core.files import cache_folder
 
 
 class RunsCode:

@@ -12,20 +12,20 @@ RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "like-to-hear" / "esc
 @pytest.fixture
 def calls(monkeypatch):
     """The study and its pages, replaced by notes of what they were asked for."""
-    import otoscope.study
+    import otoscope.studies
 
     seen = {}
 
-    def study(recipe, device, tell):
+    def study(recipe, device, log):
         seen.update(recipe=recipe, device=device)
-        tell("a step")
+        log("a step")
         return {"folder": recipe.out, "clips": 3}
 
     def pages(results, folder):
         seen.update(results=results, folder=folder)
         return {"summary": "MN: original 95.0 %", "tables": "t.md", "listening": "l.html", "plots": []}
 
-    monkeypatch.setattr(otoscope.study, "like_to_hear", study)
+    monkeypatch.setattr(otoscope.studies, "like_to_hear", study)
     entry = registry.Entry("view", "like-to-hear", pages, "")
     registry.get("view", "like-to-hear")
     monkeypatch.setitem(registry._entries, ("view", "like-to-hear"), entry)

@@ -9,7 +9,7 @@ import pytest
 
 from otoscope.core import files
 from otoscope.core.errors import AudioReadError, DownloadError, WriteError
-from otoscope.core.files import check_writable, make_folder, whole, write_text
+from otoscope.core.files import atomic_write, check_writable, make_folder, write_text
 
 
 def names(folder):
@@ -17,13 +17,13 @@ def names(folder):
 
 
 def write_half(path, error):
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("half")
         raise error
 
 
 def test_a_file_appears_under_its_name_only_at_the_end(tmp_path):
-    with whole(tmp_path / "a.txt") as part:
+    with atomic_write(tmp_path / "a.txt") as part:
         part.write_text("new")
         assert part.parent == tmp_path
         assert part.name.startswith(".a.txt.")
@@ -78,7 +78,10 @@ def test_a_crash_leaves_what_was_there_and_no_part(tmp_path, crash, old):
 def test_a_full_disk_is_a_write_error_and_leaves_the_old_file(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(WriteError, match=r"cannot write .*a\.txt: No space left on device") as caught, whole(target):
+    with (
+        pytest.raises(WriteError, match=r"cannot write .*a\.txt: No space left on device") as caught,
+        atomic_write(target),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert names(tmp_path) == ["a.txt"]
@@ -102,7 +105,7 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, monkeypatch):
 )
 def test_our_own_errors_pass_as_they_are(tmp_path, error):
     """A sound that cannot be read while another is written is no failure to write."""
-    with pytest.raises(type(error)) as caught, whole(tmp_path / "a"):
+    with pytest.raises(type(error)) as caught, atomic_write(tmp_path / "a"):
         raise error
     assert caught.value is error
     assert names(tmp_path) == []
@@ -136,6 +139,6 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
 
 
 def test_a_block_that_leaves_nothing_behind_is_an_error(tmp_path):
-    with pytest.raises(WriteError, match="No such file"), whole(tmp_path / "a") as part:
+    with pytest.raises(WriteError, match="No such file"), atomic_write(tmp_path / "a") as part:
         part.unlink()
     assert names(tmp_path) == []

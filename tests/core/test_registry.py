@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
-from otoscope.core.registry import Entry, Parameter, add, parse, register, spell
+from otoscope.core.registry import Entry, Parameter, add, format_spec, parse, register
 
 COUNT = Parameter("count", int, 3, "how many", 1, 10)
 SHARE = Parameter("share", float, 0.5, "how much", 0.0, 1.0)
@@ -160,13 +160,13 @@ class TestSpecs:
     @settings(max_examples=50, deadline=None)
     def test_spell_and_parse_are_inverses(self, values):
         registry._entries[("method", "worker")] = ENTRY
-        entry, found = parse("method", spell(ENTRY, values))
+        entry, found = parse("method", format_spec(ENTRY, values))
         assert entry is ENTRY
         assert found == values
 
-    def test_only_what_differs_is_spelled(self):
-        assert spell(ENTRY, ENTRY.settings(None)) == "worker"
-        assert spell(ENTRY, ENTRY.settings({"flag": "no", "count": 5})) == "worker,count=5,flag=False"
+    def test_only_what_differs_is_spec(self):
+        assert format_spec(ENTRY, ENTRY.settings(None)) == "worker"
+        assert format_spec(ENTRY, ENTRY.settings({"flag": "no", "count": 5})) == "worker,count=5,flag=False"
 
     def test_spaces_do_not_matter(self):
         add(ENTRY)

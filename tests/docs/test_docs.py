@@ -21,8 +21,8 @@ import worlds
 from otoscope.cli.main import COMMANDS, cli
 from otoscope.core import registry
 from otoscope.masks import parse_mask
-from otoscope.study import load_like_to_hear
-from otoscope.training.recipe import load_recipe
+from otoscope.studies import load_like_to_hear
+from otoscope.training.load import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

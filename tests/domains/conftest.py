@@ -8,7 +8,7 @@ from torch import Tensor
 from otoscope.spectral import KaldiLogMel
 
 
-class Listener:
+class InputSpec:
     """What a domain needs of a classifier, at any rate."""
 
     def __init__(self, sample_rate, frontend=True):
@@ -29,7 +29,7 @@ class Listener:
 
 @pytest.fixture
 def listener():
-    return Listener
+    return InputSpec
 
 
 def sounds(n, rate):

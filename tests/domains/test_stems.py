@@ -200,9 +200,9 @@ def test_the_stems_of_a_data_set_of_scenes(tmp_path):
     domain = make_domain("components", {"source": "stems", "stems": str(tmp_path / "stems")})
     sound = open_audio(path)
 
-    class Listener:
+    class InputSpec:
         sample_rate, frontend, name = rate, None, "listener"
 
-    analysis = bound(domain, [sound]).analyse(torch.from_numpy(sound.read(0, sound.frames)), Listener())
+    analysis = bound(domain, [sound]).analyse(torch.from_numpy(sound.read(0, sound.frames)), InputSpec())
     assert set(analysis.names[0][:-1]) == {s.label for s in scene.stems}
     assert float(analysis.parts[0, -1].abs().max()) < 1e-5

@@ -7,7 +7,7 @@ import torch
 import otoscope
 from otoscope.core.errors import ParameterError, ShapeError, UnsupportedError
 from otoscope.core.records import Clip, Mask
-from otoscope.domains import make_domain, render_blocks, rendition_of, settled
+from otoscope.domains import make_domain, pool_segments, render_blocks, rendition_of
 from otoscope.domains.superpixels import average, picture
 from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
@@ -46,21 +46,21 @@ class TestSegments:
     def test_only_the_mean_over_a_segment_counts(self, options, sounds, listener):
         analysis = analysed(options, sounds(8000, 8000), listener)
         mask = some((4, *analysis.grid.shape))
-        even = settled(analysis, mask)
+        even = pool_segments(analysis, mask)
         for labels, before, after in zip(analysis.segments(), mask, even, strict=True):
             for number in labels.unique():
                 chosen = labels == number
                 torch.testing.assert_close(
                     after[chosen], before[chosen].mean().expand(int(chosen.sum())), atol=1e-5, rtol=0
                 )
-        torch.testing.assert_close(settled(analysis, even), even, atol=1e-5, rtol=0)
+        torch.testing.assert_close(pool_segments(analysis, even), even, atol=1e-5, rtol=0)
         torch.testing.assert_close(analysis.synthesise(mask), analysis.synthesise(even), atol=1e-5, rtol=0)
 
     def test_gradients_are_spread_evenly_over_a_segment(self, options, sounds, listener):
         analysis = analysed(options, sounds(8000, 8000), listener)
         mask = some((4, *analysis.grid.shape)).requires_grad_(True)
         analysis.synthesise(mask).square().sum().backward()
-        torch.testing.assert_close(settled(analysis, mask.grad), mask.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(pool_segments(analysis, mask.grad), mask.grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 80, 8000])
@@ -151,7 +151,7 @@ def test_the_explanations_mask_is_even_and_heard_as_scored(mask):
     labels = make_domain("superpixels", {"n": 120, "of": "stft"}).analyse(
         torch.from_numpy(tone_and_decoy())[None], band_energy()
     )
-    even = settled(labels, torch.from_numpy(made.mask.values)[None])[0].numpy()
+    even = pool_segments(labels, torch.from_numpy(made.mask.values)[None])[0].numpy()
     np.testing.assert_allclose(even, made.mask.values, atol=1e-6)
     assert made.scores.kept[0] > made.scores.original[0]
     assert made.scores.removed[0] < made.scores.original[0] / 2
@@ -205,4 +205,4 @@ def test_it_needs_what_the_other_domain_needs(listener):
 def test_a_mask_of_another_shape_is_refused(listener, sounds):
     analysis = analysed({}, sounds(800, 8000), listener)
     with pytest.raises(ShapeError, match="the superpixels grid wants"):
-        settled(analysis, torch.ones(4, 3, 3))
+        pool_segments(analysis, torch.ones(4, 3, 3))

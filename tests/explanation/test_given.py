@@ -407,12 +407,12 @@ def test_wrong_requests(changes, error, said):
 
 def test_a_request_can_be_asked_again():
     first = ask()
-    assert first.spelled == {"method": "like-to-hear", "domain": "mel", "mask": "level"}
-    assert ask(**first.spelled).spelled == first.spelled
+    assert first.spec == {"method": "like-to-hear", "domain": "mel", "mask": "level"}
+    assert ask(**first.spec).spec == first.spec
 
 
 def test_a_method_with_its_settings_apart_is_that_method():
-    assert ask(method=("rise", {"masks": 7})).spelled["method"] == "rise,masks=7"
+    assert ask(method=("rise", {"masks": 7})).spec["method"] == "rise,masks=7"
 
 
 @pytest.mark.parametrize(

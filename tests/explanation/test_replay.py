@@ -73,7 +73,7 @@ def test_settings_can_be_changed(saved):
     e, path = saved
     again = otoscope.replay(path, model=band_energy(), mask="binary", seed=6, target="decoy")
     assert (again.mask.spec, again.request.seed, again.target.label) == ("binary", 6, "decoy")
-    assert again.request.spelled["method"] == e.request.spelled["method"]
+    assert again.request.spec["method"] == e.request.spec["method"]
 
 
 def test_another_sound_is_refused(saved, tmp_path):

@@ -18,20 +18,20 @@ def request(**changes):
 
 def test_a_request_is_spelled_so_that_it_can_be_asked_again():
     first = request(method="rise,masks=7 , keep=0.25", domain="mel,bands=8", mask="topk:0.25,smooth_time=0.05")
-    assert first.spelled == {
+    assert first.spec == {
         "method": "rise,masks=7,keep=0.25",
         "domain": "mel,bands=8",
         "mask": "topk:0.25,smooth_time=0.05",
     }
-    again = request(**first.spelled)
-    assert again.spelled == first.spelled
+    again = request(**first.spec)
+    assert again.spec == first.spec
     assert again.method_settings == first.method_settings
     assert again.mask == first.mask
     assert again.domain.settings == first.domain.settings
 
 
-def test_defaults_are_not_spelled():
-    assert request(method="rise,masks=500").spelled["method"] == "rise"
+def test_defaults_are_not_spec():
+    assert request(method="rise,masks=500").spec["method"] == "rise"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from otoscope.surgery import untouched
+from otoscope.surgery import preserve_state
 
 HOOKS = (
     "_forward_hooks",
@@ -77,13 +77,13 @@ def meddle(model):
 
 
 def borrow_and_fail(model, error):
-    with untouched(model):
+    with preserve_state(model):
         meddle(model)
         raise error
 
 
 def test_inside_it_is_in_evaluation_mode_and_frozen(model):
-    with untouched(model) as same:
+    with preserve_state(model) as same:
         assert same is model
         assert not any(m.training for m in model.modules())
         assert not any(p.requires_grad for p in model.parameters())
@@ -93,7 +93,7 @@ def test_inside_it_is_in_evaluation_mode_and_frozen(model):
 def test_everything_is_as_before(model, end):
     before = state(model)
     if end is None:
-        with untouched(model):
+        with preserve_state(model):
             meddle(model)
     else:
         with pytest.raises(end):
@@ -113,7 +113,7 @@ def test_the_meddling_would_show(model):
 def test_hooks_that_were_there_still_fire(model):
     calls = []
     model.head.register_forward_hook(lambda *_: calls.append("old"))
-    with untouched(model):
+    with preserve_state(model):
         model.head.register_forward_hook(lambda *_: calls.append("new"))
         model.head(torch.zeros(1, 4))
     model.head(torch.zeros(1, 4))
@@ -123,7 +123,7 @@ def test_hooks_that_were_there_still_fire(model):
 def test_a_handle_of_before_still_removes_its_hook(model):
     handle = model.head.register_forward_hook(lambda *_: None)
     before = len(model.head._forward_hooks)
-    with untouched(model):
+    with preserve_state(model):
         model.head.register_forward_hook(lambda *_: None)
     handle.remove()
     assert len(model.head._forward_hooks) == before - 1
@@ -131,15 +131,15 @@ def test_a_handle_of_before_still_removes_its_hook(model):
 
 def test_a_buffer_with_nan_comes_back(model):
     model.body[1].running_mean.fill_(torch.nan)
-    with untouched(model):
+    with preserve_state(model):
         model.body[1].running_mean.zero_()
     assert model.body[1].running_mean.isnan().all()
 
 
 def test_guards_can_be_nested(model):
     before = state(model)
-    with untouched(model):
-        with untouched(model):
+    with preserve_state(model):
+        with preserve_state(model):
             meddle(model)
         assert not any(m.training for m in model.modules())
         assert not any(p.requires_grad for p in model.parameters())
@@ -148,7 +148,7 @@ def test_guards_can_be_nested(model):
 
 def test_inside_inference_mode(model):
     before = state(model)
-    with torch.inference_mode(), untouched(model):
+    with torch.inference_mode(), preserve_state(model):
         model(torch.zeros(2, 1, 8))
     assert state(model) == before
 
@@ -156,14 +156,14 @@ def test_inside_inference_mode(model):
 def test_shared_and_frozen_parts(model):
     both = nn.Sequential(model, model)
     before = state(both)
-    with untouched(both):
+    with preserve_state(both):
         meddle(model)
     assert state(both) == before
 
 
 def test_gradients_of_the_input_still_flow(model):
     x = torch.randn(1, 1, 8, requires_grad=True)
-    with untouched(model):
+    with preserve_state(model):
         model(x).sum().backward()
     assert x.grad.abs().sum() > 0
     assert model.body[0].weight.grad is None

@@ -13,7 +13,7 @@ from otoscope.autoencoders import AutoencoderConfig
 from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.classifiers import build
 from otoscope.core.errors import NonFiniteError
-from otoscope.training.autoencoder_module import AutoencoderModule, hear, surprise
+from otoscope.training.autoencoder_module import AutoencoderModule, classification_loss, hear
 from otoscope.training.autoencoder_settings import AutoencoderRecipe, ListenerSettings, LossSettings
 from otoscope.training.losses import multi_resolution_stft
 from otoscope.training.settings import OptimiserSettings
@@ -71,7 +71,7 @@ def test_classes_that_hold_together_are_asked_one_by_one():
     logits, target = torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0, 0.25]])
     p = torch.sigmoid(logits)
     expected = -(target * p.log() + (1 - target) * (1 - p).log()).sum(1)
-    assert torch.allclose(surprise(listener, logits, target), expected)
+    assert torch.allclose(classification_loss(listener, logits, target), expected)
 
 
 def test_its_own_word_is_what_it_says_of_the_original():

@@ -96,7 +96,7 @@ def test_an_unknown_class(data):
         cued_class(data, dataclasses.replace(PLANTED, plant_class="loud"))
 
 
-class Listener:
+class InputSpec:
     """Calls a clip ``low`` where it holds 5 kHz, whatever else it holds."""
 
     sample_rate, device = RATE, torch.device("cpu")
@@ -108,13 +108,13 @@ class Listener:
 
 
 def test_the_score_of_a_cue(data):
-    found = score_cue(Listener(), data.folds([1]), PLANTED)
+    found = score_cue(InputSpec(), data.folds([1]), PLANTED)
     assert (found["clips"], found["called"], found["called_without"]) == (6, 1.0, 0.0)
     assert found["interval"][1] == 1.0
     soft = dataclasses.replace(PLANTED, plant="tone,hz=5000,level_db=-30")
-    assert score_cue(Listener(), data.folds([1]), soft)["called"] == 0.0
+    assert score_cue(InputSpec(), data.folds([1]), soft)["called"] == 0.0
     other = dataclasses.replace(PLANTED, plant="tone,hz=6000,level_db=0")
-    assert score_cue(Listener(), data.folds([1]), other)["called"] == 0.0
+    assert score_cue(InputSpec(), data.folds([1]), other)["called"] == 0.0
 
 
 def recipe_file(folder, root):

@@ -7,7 +7,7 @@ With a background, a clip under a mask is no longer ``synthesise(mask)`` but
 
     x(mask) = synthesise(mask) of the clip + synthesise(1 - mask) of the background clip, in the same domain
 
-(minus silence, once, where the domain masks features). `Against` is that: an `Inspected` whose cells fade to a background
+(minus silence, once, where the domain masks features). `BackgroundBlend` is that: an `Inspected` whose cells fade to a background
 clip in place of silence. It serves methods with and without gradients::
 
     against = Against(problem.inspected, background_waveforms(problem, "sounds", per_class=2))
@@ -32,9 +32,8 @@ from torch import Tensor, nn
 from otoscope.attribution.base import Problem
 from otoscope.audio import load_audio, to_mono, to_rate
 from otoscope.classifiers import Inspected
-from otoscope.classifiers.weights import cache_folder
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
-from otoscope.core.files import whole
+from otoscope.core.files import atomic_write, cache_folder
 from otoscope.core.registry import Parameter
 
 FORM = "v1"  # changes with how entries are made
@@ -61,7 +60,7 @@ class Sound(NamedTuple):
     label: str
 
 
-class Against(nn.Module):
+class BackgroundBlend(nn.Module):
     """Clips whose cells fade to a background clip, or to silence: masks -> logits, differentiable.
 
     Parameters
@@ -119,9 +118,9 @@ class Against(nn.Module):
         return self.inspected.classify(self.synthesise(mask, index, which))
 
 
-def against(problem: Problem, background: str, per_class: int) -> Against:
+def against(problem: Problem, background: str, per_class: int) -> BackgroundBlend:
     """The problem's clips against what the settings `BACKGROUND` name."""
-    return Against(problem.inspected, background_waveforms(problem, background, per_class))
+    return BackgroundBlend(problem.inspected, background_waveforms(problem, background, per_class))
 
 
 def background_waveforms(problem: Problem, background: str, per_class: int) -> Tensor | None:
@@ -253,7 +252,7 @@ def _made(sounds: tuple[Sound, ...], sample_rate: int, length: int, stamps: str)
         samples = to_rate(to_mono(load_audio(sound.path)), sample_rate).samples[0][:length]
         row[: len(samples)] = samples
     try:
-        with whole(entry) as part, part.open("wb") as out:
+        with atomic_write(entry) as part, part.open("wb") as out:
             np.save(out, made, allow_pickle=False)
     except OtoscopeError:
         pass  # a cache that cannot be written costs time, nothing else

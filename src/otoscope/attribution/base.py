@@ -15,7 +15,7 @@ from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
-from otoscope.domains import settled
+from otoscope.domains import pool_segments
 
 SCORES = ("probability", "log_odds", "logit")
 FACTS = ("samples", "fidelity", "units", "gap")
@@ -171,7 +171,7 @@ def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None
     the rows are of, where they are not all.
     """
     analysis = problem.inspected.analysis
-    amplitude = settled(analysis, analysis.amplitude())
+    amplitude = pool_segments(analysis, analysis.amplitude())
     amplitude = amplitude if clips is None else amplitude[clips]
     floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
     return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))

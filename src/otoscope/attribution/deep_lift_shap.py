@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import BACKGROUND, Against, against, background_size
+from otoscope.attribution.background import BACKGROUND, BackgroundBlend, against, background_size
 from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Moments
 from otoscope.core.registry import register
-from otoscope.surgery import rescale, untouched
+from otoscope.surgery import preserve_state, rescale
 
 
 @register(
@@ -56,7 +56,7 @@ def deep_lift_shap(problem: Problem, background: str, per_class: int) -> Result:
     """
     chosen = against(problem, background, per_class)
     moments, changes = Moments(problem), torch.zeros(problem.batch, device=problem.targets.device)
-    with untouched(problem.inspected.classifier):  # what requires gradients is what varies with the mask
+    with preserve_state(problem.inspected.classifier):  # what requires gradients is what varies with the mask
         for which, clip in problem.chunks(chosen.n):
             values, change = _contributions(problem, chosen, clip, which)
             moments.add(clip, values)
@@ -66,7 +66,7 @@ def deep_lift_shap(problem: Problem, background: str, per_class: int) -> Result:
     return Result(mean, error if chosen.n > 1 else None, facts)
 
 
-def _contributions(problem: Problem, chosen: Against, clip: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+def _contributions(problem: Problem, chosen: BackgroundBlend, clip: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
     """Multiplier of each cell, from mask 0 to mask 1 (the change is one, so it is the contribution), and the logits' change."""
     ones, found = problem.inspected.ones(len(clip)), []
 

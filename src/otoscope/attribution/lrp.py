@@ -6,7 +6,7 @@ import torch
 
 from otoscope.attribution.base import Problem, target_gradient
 from otoscope.core.registry import Parameter, register
-from otoscope.surgery import relevance, untouched
+from otoscope.surgery import preserve_state, relevance
 
 
 @register(
@@ -56,7 +56,7 @@ def lrp(problem: Problem, epsilon: float, gamma: float) -> torch.Tensor:
     over axes, attention); it needs torchvision besides. So the rules are our own.
     """
     values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    with untouched(problem.inspected.classifier):  # what requires gradients is what varies with the mask
+    with preserve_state(problem.inspected.classifier):  # what requires gradients is what varies with the mask
         for _, clip in problem.chunks(1):
             values[clip] = _relevances(problem, clip, epsilon, gamma)
     return values

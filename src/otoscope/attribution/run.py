@@ -12,7 +12,7 @@ from otoscope.attribution.captum_bridge import run_captum
 from otoscope.attribution.units import count, segments_of
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
-from otoscope.domains import settled
+from otoscope.domains import pool_segments
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -61,8 +61,8 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
             f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
         )
     analysis = problem.inspected.analysis
-    values = settled(analysis, values)
-    error = None if error is None else settled(analysis, error.detach().float())
+    values = pool_segments(analysis, values)
+    error = None if error is None else pool_segments(analysis, error.detach().float())
     labels = segments_of(problem)
     return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 

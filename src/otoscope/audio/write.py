@@ -15,7 +15,7 @@ from otoscope.audio.check import MOST_CHANNELS, as_rate
 from otoscope.audio.level import peak
 from otoscope.audio.source import AudioSource
 from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError, WriteError
-from otoscope.core.files import whole
+from otoscope.core.files import atomic_write
 
 LARGEST_RIFF = 0xFFFFFFFF  # bytes; a longer file becomes an RF64, which has room for longer lengths
 BLOCK_VALUES = 1 << 20  # samples times channels that are written at a time
@@ -50,7 +50,7 @@ def write_wav(path: Any, sound: Any, sample_rate: int | None = None) -> Path:
     blocks, rate = _blocks(sound, sample_rate)
     failed: AudioReadError | None = None
     try:
-        with whole(target) as part, open(part, "wb") as file:
+        with atomic_write(target) as part, open(part, "wb") as file:
             try:
                 _write_blocks(target, file, rate, blocks)
             except AudioReadError as error:

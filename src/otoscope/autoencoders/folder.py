@@ -17,7 +17,7 @@ from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 from otoscope.core.files import make_folder, write_text
-from otoscope.core.plain import plain
+from otoscope.core.jsonable import to_jsonable
 
 KINDS = {"autoencoder": dict, "name": str}
 
@@ -129,7 +129,7 @@ def save_autoencoder(
     target = make_folder(folder)
     write_state(target / WEIGHTS, autoencoder.network.state_dict(), half)
     config = {"autoencoder": autoencoder.config.as_dict(), "name": autoencoder.name, "info": autoencoder.info}
-    write_text(target / CONFIG, json.dumps(plain(config), indent=1) + "\n")
+    write_text(target / CONFIG, json.dumps(to_jsonable(config), indent=1) + "\n")
     write_text(target / CARD, short_card(autoencoder) if card is None else card)
     return target
 

@@ -87,7 +87,7 @@ def build(
         labels=names,
         multilabel=multilabel,
         frontend=parts.frontend,
-        name=name or registry.spell(entry, chosen),
+        name=name or registry.format_spec(entry, chosen),
         cam_layer=parts.cam_layer,
         axes=parts.axes,
         places=parts.places,

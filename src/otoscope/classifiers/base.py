@@ -339,10 +339,10 @@ def wrap(
 
 
 def _count_classes(module: nn.Module, sample_rate: int, frontend: nn.Module | None) -> int:
-    from otoscope.surgery import untouched
+    from otoscope.surgery import preserve_state
 
     try:
-        with untouched(module), torch.no_grad():
+        with preserve_state(module), torch.no_grad():
             silence = torch.zeros(1, int(sample_rate))
             out = module(silence if frontend is None else frontend(silence))
         return int(out.shape[-1])

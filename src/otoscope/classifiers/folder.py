@@ -15,8 +15,8 @@ from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core.errors import DownloadError, OtoscopeError, UnsupportedError, WeightsError
-from otoscope.core.files import make_folder, whole, write_text
-from otoscope.core.plain import plain
+from otoscope.core.files import atomic_write, make_folder, write_text
+from otoscope.core.jsonable import to_jsonable
 from otoscope.core.runtime import require
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -84,7 +84,7 @@ def write_state(path: Path, state: Mapping[str, Tensor], half: bool = False) -> 
     plain_state = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
     if half:
         plain_state = {k: v.half() if v.is_floating_point() else v for k, v in plain_state.items()}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         save_file(plain_state, str(part))
 
 
@@ -128,7 +128,7 @@ def save_folder(
         "multilabel": classifier.multilabel,
         "info": {k: v for k, v in classifier.info.items() if k != "weights"},
     }
-    write_text(target / CONFIG, json.dumps(plain(config), indent=1) + "\n")
+    write_text(target / CONFIG, json.dumps(to_jsonable(config), indent=1) + "\n")
     write_text(target / CARD, short_card(classifier) if card is None else card)
     return target
 

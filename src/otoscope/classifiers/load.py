@@ -126,7 +126,7 @@ def _architecture(text: str, weights: str | os.PathLike[str], labels: int | Sequ
         if found:
             return found[0].target(weights=weights, labels=labels)
         raise WeightsError(
-            f"nobody published weights of {registry.spell(entry, settings)!r}; give weights (a file, or 'random') or one "
+            f"nobody published weights of {registry.format_spec(entry, settings)!r}; give weights (a file, or 'random') or one "
             f"of {', '.join(e.name for e in registry.entries('classifier') if e.family == entry.family) or 'your own'}"
         )
     state = None if weights == "random" else read_state(weights)

@@ -15,16 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.core.errors import DownloadError, WeightsError
-from otoscope.core.files import whole
-
-
-def cache_folder() -> Path:
-    """Where fetched files are kept: ``$OTOSCOPE_CACHE``, else ``otoscope`` in the user's cache folder."""
-    own = os.environ.get("OTOSCOPE_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "otoscope"
+from otoscope.core.files import atomic_write, cache_folder
 
 
 def cached(file_name: str) -> Path:
@@ -160,7 +151,7 @@ def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
     if target.is_file():
         return target
     url = mirrored(url)
-    with whole(target) as part:
+    with atomic_write(target) as part:
         try:
             _download(url, part, sha256)
         except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException, ValueError) as error:

@@ -19,8 +19,8 @@ def like_to_hear(recipe: str, overrides: tuple[str, ...], device: str, as_json: 
     from otoscope.cli.columns import echo_json
     from otoscope.cli.options import split_recipes
     from otoscope.core import registry
-    from otoscope.study import like_to_hear as run
-    from otoscope.study import load_like_to_hear
+    from otoscope.studies import like_to_hear as run
+    from otoscope.studies import load_like_to_hear
 
     files, settings = split_recipes(overrides)
     results = run(

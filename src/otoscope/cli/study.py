@@ -20,7 +20,7 @@ def study(recipe: str, overrides: tuple[str, ...], dry_run: bool, extend: bool, 
     """
     from otoscope.cli.columns import echo_json
     from otoscope.cli.options import split_recipes
-    from otoscope.study import load_study, run_study
+    from otoscope.studies import load_study, run_study
 
     files, settings = split_recipes(overrides)
     done = run_study(

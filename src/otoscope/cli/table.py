@@ -57,7 +57,7 @@ def table(
     and, where the study asked whether explanations depend on the network, sanity.csv.
     """
     from otoscope.cli.columns import echo_json, echo_text
-    from otoscope.study.tables import Ask, Output, tabulate
+    from otoscope.results import Ask, Output, tabulate
 
     named = {"condition": condition, "classifier": classifier}
     chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}

@@ -11,6 +11,15 @@ from pathlib import Path
 from otoscope.core.errors import OtoscopeError, WriteError
 
 
+def cache_folder() -> Path:
+    """Where fetched files are kept: ``$OTOSCOPE_CACHE``, else ``otoscope`` in the user's cache folder."""
+    own = os.environ.get("OTOSCOPE_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "otoscope"
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """The folder, made if needed."""
     folder = Path(path)
@@ -32,7 +41,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
 
     A crash, a full disk or Ctrl-C leaves the old file, or none; never half a file under the final name.
@@ -59,7 +68,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write a text file (UTF-8) whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)
 

@@ -231,7 +231,7 @@ def parse(kind: str, spec: str) -> tuple[Entry, dict[str, Any]]:
     return entry, entry.settings(given)
 
 
-def spell(entry: Entry, settings: Mapping[str, Any]) -> str:
+def format_spec(entry: Entry, settings: Mapping[str, Any]) -> str:
     """The text that `parse` reads: the name and the settings that differ from their defaults."""
     changed = [f"{p.name}={settings[p.name]}" for p in entry.parameters if settings[p.name] != p.default]
     return ",".join([entry.name, *changed])

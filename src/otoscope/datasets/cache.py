@@ -23,9 +23,8 @@ import torch
 
 from otoscope.audio import load_audio, to_mono, to_rate
 from otoscope.audio.check import as_rate
-from otoscope.classifiers.weights import cache_folder
 from otoscope.core.errors import AudioReadError, WriteError
-from otoscope.core.files import whole
+from otoscope.core.files import atomic_write, cache_folder
 from otoscope.datasets.records import Example
 
 LOG = logging.getLogger(__name__)
@@ -133,7 +132,7 @@ def _entry(folder: Path, digest: str, rate: int) -> Path:
 
 def _write(entry: Path, samples: np.ndarray, rate: int) -> None:
     data = np.ascontiguousarray(samples, dtype="<f4")
-    with whole(entry) as part, part.open("wb") as out:
+    with atomic_write(entry) as part, part.open("wb") as out:
         out.write(data.data)
         out.write(TRAILER.pack(MARK, rate, len(data), zlib.crc32(data.data)))
 

@@ -157,7 +157,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
 
 def _counted(entry: registry.Entry, settings: dict[str, Any], data: Dataset) -> list[Finding]:
     """The number of clips and classes against what the release has."""
-    text = registry.spell(entry, settings).partition(",")[2]
+    text = registry.format_spec(entry, settings).partition(",")[2]
     wholes = {"": (entry.facts.get("classes", 0), entry.facts.get("clips", 0)), **entry.facts.get("wholes", {})}
     wanted = wholes.get(text, (0, 0))
     have = (len(data.labels), len(data))

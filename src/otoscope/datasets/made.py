@@ -64,7 +64,7 @@ def stem_name(label: str) -> str:
     return re.sub(r"[^\w .,()&+-]", "_", label).strip(". ") or "_"
 
 
-def claim(folder: Path, form: Form, settings: Mapping[str, Any]) -> None:
+def reserve(folder: Path, form: Form, settings: Mapping[str, Any]) -> None:
     """Make sure that the folder is empty, or holds what was made with the same settings, or what a stopped run left.
 
     Raises

@@ -25,10 +25,10 @@ from otoscope.datasets.load import read_dataset
 from otoscope.datasets.made import (
     MIXTURES,
     Record,
-    claim,
     clip_path,
     levels,
     recorded,
+    reserve,
     stem_name,
     stem_paths,
     write_stems,
@@ -119,7 +119,7 @@ def read_mixtures(
     """
     folder = Path(root)
     settings = Settings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
-    claim(folder, MIXTURES, asdict(settings))
+    reserve(folder, MIXTURES, asdict(settings))
     if (folder / MIXTURES.record).is_file() and (not make or _whole(folder)):
         return _dataset(folder, recorded(folder, MIXTURES))
     if not make:

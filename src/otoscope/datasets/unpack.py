@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from otoscope.core.files import whole
+from otoscope.core.files import atomic_write
 from otoscope.datasets.records import DatasetError
 
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path, strip: str = "") -> int:
             target = _target(archive, name, strip)
             if target is None:
                 continue
-            with whole(folder / target) as part, opened() as source, part.open("wb") as out:
+            with atomic_write(folder / target) as part, opened() as source, part.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
             count += 1
     except DAMAGE as error:

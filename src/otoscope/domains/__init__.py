@@ -7,7 +7,7 @@ the same at a clip's own rate, to every channel, in blocks; where a grid alone d
 the analysis gives the `Rendition` of a clip.
 """
 
-from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, settled
+from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, pool_segments
 from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "bound",
     "grid_of",
     "make_domain",
+    "pool_segments",
     "render_blocks",
     "render_clips",
     "rendition_of",
-    "settled",
 ]
 
 from otoscope.domains import (  # noqa: F401  (they register themselves)

@@ -15,7 +15,7 @@ from otoscope.core.records import Grid
 from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
 
-class Listener(Protocol):
+class InputSpec(Protocol):
     """What a domain needs to know of a classifier."""
 
     sample_rate: int
@@ -31,7 +31,7 @@ class Analysis(Protocol):
     """A batch of waveforms, taken apart.
 
     An analysis may also have: ``segments()``, int64 labels ``(batch, freq, frame)`` of cells that belong together;
-    ``settle(mask, index)`` (see `settled`); ``grid_of(clip)`` (see `grid_of`); ``rendition(clip)`` (see
+    ``settle(mask, index)`` (see `pool_segments`); ``grid_of(clip)`` (see `grid_of`); ``rendition(clip)`` (see
     `otoscope.domains.render.rendition_of`).
     """
 
@@ -62,11 +62,11 @@ class Domain(Protocol):
     name: str
     settings: Mapping[str, Any]
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples at the listener's rate."""
         ...
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> Analysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> Analysis:
         """Take waveforms ``(batch, time)`` at the listener's rate apart."""
         ...
 
@@ -96,7 +96,7 @@ def grid_of(analysis: Analysis, clip: int) -> Grid:
     return analysis.grid if own is None else own(clip)
 
 
-def settled(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
+def pool_segments(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
     """Masks ``(batch, freq, frame)`` as `Analysis.synthesise` takes them to be: where cells belong together, their mean."""
     settle = getattr(analysis, "settle", None)
     return mask if settle is None else settle(mask, index)

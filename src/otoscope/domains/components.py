@@ -24,7 +24,7 @@ from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Parameter, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import Listener, as_tensor, centres, check_mask, pick
+from otoscope.domains.base import InputSpec, as_tensor, centres, check_mask, pick
 from otoscope.domains.render import Readable, below, render_clips
 from otoscope.domains.separation import MOST, RESIDUAL, Parts, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
@@ -344,7 +344,7 @@ class ComponentsDomain:
             raise ShapeError(f"the sounds of one batch have {sorted(counts)} stems; batch those of one number together")
         return counts.pop() + 1
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples; the names of its rows are known once it is analysed."""
         rows, top = self._rows(), listener.sample_rate / 2
         duration = n_samples / listener.sample_rate
@@ -353,7 +353,7 @@ class ComponentsDomain:
         places = centres(rows, 0.0, top), centres(columns, 0.0, duration)
         return Grid(*places, "components", self.name, duration, top, names)
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> SpectralAnalysis | StemAnalysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> SpectralAnalysis | StemAnalysis:
         """Take waveforms apart."""
         grid, rate = self.grid(waveform.shape[-1], listener), listener.sample_rate
         if self._stems is not None:

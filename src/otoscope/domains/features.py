@@ -15,7 +15,7 @@ from torch import Tensor
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Parameter, register
-from otoscope.domains.base import Listener, as_tensor, centres, check_mask, expand, interpolation, pick
+from otoscope.domains.base import InputSpec, as_tensor, centres, check_mask, expand, interpolation, pick
 from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
 
@@ -44,7 +44,7 @@ class FeatureAnalysis:
         return (self.over_freq.T @ (distance @ self.over_time)).clamp_min(0).sqrt()
 
 
-def feature_axes(listener: Listener, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+def feature_axes(listener: InputSpec, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies in Hz and times in s of a classifier's features.
 
     Raises
@@ -92,7 +92,7 @@ class FeaturesDomain:
             times = centres(max(1, round(duration * 1000 / self.ms)), 0.0, duration)
         return frequencies, times
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples."""
         import torch
 
@@ -103,12 +103,12 @@ class FeaturesDomain:
             n_frames = listener.features(torch.zeros(1, n_samples, device=device)).shape[-1]
         return self._grid(n_samples, n_frames, listener)
 
-    def _grid(self, n_samples: int, n_frames: int, listener: Listener) -> Grid:
+    def _grid(self, n_samples: int, n_frames: int, listener: InputSpec) -> Grid:
         duration = n_samples / listener.sample_rate
         cells = self._cells(*feature_axes(listener, n_frames), duration)
         return Grid(*cells, "mel", self.name, duration, listener.sample_rate / 2)
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> FeatureAnalysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> FeatureAnalysis:
         """Take waveforms apart."""
         if listener.frontend is None:
             feature_axes(listener, 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
 from otoscope.domains.base import (
-    Listener,
+    InputSpec,
     as_tensor,
     bands,
     check_mask,
@@ -80,10 +80,10 @@ class StftDomain:
         self.bands, self.ms = bands, ms
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples."""
         return regular_grid(self.name, "hz", self.bands, self.ms, n_samples, listener.sample_rate)
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> StftAnalysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
         """Take waveforms apart."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

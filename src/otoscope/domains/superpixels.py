@@ -14,7 +14,7 @@ from otoscope.core.errors import ParameterError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Parameter, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import Analysis, Listener, check_mask, expand, make_domain, pick
+from otoscope.domains.base import Analysis, InputSpec, check_mask, expand, make_domain, pick
 from otoscope.domains.features import FeatureAnalysis
 from otoscope.domains.render import Readable, render_clips
 
@@ -216,11 +216,11 @@ class SuperpixelsDomain:
             "of": of, "algorithm": algorithm, "n": n, **self.quickshift, "hidden": hidden, **given,
         }  # fmt: skip
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples: those of the other domain."""
         return replace(self.inner.grid(n_samples, listener), domain=self.name)
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> SuperpixelAnalysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> SuperpixelAnalysis:
         """Take waveforms apart."""
         inner = self.inner.analyse(waveform, listener)
         with torch.no_grad():  # each by itself: a batch finds the segments that single clips find

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
-from otoscope.domains.base import Listener, as_tensor, check_mask, milliseconds, neighbours, pick, time_centres
+from otoscope.domains.base import InputSpec, as_tensor, check_mask, milliseconds, neighbours, pick, time_centres
 
 
 class TimeAnalysis:
@@ -64,12 +64,12 @@ class TimeDomain:
         self.ms = ms
         self.settings: Mapping[str, Any] = {"ms": ms}
 
-    def grid(self, n_samples: int, listener: Listener) -> Grid:
+    def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The segments of a clip of so many samples."""
         rate = listener.sample_rate
         times = time_centres(n_samples, rate, self.ms)
         return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
 
-    def analyse(self, waveform: Tensor, listener: Listener) -> TimeAnalysis:
+    def analyse(self, waveform: Tensor, listener: InputSpec) -> TimeAnalysis:
         """Take waveforms apart."""
         return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

@@ -18,8 +18,8 @@ from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, writ
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ShapeError, WriteError
-from otoscope.core.files import make_folder, whole, write_text
-from otoscope.core.plain import plain
+from otoscope.core.files import atomic_write, make_folder, write_text
+from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
 from otoscope.domains import Rendition, render_blocks
@@ -28,7 +28,7 @@ from otoscope.explanation.listen import OVERLAP_S, WINDOW_S, probabilities
 from otoscope.explanation.request import Request
 from otoscope.explanation.verdict import Verdict, judge
 from otoscope.metrics import measure
-from otoscope.surgery import untouched
+from otoscope.surgery import preserve_state
 
 FORMAT = "otoscope-explanation/1"
 PARTS = ("original", "kept", "removed")
@@ -169,7 +169,7 @@ class Explanation:
         """All of it as plain data: what was found, and what is needed to make it again."""
         source, model, request, index = self.source, self.classifier, self.request, self.target.index
         verdict = self.verdict()
-        return plain(
+        return to_jsonable(
             {
                 "format": FORMAT,
                 "file": _absolute(source.source),
@@ -189,9 +189,9 @@ class Explanation:
                     "multilabel": model.multilabel,
                     "info": model.info,
                 },
-                "request": dict(request.spelled),
+                "request": dict(request.spec),
                 "method": {
-                    "name": request.spelled["method"].split(",")[0],
+                    "name": request.spec["method"].split(",")[0],
                     "settings": _settings(request.method_settings),
                     **({} if self.background is None else {"background": self.background._asdict()}),
                     **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
@@ -278,8 +278,8 @@ class Explanation:
         p = self.scores.of(self.target.index)
         return (
             f"Explanation({self.target.label!r} in {self.source.source}: original {p['original']:.3f}, "
-            f"kept {p['kept']:.3f}, removed {p['removed']:.3f}; {self.request.spelled['method']} on "
-            f"{self.request.spelled['domain']}, mask {self.mask.spec} of size {self.mask.size:.3f})"
+            f"kept {p['kept']:.3f}, removed {p['removed']:.3f}; {self.request.spec['method']} on "
+            f"{self.request.spec['domain']}, mask {self.mask.spec} of size {self.mask.size:.3f})"
         )
 
     def _kept_blocks(self) -> Iterator[np.ndarray]:
@@ -320,7 +320,7 @@ class Explanation:
                 f"the weights of {self.classifier.name!r} were changed after the explanation was made; explain again"
             )
         found = []
-        with untouched(self.classifier):
+        with preserve_state(self.classifier):
             for part in PARTS:
                 sound = open_audio(files[part])
                 try:
@@ -343,7 +343,7 @@ class Explanation:
             arrays["rows"] = np.array(grid.rows)
         if self.attribution.standard_error is not None:
             arrays["standard_error"] = self.attribution.standard_error
-        with whole(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 

@@ -35,7 +35,7 @@ DESCRIBES = (
     "the mask does not make the sound: it describes how loud each cell of the kept sound is beside the original's, and the "
     "attribution by how many dB it changed"
 )
-Tick = Callable[[int], object]
+Progress = Callable[[int], object]
 
 
 class Giver(Protocol):
@@ -93,7 +93,7 @@ def make_giver(request: Request, classifier: Classifier) -> Giver | None:
     return made
 
 
-def give(giver: Giver, source: AudioSource, n_windows: int, tick: Tick) -> Given:
+def give(giver: Giver, source: AudioSource, n_windows: int, tick: Progress) -> Given:
     """Have the kept sound made, once.
 
     Parameters
@@ -128,7 +128,7 @@ def give(giver: Giver, source: AudioSource, n_windows: int, tick: Tick) -> Given
 class _Blocks:
     """Blocks that are looked at on their way."""
 
-    def __init__(self, giver: Giver, source: AudioSource, n_windows: int, tick: Tick):
+    def __init__(self, giver: Giver, source: AudioSource, n_windows: int, tick: Progress):
         self.giver, self.source, self.n_windows, self.tick = giver, source, n_windows, tick
         self.frames, self.peak = 0, 0.0
 
@@ -203,7 +203,7 @@ class Heard:
         self._sums: np.ndarray = np.zeros((len(sources), 3, len(classifier.labels)))
         self._levels: dict[int, tuple[Joined, Joined]] = {}
 
-    def listen(self, tick: Tick) -> None:
+    def listen(self, tick: Progress) -> None:
         """Hear all windows, those of one length together."""
         windows = [(i, span) for i, spans in enumerate(self.spans) for span in spans]
         for some in batches([span for _, span in windows], self.request.batch_size):
@@ -245,7 +245,7 @@ class Heard:
         """How the kept sound differs from the original, cell by cell."""
         original, kept = self._levels[sound]
         change, share = describe(original.values, kept.values)
-        return Attribution(change, original.grid, self.request.spelled["method"]), Mask(share, original.grid, LEVEL)
+        return Attribution(change, original.grid, self.request.spec["method"]), Mask(share, original.grid, LEVEL)
 
 
 def describe(original: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -57,7 +57,7 @@ class Request:
     target: int | str | None = None
     seed: int = 0
     batch_size: int = 16
-    spelled: Mapping[str, str] = field(default_factory=dict)
+    spec: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_request(
@@ -88,9 +88,9 @@ def make_request(
         raise ParameterError(
             "smooth_freq blends neighbouring bands of frequency; the rows of the domain 'components' are parts of the sound"
         )
-    spelled = {"method": said, "domain": registry.spell(domain_entry, domain_settings), "mask": str(parsed)}
+    spec = {"method": said, "domain": registry.format_spec(domain_entry, domain_settings), "mask": str(parsed)}
     made = make_domain(domain_entry.name, domain_settings)
-    return Request(method, settings, made, parsed, target, seed, batch_size, spelled)
+    return Request(method, settings, made, parsed, target, seed, batch_size, spec)
 
 
 def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
@@ -152,7 +152,7 @@ def _method(method: Any) -> tuple[Any, Mapping[str, Any], str, str]:
     gives = str(entry.facts.get("gives", "attributions"))
     if gives == "sound":
         settings = {k: _whole_path(v) for k, v in settings.items()}
-    return entry.name, settings, registry.spell(entry, settings), gives
+    return entry.name, settings, registry.format_spec(entry, settings), gives
 
 
 def _whole_path(value: Any) -> Any:

@@ -23,7 +23,7 @@ from otoscope.classifiers import Classifier, Inspected
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
-from otoscope.domains import Analysis, Rendition, bound, grid_of, rendition_of, settled
+from otoscope.domains import Analysis, Rendition, bound, grid_of, pool_segments, rendition_of
 from otoscope.explanation.explanation import Background, Explanation
 from otoscope.explanation.given import Given, Giver, Heard, give, make_giver
 from otoscope.explanation.joined import Joined, at_times
@@ -39,9 +39,9 @@ from otoscope.explanation.request import (
     resolve_model,
 )
 from otoscope.masks import to_mask
-from otoscope.surgery import untouched
+from otoscope.surgery import preserve_state
 
-Tick = Callable[[int], object]
+Progress = Callable[[int], object]
 
 
 def explain(
@@ -149,7 +149,7 @@ def explain_sources(
     out: dict[int, Explanation] = {}
     n_passes = sum(len(j.spans) for j in jobs) * (_passes(request) + 3)
     with (
-        untouched(classifier),
+        preserve_state(classifier),
         tqdm(
             total=n_passes, desc="explaining", unit="pass", delay=2, leave=False, disable=None if progress else True
         ) as bar,
@@ -202,7 +202,9 @@ def _passes(request: Request) -> int:
     return int(registry.get("method", request.method).facts["passes"](**request.method_settings))
 
 
-def _problem(stretches: Sequence[tuple[_Job, Span]], classifier: Classifier, request: Request, tick: Tick) -> Problem:
+def _problem(
+    stretches: Sequence[tuple[_Job, Span]], classifier: Classifier, request: Request, tick: Progress
+) -> Problem:
     batch = torch.stack([job.waveform(classifier, span) for job, span in stretches]).to(classifier.device)
     inspected = Inspected(classifier, bound(request.domain, [job.source for job, _ in stretches]), batch)
     targets = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
@@ -222,10 +224,10 @@ def _score_masks(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.nd
 def _attribute(problem: Problem, request: Request) -> list[Attribution]:
     result: Result = attribute(problem, request.method, request.method_settings)
     grids = [grid_of(problem.inspected.analysis, i) for i in range(problem.batch)]
-    return as_attributions(result, grids, request.spelled["method"])
+    return as_attributions(result, grids, request.spec["method"])
 
 
-def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
+def _explain_batch(jobs: list[_Job], classifier: Classifier, request: Request, tick: Progress) -> list[Explanation]:
     """Sounds of one length, each in one window."""
     started = time.perf_counter()
     problem = _problem([(j, j.spans[0]) for j in jobs], classifier, request, tick)
@@ -250,7 +252,7 @@ def _settle(problem: Problem, masks: list[Mask]) -> list[Mask]:
     """The masks that are really put on the clips: where cells belong together, their mean."""
     given = torch.from_numpy(np.stack([m.values for m in masks])).to(problem.targets.device)
     with torch.no_grad():
-        values = settled(problem.inspected.analysis, given).clamp(0, 1).cpu().numpy()
+        values = pool_segments(problem.inspected.analysis, given).clamp(0, 1).cpu().numpy()
     return [replace(m, values=v) for m, v in zip(masks, values, strict=True)]
 
 
@@ -258,7 +260,7 @@ def _own_rendition(analysis: Analysis, clip: int) -> Rendition | None:
     return rendition_of(analysis, clip) if hasattr(analysis, "rendition") else None
 
 
-def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick) -> list[Explanation]:
+def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, tick: Progress) -> list[Explanation]:
     """One sound in overlapping windows: scores are means over windows, attributions fade into one another."""
     (job,) = jobs
     started = time.perf_counter()
@@ -286,7 +288,7 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
     return [_explanation(job, classifier, request, _Found(target, attribution, mask, scores, seconds))]
 
 
-def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Tick) -> Attribution:
+def _join(job: _Job, classifier: Classifier, request: Request, target: Target, tick: Progress) -> Attribution:
     """Attributions of all windows on one grid over the whole sound.
 
     Standard errors fade into one another as the values do, as if those of neighbours went together: they are no smaller than
@@ -304,7 +306,7 @@ def _join(job: _Job, classifier: Classifier, request: Request, target: Target, t
             if found.standard_error is not None:
                 errors.add(span, found.standard_error, found.grid.times)
     mean = {name: float(np.mean([f[name] for f in facts])) for name in facts[0]}
-    return Attribution(joined.values, joined.grid, request.spelled["method"], errors.values if known else None, mean)
+    return Attribution(joined.values, joined.grid, request.spec["method"], errors.values if known else None, mean)
 
 
 def _joined(job: _Job, classifier: Classifier, request: Request) -> Joined:
@@ -314,7 +316,7 @@ def _joined(job: _Job, classifier: Classifier, request: Request) -> Joined:
 
 
 def _explain_given(
-    giver: Giver, jobs: list[_Job], classifier: Classifier, request: Request, tick: Tick
+    giver: Giver, jobs: list[_Job], classifier: Classifier, request: Request, tick: Progress
 ) -> list[Explanation]:
     """Sounds of one length, or one long sound, by a method that gives the kept sound."""
     started = time.perf_counter()
@@ -376,7 +378,7 @@ def classify(
     classifier = resolve_model(model, weights, device, labels)
     source = open_sound(audio, sample_rate)
     try:
-        with untouched(classifier):
+        with preserve_state(classifier):
             found = probabilities(source, classifier, batch_size)
     finally:
         close_audio(source)

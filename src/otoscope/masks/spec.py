@@ -43,14 +43,14 @@ class MaskSpec:
     ties: str = EXACT
 
     def __str__(self) -> str:
-        text = ":".join([self.name, *map(_spelled, self.settings.values())])
+        text = ":".join([self.name, *map(_spec, self.settings.values())])
         for key in SMOOTHING:
             value = getattr(self, key)
-            text += f",{key}={_spelled(value)}" if value else ""
+            text += f",{key}={_spec(value)}" if value else ""
         return text + (f",ties={self.ties}" if self.ties != EXACT else "")
 
 
-def _spelled(value: Any) -> str:
+def _spec(value: Any) -> str:
     """A setting in the shortest text that gives it back to the last digit: a record's spec makes the same mask again."""
     if not isinstance(value, float):
         return str(value)
@@ -105,7 +105,7 @@ def _option(option: str) -> tuple[str, Any]:
     if key not in OPTIONS:
         raise UnknownNameError("mask option", key, OPTIONS)
     if not found:
-        raise ParameterError(f"mask option {key!r} needs a value: {key}={_spelled(OPTIONS[key].default)}")
+        raise ParameterError(f"mask option {key!r} needs a value: {key}={_spec(OPTIONS[key].default)}")
     return key, OPTIONS[key].check(value, "mask")
 
 

@@ -19,7 +19,7 @@ from otoscope.metrics.functional import (
     mask_size,
     sparseness,
 )
-from otoscope.metrics.known import Known, chance_levels, measure_truth
+from otoscope.metrics.ground_truth import GroundTruth, chance_levels, measure_truth
 from otoscope.metrics.measure import measure, metric_of
 from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
 from otoscope.metrics.sanity import Cascade, cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
@@ -29,7 +29,7 @@ __all__ = [
     "Accumulator",
     "Cascade",
     "Curves",
-    "Known",
+    "GroundTruth",
     "agreement",
     "average_drop",
     "average_drop_speechbrain",

@@ -18,7 +18,7 @@ from torch import Tensor
 from otoscope.classifiers import Inspected
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
 from otoscope.core.registry import register
-from otoscope.surgery import untouched
+from otoscope.surgery import preserve_state
 
 STEPS = 20
 TOPS = (0.1, 0.2)
@@ -248,7 +248,7 @@ def curves(
         raise ParameterError(f"batch_size must be a whole number of at least 1; got {batch_size!r}")
     found: dict[Key, np.ndarray] = {key: np.full((2, inspected.batch), np.nan) for key in keys}
     pairs = [(key, clip) for key in keys for clip in range(inspected.batch)]
-    with untouched(inspected.classifier), torch.no_grad():
+    with preserve_state(inspected.classifier), torch.no_grad():
         for start in range(0, len(pairs), batch_size):
             chunk = pairs[start : start + batch_size]
             index = torch.tensor([clip for _, clip in chunk], device=ranks.device)

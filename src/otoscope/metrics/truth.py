@@ -3,7 +3,7 @@
 Attributions ``values``, masks and truths are ``(freq, frame)``; ``inside`` is 1 in cells that truly belong to the source
 (`otoscope.metrics.oracle.ideal_binary_mask`), ``share`` says how much of each cell is the source's (`ideal_ratio_mask`).
 Every function gives NaN where it can say nothing. Each metric's ``chance`` says what an attribution without any knowledge
-gets; `otoscope.metrics.known.chance_levels` computes it for a truth.
+gets; `otoscope.metrics.ground_truth.chance_levels` computes it for a truth.
 """
 
 from __future__ import annotations

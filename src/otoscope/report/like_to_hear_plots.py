@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.core.files import make_folder, whole
+from otoscope.core.files import atomic_write, make_folder
 from otoscope.core.runtime import require
 
 LINES = {"control": "-", "random": "--"}
@@ -34,7 +34,7 @@ def write_plots(results: Mapping[str, Any], folder: Path) -> list[str]:
     paths = []
     for name, figure in made.items():
         path = folder / f"{name}.png"
-        with whole(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             figure.savefig(file, format="png", dpi=100)
         paths.append(str(path))
     return paths

@@ -23,7 +23,7 @@ from otoscope.audio import load_audio
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.files import make_folder, write_text
-from otoscope.core.plain import plain
+from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Clip
 from otoscope.report.embed import array, asset, json_text, pieces, policy, script_of
 from otoscope.report.listening_contents import check_contents, number
@@ -170,7 +170,7 @@ def _levels(kind: str, picture: SoundPicture, original: SoundPicture) -> dict[st
     gain = match_gain(picture, original)
     if kind == "difference" and picture.peak > 0:
         gain = min(gain, max(1.0, 1 / picture.peak))
-    return {"rms_db": plain(picture.rms_db), "match_gain": gain}
+    return {"rms_db": to_jsonable(picture.rms_db), "match_gain": gain}
 
 
 def _version(

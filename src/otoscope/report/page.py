@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from otoscope.core.plain import plain
+from otoscope.core.jsonable import to_jsonable
 from otoscope.report.contents import KEYS, Figure, Page, Sound, check
 from otoscope.report.embed import array, asset, json_text, pieces, policy, script_of
 from otoscope.report.pieces import (
@@ -82,7 +82,7 @@ def render(page: Page) -> str:
         scores="\n".join(score_html(page, key) for key in KEYS),
         tops="\n".join(top_html(page, sound) for sound in page.sounds),
         figures="\n".join(map(figure_html, page.figures)) or '<p class="none">No metrics were measured.</p>',
-        record=tree(plain(page.record)),
+        record=tree(to_jsonable(page.record)),
     )
 
 
@@ -92,7 +92,7 @@ def render(page: Page) -> str:
 def _data(page: Page) -> dict[str, Any]:
     names = ("file", "target", "duration", "sample_rate", "top_hz", "floor_db", "ceil_db")
     return {
-        **{name: plain(getattr(page, name)) for name in names},
+        **{name: to_jsonable(getattr(page, name)) for name in names},
         "sounds": [_sound(sound) for sound in page.sounds],
         "attribution": array(page.attribution, "<f4"),
         "mask": array(page.mask, "<f4"),
@@ -100,7 +100,7 @@ def _data(page: Page) -> dict[str, Any]:
         "times": array(page.times, "<f8"),
         "words": vars(page.words),
         "rows": list(page.rows),
-        "record": plain(page.record),
+        "record": to_jsonable(page.record),
     }
 
 
@@ -111,9 +111,9 @@ def _sound(sound: Sound) -> dict[str, Any]:
         "mime": sound.mime,
         "audio": None if sound.audio is None else base64.b64encode(sound.audio).decode("ascii"),
         "href": "./" + quote(sound.href, safe="/", errors="surrogateescape") if sound.href else None,
-        "gain": plain(sound.gain),
-        "match_gain": plain(sound.match_gain),
-        "rms_db": plain(sound.rms_db),
+        "gain": to_jsonable(sound.gain),
+        "match_gain": to_jsonable(sound.match_gain),
+        "rms_db": to_jsonable(sound.rms_db),
         "spectrogram": array(sound.spectrogram, "u1"),
         "peaks": array(sound.peaks, "<f4"),
     }

@@ -12,7 +12,7 @@ from typing import Any
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import write_text
-from otoscope.core.plain import plain
+from otoscope.core.jsonable import to_jsonable
 from otoscope.report.embed import PIECES, asset, policy, script_of
 from otoscope.report.pieces import text, tree
 from otoscope.report.table_pieces import (
@@ -93,7 +93,7 @@ def write_table_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) 
         columns="".join(meaning_html(metric) for metric in contents["metrics"]),
         failures=failures_html(contents),
         caption="\n".join(f"<p>{text(sentence)}</p>" for sentence in contents["caption"]),
-        record=tree(plain(contents["about"])),
+        record=tree(to_jsonable(contents["about"])),
         **{name: asset(f"{name}.html").rstrip("\n") for name in PIECES if name in ("symbols", "brand")},
     )
     return write_text(path, page.encode("utf-8", "backslashreplace").decode("utf-8"))

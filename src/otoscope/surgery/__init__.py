@@ -3,7 +3,7 @@
 from otoscope.surgery.attention import Attention, record_attention
 from otoscope.surgery.backward import guided
 from otoscope.surgery.digest import state_digest
-from otoscope.surgery.guard import frozen, untouched
+from otoscope.surgery.guard import frozen, preserve_state
 from otoscope.surgery.hooks import record_input, record_layer, record_layers
 from otoscope.surgery.randomise import randomised, top_down
 from otoscope.surgery.relevance import relevance
@@ -13,6 +13,7 @@ __all__ = [
     "Attention",
     "frozen",
     "guided",
+    "preserve_state",
     "randomised",
     "record_attention",
     "record_input",
@@ -22,5 +23,4 @@ __all__ = [
     "rescale",
     "state_digest",
     "top_down",
-    "untouched",
 ]

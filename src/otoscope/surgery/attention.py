@@ -84,9 +84,9 @@ def record_attention(model: nn.Module, keep: Callable[[Tensor], Tensor] = _as_th
 class _Recorder(TorchFunctionMode):
     """Meets torch's attention functions; inside its handlers it is off, so that nothing is seen twice."""
 
-    def __init__(self, tell: Callable[[Tensor], None]):
+    def __init__(self, log: Callable[[Tensor], None]):
         super().__init__()
-        self.tell = tell
+        self.tell = log
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -13,7 +13,7 @@ from otoscope.surgery.digest import state_digest
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module) -> Iterator[nn.Module]:
+def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     """The model in evaluation mode with frozen parameters; on leaving, everything is as before.
 
     Restored are each module's mode, each parameter's ``requires_grad`` and ``.grad``, every buffer, and every hook that
@@ -51,7 +51,7 @@ def untouched(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextlib.contextmanager
 def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """`untouched`, and the proof on leaving that the block changed none of its parameters and buffers, and no mode.
+    """`preserve_state`, and the proof on leaving that the block changed none of its parameters and buffers, and no mode.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
         If something of the model changed while the block ran; an error of the block itself goes first.
     """
     before = _digest(model)
-    with untouched(model):
+    with preserve_state(model):
         yield model
         still = _digest(model) == before and not any(m.training for m in model.modules())
     if not still:

@@ -61,8 +61,8 @@ def wave_mix(waveform: Tensor, target: Tensor, probability: float, rng: Generato
     share = shares(len(waveform), probability, 2.0, rng)
     centred = waveform - waveform.mean(-1, keepdim=True)
     mixed, labels = mix(centred, target, share, rng)
-    untouched = (share == 1)[:, None].to(waveform.device)
-    return torch.where(untouched, waveform, mixed - mixed.mean(-1, keepdim=True)), labels
+    preserve_state = (share == 1)[:, None].to(waveform.device)
+    return torch.where(preserve_state, waveform, mixed - mixed.mean(-1, keepdim=True)), labels
 
 
 def spec_mask(features: Tensor, bands: int, frames: int, fill: float | Tensor, rng: Generator) -> Tensor:

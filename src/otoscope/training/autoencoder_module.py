@@ -118,7 +118,7 @@ class AutoencoderModule(lightning.LightningModule):
         if self.recipe.classifier.targets == "own":
             with torch.no_grad():
                 target = classifier.probabilities(hear(classifier, waveform))
-        parts["classifier"] = settings.classifier * surprise(classifier, logits, target)
+        parts["classifier"] = settings.classifier * classification_loss(classifier, logits, target)
         return parts, logits
 
     def _one_hot(self, truth: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ def hear(classifier: Classifier, waveform: Tensor) -> Tensor:
     return classifier.check(classifier.network(features), len(waveform)).float()
 
 
-def surprise(classifier: Classifier, logits: Tensor, target: Tensor) -> Tensor:
+def classification_loss(classifier: Classifier, logits: Tensor, target: Tensor) -> Tensor:
     """Cross entropy of what is said and what should be, ``(batch,)``; summed over classes that can hold together."""
     if classifier.multilabel:
         return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)

@@ -19,13 +19,13 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
-from otoscope.surgery import frozen, untouched
+from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, read_json, reserve, round_half
+from otoscope.surgery import frozen, preserve_state
 from otoscope.training.autoencoder_card import autoencoder_card
 from otoscope.training.autoencoder_module import AutoencoderModule, hear
 from otoscope.training.autoencoder_settings import AutoencoderRecipe, ListenerSettings
 from otoscope.training.data import Clips, divide, loader
 from otoscope.training.fit import fit_module, lay_out, make_trainer
-from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
 from otoscope.training.score import score_reconstructions
 
 SHAPES = {"small": SMALL, "archisound": AutoencoderConfig()}
@@ -62,7 +62,7 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     """
     lightning = require("lightning", "train", "otoscope train")
     out = out_folder(recipe)
-    refuse_another(out, recipe)
+    ensure_same_recipe(out, recipe)
     done = out / "model" / "results.json"
     if done.is_file():
         return {**_results(done), "folder": str(out / "model")}
@@ -88,7 +88,7 @@ def train_autoencoder(recipe: AutoencoderRecipe, device: str = "auto") -> dict[s
     )
     if classifier is not None:
         check_gradients(classifier)
-    claim(out, recipe)  # only now that all of it can run
+    reserve(out, recipe)  # only now that all of it can run
     with frozen(classifier) if classifier is not None else contextlib.nullcontext():
         train_s = fit_module(trainer, recipe.optimiser, module, (batches, watched), out)
     if not trainer.is_global_zero:
@@ -226,7 +226,7 @@ def check_gradients(classifier: Classifier) -> None:
     said = f"classifier {classifier.name!r} gives no usable gradients, and an autoencoder cannot be tuned to it"
     sound = torch.randn(1, length, generator=rng).mul(0.1).to(classifier.device).requires_grad_()
     gradient = None
-    with untouched(classifier), torch.enable_grad():
+    with preserve_state(classifier), torch.enable_grad():
         try:
             logits = hear(classifier, sound)
             weights = torch.arange(1.0, logits.shape[1] + 1, device=logits.device)  # outputs may sum to a constant

@@ -44,7 +44,7 @@ def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], d
     paragraphs = [
         f"# {recipe.name}",
         recipe.description or architecture.summary,
-        f"Architecture `{registry.spell(architecture, config['settings'])}`, {result['parameters']:,} parameters, "
+        f"Architecture `{registry.format_spec(architecture, config['settings'])}`, {result['parameters']:,} parameters, "
         f"{len(classifier.labels)} classes that exclude each other (softmax): {', '.join(classifier.labels)}. It listens at "
         f"{classifier.sample_rate} Hz, mono.{' Its weights are stored as float16.' if recipe.half else ''}",
         "## Data",

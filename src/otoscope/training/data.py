@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.core.plain import plain
+from otoscope.core.jsonable import to_jsonable
 from otoscope.datasets import Dataset, contaminator, planter, waveform
 from otoscope.training.settings import DataSettings
 
@@ -102,7 +102,7 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         if self.noise is None:
             return None
         out, _ = self._cut(i)
-        return plain(self.noise(out, self.sample_rate, self.key(i))[1])
+        return to_jsonable(self.noise(out, self.sample_rate, self.key(i))[1])
 
 
 class EpochSampler(Sampler[int]):

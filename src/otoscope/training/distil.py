@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from otoscope.audio import resample
 from otoscope.classifiers.base import Classifier
 from otoscope.core.errors import ParameterError
-from otoscope.surgery import record_layers, untouched
+from otoscope.surgery import preserve_state, record_layers
 from otoscope.training.settings import TeacherSettings
 
 
@@ -36,7 +36,7 @@ class Distiller(nn.Module):
             raise ParameterError(f"{student.name!r} has no layer to put a head on; name one: teacher.layer=NAME")
         self.projections = nn.ModuleDict()
         self.head: nn.Linear | None = None
-        with torch.no_grad(), untouched(student), untouched(teacher):
+        with torch.no_grad(), preserve_state(student), preserve_state(teacher):
             self._size(student, teacher)
 
     def _size(self, student: Classifier, teacher: Classifier) -> None:

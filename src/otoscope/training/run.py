@@ -22,12 +22,12 @@ from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
+from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, read_json, reserve, round_half
 from otoscope.training.autoencoder_run import train_autoencoder
 from otoscope.training.autoencoder_settings import AutoencoderRecipe
 from otoscope.training.card import model_card
 from otoscope.training.data import Clips, cued_class, divide, with_test_fold
 from otoscope.training.fit import fit, make_trainer
-from otoscope.training.folder import claim, made_here, out_folder, read_json, refuse_another, round_half
 from otoscope.training.score import evaluate, score_cue
 from otoscope.training.settings import Recipe
 
@@ -64,7 +64,7 @@ def train_classifier(recipe: Recipe, device: str = "auto") -> dict[str, Any]:
     """
     lightning = require("lightning", "train", "otoscope train")
     out = out_folder(recipe)
-    refuse_another(out, recipe)
+    ensure_same_recipe(out, recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     data = load_dataset(recipe.data.name, recipe.data.root)
@@ -99,7 +99,7 @@ def _every_fold(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device
         "parameters": next(iter(found.values()))["parameters"],
         "recipe": recipe.shareable(),
     }
-    claim(out, recipe)
+    reserve(out, recipe)
     write_text(out / "results.json", json.dumps(summary, indent=1) + "\n")
     return {**summary, "folder": str(out)}
 
@@ -110,7 +110,7 @@ def _file_name(fold: int | str) -> str:
 
 
 def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str) -> dict[str, Any]:
-    refuse_another(out, recipe)
+    ensure_same_recipe(out, recipe)
     done = out / "model" / "results.json"
     if done.is_file():
         return {**read_json(done), "folder": str(out / "model")}
@@ -125,7 +125,7 @@ def _once(lightning: Any, recipe: Recipe, data: Dataset, out: Path, device: str)
     make_folder(out)
     batches = max(1, len(training) // recipe.optimiser.batch_size)
     trainer = make_trainer(lightning, recipe, out, chosen, min(10, batches), validation is not None)
-    claim(out, recipe)  # only now that all of it can run
+    reserve(out, recipe)  # only now that all of it can run
     train_s = fit(trainer, recipe, classifier, teacher, (training, validation), out)
     if not trainer.is_global_zero:
         return {}

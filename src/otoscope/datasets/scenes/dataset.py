@@ -18,7 +18,7 @@ from tqdm import tqdm
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
-from otoscope.datasets.made import SCENES, claim, clip_path, levels, recorded, stem_name, stem_paths, write_stems
+from otoscope.datasets.made import SCENES, clip_path, levels, recorded, reserve, stem_name, stem_paths, write_stems
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes.scene import Scene, kinds, make_scene
 
@@ -99,7 +99,7 @@ def read_scenes(
     ratio = ratios[0] if len(ratios) == 1 else ratios
     settings = Settings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
     plans = [_plan(settings, i) for i in range(clips)]
-    claim(folder, SCENES, asdict(settings))
+    reserve(folder, SCENES, asdict(settings))
     if make:
         _make(folder, settings, plans)
     else:

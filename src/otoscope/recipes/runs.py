@@ -1,0 +1,80 @@
+"""The folder of a run: whose it is, what it holds, where it was made."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from otoscope.core.errors import OtoscopeError, ParameterError
+from otoscope.core.files import write_text
+from otoscope.core.runtime import versions
+
+PARTS = (  # of which a run has one once an epoch is done, and a grid study once a part is
+    "last.ckpt", "model", "results.json", "fold-*", "parts", "results.parquet",
+)  # fmt: skip
+
+
+class Runnable(Protocol):
+    """A recipe, as its folder knows it."""
+
+    @property
+    def out(self) -> str:
+        """The folder's name."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this run and no other."""
+        ...
+
+
+def out_folder(recipe: Runnable, what: str = "run") -> Path:
+    """The folder that a recipe names, if it can be one."""
+    out = Path(recipe.out)
+    if out.exists() and not out.is_dir():
+        raise ParameterError(f"out={out} is a file; give the {what} a folder of its own")
+    return out
+
+
+def ensure_same_recipe(out: Path, recipe: Runnable, parts: Sequence[str] = PARTS, what: str = "run") -> None:
+    """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change.
+
+    One in which nothing of ``parts`` is there yet can be taken by any recipe.
+    """
+    file = out / "recipe.json"
+    begun = any(True for part in parts for _ in out.glob(part))
+    if begun and file.is_file() and read_json(file) != json.loads(json.dumps(recipe.identity())):
+        raise OtoscopeError(f"{out} holds a {what} of another recipe ({file}); give out=FOLDER or move it away")
+
+
+def reserve(out: Path, recipe: Runnable) -> None:
+    """Say that the folder is this recipe's."""
+    write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A mapping that a run wrote, or an `OtoscopeError`."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OtoscopeError(f"{file} is damaged ({type(error).__name__}); move the run's folder away") from error
+    if not isinstance(content, dict):
+        raise OtoscopeError(f"{file} is damaged; move the run's folder away")
+    return content
+
+
+def round_half(network: torch.nn.Module) -> None:
+    """Round what is a fraction to what float16 can hold."""
+    for value in network.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())
+
+
+def made_here() -> dict[str, Any]:
+    """On what machine and with what versions."""
+    return {"versions": versions(), "cpus": os.cpu_count() or 0, "machine": platform.machine()}

@@ -1,0 +1,236 @@
+"""The clips of a study as they are explained: cut, made noisy, with a planted cue; and what is true of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otoscope.audio import close_audio, open_audio
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.core.records import Clip
+from otoscope.datasets import Dataset, Example, contaminator, waveform
+from otoscope.datasets.plant import planter
+from otoscope.datasets.truth import Truth, truth_of
+from otoscope.studies.recipe import GridCondition, GridData
+
+
+@dataclass(frozen=True, eq=False)
+class StudyClip:
+    """One clip under one condition.
+
+    Parameters
+    ----------
+    name, label, fold, source : str
+        ``source`` is the recording that it was cut from; clips of one source are not independent.
+    sound : Clip
+        Mono, at its own rate, as it is explained.
+    true : ndarray (time,), optional
+        The sound that explanations should find, at the same rate: a planted cue, or the stem of the clip's class.
+    events : tuple of (onset, offset), s, optional
+        When that sounds; None where nobody knows.
+    snr_db : float, dB
+        NaN where it is no mixture.
+    """
+
+    name: str
+    label: str
+    fold: str
+    source: str
+    sound: Clip
+    true: np.ndarray | None
+    events: tuple[tuple[float, float], ...] | None
+    snr_db: float
+
+
+def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
+    """The clips of a study, in the data set's order.
+
+    Raises
+    ------
+    OtoscopeError
+        For folds or files that are not there, or where nothing is left.
+    """
+    chosen = data.folds(settings.folds).examples if settings.folds else data.examples
+    if settings.files:
+        known = {e.path.name for e in chosen}
+        for name in settings.files:
+            if name not in known:
+                raise UnknownNameError("clip of the study", name, sorted(known))
+        chosen = tuple(e for e in chosen if e.path.name in settings.files)
+    if settings.per_class:
+        counts: dict[str, int] = {}
+        kept = set()
+        for e in sorted(chosen, key=lambda e: (e.path.name, e.start_s)):
+            counts[e.label] = counts.get(e.label, 0) + 1
+            if counts[e.label] <= settings.per_class:
+                kept.add(e)
+        chosen = tuple(e for e in chosen if e in kept)
+    if not chosen:
+        raise ParameterError(f"the study has no clip: {data.name} has folds {data.fold_names()}; got {settings.folds}")
+    return tuple(chosen)
+
+
+class Preparation:
+    """Makes clips ready for one condition.
+
+    Parameters
+    ----------
+    settings : GridData
+    condition : GridCondition
+    seed : int
+    pool : sequence of path
+        Clips that contamination with other clips draws from.
+    """
+
+    def __init__(self, settings: GridData, condition: GridCondition, seed: int, pool: Sequence[Path] = ()):
+        self.settings, self.condition = settings, condition
+        noise = _seeded(_found(condition.contaminate, settings.noises), seed)
+        self.noise = contaminator(noise, pool) if condition.contaminate else None
+        self.plant = planter(condition.plant) if condition.plant else None  # a cue is what it was in training
+
+    def __call__(self, example: Example, name: str) -> StudyClip:
+        """One clip, under the name that rows give it.
+
+        Raises
+        ------
+        OtoscopeError
+            If it, or one of its stems, cannot be read.
+        """
+        source = open_audio(example.path)
+        rate = source.sample_rate
+        close_audio(source)
+        whole = np.array(waveform(example, rate), np.float32)
+        frames = round(self.settings.seconds * rate) or len(whole)
+        samples = _cut(whole, frames)
+        truth = known_truth(example, self.settings)
+        true = _true_stem(truth, example, rate, frames)
+        key = f"{example.label}/{example.path.name}@{example.start_s:g}"
+        if self.noise is not None:
+            samples, record = self.noise(samples, rate, key)
+            if record["snr_db"] is None and record["note"].endswith("noise is silent"):
+                raise ParameterError(
+                    f"the noise {self.condition.contaminate!r} is silent where {example.path.name} would be; give another"
+                )
+            true = None if record["rule"] == "alpha" else true
+        events = None if truth is None else _events(truth, example.label)
+        if self.plant is not None:
+            samples, true, record = self.plant(samples, rate, key)
+            events = tuple((float(e[1]), float(e[2])) for e in record["events"])
+        if self.settings.peak:
+            gain = 1 / max(float(np.abs(samples).max()), 1e-8)
+            samples, true = samples * gain, None if true is None else true * gain
+        clip = Clip(np.asarray(samples, np.float32)[None], rate, str(example.path))
+        snr_db = float("nan") if truth is None or truth.snr_db is None else float(truth.snr_db)
+        about = (name, example.label, str(example.fold), str(example.source))
+        return StudyClip(*about, clip, true, events, snr_db)
+
+
+def known_truth(example: Example, settings: GridData) -> Truth | None:
+    """What is known of a clip, from its data set or from label files."""
+    return truth_of(example, settings.labels or None)
+
+
+def clip_names(examples: Sequence[Example]) -> list[str]:
+    """What rows call the clips: file names, with class and place in the file only as far as these are needed to tell them apart."""
+    names = [e.path.name for e in examples]
+    for longer in (
+        lambda n, e, _i: f"{e.label}/{n}",
+        lambda n, e, _i: f"{n}@{e.start_s:g}",
+        lambda n, _e, i: f"{n}#{i}",
+    ):
+        often = Counter(names)
+        names = [n if often[n] == 1 else longer(n, e, i) for i, (n, e) in enumerate(zip(names, examples, strict=True))]
+    return names
+
+
+def _found(spec: str, folder: str) -> str:
+    """The spec with the whole path of a recording that lies in the folder of noises."""
+    name = spec.split(",")[0].strip()
+    there = Path(folder) / name
+    return str(there) + spec[len(name) :] if folder and name and there.is_file() else spec
+
+
+def _seeded(spec: str, seed: int) -> str:
+    """The study's seed, unless the spec has its own."""
+    return spec if "seed=" in spec else f"{spec},seed={seed}"
+
+
+def _cut(samples: np.ndarray, frames: int) -> np.ndarray:
+    out = np.zeros(frames, np.float32)
+    part = samples[:frames]
+    out[: len(part)] = part
+    return out
+
+
+def stem_alone(example: Example, settings: GridData) -> Clip | None:
+    """The labelled stem of a clip, cut as the clip is, or None where there is none.
+
+    Raises
+    ------
+    OtoscopeError
+        If it cannot be read.
+    """
+    truth = known_truth(example, settings)
+    if truth is None or example.label not in truth.stems:
+        return None
+    source = open_audio(truth.stems[example.label])
+    rate, frames = source.sample_rate, source.frames
+    close_audio(source)
+    stem = _true_stem(truth, example, rate, round(settings.seconds * rate) or frames)
+    return None if stem is None else Clip(stem[None], rate, str(example.path))
+
+
+def _true_stem(truth: Truth | None, example: Example, rate: int, frames: int) -> np.ndarray | None:
+    if truth is None or example.label not in truth.stems:
+        return None
+    path = truth.stems[example.label]
+    part = Example(path, example.label, example.index, example.fold, example.source, example.start_s, example.stop_s)
+    return _cut(np.array(waveform(part, rate), np.float32), frames)
+
+
+def _events(truth: Truth, label: str) -> tuple[tuple[float, float], ...] | None:
+    found = tuple((float(e.onset), float(e.offset)) for e in truth.events if e.label == label)
+    return found or None
+
+
+class Digests:
+    """SHA-256 of files, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, str] = {}
+
+    def of(self, path: Path) -> str:
+        """The digest, or ``absent``: what cannot be read fails later, by name."""
+        if path not in self._known:
+            try:
+                self._known[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError:
+                self._known[path] = "absent"
+        return self._known[path]
+
+    def of_noise(self, condition: GridCondition, settings: GridData) -> str:
+        """Of a recorded noise; empty for one that is made."""
+        path = Path(_found(condition.contaminate, settings.noises).split(",")[0].strip())
+        return self.of(path) if condition.contaminate and path.is_file() else ""
+
+    def of_folder(self, folder: str) -> list[str]:
+        """Of all files in a folder, or of one file."""
+        root = Path(folder)
+        return [self.of(p) for p in (sorted(root.rglob("*")) if root.is_dir() else [root]) if p.is_file()]
+
+    def of_example(self, example: Example, settings: GridData) -> list[Any]:
+        """What a clip's rows hang on: the sound, its place in the file, its label, source and stems."""
+        try:
+            truth = known_truth(example, settings)
+        except OtoscopeError:
+            return [self.of(example.path), example.path.name, "its truth cannot be read"]  # it fails later, by its name
+        stems = [] if truth is None else [(k, self.of(Path(v))) for k, v in truth.stems.items()]
+        events = [] if truth is None else [(e.label, e.onset, e.offset) for e in truth.events]
+        place = [example.path.name, example.start_s, example.stop_s, example.label, example.source]
+        return [self.of(example.path), *place, stems, events]

@@ -1,0 +1,116 @@
+"""Which parts a study consists of, and which of them are there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+from otoscope.studies.clips import Digests
+from otoscope.studies.numbers import columns
+from otoscope.studies.plan import Asked, Chunk, Plan
+from otoscope.studies.store import Store, digest
+
+VERSION = 1  # of what is measured: a change makes old parts void
+
+
+class Jobs:
+    """The parts of a plan: a chunk of clips by a method in a domain, each under a seal of all that its rows hang on.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.digests = Digests()
+        self._known: dict[int, list[Any]] = {}
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """All chunks of the plan."""
+        return self.plan.chunks()
+
+    @cached_property
+    def store(self) -> Store:
+        """The parts on disk."""
+        return Store(self.plan.out, columns(self.plan.recipe))
+
+    def _clip(self, number: int) -> list[Any]:
+        """A clip's name, and what identifies its sound and what is known of it."""
+        if number not in self._known:
+            own = self.digests.of_example(self.plan.examples[number], self.plan.recipe.data)
+            self._known[number] = [self.plan.names[number], *own]
+        return self._known[number]
+
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        """What the rows of every part hang on."""
+        recipe = self.plan.recipe
+        data = dataclasses.asdict(recipe.data)
+        about = {key: data[key] for key in ("seconds", "peak", "names")}
+        return {
+            "version": VERSION, "seed": recipe.seed, "target": recipe.target, "compat": recipe.compat,
+            "measures": dataclasses.asdict(recipe.measures), **about,
+        }  # fmt: skip
+
+    @cached_property
+    def _background(self) -> list[str]:
+        return [self.digests.of(e.path) for e in self.plan.background()]
+
+    @cached_property
+    def _pool(self) -> list[str]:
+        """Clips that contamination with other clips draws from."""
+        return [self.digests.of(e.path) for e in self.plan.examples]
+
+    def _condition(self, name: str) -> list[Any]:
+        """What a condition does, and the recordings that it does it with."""
+        condition = self.plan.recipe.conditions[name]
+        does = {k: v for k, v in dataclasses.asdict(condition).items() if k not in ("title", "without", "snr_db")}
+        pool = self._pool if condition.contaminate.split(",")[0].strip() == "clip" else []
+        return [name, does, self.digests.of_noise(condition, self.plan.recipe.data), pool]
+
+    def _files(self, asked: Asked) -> list[Any]:
+        """Files that a method or a domain reads."""
+        background = dict(asked.request.method_settings).get("background")
+        stems = dict(asked.request.domain.settings).get("stems")
+        own = self._background if asked.trained else self.digests.of_folder(str(background)) if background else []
+        return [own, self.digests.of_folder(str(stems)) if stems else []]
+
+    def classifier_fingerprint(self, name: str) -> list[Any]:
+        """What a classifier's answers hang on."""
+        model = self.plan.classifiers[name]
+        return [name, model.digest(), list(model.labels), model.multilabel, model.sample_rate, str(model.frontend)]
+
+    def fingerprint(self, chunk: Chunk, asked: Asked) -> str:
+        """What identifies a part: the same seal, the same rows."""
+        return digest(self._about(chunk, asked), [self._clip(i) for i in chunk.clips], [str(m) for m in asked.masks])
+
+    def of_clip(self, chunk: Chunk, asked: Asked) -> Callable[[str], str]:
+        """What the rows of each clip hang on, by its name, whatever other clips and masks are in the part."""
+        about = self._about(chunk, asked)
+        return lambda name: digest(about, self._clip(self.plan.names.index(name)))
+
+    def _about(self, chunk: Chunk, asked: Asked) -> str:
+        return digest(
+            self._shared, self._condition(chunk.condition), self.classifier_fingerprint(chunk.classifier),
+            self._files(asked), asked.name, asked.method, asked.settings, asked.domain, asked.scored.spec["domain"],
+            asked.precision,
+        )  # fmt: skip
+
+    def fingerprints(self) -> list[str]:
+        """All of them, in order."""
+        return [
+            self.fingerprint(chunk, asked) for chunk in self.chunks for asked in self.plan.asked_of(chunk.classifier)
+        ]
+
+    def missing(self) -> Iterator[tuple[Chunk, list[Asked]]]:
+        """Chunks of which parts are not there yet, with these."""
+        for chunk in self.chunks:
+            asked = [
+                a for a in self.plan.asked_of(chunk.classifier) if not self.store.holds(self.fingerprint(chunk, a))
+            ]
+            if asked:
+                yield chunk, asked

@@ -1,0 +1,139 @@
+"""The sounds of the listening page, and what each network says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.audio import encode
+from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.files import atomic_write, make_folder, write_text
+from otoscope.core.jsonable import to_jsonable
+from otoscope.datasets import Dataset
+from otoscope.metrics.signal import si_sdr_db
+from otoscope.studies.like_to_hear.measure import ORIGINAL, Evaluator, batches_of
+from otoscope.studies.like_to_hear.members import CONTROL
+from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
+
+INTRO = (
+    "An autoencoder stood in front of each network and was tuned by that network's loss alone. Its reconstruction is the sound "
+    "that still brings the network to its answer; the difference is what it could do without. The control was trained to give "
+    "the sound back and knows no network: what it lacks, the autoencoder cannot carry."
+)
+
+
+def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: dict[str, float]) -> dict[str, Any]:
+    """Write the sounds of the page and say what belongs to it; also as ``listening.json``.
+
+    Parameters
+    ----------
+    bench : Bench
+    test : Dataset
+    out : Path
+        The page's folder.
+    accuracy : mapping
+        Each network's, on the originals.
+    """
+    recipe = evaluator.recipe
+    networks = [n for n in recipe.classifiers if recipe.classifiers[n].group in recipe.listen.groups]
+    make_folder(out / "audio")
+    chosen = choose(recipe, test)
+    clips = [
+        {
+            "file": test.examples[i].path.name,
+            "label": test.examples[i].label,
+            "versions": _versions(evaluator, waveform, i, networks, out),
+        }
+        for i, waveform in batches_of(test, evaluator, chosen)
+    ]
+    contents = {
+        "title": recipe.title,
+        "intro": INTRO,
+        "sample_rate": evaluator.rate,
+        "networks": [
+            {"name": n, "title": recipe.classifiers[n].title or n, "accuracy": accuracy.get(n)} for n in networks
+        ],
+        "starts": [{"name": k, "title": v.title or k} for k, v in recipe.tune.starts.items()],
+        "clips": clips,
+    }
+    contents = to_jsonable(contents)
+    write_text(out / "listening.json", json.dumps(contents, indent=1) + "\n")
+    return contents
+
+
+def choose(recipe: LikeToHearRecipe, test: Dataset) -> list[int]:
+    """Numbers of the clips to hear, in the test folds' order: those asked for, or the first of each class.
+
+    Raises
+    ------
+    OtoscopeError
+        For a clip that is not there.
+    """
+    files = [example.path.name for example in test.examples]
+    chosen = []
+    for wanted in recipe.listen.clips:
+        if isinstance(wanted, str):
+            if wanted not in files:
+                raise UnknownNameError("clip of the test folds", wanted, files)
+            chosen.append(files.index(wanted))
+        elif 0 <= wanted < len(files):
+            chosen.append(wanted)
+        else:
+            raise ParameterError(
+                f"listen.clips: there are {len(files)} test clips, 0 to {len(files) - 1}; got {wanted}"
+            )
+    if chosen:
+        return chosen
+    seen: dict[int, int] = {}
+    for i, example in enumerate(test.examples):
+        seen.setdefault(example.index, i)
+    return [seen[c] for c in sorted(seen)]
+
+
+def _versions(
+    evaluator: Evaluator, waveform: Tensor, number: int, networks: list[str], out: Path
+) -> list[dict[str, Any]]:
+    """All versions of one clip, each written as a file."""
+    with torch.inference_mode():
+        sounds = evaluator.all_sounds(waveform.to(evaluator.device))
+        original = sounds[ORIGINAL]
+        found = [_version(evaluator, original, f"{number}-original", networks, out) | {"kind": "original"}]
+        control = _version(evaluator, sounds[CONTROL], f"{number}-control", networks, out)
+        found.append(
+            control
+            | {"kind": "control", "title": "autoencoder trained by MSE alone", **_close(sounds[CONTROL], original)}
+        )
+        for key, tuned in evaluator.members.autoencoders.items():
+            if tuned.classifier not in networks:
+                continue
+            about = {"network": tuned.classifier, "start": tuned.start}
+            made = _version(evaluator, sounds[key], f"{number}-{key}", networks, out)
+            found.append(made | about | {"kind": "reconstruction", **_close(sounds[key], original)})
+            rest = _version(evaluator, original - sounds[key], f"{number}-{key}-difference", networks, out)
+            found.append(rest | about | {"kind": "difference"})
+    return found
+
+
+def _close(sound: Tensor, original: Tensor) -> dict[str, float]:
+    return {"si_sdr_db": float(si_sdr_db(sound.cpu().numpy(), original.cpu().numpy())[0])}
+
+
+def _version(evaluator: Evaluator, sound: Tensor, name: str, networks: list[str], out: Path) -> dict[str, Any]:
+    """One sound as a file, and what each network says of it."""
+    data, gain = encode(sound.cpu().numpy(), evaluator.rate, "FLAC")
+    path = out / "audio" / f"{name}.flac"
+    with atomic_write(path) as part:
+        part.write_bytes(data)
+    said = {}
+    for network in networks:
+        p = evaluator.hear(network, sound)[0]
+        said[network] = {"label": evaluator.labels[int(p.argmax())], "p": float(p.max())}
+    version: dict[str, Any] = {"audio": f"audio/{path.name}", "said": said}
+    if gain > 1:
+        version["attenuated_db"] = float(20 * np.log10(gain))
+    return version

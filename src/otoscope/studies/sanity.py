@@ -1,0 +1,209 @@
+"""Whether the explanations of a study depend on what they should: its own small table, for a few clips.
+
+For each method in each domain and each classifier: parameters made random from the output down, other seeds, a little noise,
+a shift in time. Each pair is stored when it is done; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from otoscope.classifiers import Inspected
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError
+from otoscope.core.files import write_text
+from otoscope.core.jsonable import to_jsonable
+from otoscope.domains.base import bound
+from otoscope.metrics.sanity import (
+    UNCHANGED,
+    cascade,
+    noise_sensitivity,
+    seed_agreement,
+    seed_spread,
+    shift_sensitivity,
+)
+from otoscope.studies.jobs import Jobs
+from otoscope.studies.plan import Asked, Chunk, Plan
+from otoscope.studies.recipe import GIVEN, GridSanity
+from otoscope.studies.store import digest
+from otoscope.studies.worker import Group, Worker, answer
+from otoscope.surgery import preserve_state
+
+FOLDER, TABLE = "sanity", "sanity.json"
+DRAWS = 4
+Row = dict[str, Any]
+
+
+def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row]:
+    """Rows of all classifiers, methods and domains; also written as ``sanity.json``.
+
+    Parameters
+    ----------
+    plan : Plan
+    jobs : Jobs
+    log : callable
+        Called with a line for each row.
+
+    Returns
+    -------
+    list of dict
+        One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
+    """
+    worker, rows = Worker(plan), []
+    for name, classifier in plan.classifiers.items():
+        groups: list[Group] | None = None
+        for asked, chunk, file in _pairs(plan, jobs, name):
+            row = _stored(file)
+            if row is None:
+                with preserve_state(classifier):
+                    groups = groups if groups is not None else worker.groups(chunk)[0]
+                    row = {
+                        "classifier": name,
+                        "method": asked.method,
+                        "domain": asked.domain,
+                        **_checked(plan, asked, groups),
+                    }
+                write_text(file, json.dumps(to_jsonable(row), indent=1) + "\n")
+                log(f"sanity of {asked.method} in {asked.domain} on {name}")
+            rows.append(row)
+    write_text(plan.out / TABLE, json.dumps(to_jsonable(rows), indent=1) + "\n")
+    return rows
+
+
+def sanity_left(plan: Plan, jobs: Jobs) -> Iterator[tuple[str, int, Asked]]:
+    """What is not stored yet: classifier, number of clips, method in a domain."""
+    for name in plan.classifiers if plan.recipe.sanity.clips else ():
+        for asked, chunk, file in _pairs(plan, jobs, name):
+            if _stored(file) is None:
+                yield name, len(chunk.clips), asked
+
+
+def attributions_of(sanity: GridSanity, asked: Asked) -> int:
+    """How often a method is asked about each clip."""
+    still = registry.get("method", asked.request.method).facts.get("deterministic", False)
+    itself = 1  # each comparison asks about the clip as it is, too
+    return (
+        (sanity.stages + itself if sanity.stages else 0) + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
+    )
+
+
+def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[Asked, Chunk, Path]]:
+    """The methods in domains that a classifier is asked by, of which clips, and where the row of each lies."""
+    condition = next(iter(plan.recipe.conditions))
+    chunk = Chunk(condition, name, tuple(_spread(plan, plan.clips_of(condition, name))))
+    for asked in plan.asked_of(name):
+        if asked.method not in GIVEN:
+            fingerprint = digest(jobs.fingerprint(chunk, asked), dataclasses.asdict(plan.recipe.sanity))
+            yield asked, chunk, plan.out / FOLDER / f"{fingerprint[:32]}.json"
+
+
+def _spread(plan: Plan, clips: list[int]) -> list[int]:
+    """Some clips, one class after another."""
+    turns: dict[str, int] = {}
+    order = []
+    for i in clips:
+        label = plan.examples[i].label
+        turns[label] = turns.get(label, 0) + 1
+        order.append((turns[label], label, i))
+    return sorted(i for _, _, i in sorted(order)[: plan.recipe.sanity.clips])
+
+
+def _stored(file: Path) -> Row | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return (
+        found
+        if isinstance(found, dict) and {"classifier", "method", "clips"} <= set(found) and not found.get("error")
+        else None
+    )
+
+
+def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:
+    """The numbers of one pair; what cannot be asked says why."""
+    found: list[Row] = []
+    try:
+        for group in groups:
+            found.append(_of_group(plan, asked, group))
+    except OtoscopeError as error:
+        return {"clips": 0, "error": " ".join(str(error).split())}
+    n = sum(len(g.clips) for g in groups)
+    row: Row = {"clips": n, "error": ""}
+    for key in found[0] if found else ():
+        values = np.concatenate([np.atleast_1d(np.asarray(f[key], float)) for f in found], 0)
+        row[key] = _mean(values)
+    row["unchanged"] = bool(row.get("randomisation_similarity", math.nan) >= UNCHANGED)
+    return row
+
+
+def _mean(values: np.ndarray) -> Any:
+    """Mean over clips of what is known; of stages, one each."""
+    if values.ndim == 2:
+        return [_mean(column) for column in values.T]
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _of_group(plan: Plan, asked: Asked, group: Group) -> Row:
+    sanity, classifier = plan.recipe.sanity, group.classifier
+    ask = _asker(plan, asked, group)
+    out: Row = {}
+    if sanity.stages:
+        found = cascade(
+            lambda: ask(group.waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed
+        )
+        out["randomisation_similarity"] = found.similarity
+        out["randomisation_stages"] = found.likeness["rank"].T  # (clip, stage)
+    entry = registry.get("method", asked.request.method)
+    if entry.facts.get("deterministic"):
+        out |= {"seed_agreement": np.ones(len(group.clips)), "seed_spread": np.zeros(len(group.clips))}
+    else:
+        drawn = np.stack([ask(group.waveforms, plan.recipe.seed + i) for i in range(sanity.seeds)], 1)
+        out |= {"seed_agreement": [seed_agreement(v) for v in drawn], "seed_spread": [seed_spread(v) for v in drawn]}
+    return out | _steadiness(plan, asked, group)
+
+
+def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
+    """How much attributions change with a little noise and a shift; only where cells stay where they are."""
+    sanity, classifier, seed = plan.recipe.sanity, group.classifier, plan.recipe.seed
+    nothing = [math.nan] * len(group.clips)
+    domain = asked.request.domain
+    if hasattr(domain, "bind") or domain.name == "superpixels":
+        return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
+    times = domain.grid(group.waveforms.shape[-1], classifier).times
+    noise, shift = [], []
+    for i in range(len(group.clips)):
+        wave = group.waveforms[i].cpu().numpy()
+
+        def of(waves: np.ndarray, i: int = i) -> np.ndarray:
+            part = group.part(i)
+            repeated = dataclasses.replace(part, targets=np.repeat(part.targets, len(waves)))
+            return _asker(plan, asked, repeated)(torch.from_numpy(waves).to(group.waveforms), seed)
+
+        noise.append(noise_sensitivity(of, wave, sanity.noise_db, DRAWS, seed)[1])
+        frame = float(times[1] - times[0]) * classifier.sample_rate if len(times) > 1 else math.nan
+        steps = round(sanity.shift_ms / 1000 * classifier.sample_rate / frame) if frame > 0 else 0
+        shift.append(
+            shift_sensitivity(of, wave, frame, (-steps, steps))[1] if 0 < steps < len(times) // 2 else math.nan
+        )
+    return {"noise_sensitivity": noise, "shift_sensitivity": shift}
+
+
+def _asker(plan: Plan, asked: Asked, group: Group) -> Callable[[torch.Tensor, int], np.ndarray]:
+    """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets."""
+
+    def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
+        domain = bound(asked.request.domain, [c.sound for c in group.clips])
+        inspected = Inspected(group.classifier, domain, waveforms)
+        return answer(plan, asked, inspected, group.targets, seed).values.cpu().numpy()
+
+    return ask
