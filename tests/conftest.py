@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -19,6 +20,12 @@ settings.load_profile(os.environ.get("OTOSCOPE_HYPOTHESIS", "same"))
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live to the end: the garbage collector need not visit them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def need(path: str) -> Path:
