@@ -24,11 +24,11 @@ from otoscope.core.errors import (
     WeightsError,
     WriteError,
 )
-from otoscope.explanation.given import describe, give
-from otoscope.explanation.joined import Joined
-from otoscope.explanation.listen import spans_of
+from otoscope.explanation.describe import describe
+from otoscope.explanation.explainers import generate
 from otoscope.explanation.many import explain_files
 from otoscope.explanation.request import make_request, with_autoencoder
+from otoscope.explanation.windows import Joined, whole_grid, windows_of
 from worlds import RATE, band_energy, tone, tone_and_decoy
 
 PARTS = ("original", "kept", "removed")
@@ -121,9 +121,9 @@ def test_scores_are_of_the_very_sounds_and_agree_with_those_heard(half):
 
 def test_joined_windows_of_one_slope_are_that_slope():
     sound = otoscope.Clip(np.zeros((1, 35 * RATE)), RATE)
-    spans, domain = spans_of(sound), make_request("rise", "mel", "positive", None, 0, 1).domain
+    spans, domain = windows_of(sound), make_request("rise", "mel", "positive", None, 0, 1).domain
     first = domain.grid(spans[0].stop, band_energy())
-    joined = Joined(first, sound, spans)
+    joined = Joined(whole_grid(first, sound.duration), RATE, spans)
     for span in spans:
         grid = domain.grid(span.stop - span.start, band_energy())
         joined.add(span, np.tile(grid.times + span.start / RATE, (32, 1)), grid.times)
@@ -196,8 +196,8 @@ def test_it_is_reconstructed_once(half, tmp_path):
 
 def test_a_long_sound_lies_in_a_temporary_file_as_long_as_its_explanation(half, own_temporary):
     short, long = made(noise(RATE)), made(noise(35 * RATE))
-    assert isinstance(short.given.kept, otoscope.Clip)
-    assert isinstance(long.given.kept, FileSource)
+    assert isinstance(short.generated.kept, otoscope.Clip)
+    assert isinstance(long.generated.kept, FileSource)
     assert [p.name for p in own_temporary.rglob("*.wav")] == ["kept.wav"]
     del long
     gc.collect()
@@ -231,14 +231,14 @@ def test_a_long_file_is_read_in_parts(half, tmp_path, monkeypatch):
         return read(self, start, stop)
 
     monkeypatch.setattr(FileSource, "read", watched)
-    monkeypatch.setattr("otoscope.explanation.explanation.BLOCK", 10 * RATE)
+    monkeypatch.setattr("otoscope.explanation.artifacts.BLOCK", 10 * RATE)
     monkeypatch.setattr("otoscope.audio.source.DIGEST_VALUES", 10 * RATE)
     otoscope.explain(path, band_energy(), method="like-to-hear").save(tmp_path / "out", report=False)
     assert max(longest) <= 12 * RATE
 
 
 def test_the_bar_counts_to_its_end(half, monkeypatch):
-    import otoscope.explanation.run as run
+    import otoscope.explanation.explain as run
 
     totals, ticks = [], []
 
@@ -286,7 +286,7 @@ class Wrong:
 def test_a_sound_of_another_form_is_refused(shapes):
     source = otoscope.Clip(noise(100), RATE)
     with pytest.raises(ShapeError, match="sound made for array"):
-        give(Wrong(*(np.zeros(s, np.float32) for s in shapes)), source, 1, lambda _n: None)
+        generate(Wrong(*(np.zeros(s, np.float32) for s in shapes)), source, 1, lambda _n: None)
 
 
 # What is said
@@ -336,9 +336,9 @@ def test_the_record_names_the_autoencoder(half, tmp_path):
     e = made(tone(1000, 0.5))
     e.save(tmp_path / "out")
     record = json.loads((tmp_path / "out" / "explanation.json").read_text())
-    assert record["autoencoder"]["name"] == "acting"
-    assert len(record["autoencoder"]["sha256"]) == 64
-    assert record["autoencoder"]["info"]["tuned_to"]["name"] == "band_energy"
+    assert record["generator"]["name"] == "acting"
+    assert len(record["generator"]["sha256"]) == 64
+    assert record["generator"]["info"]["tuned_to"]["name"] == "band_energy"
     assert (record["mask"], record["request"]["mask"]) == ("level", "level")
     assert record["method"] == {"name": "like-to-hear", "settings": {"autoencoder": "esc10-mn"}}
     masked = otoscope.explain(tone(1000, 0.1), band_energy(), sample_rate=RATE, method="gradient")
@@ -360,7 +360,7 @@ def test_a_record_gives_the_same_samples_also_with_odd_names(tmp_path, monkeypat
     np.testing.assert_array_equal(again.attribution.values, e.attribution.values)
     assert again.request.method_settings == {"autoencoder": str(folder)}
     other = otoscope.replay(files["record"], model=band_energy(), method="input_x_gradient")
-    assert (other.given, other.mask.spec) == (None, "positive")
+    assert (other.generated, other.mask.spec) == (None, "positive")
 
 
 def test_another_autoencoder_than_the_records_is_refused(tmp_path):
@@ -459,7 +459,7 @@ def test_a_wrong_target_is_refused_before_anything_is_made(half):
 
 def test_captum_and_attribution_methods_are_as_before():
     e = otoscope.explain(tone(1000, 0.1), band_energy(), sample_rate=RATE, method="input_x_gradient")
-    assert e.given is None
+    assert e.generated is None
     with pytest.raises(UnsupportedError, match="features"):
         otoscope.explain(tone(1000, 0.1), band_energy(), sample_rate=RATE, method="gradient", domain="features")
 

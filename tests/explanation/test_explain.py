@@ -24,9 +24,9 @@ from otoscope.core.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from otoscope.explanation.listen import spans_of
+from otoscope.explanation.explain import explain_sources
 from otoscope.explanation.request import make_request
-from otoscope.explanation.run import explain_sources
+from otoscope.explanation.windows import windows_of
 from worlds import RATE, BandEnergy, band_energy, linear, spectral, tone, tone_and_decoy
 
 QUICK = {"method": "input_x_gradient"}
@@ -267,8 +267,8 @@ def long_source(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarr
 
 
 def test_thirty_seconds_are_one_window_and_more_are_several():
-    assert len(spans_of(otoscope.Clip(np.zeros((1, 30 * 100)), 100))) == 1
-    spans = spans_of(otoscope.Clip(np.zeros((1, 30 * 100 + 1)), 100))
+    assert len(windows_of(otoscope.Clip(np.zeros((1, 30 * 100)), 100))) == 1
+    spans = windows_of(otoscope.Clip(np.zeros((1, 30 * 100 + 1)), 100))
     assert len(spans) == 4
     assert (spans[0].start, spans[-1].stop) == (0, 3001)
 
@@ -358,7 +358,7 @@ def test_long_sounds_are_read_and_rendered_in_parts(tmp_path, monkeypatch):
         return read(self, start, stop)
 
     monkeypatch.setattr(type(source), "read", watched)
-    monkeypatch.setattr("otoscope.explanation.explanation.BLOCK", 10 * RATE)
+    monkeypatch.setattr("otoscope.explanation.artifacts.BLOCK", 10 * RATE)
     monkeypatch.setattr("otoscope.audio.source.DIGEST_VALUES", 10 * RATE)
     (e,) = explain_sources([source], band_energy(), make_request("input_x_gradient", "mel", "positive", None, 0, 2))
     e.save(tmp_path / "out", report=False)
