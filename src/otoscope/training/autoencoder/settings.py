@@ -102,7 +102,7 @@ class AutoencoderRecipe(RunSettings):
         super().check()
         tunes, loss = self.task == "tune", self.loss
         if self.data.plant:
-            raise ParameterError("data.plant is for classifiers only; an autoencoder learns no class")
+            raise ParameterError("data.plant goes with classifiers alone; an autoencoder learns no class")
         if self.data.crop_s and tunes:
             raise ParameterError("a label holds for a whole clip: data.crop_s works with task: pretrain only")
         if tunes and not self.classifier.model:
