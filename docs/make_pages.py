@@ -387,7 +387,7 @@ def like_to_hear_table() -> str:
 
 def study_table() -> str:
     """Settings of a grid study."""
-    from otoscope.studies import settings as grid
+    from otoscope.studies import recipe as grid
 
     more = [
         (grid.GridClassifier, "classifiers.NAME."), (grid.GridMethod, "methods.NAME."), (grid.GridCondition, "conditions.NAME."),

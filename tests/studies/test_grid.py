@@ -203,7 +203,7 @@ def test_a_clip_that_cannot_be_read_is_rows_of_failures(corpus, grid, tmp_path):
 
 def test_a_clip_on_which_the_method_fails_is_a_failure_and_the_others_are_not(done, tmp_path, monkeypatch):
     recipe, _, _, _ = done
-    from otoscope.studies import work
+    from otoscope.studies import worker as work
 
     real = work.attribute
 
@@ -512,7 +512,7 @@ def test_keys_hang_on_the_clip_and_not_on_its_neighbours(done, tmp_path):
 
 
 def test_any_error_of_a_method_is_a_row(done, tmp_path, monkeypatch):
-    from otoscope.studies import work
+    from otoscope.studies import worker as work
 
     recipe, _, _, _ = done
 
