@@ -16,7 +16,7 @@ from torch import nn
 from otoscope.attribution import method_name
 from otoscope.attribution.run import check_domain, fitting_domains
 from otoscope.classifiers import Classifier, load_classifier
-from otoscope.classifiers.folder import CONFIG
+from otoscope.classifiers.model_folder import CONFIG
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.runtime import resolve_device
