@@ -1,4 +1,4 @@
-"""What is true of the cells of a grid: how much of the sound to be found, and of the rest, each one holds."""
+"""The ground truth on a grid: how much of the true sound, and of the rest, each cell holds."""
 
 from __future__ import annotations
 
@@ -7,34 +7,48 @@ import torch
 from torch import Tensor
 
 from otoscope.audio import Span
-from otoscope.classifiers import Classifier, Inspected
+from otoscope.classifiers import Inspected
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Clip, Grid
 from otoscope.domains.stft import StftAnalysis
 from otoscope.domains.time import TimeAnalysis
-from otoscope.explanation.listen import piece
+from otoscope.explanation.scoring import classifier_input
 from otoscope.metrics.ground_truth import GroundTruth
 from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
 from otoscope.studies.clips import StudyClip
 from otoscope.studies.recipe import ONES
 
 
-def known_of(clip: StudyClip, inspected: Inspected, classifier: Classifier, i: int) -> GroundTruth | None:
-    """What is known of a clip on a domain's grid, or None where nothing is."""
+def truth_on_grid(clip: StudyClip, inspected: Inspected, i: int) -> GroundTruth | None:
+    """The ground truth of a clip on a domain's grid.
+
+    Parameters
+    ----------
+    clip : StudyClip
+    inspected : Inspected
+        The classifier behind the domain, with the clip in its batch.
+    i : int
+        Number of the clip in the batch.
+
+    Returns
+    -------
+    GroundTruth or None
+        None where neither a stem nor events are known.
+    """
     if clip.true is None:
         return None if clip.events is None else GroundTruth(events=clip.events)
+    rate = inspected.classifier.sample_rate
     stem = Clip(clip.true[None], clip.sound.sample_rate, "stem")
-    there = piece(stem, Span(0, stem.frames), classifier.sample_rate)
-    true = torch.from_numpy(there).to(inspected.waveform)
-    sounds, grid = (true, inspected.waveform[i] - true), inspected.grid
-    energies = [_energy(x, inspected, classifier.sample_rate, grid, i) for x in sounds]
-    if any(e is None for e in energies):
-        energies = [None, None]
-    return GroundTruth(energies[0], energies[1], clip.true, clip.sound.samples[0], clip.events)
+    true = torch.from_numpy(classifier_input(stem, Span(0, stem.frames), rate)).to(inspected.waveform)
+    parts = (true, inspected.waveform[i] - true)
+    source, rest = (_energy(part, inspected, rate, inspected.grid, i) for part in parts)
+    if source is None or rest is None:
+        source = rest = None
+    return GroundTruth(source, rest, clip.true, clip.sound.samples[0], clip.events)
 
 
 def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: int) -> np.ndarray | None:
-    """Energy of a sound in each cell of a grid; features are taken as the stretch of the STFT that they lie over."""
+    """Energy of a sound in each cell of a grid; cells of features hold that of the STFT under them."""
     own = getattr(inspected.analysis, "energy_of", None)
     if own is not None:
         return own(waveform, i).double().cpu().numpy()
@@ -44,20 +58,22 @@ def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: in
     return analysis.amplitude()[0].double().square().cpu().numpy()
 
 
-def given_values(name: str, truth: GroundTruth | None, shape: tuple[int, int]) -> np.ndarray:
-    """What somebody who knows the truth would answer, or somebody who keeps everything: a mask, ``(freq, frame)`` in [0, 1].
+def ideal_values(name: str, truth: GroundTruth | None, shape: tuple[int, int]) -> np.ndarray:
+    """The mask of the ground truth, or one that keeps everything, ``(freq, frame)`` in [0, 1].
 
     Parameters
     ----------
     name : {"oracle:ratio", "oracle:binary", "control:ones"}
-        Share of the energy that is true; whether most of it is; one.
-    truth : Known, optional
+        The share of the energy that is true; whether most of it is; one.
+    truth : GroundTruth, optional
+        On the grid.
     shape : (freq, frame)
+        Of the grid.
 
     Raises
     ------
     UnsupportedError
-        Where no stem is known, or the domain cannot tell.
+        If no stem is known, or the domain's cells do not hold energies.
 
     Notes
     -----
