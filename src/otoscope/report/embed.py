@@ -7,12 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
 
-PIECES = ("symbols", "brand", "tools", "transport", "stage")
+PIECES = ("symbols", "brand")  # of the page of a table, until it is a template too
 
 
 def array(values: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -54,9 +53,3 @@ def asset(name: str) -> str:
 def script_of(names: Iterable[str]) -> str:
     """Our scripts as one, in a scope of its own."""
     return "(() => {\n'use strict';\n" + "\n".join(asset(name) for name in names) + "\n})();\n"
-
-
-def pieces(length: str) -> dict[str, str]:
-    """The markup that both pages have; ``length`` is how long the sounds are, as text."""
-    shared = {name: asset(f"{name}.html").rstrip("\n") for name in PIECES}
-    return {**shared, "transport": Template(shared["transport"]).substitute(length=length)}

@@ -30,6 +30,11 @@ def paragraphs(text: object) -> list[str]:
     return [part.strip() for part in re.split(r"\n\s*\n", str(text or "")) if part.strip()]
 
 
+def quoted(path: object) -> str:
+    """A path as a relative address."""
+    return quote(str(path), safe="/", errors="surrogateescape")
+
+
 def nested(value: Any) -> bool:
     """Whether a value of a record is a table, or a list that holds tables or lists."""
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict | list) for v in value))
@@ -54,7 +59,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(formatting, name)
     made.filters["paragraphs"] = paragraphs
     made.tests["nested"] = nested
-    made.filters["quoted"] = lambda path: quote(str(path), safe="/", errors="surrogateescape")
+    made.filters["quoted"] = quoted
     return made
 
 

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from otoscope.core.errors import ParameterError, ShapeError
-from otoscope.report.page import Figure, Page, Sound, render
+from otoscope.report.pages.explanation import render
+from otoscope.report.pages.explanation_contents import Figure, Page, Sound
 
 RATE = 32000
 HOSTILE = [

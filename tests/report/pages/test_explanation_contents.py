@@ -12,7 +12,7 @@ import soundfile
 
 import otoscope
 from otoscope.audio import write_wav
-from otoscope.report.build import CEIL_DB, FLOOR_DB, build_page, figures
+from otoscope.report.pages.explanation_contents import CEIL_DB, FLOOR_DB, build_page, figures
 from worlds import RATE, band_energy, tone, tone_and_decoy
 
 
@@ -206,16 +206,16 @@ def test_figures_say_what_each_metric_means(e):
 
 def test_a_given_sound_is_called_what_it_is(monkeypatch):
     from autoencoder_worlds import acting
-    from otoscope.report.page import render
+    from otoscope.report.pages.explanation import render
 
     acting(monkeypatch, lambda x: x / 2, RATE)
     page = build_page(made(tone_and_decoy(0.3), method="like-to-hear"))
-    assert (page.words.kept, page.words.against, page.words.unit) == ("what the autoencoder gives", "softer", "dB")
+    assert (page.captions.kept, page.captions.against, page.captions.unit) == ("what the method generated", "softer", "dB")
     text = render(page)
     for said in (
-        "what the autoencoder gives",
+        "what the method generated",
         "The mask does not make the sound",
-        "As made",
+        "As generated",
         "not tuned to any classifier",
     ):
         assert said in text
@@ -224,7 +224,7 @@ def test_a_given_sound_is_called_what_it_is(monkeypatch):
 
 
 def test_a_masked_sound_is_called_what_it_is(page):
-    from otoscope.report.page import render
+    from otoscope.report.pages.explanation import render
 
     text = render(page)
     assert "what the network used" in text

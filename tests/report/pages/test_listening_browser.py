@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otoscope.report.listening import write_listening_page
+from otoscope.report.pages.listening import write_listening_page
 
 
 def _sibling(name):

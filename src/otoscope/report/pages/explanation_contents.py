@@ -1,18 +1,29 @@
-"""What a report page shows, as frozen records, and whether it fits together."""
+"""What the page of an explanation shows: frozen records, whether they fit together, and how an `Explanation` fills them.
+
+Arrays are ``(freq, frame)``, low frequency and early time first; frequencies in Hz, times in s, levels in dB, scores are
+probabilities in [0, 1].
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otoscope.audio import close_audio, downmix, encode, open_audio, resample
+from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.explanation.explanation import PARTS, Explanation
+from otoscope.report.captions import Captions, captions_of
+from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
 
-KEYS = ("original", "kept", "removed")
 TRUSTS = ("good", "doubtful", "poor")
+EMBED_S = 180.0  # longer sounds are linked
+PLAYABLE_HZ = (8000, 48000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,36 +95,6 @@ class Figure:
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Words:
-    """What the page calls things; the defaults are for a mask that makes the kept sound.
-
-    Parameters
-    ----------
-    kept, removed : str
-        What these sounds are.
-    against, favour, unit : str
-        What values of the attribution below and above 0 say, and their unit.
-    dark, bright : str
-        What values of the mask near 0 and 1 say.
-    scored, column : str
-        Where the first score of each sound was measured, in a sentence and as the head of a column.
-    note : str
-        What a reader must know of attribution and mask.
-    """
-
-    kept: str = "what the network used"
-    removed: str = "what it ignored"
-    against: str = "against"
-    favour: str = "for"
-    unit: str = ""
-    dark: str = "removed"
-    bright: str = "kept"
-    scored: str = "in the domain where the explanation was made"
-    column: str = "In the domain"
-    note: str = ""
-
-
 @dataclass(frozen=True, eq=False)
 class Page:
     """All that a report shows.
@@ -143,7 +124,7 @@ class Page:
     figures : tuple of Figure
     record : dict
         The whole record, JSON-able.
-    words : Words
+    captions : Captions
     rows : tuple of str
         What the rows of attribution and mask are called, where they are no bands of frequency but parts of the sound.
     """
@@ -169,7 +150,7 @@ class Page:
     heard: Mapping[str, float]
     figures: tuple[Figure, ...]
     record: Mapping[str, Any]
-    words: Words = Words()
+    captions: Captions = Captions()
     rows: tuple[str, ...] = ()
 
 
@@ -178,8 +159,8 @@ def check(page: Page) -> None:
     if page.trust not in TRUSTS:
         raise ParameterError(f"trust is one of {', '.join(TRUSTS)}; got {page.trust!r}")
     keys = tuple(sound.key for sound in page.sounds)
-    if keys != KEYS:
-        raise ParameterError(f"a page has the sounds {', '.join(KEYS)}, in this order; got {', '.join(keys) or 'none'}")
+    if keys != PARTS:
+        raise ParameterError(f"a page has the sounds {', '.join(PARTS)}, in this order; got {', '.join(keys) or 'none'}")
     for name in ("duration", "sample_rate", "top_hz"):
         value = float(getattr(page, name))
         if not (math.isfinite(value) and value > 0):
@@ -208,3 +189,110 @@ def _check_sound(sound: Sound) -> None:
         raise ShapeError(f"the peaks of {sound.key} are (2, n), minima and maxima; got shape {shape}")
     if sound.audio is None and not sound.href:
         raise ParameterError(f"the sound {sound.key} is neither embedded (audio) nor linked (href)")
+
+
+# --- from an explanation ----------------------------------------------------------------------------------------------
+
+
+def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) -> Page:
+    """All that the page shows.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    linked : dict, optional
+        Files of the three sounds beside the page; used for sounds over three minutes, which are not embedded.
+    """
+    source, verdict, index = explanation.source, explanation.verdict(), explanation.target.index
+    pictures = {part: _picture(explanation, part, linked) for part in PARTS}
+    grid, name = explanation.mask.grid, Path(source.source).name
+    seen = _thin(grid.times)
+    return Page(
+        title=f"{explanation.target.label} in {name}",
+        file=name,
+        target=explanation.target.label,
+        verdict=verdict.sentence,
+        trust=verdict.trust,
+        warnings=verdict.warnings,
+        duration=source.duration,
+        sample_rate=source.sample_rate,
+        channels=source.channels,
+        top_hz=source.sample_rate / 2,
+        floor_db=FLOOR_DB,
+        ceil_db=CEIL_DB,
+        sounds=tuple(_sound(explanation, part, pictures, linked) for part in PARTS),  # type: ignore[arg-type]
+        attribution=explanation.attribution.values[:, seen],
+        mask=explanation.mask.values[:, seen],
+        frequencies=grid.frequencies,
+        times=grid.times[seen],
+        scores=explanation.scores.of(index),
+        heard=explanation.heard.of(index),
+        figures=tuple(figures(explanation.metrics())),
+        record=explanation.record(),
+        captions=captions_of(explanation),
+        rows=grid.rows,
+    )
+
+
+def figures(metrics: dict[str, float]) -> list[Figure]:
+    """The metrics with their meaning, from the registry."""
+    out = []
+    for name, value in metrics.items():
+        heard = name.startswith("heard_")
+        entry = registry.get("metric", name.removeprefix("heard_"))
+        better = "higher" if entry.facts["higher_is_better"] else "lower"
+        title = entry.name.replace("_", " ").capitalize()
+        out.append(Figure(entry.facts["short"], value, entry.facts["unit"], entry.facts["means"], better, heard, title))
+    return out
+
+
+def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> SoundPicture:
+    source = explanation.source
+    sound: Any = source if part == "original" else _part(explanation, part, linked)
+    try:
+        return picture_of(sound, source.frames, source.sample_rate)
+    finally:
+        if sound is not source:
+            close_audio(sound)
+
+
+def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> Any:
+    long = explanation.source.duration > EMBED_S
+    return open_audio(linked[part]) if long and linked is not None else getattr(explanation, part)
+
+
+def _sound(
+    explanation: Explanation, part: str, pictures: dict[str, SoundPicture], linked: dict[str, Path] | None
+) -> Sound:
+    picture, source = pictures[part], explanation.source
+    data, href, gain = None, None, 1.0
+    if source.duration > EMBED_S and linked is not None:
+        href = linked[part].name
+    else:
+        samples = source.read(0, source.frames) if part == "original" else getattr(explanation, part).samples
+        data, gain = _playable(samples, source.sample_rate)
+    return Sound(
+        key=part,
+        audio=data,
+        mime="audio/flac" if data is not None else "audio/wav",
+        href=href,
+        gain=gain,
+        match_gain=match_gain(picture, pictures["original"]),
+        rms_db=picture.rms_db,
+        spectrogram=picture.image(),
+        peaks=picture.outline,
+        top=tuple((t["label"], t["score"]) for t in explanation.top(part)),
+    )
+
+
+def _playable(samples: np.ndarray, sample_rate: int) -> tuple[bytes, float]:
+    """FLAC that every browser plays: one or two channels, a rate that it knows."""
+    if samples.shape[0] > 2:
+        samples = downmix(samples)[None]
+    rate = min(max(sample_rate, PLAYABLE_HZ[0]), PLAYABLE_HZ[1])
+    return encode(resample(samples, sample_rate, rate), rate)
+
+
+def _thin(times: np.ndarray) -> np.ndarray:
+    """Which frames of a grid the page shows: all, or so many as it has columns."""
+    return np.unique(np.linspace(0, len(times) - 1, min(len(times), 4 * COLUMNS)).round().astype(int))

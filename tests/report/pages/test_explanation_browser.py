@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from otoscope.report.page import render
+from otoscope.report.pages.explanation import render
 
 
 def _sibling(name):
@@ -25,7 +25,7 @@ def _sibling(name):
     return module
 
 
-made = _sibling("test_page")
+made = _sibling("test_explanation")
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,11 @@ scripts; carried in those, all versions of a clip play in step. Levels in dB re 
 from __future__ import annotations
 
 import base64
-import html
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -25,10 +23,11 @@ from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Clip
-from otoscope.report.embed import array, asset, json_text, pieces, policy, script_of
-from otoscope.report.listening_contents import check_contents, number
+from otoscope.report.embed import array, json_text
+from otoscope.report.formatting import decibels, kilohertz, percent
+from otoscope.report.pages.listening_contents import check_contents, number
 from otoscope.report.picture import CEIL_DB, FLOOR_DB, SoundPicture, match_gain, picture_of
-from otoscope.report.pieces import percent, text
+from otoscope.report.templating import render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "listening.js")
 MIMES = {".flac": "audio/flac", ".wav": "audio/wav"}
@@ -104,7 +103,7 @@ def write_listening_page(folder: str | os.PathLike[str], contents: Mapping[str, 
         "clips": clips,
         **{kind: [{"name": n, "title": t} for n, t in titles[kind].items()] for kind in ("networks", "starts")},
     }
-    return write_text(folder / "index.html", _page(contents, data, titles))
+    return write_text(folder / "index.html", _page(contents, data))
 
 
 def _titles(entries: list[Mapping[str, Any]]) -> dict[str, str]:
@@ -187,7 +186,7 @@ def _version(
         "note": note,
         "mime": MIMES.get(Path(version["audio"]).suffix.lower(), "audio"),
         "gain": _gain(version),
-        "si_sdr": _decibels(measure) if "si_sdr_db" in version else None,
+        "si_sdr": decibels(measure) if "si_sdr_db" in version else None,
         "facts": [[str(part) for part in fact] for fact in version.get("facts", ())],
         "said": [_said(titles["networks"][n], said, label) for n, said in version.get("said", {}).items()],
     }
@@ -214,66 +213,34 @@ def _said(network: str, said: Mapping[str, Any], label: str) -> dict[str, Any]:
     return {
         "network": network,
         "label": said["label"],
-        "p": html.unescape(percent(value)),
+        "p": percent(value),
         "right": said["label"] == label,
     }
-
-
-def _decibels(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.1f} dB".replace("-", "\u2212")
 
 
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
-def _page(contents: Mapping[str, Any], data: Mapping[str, Any], titles: Mapping[str, dict[str, str]]) -> str:
-    style, script = asset("page.css") + asset("listening.css"), script_of(SCRIPTS)
-    words = _words(contents)
-    page = Template(asset("listening.html")).substitute(
-        csp=html.escape(policy(style, script, parts=True)),
-        style=style,
-        script=script,
-        data=json_text(data),
-        title=text(contents["title"]),
-        intro="\n".join(f"<p>{text(part)}</p>" for part in _paragraphs(contents.get("intro"))),
-        facts=text(_facts(contents)),
-        how="\n".join(f"<p>{text(part)}</p>" for part in _paragraphs(words["how"])),
-        **{f"word_{name}": text(word) for name, word in words.items() if name in WORDS},
-        networks="\n".join(_network(n, titles["networks"]) for n in contents["networks"]),
-        clips="\n".join(_option(place, clip) for place, clip in enumerate(contents["clips"])),
-        by_network=_choices("network", titles["networks"]),
-        by_start=_choices("start", titles["starts"]),
-        **pieces("0:00.00"),
+def _page(contents: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    accuracies = [number(entry.get("accuracy"), f"accuracy of {entry['name']}") for entry in contents["networks"]]
+    return render_page(
+        "listening.html.jinja",
+        styles=("page.css", "listening.css"),
+        scripts=SCRIPTS,
+        data=data,
+        loads_parts=True,
+        title=contents["title"],
+        intro=contents.get("intro"),
+        facts=_facts(contents),
+        words=_words(contents),
+        networks=[{**n, "accuracy": a} for n, a in zip(data["networks"], accuracies, strict=True)],
+        starts=data["starts"],
+        clips=data["clips"],
     )
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # file names may hold bytes that are no text
-
-
-def _paragraphs(intro: Any) -> list[str]:
-    return [part.strip() for part in re.split(r"\n\s*\n", str(intro or "")) if part.strip()]
 
 
 def _facts(contents: Mapping[str, Any]) -> str:
     named = _words(contents)["network"].lower()
     counts = [(len(contents[kind]), word) for kind, word in (("clips", "clip"), ("networks", named))]
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts]
-    return " \u00b7 ".join([*counted, f"{contents['sample_rate'] / 1000:g} kHz"])
-
-
-def _network(entry: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    accuracy = number(entry.get("accuracy"), f"accuracy of {entry['name']}")
-    value = "" if accuracy is None else f"<span>accuracy <b>{percent(accuracy)}</b></span>"
-    return f"<li><bdi>{text(titles[entry['name']])}</bdi> {value}</li>"
-
-
-def _option(place: int, clip: Mapping[str, Any]) -> str:
-    return f'<option value="{place}">{place + 1}. {text(clip["label"])} \u2013 {text(clip["file"])}</option>'
-
-
-def _choices(name: str, titles: Mapping[str, str]) -> str:
-    """Radio buttons: all, or one of them by its number."""
-    choices = [("all", "All"), *((str(place), text(title)) for place, title in enumerate(titles.values()))]
-    return "".join(
-        f'<label><input type="radio" name="{name}" value="{value}"{" checked" if value == "all" else ""}>'
-        f"<span>{shown}</span></label>"
-        for value, shown in choices
-    )
+    return " \u00b7 ".join([*counted, kilohertz(contents["sample_rate"])])

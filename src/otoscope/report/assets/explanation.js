@@ -62,23 +62,23 @@ function describe(sound) {
   if (page.rows.length && view.overlay !== 'none') {
     return `The ${view.overlay} of ${page.rows.length} parts of the sound, from the lowest up: ${page.rows.map((_, row) => picture.laneText(view.overlay, row)).join(', ')}`;
   }
-  const over = { none: '', attribution: ', with the attribution over it', mask: `, with what is ${page.words.dark} darkened` }[view.overlay];
+  const over = { none: '', attribution: ', with the attribution over it', mask: `, with what is ${page.captions.dark} darkened` }[view.overlay];
   return `Spectrogram of the sound ${sound.name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis${over}`;
 }
 
 function legends() {
   $('opacity').closest('label').hidden = page.rows.length > 0;
   const more = picture.capped ? '\u2264 ' : '';
-  const unit = page.words.unit && ` ${page.words.unit}`;
-  $('against').textContent = `${page.words.against} ${more}${signed(-picture.limit, 2)}${unit}`;
-  $('for').textContent = `${picture.capped ? '\u2265 ' : ''}${signed(picture.limit, 2)}${unit} ${page.words.favour}`;
+  const unit = page.captions.unit && ` ${page.captions.unit}`;
+  $('against').textContent = `${page.captions.against} ${more}${signed(-picture.limit, 2)}${unit}`;
+  $('for').textContent = `${picture.capped ? '\u2265 ' : ''}${signed(picture.limit, 2)}${unit} ${page.captions.favour}`;
   $('legend-attribution').querySelector('i').style.background = `linear-gradient(90deg,rgb(${AGAINST}),#26282d,rgb(${FOR}))`;
   $('legend-mask').querySelector('i').style.background = 'linear-gradient(90deg,#0e1116,#e55064)';
 }
 
 function evidenceAt({ attribution, mask }) {
   if (page.rows.length && view.overlay === 'none') return [];
-  const parts = [attribution === null ? 'outside the grid' : `attribution ${signed(attribution)}${page.words.unit && ` ${page.words.unit}`}`];
+  const parts = [attribution === null ? 'outside the grid' : `attribution ${signed(attribution)}${page.captions.unit && ` ${page.captions.unit}`}`];
   return mask === null ? parts : [...parts, `mask ${mask.toFixed(2)}`];
 }
 

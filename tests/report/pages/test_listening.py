@@ -14,7 +14,7 @@ import soundfile
 
 from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError
-from otoscope.report.listening import write_listening_page
+from otoscope.report.pages.listening import write_listening_page
 
 RATE = 32000
 HOSTILE = "</script><script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked=1'> $data & <!-- \u2028"
