@@ -49,6 +49,7 @@ class Captions:
     note: str = ""
 
 
+MASKED = Captions()
 GENERATED = Captions(
     kept="what the method generated",
     removed="the original minus that",
@@ -66,4 +67,4 @@ GENERATED = Captions(
 
 def captions_of(explanation: Explanation) -> Captions:
     """The captions of an explanation: of a masked or of a generated sound."""
-    return Captions() if explanation.given is None else GENERATED
+    return MASKED if explanation.given is None else GENERATED

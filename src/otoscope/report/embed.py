@@ -27,7 +27,7 @@ def json_text(value: Any) -> str:
 
 
 def policy(style: str, script: str, parts: bool = False) -> str:
-    """Content security policy: our script and style by their hashes, sounds beside the page, nothing from elsewhere.
+    """Content security policy: our script and style by their hashes, sounds in the page's folder, nothing from elsewhere.
 
     Parameters
     ----------

@@ -22,4 +22,5 @@ def percent(value: float | None) -> str:
 
 def tree(value: Any) -> str:
     """The record: scalars in one line, nested tables folded."""
-    return str(environment().get_template("macros.html.jinja").module.tree(value))
+    macros: Any = environment().get_template("macros.html.jinja").module
+    return str(macros.tree(value))

@@ -88,11 +88,15 @@ def render_page(
         What the template shows. Every string is escaped.
     """
     style, script = "".join(map(asset, styles)), script_of(scripts)
-    page = environment().get_template(template).render(
-        csp=policy(style, script, parts=loads_parts),
-        style=Markup(style),
-        script=Markup(script),
-        data=None if data is None else Markup(json_text(data)),
-        **contents,
+    page = (
+        environment()
+        .get_template(template)
+        .render(
+            csp=policy(style, script, parts=loads_parts),
+            style=Markup(style),
+            script=Markup(script),
+            data=None if data is None else Markup(json_text(data)),
+            **contents,
+        )
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name may hold bytes that are not text

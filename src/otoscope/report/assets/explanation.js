@@ -9,61 +9,25 @@ page.sounds.forEach(unpackSound);
 const view = { axis: 'mel', overlay: 'none', opacity: 0.85, error: null, keys: true };
 const picture = new Picture(page, $('picture'));
 const player = new Player(page, changed, failed);
-const active = () => page.sounds.find((sound) => sound.key === player.key);
-const cards = [...$('sounds').querySelectorAll('[role=radio]')];
 const letters = {
   ...common, a: () => player.select('original'), b: () => player.select('kept'), c: () => player.select('removed'), o: () => cycle('overlay'),
 };
 
 // --- showing ---------------------------------------------------------------------------------------------------
 
-function changed(what) {
-  showSounds();
-  showPlace();
-  if (what === 'select' || what === 'level') drawLater();
-  if (player.playing) follow();
-  const words = saying(what);
-  if (words) $('status').textContent = words;
-}
-
-function failed(message) {
-  view.error = message;
-  showFailure(message);
-  $('play').disabled = !player.loaded;
-  showSounds();
-}
-
-function showSounds() {
-  for (const card of cards) {
-    const mine = card.dataset.key === player.key;
-    card.setAttribute('aria-checked', String(mine));
-    card.tabIndex = mine ? 0 : -1;
-    card.classList.toggle('playing', mine && player.playing);
-  }
-  showTransport();
-}
-
 function draw() {
-  const ratio = Math.min(3, window.devicePixelRatio || 1);
-  const screen = $('screen');
-  const axis = axisOf(view.axis, page.top_hz);
   const sound = active();
-  picture.resize(screen.clientWidth, screen.clientHeight, ratio);
-  picture.draw(sound, axis, view.overlay, view.opacity);
-  drawAround(sound, axis, sound.key);
-  $('picture').setAttribute('aria-label', describe(sound));
+  drawStage(sound.key, label(sound), view.overlay, view.opacity);
   for (const name of ['attribution', 'mask']) $(`legend-${name}`).hidden = view.overlay !== name;
   $('legend-db').hidden = page.rows.length > 0 && view.overlay !== 'none';
   $('legend-db').querySelector('i').style.background = gradient(view.overlay === 'attribution' ? GREY : MAGMA);
-  showPlace();
 }
 
-function describe(sound) {
+function label(sound) {
   if (page.rows.length && view.overlay !== 'none') {
     return `The ${view.overlay} of ${page.rows.length} parts of the sound, from the lowest up: ${page.rows.map((_, row) => picture.laneText(view.overlay, row)).join(', ')}`;
   }
-  const over = { none: '', attribution: ', with the attribution over it', mask: `, with what is ${page.captions.dark} darkened` }[view.overlay];
-  return `Spectrogram of the sound ${sound.name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis${over}`;
+  return describe(`the sound ${sound.name}`, { none: '', attribution: ', with the attribution over it', mask: `, with what is ${page.captions.dark} darkened` }[view.overlay]);
 }
 
 function legends() {
@@ -98,7 +62,7 @@ async function copyRecord() {
 
 // --- wiring ----------------------------------------------------------------------------------------------------
 
-for (const card of cards) card.addEventListener('click', () => selectAndPlay(card.dataset.key));
+for (const card of $('sounds').querySelectorAll('[role=radio]')) card.addEventListener('click', () => selectAndPlay(card.dataset.key));
 $('copy').addEventListener('click', copyRecord);
 $('opacity').addEventListener('input', (event) => {
   view.opacity = Number(event.target.value) / 100;
@@ -114,11 +78,5 @@ showTheme();
 player.load();
 
 window.otoscope = {
-  state: () => ({
-    sound: player.key, time: player.time, duration: page.duration, playing: player.playing, loaded: player.loaded, loop: player.loop,
-    level: player.matched ? 'matched' : 'true', gains: player.gains(), mode: player.linked ? 'linked' : 'embedded',
-    axis: view.axis, overlay: view.overlay, opacity: view.opacity, theme: isDark() ? 'dark' : 'light', error: view.error,
-  }),
-  play: () => player.play(), pause: () => player.pause(), seek: (s) => player.seek(s), select: (key) => player.select(key),
-  ready: player.ready,
+  ...remote, ready: player.ready, state: () => ({ ...playerState(), mode: player.linked ? 'linked' : 'embedded', overlay: view.overlay, opacity: view.opacity }),
 };

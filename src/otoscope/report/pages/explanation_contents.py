@@ -18,7 +18,7 @@ from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.report.captions import Captions, captions_of
+from otoscope.report.captions import MASKED, Captions, captions_of
 from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
 
 TRUSTS = ("good", "doubtful", "poor")
@@ -150,7 +150,7 @@ class Page:
     heard: Mapping[str, float]
     figures: tuple[Figure, ...]
     record: Mapping[str, Any]
-    captions: Captions = Captions()
+    captions: Captions = MASKED
     rows: tuple[str, ...] = ()
 
 
@@ -160,7 +160,9 @@ def check(page: Page) -> None:
         raise ParameterError(f"trust is one of {', '.join(TRUSTS)}; got {page.trust!r}")
     keys = tuple(sound.key for sound in page.sounds)
     if keys != PARTS:
-        raise ParameterError(f"a page has the sounds {', '.join(PARTS)}, in this order; got {', '.join(keys) or 'none'}")
+        raise ParameterError(
+            f"a page has the sounds {', '.join(PARTS)}, in this order; got {', '.join(keys) or 'none'}"
+        )
     for name in ("duration", "sample_rate", "top_hz"):
         value = float(getattr(page, name))
         if not (math.isfinite(value) and value > 0):
@@ -201,7 +203,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
     ----------
     explanation : Explanation
     linked : dict, optional
-        Files of the three sounds beside the page; used for sounds over three minutes, which are not embedded.
+        Files of the three sounds in the page's folder; used for sounds over three minutes, which are not embedded.
     """
     source, verdict, index = explanation.source, explanation.verdict(), explanation.target.index
     pictures = {part: _picture(explanation, part, linked) for part in PARTS}

@@ -65,7 +65,7 @@ def write_listening_page(folder: str | os.PathLike[str], contents: Mapping[str, 
         controls), ``si_sdr_db``, ``attenuated_db`` (how far the file was turned down to hold its peaks; the page turns it
         up again), and ``said``: for each network ``label`` and ``p``, a probability in [0, 1]. Numbers that are missing,
         null or not finite show as not defined. Other pages of originals and what was made of them may say
-        what things are called there under ``words`` (see `WORDS`), what stands beside the original as ``control``, and give
+        what things are called there under ``words`` (see `WORDS`), what the control is called under ``control``, and give
         their versions ``facts``, pairs of a name and a value as text.
 
     Returns
