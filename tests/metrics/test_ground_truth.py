@@ -9,7 +9,7 @@ import pytest
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 from otoscope.core.records import Grid
-from otoscope.metrics import GroundTruth, chance_levels, known, measure_truth
+from otoscope.metrics import GroundTruth, chance_levels, ground_truth, measure_truth
 from otoscope.metrics.truth import roc_auc, si_sdr_improvement_db, time_roc_auc
 from reference import truth as slow
 
@@ -185,8 +185,8 @@ def test_rows_that_are_no_bands_are_no_near_misses(scale, across):
 def test_the_truth_is_computed_once_a_clip_and_grid(monkeypatch):
     calls = []
     for name in ("ideal_binary_mask", "ideal_ratio_mask", "active_frames"):
-        real = getattr(known, name)
-        monkeypatch.setattr(known, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
+        real = getattr(ground_truth, name)
+        monkeypatch.setattr(ground_truth, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
     truth = GroundTruth(SOURCE, REST, SOUND, SOUND + NOISE, [(0.0, 0.5)])
     levels = chance_levels(truth, GRID)
     rows = [measure_truth(truth, GRID, SOURCE, SOURCE / 4) for _ in range(3)]

@@ -14,5 +14,5 @@ def test_every_sound_and_every_degree_of_trust_has_words():
 
 
 def test_a_generated_sound_has_captions_of_its_own():
-    assert captions_of(SimpleNamespace(given=None)) is MASKED
-    assert captions_of(SimpleNamespace(given=object())) is GENERATED
+    assert captions_of(SimpleNamespace(generated=None)) is MASKED
+    assert captions_of(SimpleNamespace(generated=object())) is GENERATED

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from otoscope.explanation.explainers import DESCRIBES
 from otoscope.explanation.explanation import Explanation
-from otoscope.explanation.given import DESCRIBES
 
 SOUNDS = {"original": ("A", "Original"), "kept": ("B", "Kept"), "removed": ("C", "Removed")}
 """Key and name of each sound of an explanation."""
@@ -67,4 +67,4 @@ GENERATED = Captions(
 
 def captions_of(explanation: Explanation) -> Captions:
     """The captions of an explanation: of a masked or of a generated sound."""
-    return MASKED if explanation.given is None else GENERATED
+    return MASKED if explanation.generated is None else GENERATED
