@@ -8,5 +8,5 @@ from otoscope.report.pages.explanation_contents import Page
 
 __all__ = ["Page", "render"]
 
-from otoscope.report import like_to_hear, plots, table  # noqa: F401  (they register their views)
+from otoscope.report import like_to_hear, plots  # noqa: F401  (they register their views)
 from otoscope.report.pages import listening  # noqa: F401

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-PIECES = ("symbols", "brand")  # of the page of a table, until it is a template too
-
 
 def array(values: np.ndarray, dtype: str) -> dict[str, Any]:
     """Little-endian bytes in base64, with their shape."""

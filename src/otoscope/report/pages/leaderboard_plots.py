@@ -1,4 +1,4 @@
-"""The plots of a table page as SVG: intervals of each metric, and how one metric goes along with another."""
+"""Plots of the leaderboard page as SVG: intervals of each metric, and one metric against another."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otoscope.report.pieces import text
+from markupsafe import Markup, escape
+
+from otoscope.report.templating import showable
 
 WIDTH, LABELS, ROW, FOOT = 440, 168, 24, 34
 SQUARE, EDGE = 380, 48
 LONGEST = 26
 
 
+def text(value: object) -> str:
+    """Text for SVG, escaped."""
+    return str(escape(showable(value)))
+
+
 def interval_plot(
     metric: Mapping[str, Any], place: int, lines: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> str:
+) -> Markup:
     """One metric of all lines: a dot for the mean, a stroke for the interval; the best line is filled.
 
     Parameters
@@ -23,11 +30,11 @@ def interval_plot(
     metric : mapping
         ``title``.
     place : int
-        Of the metric among the values of each line.
+        Index of the metric among the values of each line.
     lines : sequence of mapping
-        With ``values`` and ``role``, in the order in which they shall stand.
+        ``values`` and ``role`` of each, in order.
     names : sequence of str
-        Of the lines.
+        Names of the lines.
     """
     values = [line["values"][place] for line in lines]
     height = ROW * len(lines) + FOOT
@@ -47,19 +54,19 @@ def scatter_plot(
     lines: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     some: Sequence[int] | None = None,
-) -> str:
+) -> Markup:
     """One metric against another: a dot a line, numbered as in the table, with both intervals.
 
     Parameters
     ----------
     pair : sequence of two mappings
-        The metrics along and up.
+        The horizontal and the vertical metric.
     places : sequence of two ints
-        Where they are among the values of each line.
+        Their indices among the values of each line.
     lines : sequence of mapping
     names : sequence of str
     some : sequence of int, optional
-        The lines that are drawn; all by default.
+        Indices of the lines to draw; all by default.
     """
     drawn = range(len(lines)) if some is None else some
     values = [[lines[k]["values"][p] for p in places] for k in drawn]
@@ -82,9 +89,9 @@ def scatter_plot(
     return _svg(SQUARE, SQUARE, said, parts)
 
 
-def _svg(width: int, height: int, said: str, parts: Sequence[str]) -> str:
+def _svg(width: int, height: int, said: str, parts: Sequence[str]) -> Markup:
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return f'<svg class="plot" {size} role="img" aria-label="{text(said)}">{"".join(parts)}</svg>'
+    return Markup(f'<svg class="plot" {size} role="img" aria-label="{text(said)}">{"".join(parts)}</svg>')
 
 
 def _axis(values: Sequence[float | None], start: float, end: float) -> tuple[Any, list[float]]:

@@ -1,4 +1,4 @@
-"""Which columns of the results are metrics, what is known of them, and what the named sets of them are."""
+"""Metrics: which columns of the results they are, their titles, units and directions, and named sets of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from otoscope.core.errors import OtoscopeError, UnknownNameError
 from otoscope.metrics.measure import metric_of
-from otoscope.results.read import Rows
+from otoscope.results.read import Results
 
 SEVEN = (
     "faithfulness", "average_increase", "average_drop", "average_gain", "input_fidelity", "sparseness", "complexity",
@@ -31,7 +31,7 @@ NO_METRICS = (
     "passes",
 )
 TRUTH, CHANCE, ABOVE = "truth_", "chance_", "_above_chance"
-OF_METHOD = "method_"  # what a method found out on the way
+OF_METHOD = "method_"  # facts that a method reports
 SOUND = "si_sdr_improvement_db"
 KNOWN: dict[str, tuple[str, str, bool, str]] = {
     "kept": ("kept", "", True, "Probability of the target on the kept part."),
@@ -39,7 +39,7 @@ KNOWN: dict[str, tuple[str, str, bool, str]] = {
     "difference": ("kept−rem.", "", True, "Probability of the target on the kept part minus that on the removed part."),
     "correct": ("right", "", True, "Share of clips whose label is the classifier's first."),
 }
-"""Columns that no registry names: short, unit, higher is better, meaning."""
+"""Columns outside the registry: short name, unit, whether higher is better, meaning."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Metric:
     name : str
         The column.
     short, title, unit, means : str
-        For heads of tables; what a number says, in one line.
+        Column head, full title, unit, and the meaning in one line.
     higher_is_better : bool or None
-        None where nobody knows: then nothing is marked.
+        None if neither direction is better: then nothing is marked.
     heard, truth : bool
-        Measured on the sound as it is written; against what is true of the clip.
+        Whether it is measured on the written sound, and whether it compares with the ground truth.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Metric:
 
     @property
     def across(self) -> bool:
-        """Whether domains can be compared by it: it is of a sound, or less what chance gets; the others hang on the grid."""
+        """Whether it is comparable across domains: it rates a sound or is corrected for chance; the others depend on the grid."""
         if self.truth:
             return self.name == f"{TRUTH}{SOUND}" or self.name.endswith(ABOVE)
         return self.heard or self.name == "correct"
@@ -84,67 +84,67 @@ SETS: dict[str, Callable[[Metric], bool]] = {
 }
 
 
-def metrics_of(rows: Rows) -> dict[str, Metric]:
+def metrics_of(results: Results) -> dict[str, Metric]:
     """Every metric of the results by name, in the order of the columns; differences of kept and removed come first.
 
-    Metrics of truth whose level by chance is known come once more, less that level, as ``NAME_above_chance``.
+    Ground-truth metrics with a known chance level have a second entry, ``NAME_above_chance``: the value minus that level.
     """
-    stated = _stated(rows.about.get("metrics"))
-    names = [f"{p}difference" for p in ("", "heard_") if f"{p}difference" not in rows.columns and _both(rows, p)]
-    for name in rows.measured():
+    stated = _stated(results.about.get("metrics"))
+    names = [f"{p}difference" for p in ("", "heard_") if f"{p}difference" not in results.columns and _both(results, p)]
+    for name in results.measured():
         if name not in NO_METRICS and not name.startswith(CHANCE):
             names.append(name)
-            if name.startswith(TRUTH) and name != f"{TRUTH}{SOUND}" and chance_of(rows, name) is not None:
+            if name.startswith(TRUTH) and name != f"{TRUTH}{SOUND}" and chance_of(results, name) is not None:
                 names.append(name + ABOVE)
     return {name: _metric(name, stated) for name in names}
 
 
-def values_of(rows: Rows, name: str) -> np.ndarray:
-    """A metric of every row, ``(row,)``; differences are made of the probabilities of kept and removed."""
-    if name not in rows.columns and name.endswith("difference"):
+def values_of(results: Results, name: str) -> np.ndarray:
+    """A metric of every row, ``(row,)``; differences are computed from the probabilities of kept and removed."""
+    if name not in results.columns and name.endswith("difference"):
         prefix = name.removesuffix("difference")
-        return rows.numbers(f"{prefix}kept") - rows.numbers(f"{prefix}removed")
-    if name not in rows.columns and name.endswith(ABOVE):
-        chance = chance_of(rows, name)
+        return results.numbers(f"{prefix}kept") - results.numbers(f"{prefix}removed")
+    if name not in results.columns and name.endswith(ABOVE):
+        chance = chance_of(results, name)
         if chance is not None:
-            return rows.numbers(name.removesuffix(ABOVE)) - chance
-    return rows.numbers(name)
+            return results.numbers(name.removesuffix(ABOVE)) - chance
+    return results.numbers(name)
 
 
-def chance_of(rows: Rows, name: str) -> np.ndarray | None:
-    """What chance gets by a metric of truth, ``(row,)``, NaN where nobody knows; None where the results do not say."""
+def chance_of(results: Results, name: str) -> np.ndarray | None:
+    """Chance level of a ground-truth metric, ``(row,)`` with NaN if unknown; None if the results do not hold it."""
     column = CHANCE + name.removeprefix(TRUTH).removesuffix(ABOVE)
-    told = name.startswith(TRUTH) and column in rows.columns and rows.numeric(column)
-    return rows.numbers(column) if told else None
+    told = name.startswith(TRUTH) and column in results.columns and results.numeric(column)
+    return results.numbers(column) if told else None
 
 
 def domain_name(domain: str) -> str:
-    """The name of a domain without its settings: within it, metrics that hang on the grid may be compared."""
+    """The name of a domain without its settings; within it, metrics that depend on the grid are comparable."""
     return domain.partition(",")[0].strip()
 
 
-def choose_metrics(rows: Rows, wanted: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics that are asked for, in that order: names, or the sets all, domain, heard, truth and audiointerp.
+def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...]:
+    """The requested metrics in order: names, or the sets all, domain, heard, truth and audiointerp.
 
     Parameters
     ----------
-    rows : Rows
+    results : Results
     wanted : sequence of str
-        Empty for what a leaderboard shows: the main ones of truth, then the scores of the written sound (of the domain,
-        where nothing was written), then the shape of the mask.
+        Empty for the defaults of a leaderboard: the main ground-truth metrics, the scores of the written sound (of the domain
+        if no sound was written), the shape of the mask.
 
     Raises
     ------
     UnknownNameError
-        For what is neither, with the nearest names.
+        For an unknown name, with the nearest ones.
     """
     known = {
-        name: m for name, m in metrics_of(rows).items() if np.isfinite(values_of(rows, name)).any() or name in wanted
+        name: m for name, m in metrics_of(results).items() if np.isfinite(values_of(results, name)).any() or name in wanted
     }
     if not known:
         raise OtoscopeError("the results hold no metric: every numeric column is empty; did all rows fail?")
     if not wanted:
-        return tuple(known[name] for name in _shown(known, _instead(rows, known)))
+        return tuple(known[name] for name in _shown(known, _instead(results, known)))
     chosen: dict[str, Metric] = {}
     for word in wanted:
         if word in SETS:
@@ -158,16 +158,16 @@ def choose_metrics(rows: Rows, wanted: Sequence[str]) -> tuple[Metric, ...]:
     return tuple(chosen.values())
 
 
-def _both(rows: Rows, prefix: str) -> bool:
-    return all(f"{prefix}{part}" in rows.columns and rows.numeric(f"{prefix}{part}") for part in ("kept", "removed"))
+def _both(results: Results, prefix: str) -> bool:
+    return all(f"{prefix}{part}" in results.columns and results.numeric(f"{prefix}{part}") for part in ("kept", "removed"))
 
 
-def _instead(rows: Rows, known: Mapping[str, Metric]) -> dict[str, str]:
-    """With several domains: metrics of truth that stand less chance, where it is known wherever they are."""
-    if len({domain_name(domain) for domain in rows.words("domain").names}) < 2:
+def _instead(results: Results, known: Mapping[str, Metric]) -> dict[str, str]:
+    """With several domains: the chance-corrected variant of each ground-truth metric whose chance level is always known."""
+    if len({domain_name(domain) for domain in results.labels("domain").names}) < 2:
         return {}
     above = {name.removesuffix(ABOVE): name for name in known if name.endswith(ABOVE)}
-    told = {name: np.isfinite(values_of(rows, name)) for pair in above.items() for name in pair}
+    told = {name: np.isfinite(values_of(results, name)) for pair in above.items() for name in pair}
     return {plain: less for plain, less in above.items() if (told[plain] == told[less]).all()}
 
 
@@ -182,7 +182,7 @@ def _shown(known: Mapping[str, Metric], instead: Mapping[str, str]) -> list[str]
 
 
 def _stated(about: Any) -> dict[str, dict[str, Any]]:
-    """What the study itself said of its metrics: a table by name, or a list with names."""
+    """Facts about metrics in ``study.json``: a mapping by name, or a list of mappings with names."""
     if isinstance(about, Mapping):
         return {str(k): dict(v) if isinstance(v, Mapping) else {"higher_is_better": v} for k, v in about.items()}
     if isinstance(about, Sequence) and not isinstance(about, str):
@@ -214,7 +214,7 @@ def _metric(name: str, stated: Mapping[str, Mapping[str, Any]]) -> Metric:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    """What is known of a metric without the study: from the registry, else from the list above."""
+    """Facts about a metric from the registry, else from `KNOWN`."""
     found = metric_of(name)
     if found is not None:
         facts = dict(found.facts)
