@@ -57,15 +57,18 @@ def table(
     and, where the study asked whether explanations depend on the network, sanity.csv.
     """
     from otoscope.cli.columns import echo_json, echo_text
-    from otoscope.results import Ask, Output, tabulate
+    from otoscope.report.leaderboard import Output, tabulate
+    from otoscope.results import LeaderboardOptions
 
     named = {"condition": condition, "classifier": classifier}
     chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}
-    ask = Ask(tuple(metrics or ()), tuple(by), chosen, tuple(pool or ()), sort, choose, seed, same_clips)
+    options = LeaderboardOptions(
+        tuple(metrics or ()), tuple(by), chosen, tuple(pool or ()), sort, choose, seed, same_clips
+    )
     output = Output(out, tuple(forms or ()), pivot, listen, device)
-    done = tabulate(results, ask, output, lambda line: click.echo(f"otoscope: {line}", err=True))
+    done = tabulate(results, options, output, lambda line: click.echo(f"otoscope: {line}", err=True))
     if as_json:
-        echo_json({**done.table.as_plain(), "files": done.paths})
+        echo_json({**done.board.to_dict(), "files": done.paths})
         return
     echo_text(done.text)
     for form, path in done.paths.items():
