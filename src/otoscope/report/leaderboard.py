@@ -89,7 +89,9 @@ def tabulate(
     """
     options, output = options or LeaderboardOptions(), output or Output()
     if output.listen and output.forms and "html" not in output.forms:
-        raise ParameterError(f"clips to listen to need the page: add html to the formats; got {', '.join(output.forms)}")
+        raise ParameterError(
+            f"clips to listen to need the page: add html to the formats; got {', '.join(output.forms)}"
+        )
     place = output.folder if output.folder is not None or not output.listen else study_folder(paths[0])
     results = read_results(paths)
     for note in results.notes:

@@ -48,7 +48,9 @@ def caption(board: Leaderboard) -> list[str]:
     said.append("Within a panel the best of each metric is bold and the second best underlined.")
     values = [(value, line) for line in board.lines for value in line.values]
     if any(math.isfinite(value.p) for value, _ in values):
-        said.append(f"{ALIKE} cannot be told from the best (paired test on the same clips, corrected by Holm, p ≥ {ALPHA:g}).")
+        said.append(
+            f"{ALIKE} cannot be told from the best (paired test on the same clips, corrected by Holm, p ≥ {ALPHA:g})."
+        )
     bound = [head(m) for m in board.within_domains()]
     if bound:
         said.append(
@@ -58,7 +60,9 @@ def caption(board: Leaderboard) -> list[str]:
     if any(line.role == "oracle" for line in board.lines):
         said.append("Oracles know the truth: they show what could be had, and are not marked.")
     if any(value.n < line.clips for value, line in values):
-        said.append("A number in brackets says on how many clips a mean rests, where a metric says nothing on the others.")
+        said.append(
+            "A number in brackets says on how many clips a mean rests, where a metric says nothing on the others."
+        )
     return [*said, *board.notes]
 
 
@@ -111,7 +115,9 @@ def chance_said(board: Leaderboard, panel: int) -> list[str]:
     """Chance levels of one panel, as a sentence."""
     parts = []
     for _, domain, levels in (found for found in board.chance_levels() if found[0] == panel):
-        known = [f"{plain_head(m)} {number(c, 3)}" for m, c in zip(board.metrics, levels, strict=True) if math.isfinite(c)]
+        known = [
+            f"{plain_head(m)} {number(c, 3)}" for m, c in zip(board.metrics, levels, strict=True) if math.isfinite(c)
+        ]
         parts.append(f"in {domain} {', '.join(known)}")
     return [f"Chance gets {'; '.join(parts)}."] if parts else []
 

@@ -215,9 +215,7 @@ def _packed(line: Line, places: Sequence[int], form: _Form) -> str:
 
 
 def _sanity(board: Leaderboard, text: Callable[[object], str]) -> list[list[str]]:
-    return [
-        [text(number(cell, 2) if isinstance(cell, float) else cell) for cell in row] for row in sanity_rows(board)
-    ]
+    return [[text(number(cell, 2) if isinstance(cell, float) else cell) for cell in row] for row in sanity_rows(board)]
 
 
 # --- Markdown -------------------------------------------------------------------------------------------------------
@@ -264,7 +262,9 @@ def _agreements(board: Leaderboard) -> Grid:
     rows = []
     for panel, domain, metric in dict.fromkeys((a.panel, a.domain, a.metric) for a in board.agreements):
         cells = [found.get((panel, domain, metric, truth)) for truth in truths]
-        shown = [DASH if a is None else f"{number(a.tau, 2)} ({number(a.low, 2)} to {number(a.high, 2)})" for a in cells]
+        shown = [
+            DASH if a is None else f"{number(a.tau, 2)} ({number(a.low, 2)} to {number(a.high, 2)})" for a in cells
+        ]
         rows.append([_cell(board.panel_title(panel)), head(named[metric]), _cell(domain) or "all", *shown])
     return ["", "metric", "domain", *(_cell(head(named[t])) for t in truths)], rows
 

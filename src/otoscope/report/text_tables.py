@@ -7,7 +7,9 @@ from collections.abc import Sequence
 RULES = {"left": "---", "right": "---:", "center": ":---:"}
 
 
-def markdown_table(header: Sequence[object], rows: Sequence[Sequence[object]], align: Sequence[str] | None = None) -> str:
+def markdown_table(
+    header: Sequence[object], rows: Sequence[Sequence[object]], align: Sequence[str] | None = None
+) -> str:
     """A Markdown table.
 
     Parameters

@@ -139,7 +139,9 @@ def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...
         For an unknown name, with the nearest ones.
     """
     known = {
-        name: m for name, m in metrics_of(results).items() if np.isfinite(values_of(results, name)).any() or name in wanted
+        name: m
+        for name, m in metrics_of(results).items()
+        if np.isfinite(values_of(results, name)).any() or name in wanted
     }
     if not known:
         raise OtoscopeError("the results hold no metric: every numeric column is empty; did all rows fail?")
@@ -159,7 +161,9 @@ def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...
 
 
 def _both(results: Results, prefix: str) -> bool:
-    return all(f"{prefix}{part}" in results.columns and results.numeric(f"{prefix}{part}") for part in ("kept", "removed"))
+    return all(
+        f"{prefix}{part}" in results.columns and results.numeric(f"{prefix}{part}") for part in ("kept", "removed")
+    )
 
 
 def _instead(results: Results, known: Mapping[str, Metric]) -> dict[str, str]:

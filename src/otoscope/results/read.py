@@ -222,7 +222,9 @@ def _frame(table: Any) -> Any:
     import pyarrow as pa
 
     pd = pandas()
-    nullable = {getattr(pa, name)(): getattr(pd, name.replace("i", "I").replace("u", "U") + "Dtype")() for name in INTEGERS}
+    nullable = {
+        getattr(pa, name)(): getattr(pd, name.replace("i", "I").replace("u", "U") + "Dtype")() for name in INTEGERS
+    }
     nullable[pa.bool_()] = pd.BooleanDtype()
     nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
     frame = table.drop_columns(nested).to_pandas(types_mapper=nullable.get, strings_to_categorical=False)
@@ -272,7 +274,9 @@ def _tables(path: Path, notes: list[str]) -> list[tuple[Path, Any]]:
     found = _intact(path, parts, notes)
     why = f"{file} is damaged" if damage else f"{file} is older than the study as it stands" if older else ""
     notes.append(
-        f"{why}: its {len(found)} parts were read." if why else f"{path} has not ended: its {len(found)} parts so far were read."
+        f"{why}: its {len(found)} parts were read."
+        if why
+        else f"{path} has not ended: its {len(found)} parts so far were read."
     )
     return found
 
@@ -311,9 +315,7 @@ def _concatenated(tables: Sequence[tuple[Path, Any]]) -> Any:
             return pa.concat_tables([so_far, more[1]], promote_options="permissive")
         except (pa.ArrowException, ValueError) as error:
             said = f"{' '.join(str(error).split()):.160}"
-            raise OtoscopeError(
-                f"{more[0]} does not fit {tables[0][0]}: {said}; make a table of each alone"
-            ) from error
+            raise OtoscopeError(f"{more[0]} does not fit {tables[0][0]}: {said}; make a table of each alone") from error
 
     try:
         return pa.concat_tables([table for _, table in tables], promote_options="permissive")

@@ -159,7 +159,12 @@ class Selection:
 
 
 def select_masks(
-    results: Results, cells: Cells, panel: Sequence[str], by: Sequence[str], metrics: Sequence[Metric], rule: SelectionRule
+    results: Results,
+    cells: Cells,
+    panel: Sequence[str],
+    by: Sequence[str],
+    metrics: Sequence[Metric],
+    rule: SelectionRule,
 ) -> Selection:
     """Choose the group of rows that represents each line.
 
@@ -187,19 +192,25 @@ def select_masks(
     unscored = np.full(len(names), np.nan)
     if len(names) == len(line_of):
         return Selection(np.argsort(line_of), everyone, None, unscored)
-    varying = [name for name in cells.groups.by if name not in (*panel, *by) and not constant(cells, line_of, name).all()]
+    varying = [
+        name for name in cells.groups.by if name not in (*panel, *by) and not constant(cells, line_of, name).all()
+    ]
     seen = everyone if rule.same_clips else holdout_panels(results, cells, panel_of, rule.seed)
     if not seen.any():
         raise OtoscopeError(_too_few(varying, len(cells.clips)) if cells.ok.any() else _all_failed(results))
     deciding = _deciding(results, known, metrics, rule.how, _domains_compete(cells, line_of))
-    found = {m.name: means(np.where(seen[panel_of], cells.values(values_of(results, m.name)), np.nan)) for m in deciding}
+    found = {
+        m.name: means(np.where(seen[panel_of], cells.values(values_of(results, m.name)), np.nan)) for m in deciding
+    }
     found = {name: mean for name, mean in found.items() if np.isfinite(mean).any()} or found
     higher = np.array([bool(known[name].higher_is_better) for name in found])
     goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, rule.how)
     groups = best_of_each(goodness, line_of)
     decided = np.any([np.isfinite(mean) for mean in found.values()], 0)
     blind = np.bincount(line_of, decided) == 0
-    blind &= np.bincount(line_of, cells.groups.count(cells.ok)) > 0  # lines of which all rows failed had nothing to choose
+    blind &= (
+        np.bincount(line_of, cells.groups.count(cells.ok)) > 0
+    )  # lines of which all rows failed had nothing to choose
     blind_of = np.bincount(panel_of[groups], blind, len(panels)).astype(int)
     clips = tuple(tuple(name for name, on in zip(cells.clips, half, strict=True) if on) for half in seen)
     choice = Choice(tuple(varying), rule.how, tuple(found), clips, rule.seed, rule.same_clips, tuple(blind_of.tolist()))
@@ -324,7 +335,9 @@ def _deciding(
             "lines by domain too, or name a metric to choose by"
         )
     if not found:
-        raise OtoscopeError("masks cannot be chosen: no metric has a better direction; make lines by mask, or choose one")
+        raise OtoscopeError(
+            "masks cannot be chosen: no metric has a better direction; make lines by mask, or choose one"
+        )
     return found
 
 

@@ -98,7 +98,9 @@ def write_leaderboard_page(contents: Mapping[str, Any], path: str | os.PathLike[
         panels=[_panel(board, panel) for panel in range(len(board["panels"]))],
         groups=[(title, len(list(some))) for title, some in groupby(board["metrics"], _group)],
         agreement=_agreement(board),
-        chance=[i for i in range(len(board["metrics"])) if any(row["levels"][i] is not None for row in board["chance"])],
+        chance=[
+            i for i in range(len(board["metrics"])) if any(row["levels"][i] is not None for row in board["chance"])
+        ],
         headings=HEADINGS,
         tau=_tau,
         names=_names,

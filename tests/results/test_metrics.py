@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from otoscope.core.errors import OtoscopeError, UnknownNameError
-from otoscope.results.columns import SEVEN, choose_metrics, metrics_of, values_of
+from otoscope.results.metrics import SEVEN, choose_metrics, metrics_of, values_of
 from result_rows import make_rows
 
 SMALL = {"clips": 3, "masks": {"positive": 0.0}, "conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}

@@ -5,10 +5,9 @@ import re
 
 import pytest
 
-from otoscope.core import registry
 from otoscope.core.errors import ParameterError, WriteError
-from otoscope.report.table import write_table_page
-from otoscope.report.table_plots import interval_plot, scatter_plot
+from otoscope.report.pages.leaderboard import write_leaderboard_page
+from otoscope.report.pages.leaderboard_plots import interval_plot, scatter_plot
 
 HOSTILE = "</script><script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked=1'> $data & <!--"
 
@@ -125,12 +124,8 @@ class Reader(html.parser.HTMLParser):
 
 
 def page_of(folder, made=None):
-    path = write_table_page(made or contents(), folder / "table.html")
+    path = write_leaderboard_page(made or contents(), folder / "table.html")
     return path.read_text(encoding="utf-8")
-
-
-def test_it_is_a_view(tmp_path):
-    assert registry.get("view", "table").target(contents(), tmp_path / "t.html") == tmp_path / "t.html"
 
 
 def test_the_numbers_their_marks_and_their_order(tmp_path):
@@ -285,10 +280,10 @@ def test_what_is_lacking_is_named(tmp_path):
     made = contents()
     del made["caption"], made["level"]
     with pytest.raises(ParameterError, match="it lacks caption, level"):
-        write_table_page(made, tmp_path / "t.html")
+        write_leaderboard_page(made, tmp_path / "t.html")
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError):
-        write_table_page(contents(), tmp_path / "file" / "t.html")
+        write_leaderboard_page(contents(), tmp_path / "file" / "t.html")
 
 
 # --- plots ----------------------------------------------------------------------------------------------------------

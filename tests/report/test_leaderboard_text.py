@@ -9,8 +9,10 @@ import re
 import pytest
 
 from otoscope.core.errors import ParameterError
-from otoscope.results import Ask, make_table, read_rows, save_table
-from otoscope.results.write import comma_separated, latex, markdown, sanity_csv
+from otoscope.report.leaderboard import save_leaderboard
+from otoscope.report.leaderboard_text import comma_separated, latex, markdown, sanity_csv
+from otoscope.results import LeaderboardOptions as Options
+from otoscope.results import make_leaderboard, read_results
 from result_rows import METHODS, fail, make_rows, write_study
 
 ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
@@ -20,7 +22,7 @@ HOSTILE = "a|b_c *d* <b>&%$#{}~^\\ \n`e`"
 @pytest.fixture
 def table(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient" and row["clip"] == "1-001-A.wav")
-    return make_table(study(rows), Ask(metrics=("heard_faithfulness", "heard_average_drop")))
+    return make_leaderboard(study(rows), Options(metrics=("heard_faithfulness", "heard_average_drop")))
 
 
 def cells(text, start):
@@ -73,7 +75,9 @@ def test_csv_is_in_full_precision(table):
 
 def test_what_cannot_be_told_from_the_best_is_marked(study):
     methods = {("gradient", "stft"): 0.5, ("grad_cam", "stft"): 0.5, ("rise", "stft"): 0.1}
-    table = make_table(study(make_rows(**ONE, methods=methods, noise=0.2)), Ask(metrics=("faithfulness",)))
+    table = make_leaderboard(
+        study(make_rows(**ONE, methods=methods, noise=0.2)), Options(metrics=("faithfulness",))
+    )
     assert [line.values[0].alike for line in table.lines] == [False, True, False]
     assert [line.count("≈") for line in markdown(table).splitlines() if line.startswith(("| g", "| r"))] == [0, 1, 0]
     assert latex(table).count(r"$\approx$ &") == 1
@@ -84,14 +88,14 @@ def test_numbers_of_fewer_clips_say_so(study):
     for row in rows:
         if row["method"] == "random" and row["clip"] in ("1-001-A.wav", "1-003-A.wav"):
             row["sparseness"] = None
-    table = make_table(study(rows), Ask(metrics=("sparseness",)))
+    table = make_leaderboard(study(rows), Options(metrics=("sparseness",)))
     assert cells(markdown(table), "random")[3] == "0.700 ±0.000 (8)"
     assert cells(markdown(table), "gradient")[3] == "0.700 ±0.000"
 
 
 def test_scores_stand_beside_the_masks_that_they_chose(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient")
-    table = make_table(study(rows), Ask(metrics=("heard_faithfulness",), choose="score"))
+    table = make_leaderboard(study(rows), Options(metrics=("heard_faithfulness",), choose="score"))
     text = markdown(table)
     assert cells(text, "method")[4:] == ["score", "clips", "failed", "s/clip"]
     assert cells(text, "integrated_gradients")[4] == f"{table.lines[0].score:.3f}"
@@ -103,7 +107,7 @@ def test_scores_stand_beside_the_masks_that_they_chose(study):
 
 def test_nothing_known_is_a_dash(study):
     rows = fail(make_rows(**ONE), lambda row: row["method"] == "gradient")
-    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    table = make_leaderboard(study(rows), Options(metrics=("faithfulness",)))
     assert cells(markdown(table), "gradient |")[2:] == ["–", "–", "0", "60", "–"]
     assert r"gradient & stft & -- & -- & 0 & 60 & --" in latex(table)
 
@@ -111,7 +115,7 @@ def test_nothing_known_is_a_dash(study):
 def test_hostile_names_stay_in_their_cells(study):
     rows = [{**row, "method": HOSTILE} if row["method"] == "gradient" else row for row in make_rows(**ONE)]
     rows = fail(rows, lambda row: row["clip"] == "1-001-A.wav", HOSTILE)
-    table = make_table(study(rows), Ask(metrics=("faithfulness",)))
+    table = make_leaderboard(study(rows), Options(metrics=("faithfulness",)))
     text = markdown(table)
     line = cells(text, r"a\|b")
     assert len(line) == 7
@@ -127,7 +131,7 @@ def test_hostile_names_stay_in_their_cells(study):
 def test_truth_is_compared_in_words(study):
     methods = {(method, "stft"): good for (method, _), good in METHODS.items()}
     rows = study(make_rows(**ONE, methods=methods, truth=True))
-    text = markdown(make_table(rows, Ask(metrics=("truth", "faithfulness"))))
+    text = markdown(make_leaderboard(rows, Options(metrics=("truth", "faithfulness"))))
     assert cells(text, "clean, mel | FF")[2:4] == ["stft", "1.00 (1.00 to 1.00)"]
 
 
@@ -145,7 +149,7 @@ LOST = {"classifier": "mel", "method": "rise", "domain": "mel", "clips": 0, "err
 
 def test_titles_of_the_study_stand_for_methods(study):
     rows = study([{**row, "name": row["method"]} for row in make_rows(**ONE, clips=4)], methods=ABOUT)
-    table = make_table(rows, Ask(metrics=("faithfulness",)))
+    table = make_leaderboard(rows, Options(metrics=("faithfulness",)))
     assert cells(markdown(table), "Plain gradient")[1] == "stft"
     assert cells(markdown(table), "grad_cam")[1] == "features"  # its title is its name
     assert "Plain gradient & stft" in latex(table)
@@ -153,25 +157,27 @@ def test_titles_of_the_study_stand_for_methods(study):
     assert (found["gradient"], found["grad_cam"]) == ("Plain gradient", "")
     named = [{**row, "name": {"gradient": "grads"}.get(row["method"], "x")} for row in make_rows(**ONE, clips=4)]
     named = [row for row in named if row["name"] == "grads" or row["method"] == "rise,masks=500"]
-    by_name = make_table(study(named, methods=ABOUT), Ask(by=("name",), metrics=("faithfulness",)))
+    by_name = make_leaderboard(study(named, methods=ABOUT), Options(by=("name",), metrics=("faithfulness",)))
     assert cells(markdown(by_name), "Plain gradient")[1] == "gradient"
 
 
 def test_what_chance_gets(study):
     rows = [{**row, "chance_relevance_mass": 0.25} for row in make_rows(**ONE, clips=4, truth=True)]
-    table = make_table(study(rows), Ask(metrics=("truth_relevance_mass", "sparseness")))
+    table = make_leaderboard(study(rows), Options(metrics=("truth_relevance_mass", "sparseness")))
     text = markdown(table)
     assert cells(text.split("## What chance gets")[1], "clean, mel | stft")[2:] == ["0.250"]
     assert "Chance gets in features true Mass 0.250; in mel true Mass 0.250; in stft" in latex(table)
     (first, *_) = csv.DictReader(io.StringIO(comma_separated(table)))
     assert (first["truth_relevance_mass_chance"], first["sparseness_chance"]) == ("0.25", "")
-    assert "What chance gets" not in markdown(make_table(study(rows), Ask(metrics=("sparseness",))))
+    assert "What chance gets" not in markdown(
+        make_leaderboard(study(rows), Options(metrics=("sparseness",)))
+    )
 
 
 def test_what_explanations_depend_on(tmp_path):
     folder = write_study(tmp_path / "s", make_rows(clips=4), methods=ABOUT)
     (folder / "sanity.json").write_text(json.dumps([SANE, LOST, {**SANE, "classifier": "stft", "unchanged": False}]))
-    table = make_table(read_rows(folder), Ask(metrics=("faithfulness",)))
+    table = make_leaderboard(read_results(folder), Options(metrics=("faithfulness",)))
     part = markdown(table).split("## Does it depend on the network?")[1]
     assert cells(part, "mel | Plain gradient")[3:9] == ["4", "0.90", "1.00", "–", "0.25", "0.50"]
     assert cells(part, "mel | Plain gradient")[9].startswith("unchanged by a random network")
@@ -181,12 +187,14 @@ def test_what_explanations_depend_on(tmp_path):
     rows = list(csv.DictReader(io.StringIO(sanity_csv(table))))
     assert [row["unchanged"] for row in rows] == ["yes", "no", "no"]
     assert (rows[0]["noise_sensitivity"], rows[0]["seed_spread"]) == ("0.25", "")
-    assert table.as_plain()["sanity"][0]["randomisation_stages"] == [0.9, 0.8]
-    paths = save_table(table, tmp_path / "out")
+    assert table.to_dict()["sanity"][0]["randomisation_stages"] == [0.9, 0.8]
+    paths = save_leaderboard(table, tmp_path / "out")
     assert paths["sanity"].endswith("sanity.csv")
     page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
     assert "<strong>unchanged by a random network" in page
-    mel = make_table(read_rows(folder), Ask(metrics=("faithfulness",), only={"classifier": ("mel",)}))
+    mel = make_leaderboard(
+        read_results(folder), Options(metrics=("faithfulness",), only={"classifier": ("mel",)})
+    )
     assert [row["classifier"] for row in mel.sanity] == ["mel", "mel"]
 
 
@@ -196,7 +204,9 @@ def test_what_explanations_depend_on(tmp_path):
 def test_a_pivot_has_masks_as_lines_and_methods_as_columns(study):
     methods = {("gradient", "stft"): 0.2, ("grad_cam", "stft"): 0.6, ("rise", "mel"): 0.4}
     rows = make_rows(**ONE, methods=methods, clips=6)
-    table = make_table(study(rows), Ask(metrics=("faithfulness", "sparseness"), by=("method", "domain", "mask")))
+    table = make_leaderboard(
+        study(rows), Options(metrics=("faithfulness", "sparseness"), by=("method", "domain", "mask"))
+    )
     text = markdown(table, pivot=True)
     assert "### mel" in text
     assert "### stft" in text
@@ -208,7 +218,9 @@ def test_a_pivot_has_masks_as_lines_and_methods_as_columns(study):
     assert cells(text.split("### stft")[1], "positive")[1] == f"<u>{own.values[0].mean:.3f}</u> / 0.500"
     assert "Each cell: FF ↑ / SPS ↑." in text
     titles = [{"name": "cam", "title": "Grad-CAM", "method": "grad_cam", "domain": "stft"}]
-    titled = make_table(study(rows, methods=titles), Ask(metrics=("faithfulness",), by=("method", "mask", "domain")))
+    titled = make_leaderboard(
+        study(rows, methods=titles), Options(metrics=("faithfulness",), by=("method", "mask", "domain"))
+    )
     assert cells(markdown(titled, pivot=True), "mask | Grad-CAM") == ["mask", "Grad-CAM", "gradient"]
     set_ = latex(table, pivot=True)
     assert set_.count(r"\begin{tabular}{lr}") == 1
@@ -221,7 +233,8 @@ def test_a_pivot_names_failures_and_what_is_missing(study):
     rows = [row for row in rows if not (row["method"] == "gradient" and row["mask"] == "positive")]
     rows = fail(rows, lambda row: row["method"] == "grad_cam" and row["clip"] == "1-002-A.wav")
     text = markdown(
-        make_table(study(rows), Ask(metrics=("faithfulness",), by=("method", "domain", "mask"))), pivot=True
+        make_leaderboard(study(rows), Options(metrics=("faithfulness",), by=("method", "domain", "mask"))),
+        pivot=True,
     )
     assert cells(text, "positive")[1].endswith("(1 failed)")
     assert cells(text, "positive")[2] == "–"

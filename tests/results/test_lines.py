@@ -3,7 +3,7 @@
 import pytest
 
 from otoscope.core import registry
-from otoscope.results.roles import role_of
+from otoscope.results.lines import role_of
 
 
 @pytest.mark.parametrize(

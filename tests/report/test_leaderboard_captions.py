@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from otoscope.results import Ask, make_table
-from otoscope.results.columns import Metric
-from otoscope.results.marks import Value
-from otoscope.results.words import caption, digits_of, head, number, page_contents, panel_title, width_of
+from otoscope.report.leaderboard_captions import caption, digits_of, head, number, width_of
+from otoscope.report.pages.leaderboard import page_contents
+from otoscope.results import LeaderboardOptions, make_leaderboard
+from otoscope.results.compare import Value
+from otoscope.results.metrics import Metric
 from result_rows import METHODS, fail, make_rows
 
 
@@ -39,7 +40,7 @@ def test_heads():
 
 
 def said(study, rows, **ask):
-    return " ".join(caption(make_table(study(rows), Ask(**ask))))
+    return " ".join(caption(make_leaderboard(study(rows), LeaderboardOptions(**ask))))
 
 
 def test_a_caption_says_how_the_numbers_came_about(study):
@@ -74,8 +75,8 @@ def test_a_caption_says_only_what_is_so(study):
 
 def test_titles_of_the_study(study):
     about = {"conditions": {"clean": "Clean sound"}, "classifiers": {"mel": {"title": "CNN"}}}
-    table = make_table(study(make_rows(clips=4), **about))
-    assert [panel_title(table, p) for p in range(4)] == [
+    table = make_leaderboard(study(make_rows(clips=4), **about))
+    assert [table.panel_title(p) for p in range(4)] == [
         "Clean sound, CNN",
         "Clean sound, stft",
         "white, CNN",
@@ -84,7 +85,7 @@ def test_titles_of_the_study(study):
 
 
 def test_what_the_page_gets(study):
-    table = make_table(study(make_rows(clips=4)), Ask(metrics=("faithfulness", "average_drop")))
+    table = make_leaderboard(study(make_rows(clips=4)), LeaderboardOptions(metrics=("faithfulness", "average_drop")))
     contents = page_contents(table, {"href": "x", "clips": []})
     assert [metric["digits"] for metric in contents["metrics"]] == [3, 1]
     assert contents["caption"] == caption(table)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otoscope.report.table import write_table_page
+from otoscope.report.pages.leaderboard import write_leaderboard_page
 
 
 def _sibling(name):
@@ -31,8 +31,8 @@ def four_panels():
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table #1")
-    write_table_page(made.contents(), folder / "two.html")
-    write_table_page(four_panels(), folder / "four.html")
+    write_leaderboard_page(made.contents(), folder / "two.html")
+    write_leaderboard_page(four_panels(), folder / "four.html")
     return folder
 
 

@@ -9,9 +9,11 @@ import soundfile
 
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.records import Clip
-from otoscope.results import Ask, make_table, read_rows, write_listening
-from otoscope.results.listen import METHODS as MOST
-from otoscope.results.listen import telling_clips
+from otoscope.report.examples import write_examples
+from otoscope.results import LeaderboardOptions as Options
+from otoscope.results import make_leaderboard, read_results
+from otoscope.results.examples import METHODS as MOST
+from otoscope.results.examples import example_clips
 from result_rows import METHODS, fail, make_rows
 
 ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
@@ -36,8 +38,8 @@ def by_hand(rows, table):
 def test_best_worst_and_disputed(study):
     made = make_rows(**ONE, methods={**METHODS, ("oracle:ratio", "stft"): 0.9})
     rows = study(made)
-    table = make_table(rows)
-    found = telling_clips(rows, table, Ask())
+    table = make_leaderboard(rows)
+    found = example_clips(rows, table)
     assert [clip.why for clip in found] == ["best", "worst", "disputed"]
     assert [clip.clip for clip in found] == by_hand(made, table)
     for clip in found:
@@ -49,38 +51,38 @@ def test_best_worst_and_disputed(study):
 
 def test_each_panel_has_its_own_and_selections_hold(study):
     rows = study(make_rows())
-    ask = Ask(only={"condition": ("white",)})
-    found = telling_clips(rows, make_table(rows, ask), ask)
+    ask = Options(only={"condition": ("white",)})
+    found = example_clips(rows.where(ask.only), make_leaderboard(rows, ask))
     assert [(clip.panel, clip.why) for clip in found] == [
         (p, why) for p in (0, 1) for why in ("best", "worst", "disputed")
     ]
-    from otoscope.results.table import select
-
-    assert {select(rows, ask.only).row(place)["condition"] for clip in found for place in clip.rows} == {"white"}
+    assert {rows.where(ask.only).row(place)["condition"] for clip in found for place in clip.rows} == {"white"}
 
 
 def test_clips_that_failed_are_not_heard(study):
     made = make_rows(**ONE, clips=6)
     rows = study(fail(made, lambda row: row["method"] == "grad_cam" and row["clip"] in ("1-001-A.wav", "1-003-A.wav")))
-    found = telling_clips(rows, make_table(rows), Ask())
+    found = example_clips(rows, make_leaderboard(rows))
     assert [(clip.why, clip.clip) for clip in found] == [("best", "1-005-A.wav")]
 
 
 def test_all_clips_are_heard_where_all_are_reported(study):
     made = make_rows(**ONE, clips=3)
-    rows, ask = study(made), Ask(same_clips=True)
-    assert {clip.clip for clip in telling_clips(rows, make_table(rows, ask), ask)} == {row["clip"] for row in made}
+    rows, ask = study(made), Options(same_clips=True)
+    assert {clip.clip for clip in example_clips(rows.where(ask.only), make_leaderboard(rows, ask))} == {
+        row["clip"] for row in made
+    }
 
 
 def test_one_method_is_not_disputed(study):
     rows = study(make_rows(**ONE, methods={("gradient", "stft"): 0.5}))
-    assert [clip.why for clip in telling_clips(rows, make_table(rows), Ask())] == ["best", "worst"]
+    assert [clip.why for clip in example_clips(rows, make_leaderboard(rows))] == ["best", "worst"]
 
 
 def test_without_probabilities_nothing_can_be_chosen(study):
     rows = study([{k: v for k, v in row.items() if "kept" not in k} for row in make_rows(**ONE, clips=4)])
     with pytest.raises(OtoscopeError, match="no probabilities of kept and removed"):
-        telling_clips(rows, make_table(rows), Ask())
+        example_clips(rows, make_leaderboard(rows))
 
 
 # --- sounds ---------------------------------------------------------------------------------------------------------
@@ -106,8 +108,8 @@ def contents_of(folder):
 def test_the_page_holds_what_was_rendered(study, tmp_path):
     made = make_rows(**ONE)
     rows = study(made)
-    table, told = make_table(rows), []
-    found = write_listening(rows, table, Ask(), lambda row: sounds(row, true=True), tmp_path / "listen", told.append)
+    table, told = make_leaderboard(rows), []
+    found = write_examples(rows, table, lambda row: sounds(row, true=True), tmp_path / "listen", told.append)
     page, data = contents_of(tmp_path / "listen")
     assert [(card["why"], card["clip"], card["place"]) for card in found["clips"]] == [
         (why, clip, i)
@@ -143,7 +145,7 @@ def test_rates_lengths_channels_and_peaks_are_brought_together(study, tmp_path):
         made["kept"] = Clip(np.repeat(5 * kept.samples[:, :-7], 3, axis=0), kept.sample_rate)
         return made
 
-    write_listening(rows, make_table(rows), Ask(), odd, tmp_path / "listen")
+    write_examples(rows, make_leaderboard(rows), odd, tmp_path / "listen")
     _, data = contents_of(tmp_path / "listen")
     for path in (tmp_path / "listen" / "audio").iterdir():
         info = soundfile.info(path)
@@ -158,7 +160,7 @@ def test_what_holds_attributes_will_do(study, tmp_path):
         def __init__(self, row):
             vars(self).update(sounds(row))
 
-    assert len(write_listening(rows, make_table(rows), Ask(), Found, tmp_path / "listen")["clips"]) == 2
+    assert len(write_examples(rows, make_leaderboard(rows), Found, tmp_path / "listen")["clips"]) == 2
 
 
 def test_rows_that_cannot_be_made_again_are_named_and_left_out(study, tmp_path):
@@ -170,14 +172,14 @@ def test_rows_that_cannot_be_made_again_are_named_and_left_out(study, tmp_path):
             raise OtoscopeError("the clip has moved")
         return sounds(row)
 
-    found = write_listening(rows, make_table(rows), Ask(), sometimes, tmp_path / "listen", told.append)
+    found = write_examples(rows, make_leaderboard(rows), sometimes, tmp_path / "listen", told.append)
     assert {len(card["heard"]) for card in found["clips"]} == {MOST - 1}
     assert sum("grad_cam on" in line and "the clip has moved" in line for line in told) == 3
 
     def never(row):
         raise OtoscopeError("all is gone")
 
-    assert write_listening(rows, make_table(rows), Ask(), never, tmp_path / "other") is None
+    assert write_examples(rows, make_leaderboard(rows), never, tmp_path / "other") is None
     assert not (tmp_path / "other").exists()
 
 
@@ -185,10 +187,15 @@ def test_the_rows_are_those_of_the_selection(tmp_path):
     """With a selection, rows are numbered anew: what is rendered must still be the row that was chosen."""
     from result_rows import write_study
 
-    rows = read_rows(write_study(tmp_path / "s", make_rows()))
-    ask = Ask(only={"condition": ("white",), "classifier": ("stft",)})
+    rows = read_results(write_study(tmp_path / "s", make_rows()))
+    ask = Options(only={"condition": ("white",), "classifier": ("stft",)})
     seen = []
-    write_listening(rows, make_table(rows, ask), ask, lambda row: seen.append(row) or sounds(row), tmp_path / "listen")
+    write_examples(
+        rows.where(ask.only),
+        make_leaderboard(rows, ask),
+        lambda row: seen.append(row) or sounds(row),
+        tmp_path / "listen",
+    )
     assert {(row["condition"], row["classifier"]) for row in seen} == {("white", "stft")}
 
 
@@ -196,10 +203,10 @@ def test_where_conditions_are_pooled_all_methods_are_heard_under_one(study):
     rows = make_rows(clips=8, masks={"positive": 0.0}, classifiers={"mel": 0.0})
     best = "integrated_gradients"
     rows = fail(rows, lambda r: r["condition"] == "clean" and r["method"] == best and int(r["clip"][2:5]) < 5)
-    asked = Ask(pool=("condition",), metrics=("heard_difference",), by=("method", "domain", "mask"))
+    asked = Options(pool=("condition",), metrics=("heard_difference",), by=("method", "domain", "mask"))
     rows = study(rows)
-    table = make_table(rows, asked)
-    found = telling_clips(rows, table, asked)
+    table = make_leaderboard(rows, asked)
+    found = example_clips(rows.where(asked.only), table)
     assert found[0].lines[0].name["method"] == best
     for clip in found:
         made = [rows.row(i) for i in clip.rows]

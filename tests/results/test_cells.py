@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.results import groups as module
-from otoscope.results.groups import cells_of, group_rows
+from otoscope.results import cells as module
+from otoscope.results.cells import cells_of, group_rows
 from result_rows import fail, make_rows
 
 SMALL = {"clips": 3, "conditions": {"clean": 0.0}}
@@ -67,6 +67,6 @@ def test_columns_that_are_not_there_and_tables_that_are_too_large(study, monkeyp
     rows = study(make_rows(**SMALL))
     with pytest.raises(UnknownNameError, match="did you mean 'method'"):
         group_rows(rows, ("methods",))
-    monkeypatch.setattr(module, "MOST_CELLS", 10)
+    monkeypatch.setattr(module, "MAX_CELLS", 10)
     with pytest.raises(ParameterError, match="make 15 lines of 3 clips, too many"):
         cells_of(rows, ("method", "mask"))
