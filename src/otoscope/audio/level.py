@@ -9,7 +9,23 @@ import numpy as np
 from otoscope.core.errors import NonFiniteError, ShapeError
 
 
-def _rms(samples: np.ndarray) -> float:
+def rms(samples: np.ndarray) -> float:
+    """Root mean square; 0 for an empty array.
+
+    Parameters
+    ----------
+    samples : ndarray, any shape
+        Full scale is 1.
+
+    Returns
+    -------
+    float >= 0, linear
+
+    Examples
+    --------
+    >>> rms(np.array([0.5, -0.5, 0.5, -0.5]))
+    0.5
+    """
     if not np.size(samples):
         return 0.0
     return math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))
@@ -31,7 +47,7 @@ def rms_db(samples: np.ndarray) -> float:
     >>> round(rms_db(np.full((1, 8), 0.1)), 6)
     -20.0
     """
-    level = _rms(samples)
+    level = rms(samples)
     return 20.0 * math.log10(level) if level > 0.0 else -math.inf
 
 
@@ -77,7 +93,7 @@ def level_gain(samples: np.ndarray, reference_rms: float) -> float:
     -------
     float >= 0
     """
-    level = _rms(samples)
+    level = rms(samples)
     gain = reference_rms / level if level > 0.0 else 1.0
     return gain if math.isfinite(gain) else 1.0
 
@@ -106,6 +122,6 @@ def mix(a: np.ndarray, b: np.ndarray, snr_db: float) -> np.ndarray:
         raise ShapeError(f"two sounds of shapes {np.shape(a)} and {np.shape(b)} cannot be mixed; cut or pad one to fit")
     if not math.isfinite(snr_db):
         raise NonFiniteError(f"snr_db must be a finite number of dB; got {snr_db}")
-    level = _rms(a)
+    level = rms(a)
     gain = level_gain(b, level * 10.0 ** (-snr_db / 20.0)) if level > 0.0 else 1.0
     return (np.asarray(a, dtype=np.float64) + gain * np.asarray(b, dtype=np.float64)).astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio.windows import fit_length
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
 from otoscope.surgery.digest import state_digest
@@ -102,8 +103,7 @@ class Classifier(nn.Module):
 
     def pad(self, waveform: Tensor) -> Tensor:
         """The waveform, padded with silence to the minimum length."""
-        missing = self.minimum_length - waveform.shape[-1]
-        return nn.functional.pad(waveform, (0, missing)) if missing > 0 else waveform
+        return fit_length(waveform, max(self.minimum_length, waveform.shape[-1]))
 
     def features(self, waveform: Tensor) -> Tensor:
         """Features ``(batch, 1, freq, frame)`` of waveforms ``(batch, time)``."""
