@@ -115,8 +115,12 @@ def revealed(tmp_path_factory):
     """What mypy says of each line of the snippet: line -> message. Foreign packages are skipped, which keeps it fast."""
     folder = tmp_path_factory.mktemp("types")
     (folder / "caller.py").write_text(SNIPPET.lstrip())
-    foreign = ",".join(f"{name}.*" for name in ("torch", "numpy", "scipy", "pandas", "av", "soundfile", "soxr", "matplotlib"))
-    (folder / "mypy.ini").write_text(f"[mypy]\nignore_missing_imports = True\n[mypy-{foreign}]\nfollow_imports = skip\n")
+    foreign = ",".join(
+        f"{name}.*" for name in ("torch", "numpy", "scipy", "pandas", "av", "soundfile", "soxr", "matplotlib")
+    )
+    (folder / "mypy.ini").write_text(
+        f"[mypy]\nignore_missing_imports = True\n[mypy-{foreign}]\nfollow_imports = skip\n"
+    )
     source = Path(otoscope.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", "cache", "--follow-imports", "silent",

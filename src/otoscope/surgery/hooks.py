@@ -1,4 +1,8 @@
-"""Look at layers' outputs while a model runs."""
+"""Look at layers' outputs while a model runs.
+
+Outputs are recorded with their graphs, not copied: methods such as Grad-CAM differentiate by them afterwards. A layer that runs
+several times in a pass appends several outputs.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
 
         return keep
 
+    # The stack removes every hook that was added, also when adding a later one, or the block, fails.
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
             stack.callback(layer.register_forward_hook(keeper(name)).remove)  # type: ignore[arg-type]
