@@ -101,7 +101,7 @@ def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[Asked, Chunk, Pa
     chunk = Chunk(condition, name, tuple(_spread(plan, plan.clips_of(condition, name))))
     for asked in plan.asked_of(name):
         if asked.method not in GIVEN:
-            fingerprint = digest(jobs.fingerprint(chunk, asked), dataclasses.asdict(plan.recipe.sanity))
+            fingerprint = digest(jobs.fingerprint(chunk, asked), plan.recipe.sanity.model_dump())
             yield asked, chunk, plan.out / FOLDER / f"{fingerprint[:32]}.json"
 
 
