@@ -61,6 +61,11 @@ def peak(samples: np.ndarray) -> float:
     Returns
     -------
     float, full scale is 1
+
+    Examples
+    --------
+    >>> peak(np.array([[0.5, -0.75]]))
+    0.75
     """
     return float(np.max(np.abs(samples), initial=0.0))
 
@@ -76,6 +81,11 @@ def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> is_silent(np.zeros((1, 8))), is_silent(np.full((1, 8), 0.1))
+    (True, False)
     """
     return rms_db(samples) < threshold_db
 
@@ -92,6 +102,11 @@ def level_gain(samples: np.ndarray, reference_rms: float) -> float:
     Returns
     -------
     float >= 0
+
+    Examples
+    --------
+    >>> level_gain(np.full((1, 8), 0.5), 0.25)
+    0.5
     """
     level = rms(samples)
     gain = reference_rms / level if level > 0.0 else 1.0
@@ -117,6 +132,11 @@ def mix(a: np.ndarray, b: np.ndarray, snr_db: float) -> np.ndarray:
     Raises
     ------
     ShapeError, NonFiniteError
+
+    Examples
+    --------
+    >>> mix(np.full((1, 2), 0.5), np.full((1, 2), 0.1), snr_db=20.0)
+    array([[0.55, 0.55]], dtype=float32)
     """
     if np.shape(a) != np.shape(b):
         raise ShapeError(f"two sounds of shapes {np.shape(a)} and {np.shape(b)} cannot be mixed; cut or pad one to fit")

@@ -20,7 +20,13 @@ A = TypeVar("A", np.ndarray, "Tensor")
 
 
 class Span(NamedTuple):
-    """A window: samples ``start`` to ``stop``, the latter not included."""
+    """A window: samples ``start`` to ``stop``, the latter not included.
+
+    Examples
+    --------
+    >>> Span(0, 100).stop
+    100
+    """
 
     start: int
     stop: int
@@ -145,6 +151,14 @@ def crossfade(
     -------
     ndarray, float64, in [0, 1]
         For each of ``times_s``, or for each sample of ``span``.
+
+    Examples
+    --------
+    >>> spans = plan(300, 100, 2.0, 1.0)
+    >>> spans
+    [Span(start=0, stop=200), Span(start=100, stop=300)]
+    >>> crossfade(spans[0], spans)[[0, 150, 199]].round(3)
+    array([1.   , 0.495, 0.005])
     """
     if span not in spans:
         raise ParameterError(f"{span} is not one of the {len(spans)} windows")

@@ -53,6 +53,12 @@ class Classifier(nn.Module):
         ``architecture`` and ``settings``, from which it can be built again; needed to save it as a model folder.
     info : dict, optional
         Where the weights come from, licence, results.
+
+    Examples
+    --------
+    >>> model = load_classifier("esc10-mn")
+    >>> model.sample_rate, len(model.labels), model(torch.zeros(2, 32000)).shape
+    (32000, 10, torch.Size([2, 10]))
     """
 
     def __init__(

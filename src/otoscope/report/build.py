@@ -10,8 +10,8 @@ import numpy as np
 
 from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
-from otoscope.explanation.explanation import PARTS, Explanation
 from otoscope.explanation.explainers import DESCRIBES
+from otoscope.explanation.explanation import PARTS, Explanation
 from otoscope.report.contents import Words
 from otoscope.report.page import Figure, Page, Sound, render
 from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of

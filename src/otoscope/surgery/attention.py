@@ -22,6 +22,11 @@ class Attention(NamedTuple):
         Dotted name of the innermost module that was running.
     weights : Tensor (batch, head, token, token)
         How much each token (row) looks at each (column); rows sum to one. Or what ``keep`` made of them.
+
+    Examples
+    --------
+    >>> Attention("blocks.0", torch.ones(1, 2, 1, 1)).layer
+    'blocks.0'
     """
 
     layer: str

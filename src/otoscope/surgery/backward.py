@@ -225,6 +225,15 @@ def guided() -> Iterator[None]:
     Notes
     -----
     Source: springenberg2015striving, section 3.4; there for ReLU alone.
+
+    Examples
+    --------
+    >>> x = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    >>> with guided():
+    ...     y = (torch.relu(x) * torch.tensor([1.0, 1.0, -1.0])).sum()
+    >>> y.backward()
+    >>> x.grad
+    tensor([0., 1., 0.])
     """
     with _Guided():
         yield

@@ -31,6 +31,15 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     ------
     nn.Module
         The same object.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with preserve_state(net):
+    ...     print(net.training)
+    False
+    >>> net.training
+    True
     """
     modes = [(m, m.training) for m in model.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
@@ -62,6 +71,15 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     ------
     OtoscopeError
         If something of the model changed while the block ran; an error of the block itself goes first.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with frozen(net) as borrowed:
+    ...     print(borrowed.training, any(p.requires_grad for p in borrowed.parameters()))
+    False False
+    >>> net.training
+    True
     """
     before = _digest(model)
     with preserve_state(model):

@@ -47,6 +47,16 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
     ------
     UnknownNameError
         If there is no such layer.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> before = state_digest(net.state_dict())
+    >>> with randomised(net, ["2"]):
+    ...     print(state_digest(net.state_dict()) == before)
+    False
+    >>> state_digest(net.state_dict()) == before
+    True
     """
     chosen = _inside(model, layers)
     tensors = [(t, t.detach().clone()) for m in chosen.values() for t in _own(m)]
@@ -133,6 +143,12 @@ def top_down(
     ------
     ParameterError
         If the model has no parameters.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> top_down(net)
+    [('2',), ('0',)]
     """
     names = [name for name, module in model.named_modules() if any(p is not None for p in module._parameters.values())]
     if not names:

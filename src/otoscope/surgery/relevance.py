@@ -330,6 +330,16 @@ def relevance(network: nn.Module, silence: Callable[[], Any], epsilon: float, ga
     Gradients of what is computed in the block, times the input counted from silence, are relevances.
 
     Source: bach2015lrp, montavon2019lrp.
+
+    Examples
+    --------
+    >>> net = torch.nn.Linear(2, 1, bias=False)
+    >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    >>> with relevance(net, lambda: net(torch.zeros(1, 2)), epsilon=1e-9, gamma=0.0):
+    ...     y = net(x)
+    >>> y.backward()
+    >>> torch.allclose((x * x.grad).sum(), y)
+    True
     """
     rules = Relevance(epsilon, gamma)
     with contextlib.ExitStack() as stack:

@@ -339,6 +339,15 @@ def rescale(reference: Callable[[], Any]) -> Iterator[Any]:
     -----
     Source: shrikumar2017deeplift. Gradients of what is computed in the block are DeepLIFT's multipliers: times the change
     of the input they sum to the change of the output.
+
+    Examples
+    --------
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> with rescale(lambda: torch.square(torch.tensor(1.0))):
+    ...     y = torch.square(x)
+    >>> y.backward()
+    >>> x.grad  # (3 ** 2 - 1 ** 2) / (3 - 1), not 2 * 3
+    tensor(4.)
     """
     # Pass one remembers what the calls were given; pass two, in the caller's block, pairs its calls with them.
     rules = Rescale()
