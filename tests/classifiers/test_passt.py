@@ -7,7 +7,7 @@ from torch import nn
 
 import otoscope
 from otoscope.classifiers.dymn import DyMN, DyMNSettings
-from otoscope.classifiers.passt import Block, PaSST, PaSSTSettings, PatchLogMel
+from otoscope.classifiers.passt import PaSST, PaSSTSettings, PatchLogMel, TransformerBlock
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError, UnsupportedError, WeightsError
 from otoscope.explanation.windows import windows_of
@@ -125,7 +125,7 @@ def test_another_networks_file_is_refused_with_the_first_mismatches(tmp_path, ot
 
 def test_a_block_is_its_slow_twin():
     torch.manual_seed(0)
-    block = Block(PaSSTSettings(**TINY)).double().eval()
+    block = TransformerBlock(PaSSTSettings(**TINY)).double().eval()
     with torch.no_grad():
         for p in block.parameters():
             p.normal_(0, 0.5)

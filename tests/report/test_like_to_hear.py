@@ -168,7 +168,7 @@ def test_without_matplotlib_it_says_so_and_writes_the_rest(tmp_path, monkeypatch
     )
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     written = write_like_to_hear(found, tmp_path)
-    assert "otoscope[plot]" in written["summary"]
+    assert ".[plot]" in written["summary"]
     assert written["plots"] == []
     assert (tmp_path / "tables.md").is_file()
 
