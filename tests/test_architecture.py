@@ -19,11 +19,128 @@ TREES = {f: ast.parse(f.read_text(encoding="utf-8")) for f in FILES}
 KINDS = ("method", "domain", "mask", "metric", "classifier", "architecture")
 
 ROOMS = {
-    "core": 0, "audio": 1, "spectral": 2, "masks": 3, "surgery": 3, "datasets": 3, "domains": 4, "classifiers": 5,
-    "attribution": 6, "autoencoders": 6, "metrics": 6, "explanation": 7, "recipes": 8, "training": 8, "studies": 9,
-    "results": 10, "report": 11, "cli": 12,
+    "core": 0, "recipes": 1, "audio": 2, "spectral": 3, "masks": 4, "surgery": 4, "datasets": 4, "domains": 5,
+    "classifiers": 6, "attribution": 7, "autoencoders": 7, "metrics": 7, "explanation": 8, "training": 9, "studies": 10,
+    "results": 11, "report": 12, "cli": 13,
 }  # fmt: skip
-BESIDE = {("training", "recipes"), ("recipes", "training")}
+
+# What does not keep the rules yet, with the rule's section below. Entries go when their files are mended; none may be added.
+PENDING: dict[str, set[str]] = {
+    "circles": {
+        "otoscope.autoencoders.folding",
+        "otoscope.studies.heard",
+    },
+    "long modules": {
+        "explanation/pipeline.py",
+    },
+    "long functions": {
+        "explanation/explain.py explain_sources",
+        "explanation/explanation.py record",
+        "results/table.py make_table",
+    },
+    "probing": {
+        "attribution/background.py",
+        "attribution/units.py",
+        "domains/base.py",
+        "domains/render.py",
+        "explanation/explain.py",
+        "explanation/windows.py",
+        "studies/estimate.py",
+        "studies/sanity.py",
+        "studies/truth.py",
+    },
+    "class names": {
+        "Background",
+        "Found",
+        "Parts",
+        "Settings",
+        "Sound",
+        "Words",
+    },
+    "no test file": {
+        "attribution/run.py",
+        "attribution/tokens.py",
+        "classifiers/folder.py",
+        "classifiers/labels.py",
+        "classifiers/model_folder.py",
+        "cli/recipe.py",
+        "cli/study.py",
+        "datasets/event_formats.py",
+        "datasets/files.py",
+        "datasets/made.py",
+        "datasets/remote.py",
+        "datasets/scenes/dataset.py",
+        "datasets/scenes/scene.py",
+        "datasets/scenes/sources.py",
+        "datasets/scenes/synthesis.py",
+        "datasets/tables.py",
+        "domains/separation.py",
+        "explanation/artifacts.py",
+        "explanation/batch.py",
+        "explanation/describe.py",
+        "explanation/pipeline.py",
+        "explanation/windows.py",
+        "recipes/find.py",
+        "recipes/runs.py",
+        "recipes/schema.py",
+        "report/contents.py",
+        "report/embed.py",
+        "report/like_to_hear_plots.py",
+        "report/listening_contents.py",
+        "report/picture.py",
+        "report/pieces.py",
+        "report/plots.py",
+        "report/table_pieces.py",
+        "report/table_plots.py",
+        "results/draw.py",
+        "results/lines.py",
+        "results/pick.py",
+        "results/sanity.py",
+        "studies/check.py",
+        "studies/clips.py",
+        "studies/engines.py",
+        "studies/estimate.py",
+        "studies/heard.py",
+        "studies/jobs.py",
+        "studies/like_to_hear/listen.py",
+        "studies/like_to_hear/measure.py",
+        "studies/like_to_hear/members.py",
+        "studies/like_to_hear/run.py",
+        "studies/like_to_hear/settings.py",
+        "studies/like_to_hear/summary.py",
+        "studies/numbers.py",
+        "studies/plan.py",
+        "studies/recipe.py",
+        "studies/replay.py",
+        "studies/run.py",
+        "studies/sanity.py",
+        "studies/store.py",
+        "studies/truth.py",
+        "studies/worker.py",
+        "training/autoencoder/card.py",
+        "training/autoencoder/settings.py",
+        "training/card.py",
+        "training/classifier/card.py",
+        "training/classifier/distil.py",
+        "training/classifier/module.py",
+        "training/classifier/settings.py",
+        "training/classifier/task.py",
+        "training/fit.py",
+        "training/load.py",
+        "training/module.py",
+        "training/schedule.py",
+        "training/score.py",
+        "training/settings.py",
+        "training/task.py",
+    },
+    "no source file": {
+        "datasets/test_scenes.py",
+        "datasets/test_scenes_dataset.py",
+        "studies/test_grid.py",
+        "studies/test_like_to_hear.py",
+        "studies/test_measure.py",
+    },
+}
 
 
 def where(file: Path, node: ast.AST) -> str:
@@ -63,7 +180,7 @@ def back_edges(room: str, tree: ast.AST, package: str = "otoscope") -> list[str]
             continue
         if other not in ROOMS:
             wrong.append(f"line {line}: {name} (the top level hides where it goes; import the room itself)")
-        elif (room, other) not in BESIDE and ROOMS[other] >= ROOMS[room]:
+        elif ROOMS[other] >= ROOMS[room]:
             wrong.append(f"line {line}: {room} (row {ROOMS[room]}) imports {name} (row {ROOMS[other]})")
     return wrong
 
@@ -273,11 +390,17 @@ def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+# Modules that may be longer, with the reason. An architecture is read as one thing, top down.
+LONGER_MODULES: dict[str, str] = {}
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(SRC)))
 def test_modules_and_functions_are_small(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 450
-    long = [f"{where(file, f)} {f.name}: {body_lines(f)} lines" for f in functions(TREES[file]) if body_lines(f) > 60]
-    assert not long, "\n".join(long)
+    name = str(file.relative_to(SRC))
+    if name not in LONGER_MODULES and name not in PENDING["long modules"]:
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+    long = {f"{name} {f.name}": body_lines(f) for f in functions(TREES[file]) if body_lines(f) > 40}
+    assert set(long) <= PENDING["long functions"], long
 
 
 def test_body_lines_leave_the_docstring_out():
@@ -287,3 +410,178 @@ def test_body_lines_leave_the_docstring_out():
     assert body_lines(function) == 3
     (function,) = functions(ast.parse('def f():\n    """Only words."""'))
     assert body_lines(function) == 0
+
+
+# --- (6) no circles inside rooms --------------------------------------------------------------------------------------
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def at_module_level(tree: ast.AST) -> ast.Module:
+    """The tree without the bodies of functions: what runs, or is read by a type checker, when the module is imported."""
+    kept = ast.Module(body=[], type_ignores=[])
+    waiting = list(ast.iter_child_nodes(tree))
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            kept.body.append(node)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return kept
+
+
+def edges(trees: dict[str, ast.AST], packages: set[str]) -> dict[str, set[str]]:
+    """Module -> modules of its own room that it imports; ``from room import module`` goes to the module."""
+    found: dict[str, set[str]] = {name: set() for name in trees}
+    for name, tree in trees.items():
+        package = name if name in packages else name.rpartition(".")[0]
+        for _, target in imported(at_module_level(tree), package):
+            while target and target not in trees:
+                target = target.rpartition(".")[0]
+            if target and target != name and target.split(".")[1:2] == name.split(".")[1:2]:
+                found[name].add(target)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules each of which can be reached from every other."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for other in graph[waiting.pop()] - seen:
+                seen.add(other)
+                waiting.append(other)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    groups = {tuple(sorted(o for o in reach[n] if n in reach[o])) for n in graph if n in reach[n]}
+    return [list(group) for group in sorted(groups)]
+
+
+PACKAGES = {module_of(f) for f in FILES if f.name == "__init__.py"}
+
+
+def test_no_circle_inside_a_room():
+    found = circles(edges({module_of(f): TREES[f] for f in FILES if f.parent != SRC}, PACKAGES))
+    left = [circle for circle in found if not PENDING["circles"] & set(circle)]
+    assert not left, "\n".join(" <-> ".join(circle) for circle in left)
+
+
+def test_a_circle_is_found():
+    code = {
+        "otoscope.a": "from otoscope.a.x import f",
+        "otoscope.a.x": "if TYPE_CHECKING:\n    from otoscope.a import y",
+        "otoscope.a.y": "from otoscope.a.x import g",
+        "otoscope.a.z": "def f():\n    from otoscope.a.z2 import h",
+        "otoscope.a.z2": "from otoscope.a.z import f",
+    }
+    graph = edges({name: ast.parse(text) for name, text in code.items()}, {"otoscope.a"})
+    assert circles(graph) == [["otoscope.a.x", "otoscope.a.y"]]
+
+
+# --- (7) domains have base classes, so nobody asks what they have ------------------------------------------------------
+
+
+def probes(tree: ast.AST) -> list[tuple[int, str]]:
+    """``hasattr(x, "name")`` and ``getattr(x, "name", default)`` where x is a domain or an analysis."""
+    found = []
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) >= 2):
+            continue
+        asks = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
+        owner = ast.unparse(node.args[0])
+        if asks and re.search(r"(domain|analysis|background)$", owner):
+            found.append((node.lineno, ast.unparse(node)))
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(SRC)))
+def test_domains_are_not_probed(file):
+    if str(file.relative_to(SRC)) not in PENDING["probing"]:
+        assert probes(TREES[file]) == []
+
+
+def test_a_probe_is_found():
+    code = "hasattr(inspected.analysis, 'settle')\ngetattr(domain, 'bind', None)\nhasattr(layer, 'weight')\ngetattr(domain, name)"
+    assert [line for line, _ in probes(ast.parse(code))] == [1, 2]
+
+
+# --- (8) a class name means one thing ---------------------------------------------------------------------------------
+
+
+def test_class_names_are_unique():
+    homes: dict[str, list[str]] = {}
+    for file, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(file.relative_to(SRC)))
+    twice = {name: files for name, files in homes.items() if len(files) > 1 and name not in PENDING["class names"]}
+    assert not twice
+
+
+# --- (9) tests mirror the source --------------------------------------------------------------------------------------
+
+# Test files that have no source file of their own name, with the reason.
+ACROSS = {
+    "classifiers/test_classics.py": "facts that all convolutional classics share",
+    "classifiers/test_places.py": "where the cells of layers lie, for every architecture",
+    "cli/test_bad_input.py": "wrong input to every command",
+    "docs/test_docs.py": "the documentation",
+    "domains/test_promises.py": "the three promises, for every domain",
+    "explanation/test_memory.py": "peak memory of the whole chain",
+    "report/test_browser.py": "the report in a browser",
+    "report/test_listening_browser.py": "the listening page in a browser",
+    "report/test_table_browser.py": "the table's page in a browser",
+    "surgery/test_frozen.py": "no room's method changes a model",
+    "cli/test_catalogue.py": "the commands that are made from the registry",
+}
+# Source files that need no test file of their own, with the reason.
+COVERED = {
+    "audio/arrays.py": "tests/audio/test_load.py: arrays come in through load_audio",
+    "audio/check.py": "tests/audio/test_load.py: what is refused",
+    "audio/decode.py": "tests/audio/test_load.py: every format, truncated and damaged",
+    "audio/encoded.py": "tests/audio/test_load.py: paths, bytes and open files",
+    "audio/headers.py": "tests/audio/test_load.py: truncated files",
+    "classifiers/architecture.py": "tests/classifiers/test_load.py: architectures by name",
+    "classifiers/checkpoints.py": "tests/classifiers/test_weights.py: published files",
+    "classifiers/describe.py": "tests/cli/test_models.py: what is printed",
+    "classifiers/dymn_layers.py": "tests/classifiers/test_dymn.py: the dynamic layers against their slow twins",
+    "classifiers/hf_check.py": "tests/classifiers/test_huggingface.py: mismatches are refused on load",
+    "classifiers/hf_networks.py": "tests/classifiers/test_huggingface.py: one small network a family",
+    "cli/columns.py": "tests/cli/test_main.py: tables and JSON of commands",
+    "cli/options.py": "tests/cli/test_bad_input.py: what options refuse",
+    "core/jsonable.py": "tests/explanation/test_explanation.py: records as JSON",
+    "spectral/bands.py": "tests/studies/test_measure.py: levels of bands",
+    "surgery/slopes.py": "tests/surgery/test_rescale.py: the rules made of these",
+}
+
+
+def mirrored() -> tuple[set[str], set[str]]:
+    """Test files without source and source files without test, of rooms."""
+    tests = {p.relative_to(ROOT / "tests").as_posix() for p in (ROOT / "tests").glob("*/**/test_*.py")}
+    sources = {f.relative_to(SRC).as_posix() for f in FILES if f.parent != SRC and f.name != "__init__.py"}
+    wanted = {str(Path(s).parent / f"test_{Path(s).name}"): s for s in sources}
+    lonely = {t for t in tests if t not in wanted and t not in ACROSS}
+    return lonely, {s for t, s in wanted.items() if t not in tests and s not in COVERED}
+
+
+def test_every_test_file_has_its_source():
+    lonely, _ = mirrored()
+    assert lonely <= PENDING["no source file"], sorted(lonely)
+
+
+def test_every_module_has_its_test_file():
+    _, untested = mirrored()
+    assert untested <= PENDING["no test file"], sorted(untested)
+
+
+def test_reasons_name_what_is_there():
+    for file, reason in COVERED.items():
+        assert (SRC / file).is_file(), f"{file} is gone; remove its exception"
+        assert (ROOT / reason.split(":")[0]).is_file(), reason
+    for file in ACROSS:
+        assert (ROOT / "tests" / file).is_file(), f"{file} is gone; remove its exception"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +23,8 @@ NAMES = {
 def test_the_public_names():
     assert set(otoscope.__all__) == NAMES
     assert otoscope.__all__ == sorted(otoscope.__all__)
-    assert set(dir(otoscope)) >= NAMES
+    assert {name for name in dir(otoscope) if not name.startswith("_")} == NAMES
+    assert "__version__" in dir(otoscope)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -39,7 +43,7 @@ def test_a_name_that_is_not_there():
 
 
 def test_the_verb_is_not_hidden_by_a_module():
-    importlib.import_module("otoscope.explanation.run")
+    importlib.import_module("otoscope.explanation.explain")
     assert callable(otoscope.explain)
     assert callable(otoscope.replay)
 
@@ -86,3 +90,61 @@ def test_what_an_explanation_offers():
         assert hasattr(otoscope.Explanation, name), name
     fields = otoscope.Explanation.__dataclass_fields__
     assert {"attribution", "mask", "scores", "target", "classifier", "source"} <= set(fields)
+
+
+# Types, as a checker of a caller's code sees them
+
+SNIPPET = """
+import otoscope
+reveal_type(otoscope.load_audio("bark.wav"))
+reveal_type(otoscope.load_classifier("esc10-mn"))
+reveal_type(otoscope.wrap)
+reveal_type(otoscope.classify("bark.wav"))
+reveal_type(otoscope.replay("bark/explanation.json"))
+reveal_type(otoscope.Explanation.kept)
+reveal_type(otoscope.explain("bark.wav"))
+reveal_type(otoscope.explain(["bark.wav", "rain.wav"]))
+otoscope.explian
+"""
+
+
+@pytest.fixture(scope="module")
+def revealed(tmp_path_factory):
+    """What mypy says of each line of the snippet: line -> message. Foreign packages are skipped, which keeps it fast."""
+    folder = tmp_path_factory.mktemp("types")
+    (folder / "caller.py").write_text(SNIPPET.lstrip())
+    foreign = ",".join(
+        f"{name}.*" for name in ("torch", "numpy", "scipy", "pandas", "av", "soundfile", "soxr", "matplotlib")
+    )
+    (folder / "mypy.ini").write_text(
+        f"[mypy]\nignore_missing_imports = True\n[mypy-{foreign}]\nfollow_imports = skip\n"
+    )
+    source = Path(otoscope.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", "cache", "--follow-imports", "silent",
+         "caller.py"],
+        cwd=folder, env={**os.environ, "MYPYPATH": str(source)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    return {int(line): text for line, text in re.findall(r"^caller\.py:(\d+): (.*)$", done.stdout, re.MULTILINE)}
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(otoscope.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (2, '"otoscope.core.records.Clip"'),
+        (3, '"otoscope.classifiers.base.Classifier"'),
+        (4, "-> otoscope.classifiers.base.Classifier"),
+        (5, "list[dict[str, Any]]"),
+        (6, '"otoscope.explanation.explanation.Explanation"'),
+        (7, '"def (self: otoscope.explanation.explanation.Explanation) -> otoscope.core.records.Clip"'),
+        (8, '"otoscope.explanation.explanation.Explanation"'),
+        (9, '"list[otoscope.explanation.explanation.Explanation]"'),
+        (10, 'Module has no attribute "explian"'),
+    ],
+)
+def test_types_of_the_front_door(revealed, line, wanted):
+    assert wanted in revealed[line].replace("builtins.", "")

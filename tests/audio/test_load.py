@@ -347,6 +347,16 @@ def test_truncated_containers_say_what_is_missing(door, make_file):
     refused(door, data[:-1000], f"promises {len(data)} bytes in all but {len(data) - 1000} are there")
 
 
+def test_a_container_that_ends_between_two_packets_is_cut_short(door, make_file):
+    """FFmpeg decodes it without an error, and its stated duration is too coarse to tell: only the header's length does."""
+    import av
+
+    path = make_file("faststart")
+    with av.open(str(path)) as container:
+        ends = sorted(p.pos + p.size for p in container.demux(audio=0) if p.size)
+    refused(door, path.read_bytes()[: ends[-2]], "cut short")
+
+
 def test_a_live_recording_is_held_to_its_stated_length(door, make_file):
     data = bytearray(make_file("webm").read_bytes())
     at = data.index(b"\x18\x53\x80\x67") + 4

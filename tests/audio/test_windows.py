@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otoscope.audio import Span, crossfade, plan
+from otoscope.audio import Span, crossfade, fit_length, plan, plan_listening
 from otoscope.core.errors import ParameterError
 
 
@@ -96,3 +97,30 @@ def test_a_window_of_another_plan():
         crossfade(Span(0, 5), [Span(0, 6)])
     with pytest.raises(ParameterError, match="needs sample_rate"):
         crossfade(Span(0, 5), [Span(0, 5)], times_s=np.zeros(3))
+
+
+def test_listening_takes_ten_seconds_with_two_of_overlap():
+    for frames in (1, 999, 1000, 1001, 2345, 6001):
+        assert plan_listening(frames, 100) == plan(frames, 100, 10.0, 2.0)
+    assert plan_listening(1700, 100, 8.0) == plan(1700, 100, 8.0, 1.6)  # a network that can take no more
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 7), (3, 1, 7)])
+@pytest.mark.parametrize("frames", [0, 3, 7, 12])
+def test_fit_length_cuts_or_pads_with_silence(shape, frames):
+    sound = np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(shape)
+    wanted = np.zeros((*shape[:-1], frames), dtype=np.float32)
+    wanted[..., : min(7, frames)] = sound[..., : min(7, frames)]
+    fitted = fit_length(sound, frames)
+    assert fitted.dtype == np.float32
+    np.testing.assert_array_equal(fitted, wanted)
+    tensor = torch.from_numpy(sound).requires_grad_()
+    made = fit_length(tensor, frames)
+    np.testing.assert_array_equal(made.detach().numpy(), wanted)
+    made.sum().backward()
+    np.testing.assert_array_equal(tensor.grad.numpy(), (np.arange(7) < frames) * np.ones(shape))
+
+
+def test_fit_length_gives_what_fits_back_as_it_is():
+    sound = np.ones((1, 5))
+    assert fit_length(sound, 5) is sound

@@ -14,8 +14,9 @@ from torch import nn
 
 import otoscope
 from hf_models import FAMILIES, LABELS, RAW, TEXTS, first_choices, save_model, signal, tokenizer
-from otoscope.classifiers import hf_frontends, hf_networks, huggingface
-from otoscope.classifiers.huggingface import FrontEndMismatchError, find_folder, licence_of, load_huggingface
+from otoscope.classifiers import hf_frontends, hf_networks
+from otoscope.classifiers.hf_check import FrontEndMismatchError, trial_signal
+from otoscope.classifiers.huggingface import find_folder, licence_of, load_huggingface
 from otoscope.core.errors import (
     DownloadError,
     MissingExtraError,
@@ -545,9 +546,9 @@ def test_the_licence_is_read_from_the_cards_header(tmp_path, card, licence):
 
 
 def test_the_trial_signal_holds_what_front_ends_differ_on():
-    x = huggingface.trial_signal(16000, 2.5)
+    x = trial_signal(16000, 2.5)
     assert (x.shape, x.dtype) == ((40000,), np.float32)
     assert np.all(x[36001:] == 0)
     assert 0.01 < x[:36000].mean() < 0.03
     assert np.abs(x).max() <= 1
-    assert np.array_equal(x, huggingface.trial_signal(16000, 2.5))
+    assert np.array_equal(x, trial_signal(16000, 2.5))

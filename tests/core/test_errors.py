@@ -68,7 +68,8 @@ def test_reading_and_writing_errors_name_the_file():
 def test_missing_extra_names_package_extra_and_command():
     error = MissingExtraError("matplotlib", "plot", "Explanation.plot")
     assert (
-        str(error) == "Explanation.plot needs the package 'matplotlib'; install it with: pip install 'otoscope[plot]'"
+        str(error) == "Explanation.plot needs the package 'matplotlib'; install it with: pip install matplotlib "
+        "(or, in a checkout of Otoscope: pip install '.[plot]')"
     )
     assert (error.package, error.extra) == ("matplotlib", "plot")
 

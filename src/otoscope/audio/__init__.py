@@ -6,14 +6,24 @@ samples, and what is done to a clip (resampled, downmixed) is written into its `
 `AudioReadError`, whatever cannot be written `WriteError`; no error of a foreign library gets through.
 """
 
-from otoscope.audio.level import is_silent, level_gain, mix, peak, rms_db
+from otoscope.audio.level import is_silent, level_gain, mix, peak, rms, rms_db
 from otoscope.audio.load import load_audio
 from otoscope.audio.resample import downmix, resample, to_mono, to_rate
 from otoscope.audio.source import AudioSource, FileSource, close_audio, open_audio
-from otoscope.audio.windows import Span, crossfade, plan
+from otoscope.audio.windows import (
+    LISTENING_OVERLAP_S,
+    LISTENING_WINDOW_S,
+    Span,
+    crossfade,
+    fit_length,
+    plan,
+    plan_listening,
+)
 from otoscope.audio.write import encode, write_wav
 
 __all__ = [
+    "LISTENING_OVERLAP_S",
+    "LISTENING_WINDOW_S",
     "AudioSource",
     "FileSource",
     "Span",
@@ -21,6 +31,7 @@ __all__ = [
     "crossfade",
     "downmix",
     "encode",
+    "fit_length",
     "is_silent",
     "level_gain",
     "load_audio",
@@ -28,7 +39,9 @@ __all__ = [
     "open_audio",
     "peak",
     "plan",
+    "plan_listening",
     "resample",
+    "rms",
     "rms_db",
     "to_mono",
     "to_rate",

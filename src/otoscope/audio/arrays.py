@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from otoscope.audio.check import as_rate, check_finite, check_form
+from otoscope.audio.level import peak
 from otoscope.core.errors import AudioReadError
 from otoscope.core.records import Clip
 
@@ -29,7 +30,7 @@ def clip_from_array(
     with np.errstate(over="ignore"):
         single = samples.astype(np.float32)  # always a copy: the caller's array may change later
     check_finite(name, single, rate)
-    loudest = float(np.abs(single).max())
+    loudest = peak(single)
     if loudest > LOUDEST_FLOAT:
         notes += (f"its peak is {loudest:.6g} times full scale; if these are integer samples, pass them as integers",)
     return Clip(single, rate, name, notes)

@@ -29,6 +29,11 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
     Raises
     ------
     ShapeError, ParameterError
+
+    Examples
+    --------
+    >>> resample(np.zeros((2, 441)), 44100, 16000).shape
+    (2, 160)
     """
     if samples.ndim != 2:
         raise ShapeError(f"resample takes samples (channel, time); got shape {samples.shape}")
@@ -56,6 +61,11 @@ def downmix(samples: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray (time,), float32
+
+    Examples
+    --------
+    >>> downmix(np.array([[1.0, 0.0], [0.0, 0.0]]))
+    array([0.5, 0. ], dtype=float32)
     """
     if samples.ndim != 2:
         raise ShapeError(f"downmix takes samples (channel, time); got shape {samples.shape}")
@@ -81,7 +91,13 @@ def to_rate(clip: Clip, rate: int) -> Clip:
 
 
 def to_mono(clip: Clip) -> Clip:
-    """The clip's downmix ``(1, time)``, with a note that says so; the clip itself where it is mono already."""
+    """The clip's downmix ``(1, time)``, with a note that says so; the clip itself where it is mono already.
+
+    Examples
+    --------
+    >>> to_mono(Clip(np.zeros((2, 441)), 44100)).notes
+    ('downmixed 2 channels to their mean',)
+    """
     if clip.channels == 1:
         return clip
     note = f"downmixed {clip.channels} channels to their mean"

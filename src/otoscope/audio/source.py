@@ -27,7 +27,14 @@ _GONE = "was the file changed or taken away?"
 
 @runtime_checkable
 class AudioSource(Protocol):
-    """A sound that can be read in parts: a `Clip`, in memory, or a `FileSource`, on disk."""
+    """A sound that can be read in parts: a `Clip`, in memory, or a `FileSource`, on disk.
+
+    Examples
+    --------
+    >>> sound = open_audio("bark.wav")
+    >>> sound.frames, sound.sample_rate, sound.read(0, 1000).shape
+    (16000, 32000, (1, 1000))
+    """
 
     @property
     def sample_rate(self) -> int:
@@ -80,6 +87,13 @@ class FileSource:
     source : str
     stack : ExitStack
         What to close at the end.
+
+    Examples
+    --------
+    >>> sound = open_audio("bark.wav", in_memory_s=0.1)
+    >>> type(sound).__name__
+    'FileSource'
+    >>> close_audio(sound)
     """
 
     def __init__(
@@ -167,6 +181,13 @@ def open_audio(source: Any, sample_rate: int | None = None, *, in_memory_s: floa
     Raises
     ------
     AudioReadError, ParameterError
+
+    Examples
+    --------
+    >>> sound = open_audio("bark.wav", in_memory_s=0.1)
+    >>> sound.duration, sound.read(100, 1100).shape
+    (0.5, (1, 1000))
+    >>> close_audio(sound)
     """
     if not in_memory_s >= 0:
         raise ParameterError(f"in_memory_s must be at least 0 s; got {in_memory_s!r}")
@@ -189,7 +210,13 @@ def open_audio(source: Any, sample_rate: int | None = None, *, in_memory_s: floa
 
 
 def close_audio(source: AudioSource) -> None:
-    """Let go of what a source holds open; a `Clip` holds nothing."""
+    """Let go of what a source holds open; a `Clip` holds nothing.
+
+    Examples
+    --------
+    >>> sound = open_audio("bark.wav")
+    >>> close_audio(sound)
+    """
     if isinstance(source, FileSource):
         source.close()
 

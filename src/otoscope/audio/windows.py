@@ -1,19 +1,32 @@
-"""Long sounds in overlapping windows, and the weights that join them again without a seam. Pure arithmetic."""
+"""Lengths: fit a sound to a length, cut a long one into overlapping windows, and weigh these to join them without a seam."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from otoscope.audio.check import as_rate
 from otoscope.core.errors import ParameterError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LISTENING_WINDOW_S = 10.0  # the longest stretch of a long sound that a network is given at once
+LISTENING_OVERLAP_S = 2.0
+A = TypeVar("A", np.ndarray, "Tensor")
+
 
 class Span(NamedTuple):
-    """A window: samples ``start`` to ``stop``, the latter not included."""
+    """A window: samples ``start`` to ``stop``, the latter not included.
+
+    Examples
+    --------
+    >>> Span(0, 100).stop
+    100
+    """
 
     start: int
     stop: int
@@ -61,6 +74,63 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
     return [Span(start, min(start + window, frames)) for start in starts]
 
 
+def plan_listening(frames: int, sample_rate: int, longest_s: float = LISTENING_WINDOW_S) -> list[Span]:
+    """The windows in which a network listens to a long sound: 10 s that overlap by at least 2 s.
+
+    Parameters
+    ----------
+    frames : int >= 1, samples
+        Length of the sound.
+    sample_rate : int, Hz
+    longest_s : float > 0, s
+        What the network can take at most, where that is less than 10 s; the overlap is then at most a fifth of it.
+
+    Returns
+    -------
+    list of Span
+        See `plan`.
+
+    Examples
+    --------
+    >>> plan_listening(25 * 100, 100)
+    [Span(start=0, stop=1000), Span(start=800, stop=1800), Span(start=1500, stop=2500)]
+    """
+    window = min(LISTENING_WINDOW_S, longest_s)
+    return plan(frames, sample_rate, window, min(LISTENING_OVERLAP_S, window / 5))
+
+
+def fit_length(samples: A, frames: int) -> A:
+    """The sound cut, or padded with silence at its end, to a length.
+
+    Parameters
+    ----------
+    samples : ndarray or Tensor (..., time)
+        Gradients pass through a tensor.
+    frames : int >= 0, samples
+        The length wanted.
+
+    Returns
+    -------
+    ndarray or Tensor (..., frames)
+        Of the same type; the input itself, or a view of it, unless it was padded.
+
+    Examples
+    --------
+    >>> fit_length(np.ones((1, 2)), 3)
+    array([[1., 1., 0.]])
+    >>> fit_length(np.ones(4), 3)
+    array([1., 1., 1.])
+    """
+    missing = frames - samples.shape[-1]
+    if missing <= 0:
+        return samples if missing == 0 else cast("A", samples[..., :frames])
+    if isinstance(samples, np.ndarray):
+        return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)])
+    from torch.nn import functional  # a tensor came, so torch is loaded
+
+    return cast("A", functional.pad(samples, (0, missing)))
+
+
 def crossfade(
     span: Span, spans: Sequence[Span], *, times_s: np.ndarray | None = None, sample_rate: int | None = None
 ) -> np.ndarray:
@@ -81,6 +151,14 @@ def crossfade(
     -------
     ndarray, float64, in [0, 1]
         For each of ``times_s``, or for each sample of ``span``.
+
+    Examples
+    --------
+    >>> spans = plan(300, 100, 2.0, 1.0)
+    >>> spans
+    [Span(start=0, stop=200), Span(start=100, stop=300)]
+    >>> crossfade(spans[0], spans)[[0, 150, 199]].round(3)
+    array([1.   , 0.495, 0.005])
     """
     if span not in spans:
         raise ParameterError(f"{span} is not one of the {len(spans)} windows")

@@ -45,6 +45,11 @@ def write_wav(path: Any, sound: Any, sample_rate: int | None = None) -> Path:
         Where it cannot be written (a full disk, no permission), is empty, or holds NaN or infinity.
     AudioReadError
         Where ``sound`` is a source that cannot be read.
+
+    Examples
+    --------
+    >>> write_wav("silence.wav", np.zeros((1, 100), np.float32), 8000).name
+    'silence.wav'
     """
     target = _target(path)
     blocks, rate = _blocks(sound, sample_rate)
@@ -176,6 +181,12 @@ def encode(
     Raises
     ------
     ParameterError, ShapeError, UnknownNameError
+
+    Examples
+    --------
+    >>> data, gain = encode(np.full((1, 100), 2.0), 8000, "WAV")
+    >>> data[:4], gain
+    (b'RIFF', 2.0)
     """
     rate, samples = as_rate(sample_rate), np.asarray(samples, dtype=np.float32)
     if samples.ndim != 2 or not samples.size:

@@ -59,7 +59,7 @@ def _window(source: AudioSource, span: Span, autoencoder: Autoencoder, reach: in
         return np.zeros((source.channels, n), np.float32)
     there = resample(around, rate, reach)
     skip = margin // rate * reach
-    device = next(autoencoder.parameters()).device
+    device = next(autoencoder.parameters(), torch.empty(0)).device
     with torch.inference_mode():
         heard = torch.from_numpy(np.ascontiguousarray(there[:, skip : there.shape[1] - skip])).to(device)
         made = autoencoder(heard, reach).cpu().numpy()

@@ -37,6 +37,13 @@ class Parts:
     head : tuple of str
         Prefixes of the parameters whose shape depends on the number of classes; the rest is the body, which can start
         from another task's weights.
+
+    Examples
+    --------
+    >>> from otoscope.core import registry
+    >>> parts = registry.get("architecture", "vgg5").target(10, **registry.get("architecture", "vgg5").settings(None))
+    >>> type(parts).__name__, parts.sample_rate
+    ('Parts', 11025)
     """
 
     network: nn.Module
@@ -76,6 +83,11 @@ def build(
     ------
     UnknownNameError, ParameterError
         For an unknown architecture or setting (the nearest are offered), or a value out of range.
+
+    Examples
+    --------
+    >>> build("mn", ["dog", "rain"], settings={"width": 0.1}).labels
+    ('dog', 'rain')
     """
     entry = registry.get("architecture", architecture)
     chosen = entry.settings(settings)

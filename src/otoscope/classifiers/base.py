@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio.windows import fit_length
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
 from otoscope.surgery.digest import state_digest
@@ -52,6 +53,12 @@ class Classifier(nn.Module):
         ``architecture`` and ``settings``, from which it can be built again; needed to save it as a model folder.
     info : dict, optional
         Where the weights come from, licence, results.
+
+    Examples
+    --------
+    >>> model = load_classifier("esc10-mn")
+    >>> model.sample_rate, len(model.labels), model(torch.zeros(2, 32000)).shape
+    (32000, 10, torch.Size([2, 10]))
     """
 
     def __init__(
@@ -102,8 +109,7 @@ class Classifier(nn.Module):
 
     def pad(self, waveform: Tensor) -> Tensor:
         """The waveform, padded with silence to the minimum length."""
-        missing = self.minimum_length - waveform.shape[-1]
-        return nn.functional.pad(waveform, (0, missing)) if missing > 0 else waveform
+        return fit_length(waveform, max(self.minimum_length, waveform.shape[-1]))
 
     def features(self, waveform: Tensor) -> Tensor:
         """Features ``(batch, 1, freq, frame)`` of waveforms ``(batch, time)``."""

@@ -29,7 +29,17 @@ from otoscope.classifiers.dymn_layers import (
     DynamicReLU,
     Static,
 )
-from otoscope.classifiers.mn import HEAD, RELEASES, ROWS, STEM, ConvNormAct, Row, every, initialise, make_divisible
+from otoscope.classifiers.mn import (
+    HEAD,
+    RELEASES,
+    ROWS,
+    STEM,
+    BlockConfig,
+    ConvNormAct,
+    every,
+    initialise,
+    make_divisible,
+)
 from otoscope.core.errors import ParameterError, UnknownNameError, UnsupportedError
 from otoscope.core.registry import Parameter, register
 from otoscope.spectral import KaldiLogMel
@@ -74,7 +84,7 @@ class DyMNSettings:
                 raise UnknownNameError(f"DyMN {name}", getattr(self, name), SWITCH)
 
 
-def context_size(row: Row, width: float) -> int:
+def context_size(row: BlockConfig, width: float) -> int:
     """Length of a block's context vector: a quarter of its channels, within bounds that grow with the width."""
     lowest, highest = make_divisible(32 * width), make_divisible(128 * width)
     return min(max(make_divisible(make_divisible(row.expanded * width) // 4), lowest), highest)
@@ -83,7 +93,7 @@ def context_size(row: Row, width: float) -> int:
 class DynamicBlock(nn.Module):
     """Expand, filter each channel, activate, gate, project; add the input where shapes agree."""
 
-    def __init__(self, row: Row, n_in: int, settings: DyMNSettings):
+    def __init__(self, row: BlockConfig, n_in: int, settings: DyMNSettings):
         super().__init__()
         width, momentum = settings.width, settings.bn_momentum
         n_exp, n_out = make_divisible(row.expanded * width), make_divisible(row.out * width)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio.windows import fit_length
 from otoscope.spectral.logmel import MelBands, hz_to_slaney_mel, mel_bank, slaney_mel_to_hz
 from otoscope.spectral.mel import kaldi_mel_bank
 from otoscope.spectral.scales import hz_to_mel, mel_to_hz
@@ -202,7 +203,7 @@ class WhisperLogMel(MelFrontEnd):
         heard = waveform[:, : self.n_samples]
         hop, half = self.framing.hop_length, self.framing.n_fft // 2
         n_frames = min(self.n_samples // hop, (heard.shape[1] + half - 1) // hop + 1)
-        whole = nn.functional.pad(heard, (0, self.n_samples - heard.shape[1]))
+        whole = fit_length(heard, self.n_samples)
         log = self.mel_power(self.centred(whole)[:, :n_frames]).clamp_min(AMIN).log10()
         log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8.0)
         return ((log + 4.0) / 4.0).unsqueeze(1).to(waveform.dtype)  # (batch, 1, mel, frame)
@@ -264,7 +265,7 @@ class ClapLogMel(MelFrontEnd):
             return waveform.repeat(1, times + 1)[:, : self.n_samples]
         if self.padding == "repeatpad":
             waveform = waveform.repeat(1, times)
-        return nn.functional.pad(waveform, (0, self.n_samples - waveform.shape[1]))
+        return fit_length(waveform, self.n_samples)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Features ``(batch, 1, mel, frame)`` of waveforms ``(batch, time)``."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio.windows import fit_length
 from otoscope.classifiers.base import Place
 from otoscope.classifiers.hf_frontends import ClapLogMel, Framing, KaldiFbank, WhisperLogMel, kaldi_framing
 from otoscope.core.errors import UnsupportedError
@@ -62,8 +63,7 @@ class RawNetwork(HfNetwork):
         if self.normalize:
             centred = features - features.mean(-1, keepdim=True)
             features = centred / (centred.square().mean(-1, keepdim=True) + 1e-7).sqrt()
-        missing = self.minimum_length - features.shape[-1]
-        return {"input_values": nn.functional.pad(features, (0, missing)) if missing > 0 else features}
+        return {"input_values": fit_length(features, max(self.minimum_length, features.shape[-1]))}
 
 
 class AstNetwork(HfNetwork):

@@ -16,20 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from otoscope.classifiers.architecture import label_names
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.hf_check import check_front_end, not_together, reason_of
 from otoscope.classifiers.hf_networks import HfParts, ast_parts, bert_parts, clap_parts, raw_parts, whisper_parts
 from otoscope.classifiers.weights import load_strictly, read_state
-from otoscope.core.errors import DownloadError, OtoscopeError, ParameterError, UnsupportedError, WeightsError
+from otoscope.core.errors import DownloadError, ParameterError, UnsupportedError, WeightsError
 from otoscope.core.runtime import require
 
 log = logging.getLogger("otoscope")
 
-TOLERANCE = 1e-3  # of the largest value that the model's own processor leads to
 PARTS: dict[str, Callable[[Any, Any], HfParts]] = {
     "ASTFeatureExtractor": ast_parts,
     "SeamlessM4TFeatureExtractor": bert_parts,
@@ -54,10 +53,6 @@ SMALL_FILES = (
     "merges.txt",
     "README.md",
 )
-
-
-class FrontEndMismatchError(OtoscopeError, ValueError):
-    """A front end in torch that does not give what the model's own processor gives."""
 
 
 def load_huggingface(
@@ -221,7 +216,7 @@ def _extractor(transformers: Any, folder: Path) -> Any:
         )
     except Exception as error:
         raise WeightsError(
-            f"{folder}: {EXTRACTOR_FILES[0]} describes no feature extractor ({_reason(error)})"
+            f"{folder}: {EXTRACTOR_FILES[0]} describes no feature extractor ({reason_of(error)})"
         ) from error
     if getattr(extractor, "dither", 0):
         extractor.dither = 0.0  # noise that is drawn anew each time
@@ -250,7 +245,7 @@ def _classification(
     try:
         parts = PARTS[kind](model, extractor)
     except (AttributeError, TypeError, RuntimeError) as error:
-        raise _not_together(folder, config, kind, error) from error
+        raise not_together(folder, config, kind, error) from error
     multilabel = config.problem_type == "multi_label_classification" or len(names) == 1
     return _classifier(parts, extractor, names, multilabel), lambda inputs: model(**inputs, return_dict=True).logits
 
@@ -274,7 +269,7 @@ def _clap(
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokens = dict(tokenizer(names, padding=True, return_tensors="pt"))
     except Exception as error:
-        raise WeightsError(f"{folder}: the tokenizer for CLAP's labels cannot be read ({_reason(error)})") from error
+        raise WeightsError(f"{folder}: the tokenizer for CLAP's labels cannot be read ({reason_of(error)})") from error
     tokens = {key: tokens[key] for key in ("input_ids", "attention_mask")}
     most = int(config.text_config.max_position_embeddings) - 2
     if tokens["input_ids"].shape[1] > most:
@@ -285,7 +280,7 @@ def _clap(
             text = model.text_projection(model.text_model(**tokens, return_dict=True).pooler_output)
         parts = clap_parts(model, extractor, torch.nn.functional.normalize(text, dim=-1))
     except (AttributeError, TypeError, RuntimeError, IndexError) as error:
-        raise _not_together(folder, config, kind, error) from error
+        raise not_together(folder, config, kind, error) from error
     return _classifier(parts, extractor, names, False), lambda inputs: model(**tokens, **inputs).logits_per_audio
 
 
@@ -329,7 +324,7 @@ def _published(kind: Any, config: Any, folder: Path) -> Any:
             **_in_float32(),
         )
     except Exception as error:
-        raise WeightsError(f"the weights in {folder} cannot be read ({_reason(error)})") from error
+        raise WeightsError(f"the weights in {folder} cannot be read ({reason_of(error)})") from error
     missing = sorted(key for key in found["missing_keys"] if not key.endswith("masked_spec_embed"))
     if missing or found["mismatched_keys"]:
         was = ", ".join(config.architectures or [config.model_type])
@@ -361,73 +356,3 @@ def _load_file(model: Any, config: Any, weights: str | os.PathLike[str]) -> None
         if any(found.values()):
             raise
         model.load_state_dict(other.state_dict())
-
-
-def trial_signal(sample_rate: int, seconds: float) -> np.ndarray:
-    """Noise that fades, a rising tone, an offset, and digital silence at the end: what front ends differ on."""
-    n = max(1, round(seconds * sample_rate))
-    t = np.arange(n) / sample_rate
-    noise = np.random.default_rng(0).normal(0.0, 0.1, n) * np.exp(-4 * t / seconds)
-    tone = 0.3 * np.sin(2 * np.pi * (100 + 0.1 * sample_rate * t / seconds) * t)
-    return ((noise + tone + 0.02) * (t < 0.9 * seconds)).astype(np.float32)
-
-
-def check_front_end(classifier: Classifier, extractor: Any, reference: Callable[[dict[str, Tensor]], Tensor]) -> None:
-    """Hold the model's inputs and logits against those by its own processor; the differences go into ``info``.
-
-    Parameters
-    ----------
-    classifier : Classifier
-    extractor : feature extractor of transformers
-    reference : callable
-        The extractor's output as tensors -> logits ``(1, class)``.
-
-    Raises
-    ------
-    FrontEndMismatchError
-        If inputs or logits differ by more than ``TOLERANCE`` of their own largest value.
-    """
-    seconds = min(2.5, 0.6 * classifier.info.get("window_s", 10.0))
-    signal = trial_signal(classifier.sample_rate, seconds)
-    try:
-        wanted = dict(extractor(signal, sampling_rate=classifier.sample_rate, return_tensors="pt"))
-        waveform = torch.from_numpy(signal)[None]
-        with torch.no_grad():
-            features = waveform if classifier.frontend is None else classifier.features(waveform)
-            given = classifier.network.prepare(features)  # type: ignore[operator]
-            pairs = {"logits": (classifier(waveform), reference(wanted))}
-    except OtoscopeError:
-        raise
-    except Exception as error:
-        raise _not_together(classifier.name, None, type(extractor).__name__, error) from error
-    name = "input_features" if "input_features" in wanted else "input_values"
-    pairs["inputs"] = (given[name], wanted[name])
-    for what, (ours, theirs) in pairs.items():
-        tolerance = TOLERANCE * max(0.1, float(theirs.abs().max()))
-        same = ours.shape == theirs.shape
-        difference = float((ours.double() - theirs.double()).abs().max()) if same else float("inf")
-        if not difference <= tolerance:
-            raise FrontEndMismatchError(
-                f"{classifier.name}: the {what} differ by {difference:.3g} from those of the model's own "
-                f"{type(extractor).__name__} on a test signal, more than the tolerance {tolerance:.3g}; the front end in "
-                "torch does not know this processor's settings, so the model was refused"
-            )
-        if what == "logits":
-            classifier.info |= {"frontend_difference": difference, "frontend_tolerance": tolerance}
-        else:
-            classifier.info["input_difference"] = difference
-    log.info(
-        "%s: logits differ by %.3g from those of the model's own processor (tolerance %.3g)",
-        classifier.name,
-        classifier.info["frontend_difference"],
-        classifier.info["frontend_tolerance"],
-    )
-
-
-def _not_together(name: object, config: Any, kind: str, error: Exception) -> WeightsError:
-    model = "the model" if config is None else config.model_type
-    return WeightsError(f"{name}: {model} and its {kind} do not go together ({_reason(error)})")
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -30,7 +30,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-class Row(NamedTuple):
+class BlockConfig(NamedTuple):
     """One inverted-residual block at width 1."""
 
     kernel: int
@@ -42,21 +42,21 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row(3, 16, 16, False, False, 1),
-    Row(3, 64, 24, False, False, 2),
-    Row(3, 72, 24, False, False, 1),
-    Row(5, 72, 40, True, False, 2),
-    Row(5, 120, 40, True, False, 1),
-    Row(5, 120, 40, True, False, 1),
-    Row(3, 240, 80, False, True, 2),
-    Row(3, 200, 80, False, True, 1),
-    Row(3, 184, 80, False, True, 1),
-    Row(3, 184, 80, False, True, 1),
-    Row(3, 480, 112, True, True, 1),
-    Row(3, 672, 112, True, True, 1),
-    Row(5, 672, 160, True, True, 2),
-    Row(5, 960, 160, True, True, 1),
-    Row(5, 960, 160, True, True, 1),
+    BlockConfig(3, 16, 16, False, False, 1),
+    BlockConfig(3, 64, 24, False, False, 2),
+    BlockConfig(3, 72, 24, False, False, 1),
+    BlockConfig(5, 72, 40, True, False, 2),
+    BlockConfig(5, 120, 40, True, False, 1),
+    BlockConfig(5, 120, 40, True, False, 1),
+    BlockConfig(3, 240, 80, False, True, 2),
+    BlockConfig(3, 200, 80, False, True, 1),
+    BlockConfig(3, 184, 80, False, True, 1),
+    BlockConfig(3, 184, 80, False, True, 1),
+    BlockConfig(3, 480, 112, True, True, 1),
+    BlockConfig(3, 672, 112, True, True, 1),
+    BlockConfig(5, 672, 160, True, True, 2),
+    BlockConfig(5, 960, 160, True, True, 1),
+    BlockConfig(5, 960, 160, True, True, 1),
 )
 STEM, LAST, HEAD = 16, 960, 1280
 
@@ -113,7 +113,7 @@ class ConcurrentGates(nn.Module):
 class InvertedResidual(nn.Module):
     """Expand, filter each channel, gate, project; add the input where shapes agree."""
 
-    def __init__(self, row: Row, n_in: int, width: float, momentum: float):
+    def __init__(self, row: BlockConfig, n_in: int, width: float, momentum: float):
         super().__init__()
         n_exp, n_out = make_divisible(row.expanded * width), make_divisible(row.out * width)
         activation = nn.Hardswish if row.hardswish else nn.ReLU

@@ -26,7 +26,7 @@ RELEASES = "https://zenodo.org/records/3987831/files"
 FEATURES = ("panns", "mel64", "stft257", "mel64_16k")
 
 
-class ConvBlock(nn.Module):
+class PannsBlock(nn.Module):
     """Convolutions, each with batch norm and ReLU, then a mean over neighbours.
 
     ``kernel`` 3: two of them (CNN10, CNN14). ``kernel`` 5: one (CNN6).
@@ -76,7 +76,7 @@ class Panns(nn.Module):
         self.bn0 = nn.BatchNorm2d(n_bins)
         n_in, n_out = 1, max(4, round(64 * width))
         for i in range(1, self.n_blocks + 1):
-            self.add_module(f"conv_block{i}", ConvBlock(n_in, n_out, 5 if depth == 6 else 3, 1 if i == 6 else 2))
+            self.add_module(f"conv_block{i}", PannsBlock(n_in, n_out, 5 if depth == 6 else 3, 1 if i == 6 else 2))
             n_in, n_out = n_out, 2 * n_out
         self.fc1 = nn.Linear(n_in, n_in)
         self.fc_audioset = nn.Linear(n_in, n_classes)
@@ -127,7 +127,7 @@ def _places(network: Panns) -> dict[str, Place]:
         block = network.get_submodule(f"conv_block{i}")
         before = ((step - 1) / 2, float(step))
         places.update({f"conv_block{i}.{name}": (before, before) for name, _ in block.named_children()})
-        step *= block.pool if isinstance(block, ConvBlock) else 1
+        step *= block.pool if isinstance(block, PannsBlock) else 1
         after = ((step - 1) / 2, float(step))
         places[f"conv_block{i}"] = (after, after)
     return places

@@ -99,7 +99,7 @@ class PatchEmbed(nn.Module):
         return self.proj(features)
 
 
-class Attention(nn.Module):
+class SelfAttention(nn.Module):
     """Each token looks at all tokens."""
 
     def __init__(self, dim: int, heads: int, dropout: float):
@@ -133,13 +133,13 @@ class Mlp(nn.Module):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class Block(nn.Module):
-    """Attention, then a small network for each token; each added to what came in."""
+class TransformerBlock(nn.Module):
+    """SelfAttention, then a small network for each token; each added to what came in."""
 
     def __init__(self, settings: PaSSTSettings):
         super().__init__()
         self.norm1 = nn.LayerNorm(settings.dim, EPS)
-        self.attn = Attention(settings.dim, settings.heads, settings.dropout)
+        self.attn = SelfAttention(settings.dim, settings.heads, settings.dropout)
         self.norm2 = nn.LayerNorm(settings.dim, EPS)
         self.mlp = Mlp(settings.dim, settings.dropout)
 
@@ -176,7 +176,7 @@ class PaSST(nn.Module):
         self.freq_new_pos_embed = nn.Parameter(torch.empty(1, s.dim, s.rows, 1))
         self.time_new_pos_embed = nn.Parameter(torch.empty(1, s.dim, 1, s.columns))
         self.pos_drop = nn.Dropout(s.dropout)
-        self.blocks = nn.Sequential(*(Block(s) for _ in range(s.depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(s) for _ in range(s.depth)))
         self.norm = nn.LayerNorm(s.dim, EPS)
         self.head = nn.Sequential(nn.LayerNorm(s.dim), nn.Linear(s.dim, n_classes))
         self.head_dist = nn.Linear(s.dim, n_classes)

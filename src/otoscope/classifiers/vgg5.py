@@ -21,7 +21,7 @@ from otoscope.spectral import FrameConfig, LinearStft
 BLOCKS = ("block1", "block2", "block3", "block4", "block5")
 
 
-class Block(nn.Module):
+class VggBlock(nn.Module):
     """Convolution of three by three with bias, ReLU, the largest of each two by two."""
 
     def __init__(self, n_in: int, n_out: int):
@@ -48,7 +48,7 @@ class Vgg5(nn.Module):
         if n_classes < 1 or channels < 1:
             raise ParameterError(f"VGG-5 needs at least one class and one channel; got {n_classes} and {channels}")
         for i, name in enumerate(BLOCKS):
-            self.add_module(name, Block(channels if i else 1, channels))
+            self.add_module(name, VggBlock(channels if i else 1, channels))
         self.head = nn.Linear(channels, n_classes)
         self.apply(_initialise)
 

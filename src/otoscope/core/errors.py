@@ -104,16 +104,16 @@ class MissingExtraError(OtoscopeError, ImportError):
     Parameters
     ----------
     package : str
-        The package that is missing; the whole message where nothing else is given.
+        Name on PyPI of the package that is missing. Without ``extra``, this is the whole message.
     extra : str
-        The extra of Otoscope that brings it.
+        The extra of Otoscope that includes the package.
     purpose : str
-        What it is needed for.
+        What needs the package, as the subject of a sentence.
     """
 
     def __init__(self, package: str, extra: str = "", purpose: str = ""):
-        install = f"{purpose} needs the package {package!r}; install it with: pip install 'otoscope[{extra}]'"
-        super().__init__(install if extra else package)
+        install = f"install it with: pip install {package} (or, in a checkout of Otoscope: pip install '.[{extra}]')"
+        super().__init__(f"{purpose} needs the package {package!r}; {install}" if extra else package)
         self.package, self.extra = package, extra
 
 

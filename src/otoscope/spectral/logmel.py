@@ -50,6 +50,12 @@ class FrameConfig:
         True: frame ``i`` is centred on sample ``i * hop_length``, the ends are reflected. False: it begins there.
     minimum_frames : int
         The fewest frames that the network can take; the front end's ``minimum_length`` follows from it.
+
+    Examples
+    --------
+    >>> frames = FrameConfig(sample_rate=16000, n_fft=512, hop_length=160)
+    >>> frames.n_frames(16000), frames.minimum_length
+    (101, 257)
     """
 
     sample_rate: int = 32000
@@ -96,6 +102,11 @@ class MelBands:
         "slaney" divides each triangle by half its width in Hz.
     shift, divisor : float
         Features are ``(dB + shift) / divisor``.
+
+    Examples
+    --------
+    >>> MelBands(n_mels=40, low_hz=0.0, high_hz=8000.0).scale
+    'slaney'
     """
 
     n_mels: int = 64
@@ -132,6 +143,11 @@ def mel_bank(bands: MelBands, n_fft: int, sample_rate: int) -> np.ndarray:
         For a scale or norm that does not exist.
     ParameterError
         If the bands do not lie between 0 Hz and half the sample rate.
+
+    Examples
+    --------
+    >>> mel_bank(MelBands(n_mels=64), n_fft=1024, sample_rate=32000).shape
+    (64, 513)
     """
     for what, value, known in (("mel scale", bands.scale, SCALES), ("mel norm", bands.norm, NORMS)):
         if value not in known:
@@ -253,6 +269,11 @@ class LinearStft(_Frames):
     ------
     UnknownNameError
         For another unit.
+
+    Examples
+    --------
+    >>> LinearStft()(torch.zeros(1, 11025)).shape
+    torch.Size([1, 1, 257, 44])
     """
 
     def __init__(
@@ -295,6 +316,11 @@ def apnet_log_mel(sample_rate: int, n_fft: int, hop_length: int, n_mels: int, mi
     Notes
     -----
     Source: zinemanas2021apnet, with a fixed scaling.
+
+    Examples
+    --------
+    >>> apnet_log_mel(16000, 1024, 256, 80)(torch.zeros(1, 16000)).shape
+    torch.Size([1, 1, 80, 59])
     """
     frames = FrameConfig(sample_rate, n_fft, hop_length, center=False, minimum_frames=minimum_frames)
     return LogMel(frames, MelBands(n_mels, 0.0, sample_rate / 2, "htk", "slaney", shift=35.0, divisor=65.0))

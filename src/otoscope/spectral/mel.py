@@ -19,6 +19,11 @@ def kaldi_mel_bank(n_mels: int, n_fft: int, sample_rate: int, low_hz: float, hig
     Returns
     -------
     ndarray (mel, n_fft // 2 + 1), float32
+
+    Examples
+    --------
+    >>> kaldi_mel_bank(128, 1024, 32000, 0.0, 15000.0).shape
+    (128, 513)
     """
     if not 0 <= low_hz < high_hz <= sample_rate / 2:
         raise ParameterError(f"mel bands need 0 <= low_hz < high_hz <= {sample_rate / 2}; got {low_hz} and {high_hz}")
@@ -52,6 +57,11 @@ class KaldiLogMel(nn.Module):
     Notes
     -----
     Source: schmid2023efficient, the released front end in evaluation mode.
+
+    Examples
+    --------
+    >>> KaldiLogMel()(torch.zeros(1, 32000)).shape
+    torch.Size([1, 1, 128, 100])
     """
 
     window: Tensor

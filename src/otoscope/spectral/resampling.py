@@ -42,6 +42,11 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     Notes
     -----
     Kaiser-windowed sinc of 125 dB, the passband of soxr's HQ setting. Sound outside the waveform counts as silence.
+
+    Examples
+    --------
+    >>> resample_waveform(torch.zeros(1, 44100), 44100, 16000).shape
+    torch.Size([1, 16000])
     """
     source, target = as_rate(source_rate, "source_rate"), as_rate(target_rate, "target_rate")
     if waveform.ndim < 1 or waveform.shape[-1] == 0:

@@ -24,6 +24,12 @@ class StftConfig:
         Even.
     hop_length : int, samples
         Divides ``n_fft`` at least twice, so that windows overlap and the inverse is exact.
+
+    Examples
+    --------
+    >>> config = StftConfig(n_fft=512, hop_length=128)
+    >>> config.n_bins, config.n_frames(16000)
+    (257, 126)
     """
 
     n_fft: int = 1024
@@ -65,6 +71,11 @@ def stft(waveform: Tensor, config: StftConfig) -> Tensor:
     -------
     Tensor (..., freq, frame), complex
         Frame ``i`` is centred on sample ``i * hop_length``.
+
+    Examples
+    --------
+    >>> stft(torch.zeros(1, 4000), StftConfig()).shape
+    torch.Size([1, 513, 9])
     """
     n = waveform.shape[-1]
     frames = config.n_frames(n)
@@ -89,6 +100,12 @@ def istft(spec: Tensor, config: StftConfig, length: int) -> Tensor:
     Returns
     -------
     Tensor (..., time)
+
+    Examples
+    --------
+    >>> config, x = StftConfig(), torch.randn(1, 4000)
+    >>> torch.allclose(istft(stft(x, config), config, 4000), x, atol=1e-5)
+    True
     """
     pieces = torch.fft.irfft(spec.transpose(-1, -2), n=config.n_fft)  # (..., frame, n_fft)
     window = _window(config.n_fft, pieces.device, pieces.dtype)

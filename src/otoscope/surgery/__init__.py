@@ -1,4 +1,16 @@
-"""Room 3: the only code that hooks, freezes or changes a model; always undone, after success, error or interrupt."""
+"""Room 3: the only code that hooks, freezes or changes a model; always undone, after success, error or interrupt.
+
+Three techniques, from the mildest to the strongest:
+
+- *Hooks* (`hooks`, `guard`) read what layers give. They are torch's own module hooks, removed when the block ends.
+- *Function modes* (`attention`, `backward`, `rescale`, `relevance`) see every torch function that runs inside a block, whether
+  a module, a front end or bare arithmetic called it, and may give it another backward pass. A mode changes neither model nor
+  class, and is gone with the block; what stays is the graph that was recorded in it.
+- *Overwriting* (`randomise`) puts other values into parameters and restores the old ones bit for bit.
+
+Read `backward` first: `rescale` (DeepLIFT) and `relevance` (LRP) are tables of rules for the mode that is defined there, and
+`slopes` holds the arithmetic that both share. Everything here is a context manager, so that ``with`` undoes it.
+"""
 
 from otoscope.surgery.attention import Attention, record_attention
 from otoscope.surgery.backward import guided

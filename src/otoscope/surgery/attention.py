@@ -22,6 +22,11 @@ class Attention(NamedTuple):
         Dotted name of the innermost module that was running.
     weights : Tensor (batch, head, token, token)
         How much each token (row) looks at each (column); rows sum to one. Or what ``keep`` made of them.
+
+    Examples
+    --------
+    >>> Attention("blocks.0", torch.ones(1, 2, 1, 1)).layer
+    'blocks.0'
     """
 
     layer: str
@@ -63,6 +68,8 @@ def record_attention(model: nn.Module, keep: Callable[[Tensor], Tensor] = _as_th
     >>> seen[0].weights.shape
     torch.Size([3, 2, 5, 5])
     """
+    # A function mode sees functions, not modules, so hooks keep the stack of the modules that are running: its top names
+    # the layer to which the weights belong.
     running = [""]
     seen: list[Attention] = []
 
@@ -76,13 +83,18 @@ def record_attention(model: nn.Module, keep: Callable[[Tensor], Tensor] = _as_th
     with contextlib.ExitStack() as stack:
         for name, module in model.named_modules():
             stack.callback(module.register_forward_pre_hook(enter(name)).remove)
+            # always_call: the stack must shrink after a failing layer too.
             stack.callback(module.register_forward_hook(leave, always_call=True).remove)
         stack.enter_context(_Recorder(lambda weights: seen.append(Attention(running[-1], keep(weights)))))
         yield seen
 
 
 class _Recorder(TorchFunctionMode):
-    """Meets torch's attention functions; inside its handlers it is off, so that nothing is seen twice."""
+    """Meets torch's attention functions.
+
+    torch disables a mode while its own `__torch_function__` runs. The handlers below rely on it: the softmax that `_scaled`
+    computes itself is not met again, so no weights are recorded twice.
+    """
 
     def __init__(self, log: Callable[[Tensor], None]):
         super().__init__()
@@ -99,6 +111,8 @@ class _Recorder(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _seen(self, weights: Tensor) -> Tensor:
+        # Rollout methods differentiate by the weights even where nothing before them requires gradients; as a leaf that
+        # requires them, the weights start a graph of their own.
         if torch.is_grad_enabled() and not weights.requires_grad:
             weights.requires_grad_(True)
         self.tell(weights)
@@ -115,11 +129,14 @@ class _Recorder(TorchFunctionMode):
         **options: Any,
     ) -> Tensor:
         """Scaled dot product attention, openly."""
+        # Not (batch, head, token, dim), or cross attention (query and key differ in length): torch's fused kernel runs as
+        # it would without the recorder.
         if query.ndim != 4 or query.shape[2] != key.shape[2]:
             return functional.scaled_dot_product_attention(
                 query, key, value, attn_mask, dropout_p, is_causal, **options
             )
-        if options.get("enable_gqa"):
+        # From here on, the definition in torch's documentation, step by step: the fused kernels never form the weights.
+        if options.get("enable_gqa"):  # grouped queries: several query heads share one key and value head
             key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
         scale = options.get("scale")
         scores = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if scale is None else scale)
@@ -130,20 +147,25 @@ class _Recorder(TorchFunctionMode):
         elif attn_mask is not None:
             scores = scores + attn_mask
         weights = scores.softmax(-1)  # (batch, head, token, token)
+        # A row that is masked entirely is a softmax over -inf alone, NaN; torch's kernels give zeros there.
         if attn_mask is not None:
-            weights = weights.masked_fill(scores.isneginf().all(-1, keepdim=True), 0)  # who may look at nothing
+            weights = weights.masked_fill(scores.isneginf().all(-1, keepdim=True), 0)
         return functional.dropout(self._seen(weights), dropout_p, training=dropout_p > 0) @ value
 
     def _many_heads(self, func: Any, args: Any, kwargs: Any) -> tuple[Tensor, Tensor | None]:
         """Attention of `torch.nn.MultiheadAttention`: the weights by torch, the rest from them, so that gradients flow."""
+        # The function has some twenty-five parameters, of which callers name any; binding them gives each by its name.
         bound = inspect.signature(func).bind(*args, **kwargs)
         bound.apply_defaults()
         a = bound.arguments
+        # Extra tokens that belong to no input (bias_k, a zero, static keys) would make the weights rectangular.
         own = a["bias_k"] is None and a["static_k"] is None and a["static_v"] is None and not a["add_zero_attn"]
         if not own or a["query"].ndim != 3 or len(a["query"]) != len(a["key"]):
             return func(*args, **kwargs)
         wanted, averaged = a["need_weights"], a["average_attn_weights"]
         a["need_weights"], a["average_attn_weights"] = True, False
+        # torch computes the weights of each head; its output is discarded, because it was computed from weights that are
+        # not the tensor recorded here, and gradients by the recorded one would be zero. The output is computed anew below.
         _, weights = func(*bound.args, **bound.kwargs)
         weights = self._seen(weights)  # (batch, head, token, token)
         value = functional.linear(a["value"], *_value_projection(a))  # (token, batch, dim)
@@ -159,7 +181,8 @@ class _Recorder(TorchFunctionMode):
         if out.ndim != 4 or dim not in (-1, 3) or out.shape[2] != out.shape[3]:
             return out
         leaf = torch.is_grad_enabled() and not out.requires_grad
-        return self._seen(out).clone() if leaf else self._seen(out)  # a leaf could not be changed in place
+        # A leaf that requires gradients must not be changed in place, as dropout_ after a softmax may do: hand on a copy.
+        return self._seen(out).clone() if leaf else self._seen(out)
 
 
 def _value_projection(a: dict[str, Any]) -> tuple[Tensor, Tensor | None]:

@@ -5,6 +5,17 @@ Everything is met by torch's own dispatch of functions (`torch.overrides.TorchFu
 touched: the rules hold while the block runs, and in the graph that was made in it. What is hidden from torch's dispatch
 (TorchScript) or unknown to a rule set passes its plain gradient.
 
+How it works. While a `TorchFunctionMode` is active, torch calls its ``__torch_function__(func, types, args, kwargs)`` instead
+of each function. `Rules` normalises the call (name, in-place or not, place of the input) into a `Call` and asks `rule`, which
+returns a tensor with (1) exactly the values of the plain call and (2) another way back. A custom `torch.autograd.Function`
+joins the two: `swapped` takes the gradient of a surrogate expression, `sloped` multiplies by a given slope. torch switches a
+mode off inside its own handler, so rules call torch freely without meeting themselves.
+
+Why not hooks: a module's backward hook sees neither ``torch.relu(x)`` nor ``x + residual`` nor the synthesis of a domain,
+and one module that is called twice is one hook for two places in the graph.
+
+`Compared` adds a first pass on a reference (silence, say), whose calls are remembered and paired with those of the second.
+
 Axes of a call: positional and named arguments as they came; nothing is assumed about the layout of batches.
 """
 
@@ -31,7 +42,9 @@ def words(text: str) -> frozenset[str]:
 
 # What lets its input pass where that is large, and little of it where it is small.
 UNITS = words("relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish softplus threshold")
-COMPOSITE = ("multi_head_attention_forward",)  # Python functions of torch that hide what they call
+# Functions of torch that are written in Python and dispatch as a whole: the mode would see one call of them, and none of the
+# matrix products and softmaxes in it. `_opened` makes their insides visible.
+COMPOSITE = ("multi_head_attention_forward",)
 
 
 class Call(NamedTuple):
@@ -75,13 +88,15 @@ class Rules(TorchFunctionMode):
         name, inplace = _plain(getattr(func, "__name__", ""), kwargs)
         placed, named = _placed(args, kwargs)
         if name in COMPOSITE and isinstance(func, FunctionType):
-            with self:
+            with self:  # torch has switched the mode off for this handler; the calls inside are to be met
                 return _opened(func)(*args, **kwargs)
+        # relu_(x) is ruled as relu(x), and the result written into x below: a rule needs the input that was there before.
         run = _out_of_place(name, func) if inplace else func
         found = NotImplemented
         if run is not None and kwargs.get("out") is None:
             out_of_place = {k: v for k, v in named.items() if k != "inplace"}
             found = self.rule(Call(name, run, placed, out_of_place))
+        # `overwrites` comes before anything writes: it saves what was remembered of this memory.
         if inplace:
             self.overwrites(placed[0])
         if found is NotImplemented:
@@ -124,6 +139,8 @@ def _out_of_place(name: str, func: Any) -> Any:
 
 def _opened(func: FunctionType) -> FunctionType:
     """A Python function of torch that does not hand itself over to the mode, so that what it calls is met."""
+    # Such functions begin with `if has_torch_function(...): return handle_torch_function(...)`. The twin shares the code and has
+    # globals of its own, in which that question is answered with no; torch's module is not changed.
     blind = {k: (lambda *_: False) for k in func.__globals__ if k.startswith("has_torch_function")}
     twin = FunctionType(
         func.__code__, {**func.__globals__, **blind}, func.__name__, func.__defaults__, func.__closure__
@@ -135,6 +152,8 @@ def _opened(func: FunctionType) -> FunctionType:
 class _Swap(torch.autograd.Function):
     """Forward: a value made before. Backward: that of a surrogate."""
 
+    # The value comes in a list, which autograd does not look into: a tensor that is both an argument and the result would be
+    # taken for an input that is passed through.
     @staticmethod
     def forward(ctx: Any, surrogate: Tensor, value: list[Tensor]) -> Tensor:
         return value.pop()
@@ -169,6 +188,7 @@ def sloped(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
 
 def derivative(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Derivative of an elementwise function; 0 where it is not finite."""
+    # The gradient of the sum is the derivative at each element, since no element acts on another's output.
     with torch.enable_grad():
         at = x.detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(run(at).sum(), at)
@@ -180,7 +200,7 @@ class _Guided(Rules):
         if call.name not in UNITS or not call.varies or not isinstance(call.args[0], Tensor):
             return NotImplemented
         x = call.args[0]
-        with torch.no_grad():
+        with torch.no_grad():  # the plain call leaves no graph; the only way back is that of _Positive
             value = call()
             slope = derivative(lambda at: call.run(at, *call.args[1:], **call.kwargs), x) * (x > 0)
         return _Positive.apply(x, slope, [value])
@@ -205,6 +225,15 @@ def guided() -> Iterator[None]:
     Notes
     -----
     Source: springenberg2015striving, section 3.4; there for ReLU alone.
+
+    Examples
+    --------
+    >>> x = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    >>> with guided():
+    ...     y = (torch.relu(x) * torch.tensor([1.0, 1.0, -1.0])).sum()
+    >>> y.backward()
+    >>> x.grad
+    tensor([0., 1., 0.])
     """
     with _Guided():
         yield
@@ -226,9 +255,11 @@ class Compared(Rules):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[Reference | None] = []
-        self.at, self.recording = 0, False
-        self._held: dict[int, list[int]] = defaultdict(list)  # storage -> steps that hold it
+        self.seen: list[Reference | None] = []  # the reference pass, in order; None once paired or passed over
+        self.at, self.recording = 0, False  # the next step that may be paired
+        # Address of a storage -> steps that remember a tensor in it. Remembered tensors are not copied: this costs nothing for
+        # most networks; the few tensors that an in-place function changes are copied just before (`overwrites`).
+        self._held: dict[int, list[int]] = defaultdict(list)
 
     @contextlib.contextmanager
     def record(self) -> Iterator[None]:
@@ -278,6 +309,8 @@ class Compared(Rules):
                 self.seen[step] = Reference(known.name, [t.clone() for t in known.tensors])
 
     def _recall(self, call: Call) -> Call | None:
+        # Both passes run the same code, so the partner is nearly always at `self.at`. Steps of the reference pass that have no
+        # partner (a constant computed once and cached) are passed over, and released with what was paired.
         shapes = [t.shape for t in call.tensors()]
         for step in range(self.at, len(self.seen)):
             known = self.seen[step]

@@ -11,11 +11,19 @@ from torch import Tensor
 
 
 def state_digest(state: Mapping[str, Tensor], settings: tuple[Any, ...] = ()) -> str:
-    """SHA-256 of names and values of tensors, and of settings that belong to them: the same weights, the same digest."""
+    """SHA-256 of names and values of tensors, and of settings that belong to them: the same weights, the same digest.
+
+    Examples
+    --------
+    >>> state_digest({"weight": torch.zeros(2)})[:8]
+    '5cec47c2'
+    """
+    # Sorted, so that the order of definition does not count; with dtype and shape, so that equal bytes of another form do.
     h = hashlib.sha256()
     for key, value in sorted(state.items()):
         array = value.detach().cpu().contiguous()
         h.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
+        # As raw bytes: numpy has no bfloat16, and NaN and -0.0 must count as they are.
         h.update(array.flatten().view(torch.uint8).numpy().tobytes())
     if settings:
         h.update(repr(settings).encode())

@@ -1,4 +1,8 @@
-"""Borrow a model and give it back as it was."""
+"""Borrow a model and give it back as it was.
+
+What a pass, a method or a caller's code may change of a module is saved before and put back in ``finally``: by the objects
+themselves, never by copies, so that an optimiser or a caller that holds a parameter still holds the right one.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +31,21 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     ------
     nn.Module
         The same object.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with preserve_state(net):
+    ...     print(net.training)
+    False
+    >>> net.training
+    True
     """
     modes = [(m, m.training) for m in model.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     named = [(m._buffers, dict(m._buffers)) for m in model.modules()]  # a forward pass may put a new tensor in place
+    # Hooks are kept in dicts of the module; saving the dicts' content removes what was added and restores what was removed.
     hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
     try:
         model.eval()
@@ -44,7 +58,7 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
         for p, wanted, grad in parameters:
             p.requires_grad_(wanted)
             p.grad = grad
-        _restore_tables(named)
+        _restore_tables(named)  # first the tensor objects, then the values in them
         _restore_buffers(buffers)
         _restore_tables(hooks)
 
@@ -57,6 +71,15 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     ------
     OtoscopeError
         If something of the model changed while the block ran; an error of the block itself goes first.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with frozen(net) as borrowed:
+    ...     print(borrowed.training, any(p.requires_grad for p in borrowed.parameters()))
+    False False
+    >>> net.training
+    True
     """
     before = _digest(model)
     with preserve_state(model):
@@ -83,6 +106,7 @@ def _restore_tables(tables: list[tuple[dict, dict]]) -> None:
     for table, before in tables:
         if not table and not before:
             continue
+        # Compared by identity (tensors have no truth value), and by order, in which hooks run; mostly nothing changed.
         if list(map(id, table.values())) != list(map(id, before.values())) or list(table) != list(before):
             table.clear()
             table.update(before)
@@ -91,5 +115,5 @@ def _restore_tables(tables: list[tuple[dict, dict]]) -> None:
 def _restore_buffers(buffers: list[tuple[Tensor, Tensor]]) -> None:
     with torch.no_grad():
         for buffer, before in buffers:
-            if not torch.equal(buffer, before):
+            if not torch.equal(buffer, before):  # an untouched buffer keeps its version counter, which autograd checks
                 buffer.copy_(before)

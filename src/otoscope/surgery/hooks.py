@@ -1,4 +1,8 @@
-"""Look at layers' outputs while a model runs."""
+"""Look at layers' outputs while a model runs.
+
+Outputs are recorded with their graphs, not copied: methods such as Grad-CAM differentiate by them afterwards. A layer that runs
+several times in a pass appends several outputs.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,14 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
         If there is no such layer.
     UnsupportedError
         If a layer's output is no tensor.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with record_layers(net, ["0", "2"]) as seen:
+    ...     _ = net(torch.zeros(5, 4))
+    >>> {name: tuple(outputs[0].shape) for name, outputs in seen.items()}
+    {'0': (5, 3), '2': (5, 2)}
     """
     outputs: dict[str, list[Tensor]] = {name: [] for name in names}
     layers = {name: find_layer(model, name) for name in outputs}
@@ -48,6 +60,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
 
         return keep
 
+    # The stack removes every hook that was added, also when adding a later one, or the block, fails.
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
             stack.callback(layer.register_forward_hook(keeper(name)).remove)  # type: ignore[arg-type]
@@ -56,14 +69,32 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
 
 @contextlib.contextmanager
 def record_layer(model: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """`record_layers` for one layer: the list alone."""
+    """`record_layers` for one layer: the list alone.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with record_layer(net, "1") as seen:
+    ...     _ = net(torch.zeros(5, 4))
+    >>> seen[0].shape
+    torch.Size([5, 3])
+    """
     with record_layers(model, [name]) as outputs:
         yield outputs[name]
 
 
 @contextlib.contextmanager
 def record_input(model: nn.Module) -> Iterator[list[Tensor]]:
-    """While the block runs, each forward pass appends the model's first argument."""
+    """While the block runs, each forward pass appends the model's first argument.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> with record_input(net) as seen:
+    ...     _ = net(torch.zeros(5, 4))
+    >>> seen[0].shape
+    torch.Size([5, 4])
+    """
     inputs: list[Tensor] = []
     handle = model.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
     try:

@@ -15,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.surgery.guard import _restore_tables
 
+# Attributes of a tensor that give its values, in contrast to its shape or device.
 VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real", "imag")}
+# torch's own initialisers; nn.Transformer and nn.MultiheadAttention have the one with the underscore.
 RESETS = ("reset_parameters", "_reset_parameters")
 
 
@@ -45,14 +47,27 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
     ------
     UnknownNameError
         If there is no such layer.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> before = state_digest(net.state_dict())
+    >>> with randomised(net, ["2"]):
+    ...     print(state_digest(net.state_dict()) == before)
+    False
+    >>> state_digest(net.state_dict()) == before
+    True
     """
     chosen = _inside(model, layers)
     tensors = [(t, t.detach().clone()) for m in chosen.values() for t in _own(m)]
+    # A reset may put a new Parameter in place of the old one, so the tables are restored before the values.
     tables = [(table, dict(table)) for m in model.modules() for table in (m._parameters, m._buffers)]
     devices = sorted({t.device.index or 0 for t, _ in tensors if t.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
             for name, module in chosen.items():
+                # Seeded per module by its name: what a layer draws does not depend on which others are randomised, so the
+                # stages of a cascade differ only in the layers that they add.
                 for rng in (torch.default_generator, *(torch.cuda.default_generators[d] for d in devices)):
                     rng.manual_seed(_seed(seed, name))
                 _randomise(module)
@@ -128,6 +143,12 @@ def top_down(
     ------
     ParameterError
         If the model has no parameters.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> top_down(net)
+    [('2',), ('0',)]
     """
     names = [name for name, module in model.named_modules() if any(p is not None for p in module._parameters.values())]
     if not names:
@@ -159,6 +180,8 @@ def _seed(seed: int, name: str) -> int:
 
 def _randomise(module: nn.Module) -> None:
     """Fresh values for a module's own parameters."""
+    # Three steps: reset, where the module can; put back the buffers, for a reset clears running statistics; and draw noise for
+    # the parameters that are still as before, for the module had no reset, or it does not reach them.
     before = {n: p.detach().clone() for n, p in module._parameters.items() if p is not None}
     buffers = [(b, b.detach().clone()) for b in module._buffers.values() if b is not None]
     for reset in RESETS:
@@ -175,6 +198,7 @@ def _randomise(module: nn.Module) -> None:
 
 def _redraw(parameter: Tensor, old: Tensor) -> None:
     """Normal noise of the same mean and standard deviation."""
+    # An even parameter (a norm's gain of ones) has no spread to imitate, and stays.
     values = old.double()
     spread = float(values.std(correction=0)) if old.numel() else 0.0
     if spread > 0:

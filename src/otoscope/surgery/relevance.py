@@ -8,6 +8,12 @@ share in proportion. What comes before the first activation counts from silence:
 own. Around the network (synthesis, front end), and for functions such as logarithm and square, the rescale rule against
 silence holds, which shares the same way.
 
+How to read it. Relevance is ``x * gradient`` everywhere, so a rule of LRP is a modified gradient: `Layer.back` for the layers
+with weights, and short surrogates (`swapped`) for the rest, in which what takes no relevance is detached. `Relevance` is a
+`Rescale` whose rules are exchanged while the network runs; hooks on the network tell it when that is. The state it keeps is
+whether the network is running, whether an activation was met (before it, silence is the origin), and the last convolution,
+into which a batch norm that follows at once is merged.
+
 Source: bach2015lrp; montavon2019lrp for the composite; andeol2021learning for signs in the gamma rule; ali2022xai for norms
 and attention.
 """
@@ -66,6 +72,8 @@ class Layer:
 
     def back(self, x: Tensor, gradient: Tensor) -> Tensor:
         """Gradient by the output -> modified gradient by the input ``x``."""
+        # With z = run(x, w) + rest, the rule is  R_x = x * d z'/dx * (R_z / z'),  z' being the modified and stabilised output.
+        # In gradients (R = value * gradient): multiply the incoming gradient by z / z', and differentiate z' by x.
         with torch.enable_grad():
             at = (x if self.origin is None else x - self.origin).detach().requires_grad_(True)
             shares = self.run(at, self.weight)
@@ -74,12 +82,13 @@ class Layer:
                 if self.origin is not None:
                     rest = rest + self.run(self.origin, self.weight)
                 output = shares + rest
-            if self.gamma:
+            if self.gamma:  # contributions of the output's own sign count 1 + gamma times (andeol2021learning)
                 up = self.run(at.clamp_min(0), self.weight.clamp_min(0))
                 if (at < 0).any():
                     up = up + self.run(at.clamp_max(0), self.weight.clamp_max(0))
                 shares = shares + self.gamma * torch.where(output > 0, up, shares - up)
             with torch.no_grad():
+                # Epsilon keeps its sign away from zero, as a share of the layer's root mean square: free of the scale.
                 total = shares + rest
                 size = output.square().mean(self.axes, keepdim=True).sqrt() * self.epsilon
                 total = total + torch.where(total < 0, -size, size)
@@ -89,6 +98,7 @@ class Layer:
 
 
 class _Linear(torch.autograd.Function):
+    # The layer's value goes forward as it is; `Layer.back` gives the gradient. (For the list see `backward._Swap`.)
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Layer, value: list[Tensor]) -> Tensor:
         ctx.save_for_backward(x)
@@ -170,6 +180,7 @@ class Relevance(Rescale):
             self.epsilon,
             0.0 if dense else self.gamma,
         )
+        # Remembered for `_merged`, by identity of its output: only a norm that gets this very tensor follows at once.
         out = _Linear.apply(x, layer, [value])
         self._last = None if dense or "transpose" in call.name else (out, x, layer)
         return out
@@ -180,6 +191,8 @@ class Relevance(Rescale):
         if training or mean is None or self._last is None or x is not self._last[0]:
             return NotImplemented
         _, at, layer = self._last
+        # norm(conv(x, w) + b) = conv(x, w * scale) + (b - mean) * scale + shift; the merged layer starts from the
+        # convolution's input, so relevance goes through both in one step.
         scale = (variance + call.get(7, "eps", 1e-5)).rsqrt()
         scale = (scale if gain is None else scale * gain).detach()
         if len(scale) != len(layer.weight):
@@ -213,6 +226,7 @@ def _product(call: Call) -> Any:
     x, y = call.tensors()
     if call.name in ("mul", "multiply"):
         return swapped(_value(call), gated(x, y))
+    # Matrix products: if one side is a set of averaging weights (attention), it is a constant, and the other takes all.
     weighs = (
         _are_weights(x, None if call.name == "einsum" else -1),
         _are_weights(y, None if call.name == "einsum" else max(-2, -y.dim())),
@@ -316,6 +330,16 @@ def relevance(network: nn.Module, silence: Callable[[], Any], epsilon: float, ga
     Gradients of what is computed in the block, times the input counted from silence, are relevances.
 
     Source: bach2015lrp, montavon2019lrp.
+
+    Examples
+    --------
+    >>> net = torch.nn.Linear(2, 1, bias=False)
+    >>> x = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    >>> with relevance(net, lambda: net(torch.zeros(1, 2)), epsilon=1e-9, gamma=0.0):
+    ...     y = net(x)
+    >>> y.backward()
+    >>> torch.allclose((x * x.grad).sum(), y)
+    True
     """
     rules = Relevance(epsilon, gamma)
     with contextlib.ExitStack() as stack:

@@ -6,6 +6,12 @@ softmax, norms and products along an axis are taken apart into these. All of the
 with just the change of its output. Recurrent layers (``torch.lstm``), ``where``, ``sort``, ``torch.norm`` other than of
 complex numbers and batch statistics pass their plain gradient, and the sum is then not kept.
 
+How to read it. Each rule takes the call on the clip and the same call on the reference, and returns the clip's value with the
+multipliers as its way back, or `NotImplemented` for the plain gradient. Composite functions are rewritten in the primitives of
+`slopes`; their value is computed by the original function, so that the forward pass stays as it was to the last bit, and the
+rewritten form serves as the surrogate. Two general conditions keep the number of rules small: linear functions need none
+(their gradient is the multiplier), nor do products with a weight.
+
 Source: shrikumar2017deeplift, section 3.5.1; lundberg2017shap for means over references and the rule of the maximum.
 """
 
@@ -44,6 +50,8 @@ def unary(call: Call) -> Callable[[Tensor], Tensor]:
 
 def _elementwise(call: Call, before: Call) -> Any:
     x = call.tensors()[0]
+    # Left alone: functions of two tensors that both vary (but for prelu's slope), complex numbers other than their magnitude,
+    # and calls that broadcast x, whose output has more elements than x has slopes.
     others = [t for t in call.tensors()[1:] if t.requires_grad and t.numel() > 1]
     if not call.args or not any(isinstance(a, Tensor) for a in call.args) or not x.requires_grad:
         return NotImplemented
@@ -105,6 +113,7 @@ def _pool(call: Call, before: Call) -> Any:
     kwargs = {k: v for k, v in call.kwargs.items() if k != "return_indices"}
     x, r = call.args[0], before.args[0]
     with torch.no_grad():
+        # Where did the maximum come from, in the clip and in the reference? See `credited` for which of the two counts.
         now = run(x, *call.args[1:], **kwargs, return_indices=True)
         then = run(r, *call.args[1:], **kwargs, return_indices=True)
         chosen = torch.where(now[0] >= then[0], now[1], then[1]).flatten(-n)
@@ -215,6 +224,7 @@ def _attention(call: Call, before: Call) -> Any:
         value = call()
     scale = call.kwargs.get("scale") or 1 / math.sqrt(q.shape[-1])
     shift = attention_mask(call, q.shape[-2], k.shape[-2])
+    # softmax(q k^T + mask) v: two products of things that vary, around a softmax.
     scores = bilinear(torch.matmul, q * scale, k.mT, (q_r * scale, k_r.mT)) + shift
     scores_r = q_r @ k_r.mT * scale + shift
     weights = softmax(scores, scores_r, -1)
@@ -329,7 +339,17 @@ def rescale(reference: Callable[[], Any]) -> Iterator[Any]:
     -----
     Source: shrikumar2017deeplift. Gradients of what is computed in the block are DeepLIFT's multipliers: times the change
     of the input they sum to the change of the output.
+
+    Examples
+    --------
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> with rescale(lambda: torch.square(torch.tensor(1.0))):
+    ...     y = torch.square(x)
+    >>> y.backward()
+    >>> x.grad  # (3 ** 2 - 1 ** 2) / (3 - 1), not 2 * 3
+    tensor(4.)
     """
+    # Pass one remembers what the calls were given; pass two, in the caller's block, pairs its calls with them.
     rules = Rescale()
     with rules.record():
         out = reference()

@@ -1,5 +1,9 @@
 """What the rescale rule is made of: functions that keep the sum of changes between a reference and a clip.
 
+Each takes the clip's tensor ``x`` and the reference's ``r`` and returns the clip's exact value with a way back. The invariant, on
+which completeness rests: (gradient by ``x``) times ``x - r``, summed, is the change of the output. Through `swapped`, a rule is
+written as a surrogate whose ordinary gradient is the multiplier; the surrogate's own value does not matter.
+
 Source: shrikumar2017deeplift, section 3.5.1; lundberg2017shap for the rule of the maximum.
 """
 
@@ -28,6 +32,7 @@ def elementwise(run: Callable[[Tensor], Tensor], x: Tensor, r: Tensor) -> Tensor
     with torch.no_grad():
         value = run(x)
         if x.is_complex():
+            # |x| - |r| = (x + r) . (x - r) / (|x| + |r|) with . the real inner product: that fraction is the slope.
             total = value + run(r)
             slope = (x + r) / total.masked_fill(total == 0, 1)
         else:
@@ -39,6 +44,7 @@ def bilinear(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, befo
     """``run(x, y)``, linear in each: the change of each side counts with the mean of the other."""
     with torch.no_grad():
         value = run(x, y)
+        # x y - r s = (x - r) (y + s) / 2 + (y - s) (x + r) / 2, exactly.
         means = [(now + then) / 2 for now, then in zip((x, y), before, strict=True)]
     return swapped(value, run(x, means[1]) + run(means[0], y))
 
@@ -68,6 +74,7 @@ def highest(x: Tensor, r: Tensor, dim: int) -> Tensor:
 def credited(picked: Tensor, reference: Tensor, value: Tensor, before: Tensor) -> Tensor:
     """A maximum that rose is credited where it is now, one that fell where it was in the reference."""
     with torch.no_grad():
+        # The element picked is the only one with a gradient; scaled so that its step accounts for the maximum's change.
         step = picked - reference
         still = step == 0
         slope = torch.where(still, torch.ones_like(step), (value - before) / step.masked_fill(still, 1))
@@ -76,6 +83,7 @@ def credited(picked: Tensor, reference: Tensor, value: Tensor, before: Tensor) -
 
 def softmax(x: Tensor, r: Tensor, dim: int) -> Tensor:
     """Softmax: exponentials below the highest, over their sum."""
+    # The maximum is subtracted for the sake of range, as torch does; as part of the graph it takes its share too.
     low, low_r = x - highest(x, r, dim), r - r.amax(dim, keepdim=True)
     part, part_r = elementwise(torch.exp, low, low_r), low_r.exp()
     total, total_r = part.sum(dim, keepdim=True), part_r.sum(dim, keepdim=True)

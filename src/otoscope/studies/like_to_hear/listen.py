@@ -100,7 +100,7 @@ def _versions(
 ) -> list[dict[str, Any]]:
     """All versions of one clip, each written as a file."""
     with torch.inference_mode():
-        sounds = evaluator.all_sounds(waveform.to(evaluator.device))
+        sounds = evaluator.all_sounds(waveform)
         original = sounds[ORIGINAL]
         found = [_version(evaluator, original, f"{number}-original", networks, out) | {"kind": "original"}]
         control = _version(evaluator, sounds[CONTROL], f"{number}-control", networks, out)
@@ -119,19 +119,19 @@ def _versions(
     return found
 
 
-def _close(sound: Tensor, original: Tensor) -> dict[str, float]:
-    return {"si_sdr_db": float(si_sdr_db(sound.cpu().numpy(), original.cpu().numpy())[0])}
+def _close(sound: np.ndarray, original: np.ndarray) -> dict[str, float]:
+    return {"si_sdr_db": float(si_sdr_db(sound, original)[0])}
 
 
-def _version(evaluator: Evaluator, sound: Tensor, name: str, networks: list[str], out: Path) -> dict[str, Any]:
+def _version(evaluator: Evaluator, sound: np.ndarray, name: str, networks: list[str], out: Path) -> dict[str, Any]:
     """One sound as a file, and what each network says of it."""
-    data, gain = encode(sound.cpu().numpy(), evaluator.rate, "FLAC")
+    data, gain = encode(sound, evaluator.rate, "FLAC")
     path = out / "audio" / f"{name}.flac"
     with atomic_write(path) as part:
         part.write_bytes(data)
     said = {}
     for network in networks:
-        p = evaluator.hear(network, sound)[0]
+        p = evaluator.score(network, sound)[0]
         said[network] = {"label": evaluator.labels[int(p.argmax())], "p": float(p.max())}
     version: dict[str, Any] = {"audio": f"audio/{path.name}", "said": said}
     if gain > 1:

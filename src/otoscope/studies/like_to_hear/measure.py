@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -14,10 +13,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from otoscope.audio import fit_length, resample
+from otoscope.autoencoders import reconstruct_blocks
 from otoscope.core.files import atomic_write, make_folder
+from otoscope.core.records import Clip
 from otoscope.datasets import Dataset
+from otoscope.explanation.scoring import score_sounds
 from otoscope.metrics.signal import mutual_information, si_sdr_db
-from otoscope.spectral import StftConfig, resample_waveform, stft
+from otoscope.spectral import StftConfig, stft
 from otoscope.spectral.bands import band_power, keep_band, third_octaves
 from otoscope.studies.like_to_hear.members import CONTROL, Members, Tuned
 from otoscope.studies.like_to_hear.settings import FrequencySettings, LikeToHearRecipe
@@ -26,7 +29,7 @@ from otoscope.training.data import Clips, loader
 LOWEST_HZ = 44.0
 SPECTRUM = StftConfig(n_fft=512, hop_length=128)
 FLOOR_DB = -90.0
-VERSION = 1  # of what is measured: parts of another one are made again
+VERSION = 2  # of what is measured: parts of another one are made again
 ORIGINAL, RESAMPLED = "original", "resampled"
 
 
@@ -93,27 +96,28 @@ class Evaluator:
         """The first autoencoder that was tuned to a classifier."""
         return next((k for k, t in self.members.autoencoders.items() if t.classifier == classifier), None)
 
-    def reconstruct(self, waveform: Tensor, tuned: Tuned) -> Tensor:
-        """One autoencoder's reconstruction at the study's rate, heard at the rate of whom it was tuned to."""
-        listener = self.members.classifiers.get(tuned.classifier)
-        rate = self.rate if listener is None else listener.sample_rate
-        there = resample_waveform(waveform, self.rate, rate)
-        back = resample_waveform(tuned.autoencoder(there, rate), rate, self.rate)
-        return _as_long(back, waveform.shape[-1])
+    def reconstruct(self, sounds: np.ndarray, tuned: Tuned) -> np.ndarray:
+        """One autoencoder's reconstructions ``(clip, time)``, at the rate of the classifier that it was tuned to.
 
-    def all_sounds(self, waveform: Tensor) -> dict[str, Tensor]:
-        """The original, the resampled original and every reconstruction, ``(batch, time)`` at the study's rate."""
+        They are made as the method ``like-to-hear`` makes them.
+        """
+        tuned_to = self.members.classifiers.get(tuned.classifier)
+        rate = self.rate if tuned_to is None else tuned_to.sample_rate
+        clips = (Clip(sound[None], self.rate) for sound in sounds)
+        return np.stack([np.concatenate(list(reconstruct_blocks(c, tuned.autoencoder, rate)), 1)[0] for c in clips])
+
+    def all_sounds(self, waveform: Tensor) -> dict[str, np.ndarray]:
+        """The original, the resampled original and every reconstruction, ``(clip, time)`` at the study's rate."""
+        original = waveform.cpu().numpy()
         between = self.members.autoencoders[CONTROL].autoencoder.sample_rate
-        there = resample_waveform(waveform, self.rate, between)
-        resampled = _as_long(resample_waveform(there, between, self.rate), waveform.shape[-1])
-        made = {key: self.reconstruct(waveform, tuned) for key, tuned in self.members.autoencoders.items()}
-        return {ORIGINAL: waveform, RESAMPLED: resampled, **made}
+        resampled = fit_length(resample(resample(original, self.rate, between), between, self.rate), original.shape[-1])
+        made = {key: self.reconstruct(original, tuned) for key, tuned in self.members.autoencoders.items()}
+        return {ORIGINAL: original, RESAMPLED: resampled, **made}
 
-    def hear(self, name: str, sound: Tensor) -> np.ndarray:
-        """Probabilities that a classifier gives, of the data set's classes, ``(batch, class)``."""
-        classifier = self.members.classifiers[name]
-        logits = classifier(resample_waveform(sound, self.rate, classifier.sample_rate))
-        return classifier.probabilities(logits.float())[:, self.members.numbers[name]].cpu().numpy()
+    def score(self, name: str, sounds: np.ndarray) -> np.ndarray:
+        """Probabilities ``(clip, class)`` of the data set's classes that a classifier gives to sounds as heard."""
+        p = score_sounds(sounds, self.rate, self.members.classifiers[name], self.recipe.batch_size)
+        return p[:, self.members.numbers[name]]
 
     def measure(self, waveform: Tensor) -> dict[str, np.ndarray]:
         """All measures of one batch; the first axis of each array counts clips.
@@ -122,12 +126,12 @@ class Evaluator:
         ``spectrum`` (clip, sound, bin), ``likeness`` (clip, sound, sound), ``filtered`` (clip, classifier, original or own
         reconstruction, condition, class).
         """
-        sounds = self.all_sounds(waveform.to(self.device))
-        stacked = torch.stack([sounds[name] for name in self.sounds], 1)  # (clip, sound, time)
-        plain = stacked.cpu().numpy()
+        sounds = self.all_sounds(waveform)
+        plain = np.stack([sounds[name] for name in self.sounds], 1)  # (clip, sound, time)
+        stacked = torch.from_numpy(plain)
         return {
             "said": np.stack(
-                [np.stack([self.hear(c, sounds[s]) for c in self.members.classifiers], 1) for s in self.sounds], 1
+                [np.stack([self.score(c, sounds[s]) for c in self.members.classifiers], 1) for s in self.sounds], 1
             ),
             "mse": ((plain - plain[:, :1]) ** 2).mean(-1),
             "si_sdr_db": si_sdr_db(plain, plain[:, :1]),
@@ -138,27 +142,26 @@ class Evaluator:
             .unflatten(0, stacked.shape[:2])
             .cpu()
             .numpy(),
-            "likeness": _likeness(stacked),
+            "likeness": _similarity(stacked),
             "filtered": self._filtered(sounds),
         }
 
-    def _filtered(self, sounds: dict[str, Tensor]) -> np.ndarray:
+    def _filtered_score(self, name: str, condition: Condition, sounds: np.ndarray) -> np.ndarray:
+        return self.score(name, condition.apply(torch.from_numpy(sounds), self.rate).numpy())
+
+    def _filtered(self, sounds: dict[str, np.ndarray]) -> np.ndarray:
         rows = []
         for name in self.asked:
             own = self.own(name)
             heard = [sounds[ORIGINAL], *([sounds[own]] if own is not None else [])]
-            found = [[self.hear(name, c.apply(sound, self.rate)) for c in self.conditions] for sound in heard]
+            found = [[self._filtered_score(name, c, sound) for c in self.conditions] for sound in heard]
             if own is None:
                 found.append([np.full_like(p, np.nan) for p in found[0]])
             rows.append(np.asarray(found))  # (sound, condition, clip, class)
         return np.moveaxis(np.stack(rows), 3, 0)
 
 
-def _as_long(waveform: Tensor, length: int) -> Tensor:
-    return torch.nn.functional.pad(waveform, (0, max(0, length - waveform.shape[-1])))[..., :length]
-
-
-def _likeness(stacked: Tensor) -> np.ndarray:
+def _similarity(stacked: Tensor) -> np.ndarray:
     """Normalised mutual information of the log spectrograms of each pair of sounds, ``(clip, sound, sound)``."""
     spec = stft(stacked.flatten(0, 1), StftConfig(n_fft=1024, hop_length=512)).abs().clamp_min(1e-12)
     db = (20 * spec.log10()).unflatten(0, stacked.shape[:2]).cpu().numpy()
@@ -199,7 +202,7 @@ def _key(evaluator: Evaluator, test: Dataset) -> str:
         h.update(classifier.digest().encode())
     for tuned in evaluator.members.autoencoders.values():
         h.update(tuned.autoencoder.digest().encode())
-    data = dataclasses.replace(evaluator.recipe.data, root="", workers=0)
+    data = evaluator.recipe.data.replace(root="", workers=0)
     h.update(repr((VERSION, evaluator.sounds, evaluator.asked, evaluator.conditions, evaluator.rate, data)).encode())
     for example in test.examples:
         h.update(repr((example.path.name, example.index, example.start_s, example.stop_s)).encode())
