@@ -9,6 +9,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -165,11 +169,25 @@ def tiny_folder(folder: Path) -> Path:
     return model.save_pretrained(folder)
 
 
+def killed_at(file: Path, work: Callable, *arguments) -> None:
+    """Do some work in a process of its own, which is killed as soon as a file is there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where there are threads
+        process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+        process.start()
+    for _ in range(2400):
+        if file.exists() or not process.is_alive():
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    assert file.exists()
+
+
 class Mortal(BandEnergy):
     """`BandEnergy`, in a worker process the first of which dies of a fuse: a file that it finds and burns."""
 
     def forward(self, waveform: Tensor) -> Tensor:
-        import multiprocessing
         import os
 
         fuse = Path(os.environ.get("OTOSCOPE_TEST_FUSE", "/nowhere"))
