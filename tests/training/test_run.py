@@ -19,13 +19,13 @@ from otoscope.classifiers import build
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 from otoscope.datasets import load_dataset
 from otoscope.training import Recipe, load_recipe, train
-from otoscope.training.data import Clips, EpochSampler
 from otoscope.training.classifier.distil import Distiller
 from otoscope.training.classifier.module import ClassifierModule
+from otoscope.training.classifier.settings import TeacherSettings
 from otoscope.training.classifier.task import make_classifier
+from otoscope.training.data import Clips, EpochSampler
 from otoscope.training.schedule import factor_at
 from otoscope.training.score import evaluate, wilson_interval
-from otoscope.training.classifier.settings import TeacherSettings
 from otoscope.training.settings import DataSettings, OptimiserSettings
 
 
