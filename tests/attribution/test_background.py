@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from otoscope.attribution import background as bg
 from otoscope.attribution.background import (
     BackgroundBlend,
-    Sound,
     background_size,
     background_sounds,
     background_waveforms,
     choose,
 )
 from otoscope.audio import write_wav
+from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, ParameterError, UnsupportedError
 from otoscope.core.records import Clip
+from otoscope.datasets import backgrounds as bg
+from otoscope.datasets.backgrounds import Background, Sound
 from worlds import linear, spectral
 
 RATE = 16000
@@ -26,9 +27,9 @@ RATE = 16000
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("OTOSCOPE_CACHE", str(tmp_path / "cache"))
-    bg._made.cache_clear()
+    bg._waveforms.cache_clear()
     yield tmp_path / "cache" / "backgrounds"
-    bg._made.cache_clear()
+    bg._waveforms.cache_clear()
 
 
 def write(path, level, n=3000, rate=RATE, channels=1):
@@ -99,11 +100,11 @@ def test_what_was_made_is_kept_and_made_anew_when_a_file_changes(ask, noise, fol
     problem = ask(spectral(), noise(4000), "mel")
     first = background_waveforms(problem, str(folder), 3)
     (entry,) = cache.rglob("*.npy")
-    bg._made.cache_clear()
+    bg._waveforms.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(bg, "load_audio", lambda path: pytest.fail("decoded again"))
         torch.testing.assert_close(background_waveforms(problem, str(folder), 3), first)
-    bg._made.cache_clear()
+    bg._waveforms.cache_clear()
     entry.write_bytes(entry.read_bytes()[:100])
     torch.testing.assert_close(background_waveforms(problem, str(folder), 3), first)
     write(folder / "dog/deep/d.wav", 0.9)
@@ -176,3 +177,18 @@ def test_the_choice_keeps_classes_in_order():
     assert [s.label for s in chosen] == ["a", "a", "b", "b"]
     assert chosen == choose(sounds, 2, 7)
     assert len({tuple(choose(sounds, 2, seed)) for seed in range(10)}) > 3
+
+
+def test_a_background_goes_through_the_settings_of_a_method(ask, noise, folder):
+    background = Background(
+        "train", [(folder / "rain/a.wav", "rain"), (folder / "rain/b.wav", "rain"), (folder / "dog/deep/d.wav", "dog")]
+    )
+    entry = registry.get("method", "gradient_shap")
+    settings = entry.settings({"background": background})
+    assert settings["background"] is background
+    assert registry.format_spec(entry, settings) == "gradient_shap,background=train"
+    problem = ask(spectral(), noise(4000), "mel", seed=1)
+    found = background_waveforms(problem, background, 1)
+    torch.testing.assert_close(found, torch.from_numpy(background.waveforms(1, 1, 16000, 4000).copy()))
+    values = entry.target(problem, **settings).values
+    assert values.shape == (1, *problem.shape)

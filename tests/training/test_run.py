@@ -432,9 +432,7 @@ def test_weights_are_averaged_over_epochs(tmp_path, corpus):
         folder.mkdir()
     states = []
     one = load_recipe(recipe_file(plain, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant"])
-    first = train(
-        one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu"
-    )
+    first = train(one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu")
     states = [weights(first["folder"]), weights(train(one, "cpu")["folder"])]
     both = load_recipe(
         recipe_file(averaged, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant", "optimiser.average_from=1"]

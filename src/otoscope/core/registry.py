@@ -34,6 +34,8 @@ class Parameter:
     low, high : float, optional
         Closed range.
     choices : tuple of str
+    also : tuple of type
+        Other classes whose instances are accepted unchanged, for data that no text can hold; specs show them by ``str``.
     """
 
     name: str
@@ -43,11 +45,12 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    also: tuple[type, ...] = ()
 
     def check(self, value: Any, owner: str) -> Any:
         """The value in its type, or a `ParameterError` that names the range."""
-        if value is None and self.default is None:
-            return None
+        if (value is None and self.default is None) or isinstance(value, self.also):
+            return value
         try:
             if self.type is bool and isinstance(value, str):
                 value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]

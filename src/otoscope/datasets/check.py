@@ -18,7 +18,7 @@ from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, OtoscopeError
 from otoscope.datasets.download import file_sum
 from otoscope.datasets.events import LabelError
-from otoscope.datasets.folder import SOUNDS
+from otoscope.datasets.files import is_sound_name
 from otoscope.datasets.load import absent, read_dataset
 from otoscope.datasets.records import Dataset, Example, Fold
 from otoscope.datasets.remote import NOTES
@@ -150,7 +150,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
         inner[:] = sorted(d for d in inner if d not in ignored and not d.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix.lower() in SOUNDS and path not in named and not name.startswith("."):
+            if is_sound_name(name) and path not in named:
                 found.append(Finding("extra", _name(path, base), "no row of the tables names it"))
     return found
 

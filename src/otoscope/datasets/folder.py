@@ -18,10 +18,10 @@ from pathlib import Path
 
 from otoscope.core.errors import ParameterError
 from otoscope.core.registry import Parameter, register
+from otoscope.datasets.files import sound_files
 from otoscope.datasets.records import Dataset, DatasetError, Example, Fold
 from otoscope.datasets.tables import Row, inside, read_rows, refuse_columns, refuse_twice
 
-SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".webm", ".mp4", ".wma"}
 TABLES = ("metadata.csv", "manifest.csv", "metadata.parquet", "manifest.parquet")
 COLUMNS = {
     "file": ("file", "filename", "file_name", "path"),
@@ -192,9 +192,7 @@ def _from_folders(folder: Path) -> list[Found]:
         classes = sorted(d for d in top.iterdir() if d.is_dir() and not d.name.startswith(".")) if split else [top]
         fold = SPLITS[top.name.lower()] if split else None
         for place in classes:
-            for path in sorted(place.rglob("*")):
-                if path.suffix.lower() in SOUNDS and path.is_file() and not path.name.startswith("."):
-                    found.append(Found(path, place.name, fold, path.relative_to(folder).as_posix()))
+            found += [Found(path, place.name, fold, path.relative_to(folder).as_posix()) for path in sound_files(place)]
     if not found:
         raise DatasetError(
             f"{folder} holds no clips; a folder for each class with sound files in it is expected, or a table of clips "
