@@ -405,10 +405,10 @@ def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]
     rows: list[tuple[str, str, str]] = []
 
     def add(cls: Any, prefix: str) -> None:
-        for name, field in cls.model_fields.items():
+        for name, one in cls.model_fields.items():
             if not prefix and (name in known or name == "folder"):
                 continue
-            default = field.get_default(call_default_factory=True)
+            default = one.get_default(call_default_factory=True)
             if isinstance(default, Settings):
                 add(type(default), f"{name}.")
                 continue
@@ -416,13 +416,13 @@ def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]
                 default = {key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v for key, v in default.items()}
             shown = list(default) if isinstance(default, tuple | dict) else default
             shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
-            kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+            kind = get_args(one.annotation)[0] if get_origin(one.annotation) is tuple else one.annotation
             choices = [f"`{c}`" for c in get_args(kind) if c] if get_origin(kind) is Literal else []
             said = f"One of {', '.join(choices)}. " if choices else ""
-            rows.append((f"`{prefix}{name}`", shown, said + prose(field.description or "")))
+            rows.append((f"`{prefix}{name}`", shown, said + prose(one.description or "")))
 
-    for one, prefix in [(cls, ""), *more]:
-        add(one, prefix)
+    for group, prefix in [(cls, ""), *more]:
+        add(group, prefix)
     return table(("Setting", "Default", "Meaning"), rows)
 
 
