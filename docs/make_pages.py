@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from otoscope.core import registry
+from otoscope.report.text_tables import markdown_table
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
@@ -166,8 +167,7 @@ def prose(text: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in lines)
+    return markdown_table(head, list(rows))
 
 
 def own(kind: str) -> list[registry.Entry]:
