@@ -214,8 +214,9 @@ def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
     """Name, type, default, range and meaning of every parameter."""
     rows = []
     for p in entry.parameters:
-        more = prose(doc.parameters.get(p.name, ""))
-        meaning = p.help[:1].upper() + p.help[1:] + "." + (f" {more}" if more else "")
+        more = doc.parameters.get(p.name, "")
+        said = p.help[:1].upper() + p.help[1:] + "."
+        meaning = prose(more if more.startswith(said) else f"{said} {more}")
         rows.append((f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), meaning))
     return table(("Setting", "Type", "Default", "Range", "Meaning"), rows)
 
@@ -228,7 +229,7 @@ def method_rows(link: bool) -> list[tuple[str, ...]]:
             e.summary.rstrip("."),
             e.family,
             word(e.facts["signed"]),
-            word(e.facts["needs"]),
+            word(e.facts.needs_text),
             e.facts["cost"],
         )
         for e in own("method")
@@ -481,11 +482,11 @@ def method_page(entry: registry.Entry) -> str:
     repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
     rows = [
         ("Family", entry.family),
-        ("Needs", word(facts["needs"])),
+        ("Needs", word(facts.needs_text)),
         ("Signed", signed),
         ("Complete", complete),
         ("Deterministic", repeats),
-        ("Domains", ", ".join(f"`{d.strip()}`" for d in facts["domains"].split(","))),
+        ("Domains", ", ".join(f"`{d}`" for d in registry.fitting_domains(entry.name))),
         ("Model passes", facts["cost"]),
         ("Gives", prose(gives)),
     ]

@@ -280,7 +280,7 @@ def _explain_long(jobs: list[_Job], classifier: Classifier, request: Request, ti
         for span, values in zip(spans, even, strict=True):
             heard.add(span, values, grid.times)
         tick(3 * len(spans))
-    if hasattr(problem.inspected.analysis, "settle"):  # what is heard is what was scored
+    if problem.inspected.analysis.segments() is not None:  # what is heard is what was scored
         mask = replace(mask, values=np.clip(heard.values, 0, 1))
     kept, removed = (sums / len(job.spans)).astype(np.float32)
     seconds = time.perf_counter() - started

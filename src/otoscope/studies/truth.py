@@ -35,9 +35,9 @@ def known_of(clip: StudyClip, inspected: Inspected, classifier: Classifier, i: i
 
 def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: int) -> np.ndarray | None:
     """Energy of a sound in each cell of a grid; features are taken as the stretch of the STFT that they lie over."""
-    own = getattr(inspected.analysis, "energy_of", None)
+    own = inspected.analysis.energy_of(waveform, i)
     if own is not None:
-        return own(waveform, i).double().cpu().numpy()
+        return own.double().cpu().numpy()
     if grid.scale not in ("hz", "mel", "none"):
         return None
     analysis = (TimeAnalysis if grid.scale == "none" else StftAnalysis)(waveform[None], rate, grid)
