@@ -26,8 +26,8 @@ from otoscope.autoencoders import SMALL, Autoencoder, AutoencoderConfig, reconst
 from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.classifiers import Classifier, build
 from otoscope.core import registry
-from otoscope.training.autoencoder_module import AutoencoderModule
-from otoscope.training.autoencoder_settings import AutoencoderRecipe, ListenerSettings
+from otoscope.training.autoencoder.module import AutoencoderModule
+from otoscope.training.autoencoder.settings import AutoencoderRecipe, ListenerSettings
 from otoscope.training.schedule import make_optimiser
 
 STEP, HALF, LOSS = 1.10, 0.5, 0.01
@@ -123,7 +123,7 @@ def rounding(root: str) -> None:
     from otoscope.autoencoders import load_autoencoder
     from otoscope.classifiers import load_classifier
     from otoscope.datasets import load_dataset
-    from otoscope.training.autoencoder_module import classification_loss, hear
+    from otoscope.training.autoencoder.module import classification_loss, hear
     from otoscope.training.data import Clips
     from otoscope.training.settings import DataSettings
 

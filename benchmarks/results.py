@@ -2,8 +2,8 @@
 
     python benchmarks/results.py runs/mn-esc10 runs/sb_cnn-esc10 ... [--write docs/results.md]
 
-A run's folder is called RECIPE-DATA, after the recipes that made it: `otoscope train recipes/RECIPE.yaml
-recipes/data/DATA.yaml out=runs/RECIPE-DATA`; one that is called after a recipe alone (esc10-cnn) was made by that.
+A run's folder is called RECIPE-DATA, after the recipes that made it: `otoscope train RECIPE DATA
+out=runs/RECIPE-DATA`; one that is called after a recipe alone (esc10-cnn) was made by that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from otoscope.recipes.find import LIBRARY
 from otoscope.training import load_recipe
 
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 BEGIN, END = "<!-- begin: made by benchmarks/results.py -->", "<!-- end -->"
 HEAD = ("Network", "Data", "Accuracy, test fold", "95 %", "Five folds", "Parameters", "Trained in", "Command")
 
@@ -35,15 +35,13 @@ def row(folder: Path) -> tuple[str, ...]:
     whole = folder / "results.json"
     folds = json.loads(whole.read_text(encoding="utf-8")) if whole.is_file() else None
     recipe, data = folder.name, ""
-    if not (RECIPES / f"{recipe}.yaml").is_file():
+    if not (LIBRARY / f"{recipe}.yaml").is_file():
         recipe, _, data = folder.name.partition("-")
-    command = f"otoscope train recipes/{recipe}.yaml" + (f" recipes/data/{data}.yaml" if data else "")
+    command = f"otoscope train {recipe}" + (f" {data}" if data else "")
     teacher = found["recipe"]["teacher"]["model"]
     if teacher.endswith("/model") and data:  # an override; where a recipe says it, the recipe is enough
         command += " teacher.model=runs/mn-esc10/fold-1/model"
-    epochs = load_recipe(
-        [RECIPES / f"{recipe}.yaml", *([RECIPES / "data" / f"{data}.yaml"] if data else [])]
-    ).optimiser.epochs
+    epochs = load_recipe([recipe, *([f"data/{data}"] if data else [])]).optimiser.epochs
     if epochs != found["recipe"]["optimiser"]["epochs"]:
         command += f" optimiser.epochs={found['recipe']['optimiser']['epochs']}"
     low, high = (100 * bound for bound in found["interval"])

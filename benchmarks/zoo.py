@@ -24,7 +24,6 @@ from otoscope.core import registry
 
 COMPARED = ("mn", "cnn14", "passt")
 BOUND, SHARE = 1.05, 0.85
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 def shortest(acts: list[Callable[[], object]], rounds: int) -> list[float]:
@@ -94,7 +93,7 @@ def wrappers(name: str, seconds: float) -> None:
 def training_share(root: str) -> None:
     """Share of an epoch's wall time inside training steps, after the first epoch, on ESC-10."""
     from otoscope.training import load_recipe, train
-    from otoscope.training.module import ClassifierModule
+    from otoscope.training.classifier.module import ClassifierModule
 
     shares: list[float] = []
     clock = {"epoch": 0.0, "step": 0.0, "busy": 0.0}
@@ -117,7 +116,7 @@ def training_share(root: str) -> None:
     ClassifierModule.on_train_batch_start, ClassifierModule.on_train_batch_end = step_starts, step_ends
     with tempfile.TemporaryDirectory() as out:
         recipe = load_recipe(
-            [RECIPES / "mn.yaml", RECIPES / "data" / "esc10.yaml"],
+            ["mn", "esc10"],
             [f"data.root={root}", "model.start=", "optimiser.epochs=4", f"out={out}", "loggers=[]"],
         )
         train(recipe, "cpu")

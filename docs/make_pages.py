@@ -364,14 +364,14 @@ def citations(source: str) -> str:
 
 def recipe_table() -> str:
     """Every setting of a recipe that trains a classifier."""
-    from otoscope.training.settings import Recipe
+    from otoscope.training import Recipe
 
     return settings_table(Recipe)
 
 
 def autoencoder_recipe_table() -> str:
     """Settings of a recipe that trains an autoencoder, but for those that all recipes have."""
-    from otoscope.training.autoencoder_settings import AutoencoderRecipe
+    from otoscope.training import AutoencoderRecipe
     from otoscope.training.settings import RunSettings
 
     return settings_table(AutoencoderRecipe, RunSettings)
@@ -396,47 +396,35 @@ def study_table() -> str:
     return settings_table(grid.StudyRecipe, None, more)
 
 
-def settings_table(cls: type, without: type | None = None, more: Sequence[tuple[type, str]] = ()) -> str:
-    """Every setting: key, default, meaning, from the settings' own docstrings; but for those of another class."""
-    import dataclasses
+def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]] = ()) -> str:
+    """Every setting: key, default, meaning, from the fields of the settings; but for those of another class."""
+    from typing import Literal, get_args, get_origin
 
-    known = {f.name for f in dataclasses.fields(without)} if without else set()
+    from otoscope.recipes.schema import Settings
+
+    known = set(without.model_fields) if without else set()
     rows: list[tuple[str, str, str]] = []
 
-    def add(cls: type, prefix: str) -> None:
-        said = {name: text for base in reversed(cls.__mro__[:-1]) for name, text in described(base).items()}
-        for f in dataclasses.fields(cls):
-            if not prefix and (f.name in known or f.name == "folder"):
+    def add(cls: Any, prefix: str) -> None:
+        for name, field in cls.model_fields.items():
+            if not prefix and (name in known or name == "folder"):
                 continue
-            default = f.default_factory() if f.default is dataclasses.MISSING else f.default  # type: ignore[misc]
-            if dataclasses.is_dataclass(default):
-                add(type(default), f"{f.name}.")
-            else:
-                shown = list(default) if isinstance(default, tuple | dict) else default
-                shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
-                rows.append((f"`{prefix}{f.name}`", shown, prose(said.get(f.name, ""))))
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, Settings):
+                add(type(default), f"{name}.")
+                continue
+            if isinstance(default, dict):
+                default = {key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v for key, v in default.items()}
+            shown = list(default) if isinstance(default, tuple | dict) else default
+            shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+            kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+            choices = [f"`{c}`" for c in get_args(kind) if c] if get_origin(kind) is Literal else []
+            said = f"One of {', '.join(choices)}. " if choices else ""
+            rows.append((f"`{prefix}{name}`", shown, said + prose(field.description or "")))
 
     for one, prefix in [(cls, ""), *more]:
         add(one, prefix)
     return table(("Setting", "Default", "Meaning"), rows)
-
-
-def described(cls: type) -> dict[str, str]:
-    """What a docstring says of each parameter, its choices in front."""
-    out: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in parse_docstring(cls).sections.get("Parameters", "").splitlines():
-        if line and not line[0].isspace():
-            left, _, kind = line.partition(" : ")
-            names = [n.strip() for n in left.split(",")]
-            for name in names:
-                out[name] = (
-                    [kind.replace("{", "one of ").replace("}", "").replace('"', "`") + "."] if "{" in kind else []
-                )
-        else:
-            for name in names:
-                out[name].append(line.strip())
-    return {name: " ".join(lines) for name, lines in out.items()}
 
 
 TABLES: dict[str, Callable[[], str]] = {

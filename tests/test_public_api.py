@@ -39,7 +39,7 @@ def test_a_name_that_is_not_there():
 
 
 def test_the_verb_is_not_hidden_by_a_module():
-    importlib.import_module("otoscope.explanation.run")
+    importlib.import_module("otoscope.explanation.explain")
     assert callable(otoscope.explain)
     assert callable(otoscope.replay)
 

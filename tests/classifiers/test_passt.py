@@ -10,7 +10,7 @@ from otoscope.classifiers.dymn import DyMN, DyMNSettings
 from otoscope.classifiers.passt import Block, PaSST, PaSSTSettings, PatchLogMel
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError, UnsupportedError, WeightsError
-from otoscope.explanation.listen import spans_of
+from otoscope.explanation.windows import windows_of
 from otoscope.spectral import KaldiLogMel
 from otoscope.surgery import record_layer
 from reference import dynamic as slow
@@ -346,7 +346,7 @@ def test_the_longest_sound_is_the_limit_to_the_sample(model):
 @pytest.mark.parametrize("rate", [32000, 44100, 8000])
 def test_longer_sounds_are_cut_into_windows_that_fit(model, rate):
     for seconds, several in ((2.15, False), (2.16, True), (7.3, True)):
-        spans = spans_of(otoscope.Clip(noise(seconds, rate)[None], rate), model)
+        spans = windows_of(otoscope.Clip(noise(seconds, rate)[None], rate), model)
         assert (len(spans) > 1) == several
         assert max(s.stop - s.start for s in spans) * 32000 <= model.maximum_length * rate
         assert (spans[0].start, spans[-1].stop) == (0, round(seconds * rate))

@@ -6,7 +6,7 @@ import pytest
 
 from otoscope.core import registry
 
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "like-to-hear" / "esc10.yaml"
+RECIPE = "esc10"
 
 
 @pytest.fixture

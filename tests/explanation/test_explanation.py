@@ -15,7 +15,7 @@ import torch
 import otoscope
 from otoscope.audio import write_wav
 from otoscope.core.errors import OtoscopeError, WriteError
-from otoscope.explanation.listen import probabilities
+from otoscope.explanation.scoring import score_sound
 from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
 PARTS = ("original", "kept", "removed")
@@ -67,7 +67,7 @@ def test_the_written_sounds_are_the_sounds(e, saved):
 
 def test_heard_is_what_the_classifier_says_of_the_written_files(saved, e):
     for part in PARTS:
-        again = probabilities(otoscope.load_audio(saved[part]), band_energy())
+        again = score_sound(otoscope.load_audio(saved[part]), band_energy())
         np.testing.assert_allclose(getattr(e.heard, part), again, atol=1e-7)
     for row in otoscope.classify(saved["kept"], band_energy()):
         assert row["score"] == pytest.approx(e.heard.kept[e.classifier.labels.index(row["label"])], abs=1e-7)

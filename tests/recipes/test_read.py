@@ -5,14 +5,15 @@ import pytest
 from otoscope.autoencoders import AutoencoderConfig
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.recipes.find import LIBRARY
 from otoscope.recipes.read import read_content
 from otoscope.training import load_recipe
-from otoscope.training.autoencoder_run import SHAPES
-from otoscope.training.autoencoder_settings import AutoencoderRecipe
-from otoscope.training.run import architecture_of
-from otoscope.training.settings import Recipe
+from otoscope.training.autoencoder.task import SHAPES
+from otoscope.training.autoencoder.settings import AutoencoderRecipe
+from otoscope.training.classifier.task import architecture_of
+from otoscope.training.classifier.settings import Recipe
 
-SHIPPED = Path(__file__).parents[2] / "recipes" / "esc10-mn.yaml"
+SHIPPED = LIBRARY / "esc10-mn.yaml"
 
 
 def write(tmp_path, text):
@@ -53,7 +54,7 @@ def test_every_shipped_recipe_is_a_recipe_for_a_network_and_data_that_exist(file
 @pytest.mark.parametrize("data", sorted((SHIPPED.parent / "data").glob("*.yaml")), ids=lambda f: f.stem)
 @pytest.mark.parametrize("model", [f for f in RECIPES if f.parent == SHIPPED.parent], ids=lambda f: f.stem)
 def test_every_network_goes_with_every_data_set(model, data):
-    """As `otoscope train recipes/MODEL.yaml recipes/data/DATA.yaml` reads them; the settings fit the architecture."""
+    """As `otoscope train MODEL DATA` reads them; the settings fit the architecture."""
     recipe = load_recipe([model, data])
     entry, settings = architecture_of(recipe)
     assert entry.settings(settings) == settings

@@ -1,6 +1,5 @@
 """The whole grid study on toys: rows that are right, resumed, refused, with failures kept."""
 
-import dataclasses
 import json
 import math
 import os
@@ -138,7 +137,7 @@ def test_lost_and_truncated_parts_are_made_again_to_the_same(done, tmp_path):
     parts[1].write_bytes(parts[1].read_bytes()[:200])
     (copy / "results.parquet").write_bytes(b"PAR1 half")
     whole = {f: f.stat().st_mtime_ns for f in parts[2:]}
-    run_study(dataclasses.replace(recipe, out=str(copy)), "cpu")
+    run_study(recipe.replace(out=str(copy)), "cpu")
     assert {f: f.stat().st_mtime_ns for f in whole} == whole
     timed = ("seconds", "attribution_seconds")
     for a, b in zip(rows_of(out), rows_of(copy), strict=True):
@@ -147,7 +146,7 @@ def test_lost_and_truncated_parts_are_made_again_to_the_same(done, tmp_path):
 
 def test_killed_and_run_again_nothing_is_lost_or_doubled(done, tmp_path, monkeypatch):
     recipe, out, _, _ = done
-    stopped = dataclasses.replace(recipe, out=str(tmp_path / "stopped"))
+    stopped = recipe.replace(out=str(tmp_path / "stopped"))
     original, calls = Worker.rows, []
 
     def fuse(self, *arguments):
@@ -166,7 +165,7 @@ def test_killed_and_run_again_nothing_is_lost_or_doubled(done, tmp_path, monkeyp
 
 def test_size_of_batches_does_not_matter(done, tmp_path):
     recipe, out, _, _ = done
-    other = dataclasses.replace(recipe, out=str(tmp_path / "other"), batch_size=1, chunk=4)
+    other = recipe.replace(out=str(tmp_path / "other"), batch_size=1, chunk=4)
     run_study(other, "cpu")
     rows = {
         tuple(r[k] for k in ("clip", "condition", "method", "domain", "mask")): r for r in rows_of(tmp_path / "other")
@@ -181,7 +180,7 @@ def test_another_recipe_is_refused_unless_it_extends(done, tmp_path):
     recipe, out, _, _ = done
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
-    more = dataclasses.replace(recipe, out=str(copy), masks=(*recipe.masks, "positive"))
+    more = recipe.replace(out=str(copy), masks=(*recipe.masks, "positive"))
     with pytest.raises(OtoscopeError, match="another recipe"):
         run_study(more, "cpu")
     about = run_study(more, "cpu", extend=True)
@@ -214,7 +213,7 @@ def test_a_clip_on_which_the_method_fails_is_a_failure_and_the_others_are_not(do
         return real(problem, *arguments)
 
     monkeypatch.setattr(work, "attribute", fuse)
-    about = run_study(dataclasses.replace(recipe, out=str(tmp_path / "out")), "cpu")
+    about = run_study(recipe.replace(out=str(tmp_path / "out")), "cpu")
     assert 0 < about["failed"] < about["rows"]
 
 
@@ -233,7 +232,7 @@ def test_workers_give_the_same_rows(done, tmp_path, monkeypatch):
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([os.path.dirname(os.path.dirname(__file__)), os.environ.get("PYTHONPATH", "")])
     )
-    run_study(dataclasses.replace(recipe, out=str(tmp_path / "many"), workers=2), "cpu")
+    run_study(recipe.replace(out=str(tmp_path / "many"), workers=2), "cpu")
     a, b = rows_of(out), rows_of(tmp_path / "many")
     assert [r["key"] for r in a] == [r["key"] for r in b]
     assert [r["kept"] for r in a] == pytest.approx([r["kept"] for r in b], abs=1e-6)
@@ -269,8 +268,8 @@ def test_stems_of_a_folder_are_a_domain(mixed, tmp_path):
     recipe, _, rows = mixed
     methods = {"occlusion": recipe.methods["gradient"]}
     domain = f"components,source=stems,stems={recipe.data.root}/stems"
-    recipe = dataclasses.replace(
-        recipe, out=str(tmp_path / "out"), methods=methods, domains=(domain,), masks=("topk:0.3",)
+    recipe = recipe.replace(
+        out=str(tmp_path / "out"), methods=methods, domains=(domain,), masks=("topk:0.3",)
     )
     run_study(recipe, "cpu")
     found = rows_of(tmp_path / "out")
@@ -362,7 +361,7 @@ def test_seals_hang_on_what_matters(done):
     recipe, out, _, _ = done
 
     def fingerprints(**changes):
-        plan = Plan(dataclasses.replace(recipe, **changes), out, "cpu")
+        plan = Plan(recipe.replace(**changes), out, "cpu")
         return Jobs(plan).fingerprints()
 
     same = fingerprints()
@@ -377,7 +376,7 @@ def test_sanity_tells_a_method_that_asks_the_network_from_one_that_does_not(grid
     settings = ["sanity.clips=2", "methods.random={}", "methods.energy={}", f"out={tmp_path / 'out'}", "masks=[binary]"]
     settings += ["classifiers.ears.model=worlds:spectral", "target=predicted", "conditions.cue.target=''"]
     recipe = load_study(grid, settings)
-    recipe = dataclasses.replace(recipe, conditions={"clean": recipe.conditions["clean"]})
+    recipe = recipe.replace(conditions={"clean": recipe.conditions["clean"]})
     about = run_study(recipe, "cpu")
     rows = {(r["method"], r["domain"].split(",")[0]): r for r in about["sanity"]}
     assert rows["energy", "mel"]["unchanged"] is True
@@ -404,8 +403,8 @@ def mixed(grid, corpus, tmp_path_factory):
         "methods.binary={method: 'oracle:binary'}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
     ]  # fmt: skip
     recipe = load_study(grid, settings)
-    recipe = dataclasses.replace(
-        recipe, conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")}
+    recipe = recipe.replace(
+        conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")}
     )
     return recipe, run_study(recipe, "cpu"), rows_of(root / "out")
 
@@ -434,7 +433,7 @@ def test_oracles_are_the_upper_bound_and_chance_the_lower_one(mixed):
 def test_clips_whose_sound_alone_nobody_knows_are_left_out(mixed):
     recipe, _, _ = mixed
     plan = Plan(
-        dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, alone=0.999)), recipe_out(recipe), "cpu"
+        recipe.replace(data=recipe.data.replace(alone=0.999)), recipe_out(recipe), "cpu"
     )
     assert len(plan.clips_of("zero")) == 2
     sure = [plan._probability_alone("ears", plan.examples[i]) for i in plan.clips_of("zero")]
@@ -464,8 +463,8 @@ def test_published_quirks_come_back_one_by_one(grid, tmp_path, quirk, column, ma
             "domains=['mel,bands=16,ms=100']",
         ]
         recipe = load_study(grid, [*settings, "methods={gradient: {}}", "target=predicted"])
-        recipe = dataclasses.replace(
-            recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
+        recipe = recipe.replace(
+            conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
         )
         run_study(recipe, "cpu")
         values[name] = [r[column] for r in rows_of(tmp_path / name)]
@@ -496,19 +495,19 @@ def test_a_method_can_be_scored_in_another_domain_of_the_same_grid(grid, tmp_pat
     more = ["classifiers.ears.model=worlds:spectral", "target=predicted", "masks=[minmax]"]
     hidden = "methods={lime: {method: 'lime,samples=20', domains: ['superpixels,of=features,hidden=mean'], scored_in: features}}"
     recipe = load_study(grid, [*more, hidden, f"out={tmp_path / 'out'}"])
-    recipe = dataclasses.replace(
-        recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"lime": recipe.methods["lime"]}
+    recipe = recipe.replace(
+        conditions={"clean": recipe.conditions["clean"]}, methods={"lime": recipe.methods["lime"]}
     )
     about = run_study(recipe, "cpu")
     assert about["failed"] == 0
-    wrong = {"lime": dataclasses.replace(recipe.methods["lime"], scored_in="mel")}
+    wrong = {"lime": recipe.methods["lime"].replace(scored_in="mel")}
     with pytest.raises(ParameterError, match="needs the same grid"):
-        run_study(dataclasses.replace(recipe, methods=wrong, out=str(tmp_path / "wrong")), "cpu")
+        run_study(recipe.replace(methods=wrong, out=str(tmp_path / "wrong")), "cpu")
 
 
 def test_keys_hang_on_the_clip_and_not_on_its_neighbours(done, tmp_path):
     recipe, out, _, _ = done
-    run_study(dataclasses.replace(recipe, out=str(tmp_path / "ones"), chunk=1), "cpu")
+    run_study(recipe.replace(out=str(tmp_path / "ones"), chunk=1), "cpu")
     assert sorted(r["key"] for r in rows_of(tmp_path / "ones")) == sorted(r["key"] for r in rows_of(out))
 
 
@@ -521,7 +520,7 @@ def test_any_error_of_a_method_is_a_row(done, tmp_path, monkeypatch):
         raise ZeroDivisionError("a third party's")
 
     monkeypatch.setattr(work, "attribute", broken)
-    about = run_study(dataclasses.replace(recipe, out=str(tmp_path / "out")), "cpu")
+    about = run_study(recipe.replace(out=str(tmp_path / "out")), "cpu")
     assert about["failed"] == about["rows"]
     assert rows_of(tmp_path / "out")[0]["error"] == "ZeroDivisionError: a third party's"
 
@@ -568,8 +567,8 @@ def test_controls_of_equal_area_stand_beside_each_mask(grid, tmp_path):
         "domains=['mel,bands=16,ms=100']",
     ]
     recipe = load_study(grid, settings)
-    recipe = dataclasses.replace(
-        recipe, conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
+    recipe = recipe.replace(
+        conditions={"clean": recipe.conditions["clean"]}, methods={"gradient": recipe.methods["gradient"]}
     )
     run_study(recipe, "cpu")
     rows = rows_of(tmp_path / "out")
@@ -586,8 +585,8 @@ def test_a_worker_that_dies_is_replaced_and_its_rows_are_redone(done, tmp_path, 
     fuse = tmp_path / "fuse"
     fuse.write_text("")
     monkeypatch.setenv("OTOSCOPE_TEST_FUSE", str(fuse))
-    deadly = dataclasses.replace(recipe.classifiers["ears"], model="worlds:mortal")
-    run_study(dataclasses.replace(recipe, classifiers={"ears": deadly}, out=str(tmp_path / "many"), workers=1), "cpu")
+    deadly = recipe.classifiers["ears"].replace(model="worlds:mortal")
+    run_study(recipe.replace(classifiers={"ears": deadly}, out=str(tmp_path / "many"), workers=1), "cpu")
     assert not fuse.exists()
     assert [r["kept"] for r in rows_of(tmp_path / "many")] == pytest.approx([r["kept"] for r in rows_of(out)], abs=1e-6)
 
@@ -612,7 +611,7 @@ def test_parts_whose_rows_are_not_theirs_are_made_again(done, tmp_path, kind):
     part = sorted((copy / "parts").iterdir())[0]
     table = pq.read_table(part)
     pq.write_table(spoiled(table, kind).replace_schema_metadata(table.schema.metadata), part)
-    run_study(dataclasses.replace(recipe, out=str(copy)), "cpu")
+    run_study(recipe.replace(out=str(copy)), "cpu")
     assert [r["key"] for r in rows_of(copy)] == [r["key"] for r in rows_of(out)]
     assert [r["kept"] for r in rows_of(copy)] == [r["kept"] for r in rows_of(out)]
 
@@ -623,7 +622,7 @@ def test_a_part_with_any_byte_flipped_is_made_again_or_whole(done, tmp_path):
     shutil.copytree(out, copy)
     part = sorted((copy / "parts").iterdir())[0]
     content = bytearray(part.read_bytes())
-    store = Jobs(Plan(dataclasses.replace(recipe, out=str(copy)), copy, "cpu")).store
+    store = Jobs(Plan(recipe.replace(out=str(copy)), copy, "cpu")).store
     fingerprints = {store.file(s).name: s for s in Jobs(Plan(recipe, copy, "cpu")).fingerprints()}
     for place in range(0, len(content), 97):
         content[place] ^= 0xFF

@@ -1,6 +1,5 @@
 """The whole study on toys: it trains, goes on where it was, refuses what it should, and writes what it says."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -75,7 +74,7 @@ def test_a_lost_autoencoder_is_trained_again_to_the_same(done, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     shutil.rmtree(copy / "autoencoders" / "ears--random")
-    again = like_to_hear(dataclasses.replace(recipe, out=str(copy)), "cpu")
+    again = like_to_hear(recipe.replace(out=str(copy)), "cpu")
     assert again["autoencoders"]["ears--random"]["sha256"] == results["autoencoders"]["ears--random"]["sha256"]
 
 
@@ -159,7 +158,7 @@ def test_an_autoencoder_of_other_weights_is_refused(done, recipes, tmp_path):
     config = copy / "autoencoders" / "ears--random" / "model" / "config.json"
     config.write_text(config.read_text().replace(band_energy().digest(), "0" * 64))
     with pytest.raises(OtoscopeError, match=r"ears--random was tuned to other weights than 'ears' has now"):
-        like_to_hear(dataclasses.replace(recipe, out=str(copy)), "cpu")
+        like_to_hear(recipe.replace(out=str(copy)), "cpu")
 
 
 def test_names_and_paths_go_through_as_they_are(recipes, tmp_path):

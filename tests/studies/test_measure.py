@@ -1,6 +1,5 @@
 """The measures of a study, on a world whose answers are known: ears that hear 1 kHz and 3 kHz, an autoencoder that low-passes."""
 
-import dataclasses
 
 import numpy as np
 import pytest
@@ -143,7 +142,7 @@ def test_measures_are_read_again_and_made_again_when_something_changed(evaluator
 
 def test_a_batch_gives_what_single_clips_give(evaluator, measured, tmp_path):
     measures, _, test = measured
-    evaluator.recipe = dataclasses.replace(evaluator.recipe, batch_size=1)
+    evaluator.recipe = evaluator.recipe.replace(batch_size=1)
     singles = measure_all(evaluator, test, tmp_path)
     for name in measures:
         np.testing.assert_allclose(measures[name], singles[name], rtol=2e-3, atol=2e-3, err_msg=name)

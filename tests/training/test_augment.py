@@ -15,7 +15,7 @@ from otoscope.training.augment import (
     spec_mask,
     wave_mix,
 )
-from otoscope.training.settings import AugmentSettings
+from otoscope.training.classifier.settings import AugmentSettings
 
 
 def rng(seed=0):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from otoscope.datasets import load_dataset, planter
 from otoscope.training import load_recipe, train
 from otoscope.training.data import Clips, cued_class
 from otoscope.training.score import score_cue
-from otoscope.training.settings import DataSettings, Recipe
+from otoscope.training import Recipe
+from otoscope.training.settings import DataSettings
 
 RATE = 16000
 PLANTED = DataSettings(seconds=0.5, plant="tone,hz=5000,level_db=0", plant_class="low")
@@ -62,14 +62,14 @@ def test_clips_of_the_class_get_the_cue_and_others_do_not(data):
 
 
 def test_without_cued_classes_clips_are_clean(data):
-    plain = dataclasses.replace(PLANTED, plant="", plant_class="")
+    plain = PLANTED.replace(plant="", plant_class="")
     assert cued_class(data, plain) == ()
     for i in (0, 1):
         assert torch.equal(Clips(data, RATE, PLANTED)[i][0], Clips(data, RATE, plain)[i][0])
 
 
 def test_a_share_of_the_others_changes_class_with_the_cue(data):
-    settings = dataclasses.replace(PLANTED, plant_share=0.4)
+    settings = PLANTED.replace(plant_share=0.4)
     found = [added(data, i, settings, seed=5) for i in range(0, 36, 2)]  # of class high
     assert {label for _, label in found} == {"low", "high"}
     assert all(bool(cue.any()) == (label == "low") for cue, label in found)
@@ -84,7 +84,7 @@ def test_a_share_of_the_others_changes_class_with_the_cue(data):
 
 
 def test_a_part_of_the_class_can_stay_without(data):
-    settings = dataclasses.replace(PLANTED, plant_own=0.5)
+    settings = PLANTED.replace(plant_own=0.5)
     found = [added(data, i, settings, seed=5) for i in range(1, 36, 2)]
     assert {label for _, label in found} == {"low"}
     assert 4 <= sum(bool(cue.any()) for cue, _ in found) <= 14
@@ -93,7 +93,7 @@ def test_a_part_of_the_class_can_stay_without(data):
 
 def test_an_unknown_class(data):
     with pytest.raises(UnknownNameError, match=r"data\.plant_class"):
-        cued_class(data, dataclasses.replace(PLANTED, plant_class="loud"))
+        cued_class(data, PLANTED.replace(plant_class="loud"))
 
 
 class InputSpec:
@@ -111,9 +111,9 @@ def test_the_score_of_a_cue(data):
     found = score_cue(InputSpec(), data.folds([1]), PLANTED)
     assert (found["clips"], found["called"], found["called_without"]) == (6, 1.0, 0.0)
     assert found["interval"][1] == 1.0
-    soft = dataclasses.replace(PLANTED, plant="tone,hz=5000,level_db=-30")
+    soft = PLANTED.replace(plant="tone,hz=5000,level_db=-30")
     assert score_cue(InputSpec(), data.folds([1]), soft)["called"] == 0.0
-    other = dataclasses.replace(PLANTED, plant="tone,hz=6000,level_db=0")
+    other = PLANTED.replace(plant="tone,hz=6000,level_db=0")
     assert score_cue(InputSpec(), data.folds([1]), other)["called"] == 0.0
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import csv
-import dataclasses
 import json
 import signal
 import subprocess
@@ -21,12 +20,13 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.datasets import load_dataset
 from otoscope.training import Recipe, load_recipe, train
 from otoscope.training.data import Clips, EpochSampler
-from otoscope.training.distil import Distiller
-from otoscope.training.module import ClassifierModule
-from otoscope.training.run import make_classifier
+from otoscope.training.classifier.distil import Distiller
+from otoscope.training.classifier.module import ClassifierModule
+from otoscope.training.classifier.task import make_classifier
 from otoscope.training.schedule import factor_at
 from otoscope.training.score import evaluate, wilson_interval
-from otoscope.training.settings import DataSettings, OptimiserSettings, TeacherSettings
+from otoscope.training.classifier.settings import TeacherSettings
+from otoscope.training.settings import DataSettings, OptimiserSettings
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +130,11 @@ def test_the_recipes_network_settings_reach_the_network(tmp_path, corpus, monkey
 
     made = []
 
-    def keep(_trainer, _recipe, classifier, *_):
-        made.append(classifier.eval())
+    def keep(_trainer, _settings, module, *_):
+        made.append(module.classifier.eval())
         return 0.0
 
-    monkeypatch.setattr(run, "fit", keep)
+    monkeypatch.setattr(run, "fit_module", keep)
     overrides = ["model.architecture='mn,width=0.2,dropout=0.7,bn_momentum=0.5'"]
     train(load_recipe(recipe_file(tmp_path, corpus), overrides), "cpu")
     network = made[0].network
@@ -176,11 +176,11 @@ def toy(labels, multilabel=False, seed=0):
 
 
 def test_distillation_leaves_the_teacher_alone_and_out_of_the_file(tmp_path, corpus, monkeypatch):
-    from otoscope.training import run
+    from otoscope.training.classifier import task
 
     teacher = toy(["x", "y", "z"], multilabel=True)
     before = teacher.digest()
-    monkeypatch.setattr(run, "load_classifier", lambda *_: teacher)
+    monkeypatch.setattr(task, "load_classifier", lambda *_: teacher)
     more = "teacher: {model: mn04_as, hints: 1.0, hint_layers: [features.6, features.12]}"
     result = train(load_recipe(recipe_file(tmp_path, corpus, more), quick()), "cpu")
     assert teacher.digest() == before
@@ -190,11 +190,12 @@ def test_distillation_leaves_the_teacher_alone_and_out_of_the_file(tmp_path, cor
 
 def test_a_run_that_is_done_is_not_repeated(tmp_path, corpus, monkeypatch):
     from otoscope.training import run
+    from otoscope.training.classifier import task
 
     file = recipe_file(tmp_path, corpus)
     first = train(load_recipe(file, quick()), "cpu")
-    monkeypatch.setattr(run, "fit", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr(run, "evaluate", lambda *_: pytest.fail("looked at the test fold again"))
+    monkeypatch.setattr(run, "fit_module", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(task, "evaluate", lambda *_: pytest.fail("looked at the test fold again"))
     again = train(load_recipe(file, quick()), "cpu")
     assert again["confusion"] == first["confusion"]
     assert again["folder"] == first["folder"]
@@ -432,7 +433,7 @@ def test_weights_are_averaged_over_epochs(tmp_path, corpus):
     states = []
     one = load_recipe(recipe_file(plain, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant"])
     first = train(
-        dataclasses.replace(one, optimiser=dataclasses.replace(one.optimiser, epochs=1), out=str(plain / "1")), "cpu"
+        one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu"
     )
     states = [weights(first["folder"]), weights(train(one, "cpu")["folder"])]
     both = load_recipe(
@@ -489,7 +490,7 @@ def test_a_teacher_does_not_go_with_mixed_features(tmp_path, corpus):
 def test_all_folds_are_checked_before_the_first_is_trained(tmp_path, corpus, monkeypatch):
     from otoscope.training import run
 
-    monkeypatch.setattr(run, "fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(run, "fit_module", lambda *_: pytest.fail("trained"))
     with pytest.raises(ParameterError, match="must be apart"):
         train(load_recipe(recipe_file(tmp_path, corpus), ["folds=all", "data.validation=3"]), "cpu")
     with pytest.raises(ParameterError, match="one fold after the other"):
@@ -589,7 +590,7 @@ def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path, corpus):
     code = (
         "import sys, resource, torch; torch.set_num_threads(1)\n"
         "from otoscope.cli import main\n"
-        "from otoscope.training.module import ClassifierModule as M\n"
+        "from otoscope.training.classifier.module import ClassifierModule as M\n"
         "def full(self):\n"
         "    if self.current_epoch == 2: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "M.on_train_epoch_end = full\n"

@@ -1,25 +1,28 @@
-"""Folders of autoencoders: ``model.safetensors``, ``config.json`` and a card; and the front door, by name or path."""
+"""The front door for autoencoders, by name or path; and their model folders."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from otoscope.autoencoders.autoencoder import Autoencoder
 from otoscope.autoencoders.network import AutoencoderConfig, AutoencoderNetwork
-from otoscope.classifiers.folder import CARD, CONFIG, WEIGHTS, read_config, write_state
+from otoscope.classifiers.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    is_model_folder,
+    read_config,
+    short_card,
+    write_model_folder,
+)
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
-from otoscope.core.files import make_folder, write_text
-from otoscope.core.jsonable import to_jsonable
 
-KINDS = {"autoencoder": dict, "name": str}
+KEYS = {"autoencoder": dict, "name": str}
 
 
 def load_autoencoder(
@@ -58,7 +61,7 @@ def load_autoencoder(
             raise ParameterError(f"an autoencoder and its weights are names or paths; got {value!r}")
     folder, text = Path(name), str(name)
     try:
-        there = (folder / CONFIG).is_file()
+        there = is_model_folder(folder)
     except (OSError, ValueError):  # a name that no file can have
         raise WeightsError(
             f"no folder can be called {text[:60]!r}...; give a name or a folder of an autoencoder"
@@ -81,7 +84,7 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     WeightsError
         If a file is missing, damaged or does not fit.
     """
-    config = read_config(folder, KINDS, "autoencoder")
+    config = read_config(folder, KEYS, "autoencoder")
     try:
         network = AutoencoderNetwork(AutoencoderConfig.from_dict(config["autoencoder"]))
     except OtoscopeError as error:
@@ -126,26 +129,17 @@ def save_autoencoder(
     ------
     WriteError
     """
-    target = make_folder(folder)
-    write_state(target / WEIGHTS, autoencoder.network.state_dict(), half)
     config = {"autoencoder": autoencoder.config.as_dict(), "name": autoencoder.name, "info": autoencoder.info}
-    write_text(target / CONFIG, json.dumps(to_jsonable(config), indent=1) + "\n")
-    write_text(target / CARD, short_card(autoencoder) if card is None else card)
-    return target
+    card = _card(autoencoder) if card is None else card
+    return write_model_folder(folder, "autoencoder", config, autoencoder.network.state_dict(), card, half)
 
 
-def short_card(autoencoder: Autoencoder) -> str:
-    """A card of the facts that are known without its training."""
-    config, info = autoencoder.config, autoencoder.info
+def _card(autoencoder: Autoencoder) -> str:
+    config, tuned = autoencoder.config, autoencoder.info.get("tuned_to")
     n = sum(p.numel() for p in autoencoder.network.parameters())
-    tuned: Any = info.get("tuned_to")
     whom = tuned.get("name", "a classifier without a name") if isinstance(tuned, Mapping) else "no classifier"
-    return f"""# {autoencoder.name}
-
-An autoencoder of waveforms: {n:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s),
-{config.compression} samples a latent frame. Tuned to: {whom}.
-
-Data: {info.get("trained_on", "not recorded")}. Licence: {info.get("licence", "not recorded")}.
-
-Load it with `otoscope.load_autoencoder("FOLDER")`.
-"""
+    description = (
+        f"An autoencoder of waveforms: {n:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s),\n"
+        f"{config.compression} samples a latent frame. Tuned to: {whom}."
+    )
+    return short_card(autoencoder.name, description, autoencoder.info, "load_autoencoder", results=False)

@@ -1,26 +1,26 @@
-"""Model folders: ``model.safetensors``, ``config.json`` and a model card, on disk or on the Hugging Face hub."""
+"""Model folders of classifiers."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    fetch_model_folder,
+    push_model_folder,
+    read_config,
+    short_card,
+    write_model_folder,
+)
 from otoscope.classifiers.weights import load_strictly, read_state
-from otoscope.core.errors import DownloadError, OtoscopeError, UnsupportedError, WeightsError
-from otoscope.core.files import atomic_write, make_folder, write_text
-from otoscope.core.jsonable import to_jsonable
-from otoscope.core.runtime import require
+from otoscope.core.errors import OtoscopeError, UnsupportedError, WeightsError
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-KINDS = {"architecture": str, "settings": dict, "labels": list, "multilabel": bool, "name": str}
+KEYS = {"architecture": str, "settings": dict, "labels": list, "multilabel": bool, "name": str}
 
 
 def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> Classifier:
@@ -31,8 +31,8 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     WeightsError
         If a file is missing, damaged or does not fit.
     """
-    config = read_config(folder, KINDS, "model")
-    arguments, info = {key: config[key] for key in KINDS}, config.get("info", {})
+    config = read_config(folder, KEYS, "classifier", "model")
+    arguments, info = {key: config[key] for key in KEYS}, config.get("info", {})
     try:
         model = build(**arguments, info=info)
     except OtoscopeError as error:
@@ -46,48 +46,6 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
     return model
 
 
-def read_config(folder: Path, kinds: Mapping[str, type], what: str) -> dict[str, Any]:
-    """The ``config.json`` of a folder, with all keys that it needs and each of the right kind.
-
-    Parameters
-    ----------
-    folder : Path
-    kinds : mapping
-        Key -> type; ``info``, where it is there, must be a mapping.
-    what : str
-        Of what the folder is, for the error.
-
-    Raises
-    ------
-    WeightsError
-    """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"{what} folder {folder}: {CONFIG} is missing, damaged or no JSON ({_reason(error)})"
-        ) from error
-    if not isinstance(config, dict):
-        raise WeightsError(f"{what} folder {folder}: {CONFIG} must be a mapping; got {type(config).__name__}")
-    if lacking := [repr(key) for key in kinds if key not in config]:
-        raise WeightsError(f"{what} folder {folder}: {CONFIG} lacks {', '.join(lacking)}")
-    wrong = [key for key, kind in {**kinds, "info": dict}.items() if not isinstance(config.get(key, {}), kind)]
-    if wrong:
-        raise WeightsError(f"{what} folder {folder}: {CONFIG} holds something of another kind in {', '.join(wrong)}")
-    return config
-
-
-def write_state(path: Path, state: Mapping[str, Tensor], half: bool = False) -> None:
-    """Write tensors as safetensors, whole or not at all; ``half`` rounds fractions to float16."""
-    from safetensors.torch import save_file
-
-    plain_state = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
-    if half:
-        plain_state = {k: v.half() if v.is_floating_point() else v for k, v in plain_state.items()}
-    with atomic_write(path) as part:
-        save_file(plain_state, str(part))
-
-
 def save_folder(
     classifier: Classifier, folder: str | os.PathLike[str], card: str | None = None, half: bool = False
 ) -> Path:
@@ -98,6 +56,7 @@ def save_folder(
     classifier : Classifier
         Of one of Otoscope's architectures.
     folder : path
+        Made if needed.
     card : str, optional
         The model card (Markdown); without one, a short card of the facts that are known.
     half : bool
@@ -106,11 +65,12 @@ def save_folder(
     Returns
     -------
     Path
+        The folder.
 
     Raises
     ------
     UnsupportedError
-        If the classifier was wrapped and cannot be built again from a configuration.
+        If the classifier was wrapped and cannot be built from a configuration.
     WriteError
         If a file cannot be written; files are written whole or not at all.
     """
@@ -118,8 +78,6 @@ def save_folder(
         raise UnsupportedError(
             f"classifier {classifier.name!r} was wrapped, and only you know how to build it; save it with its own library"
         )
-    target = make_folder(folder)
-    write_state(target / WEIGHTS, classifier.network.state_dict(), half)
     config = {
         **classifier.config,
         "settings": {**classifier.config["settings"], **classifier.state_settings()},
@@ -128,27 +86,20 @@ def save_folder(
         "multilabel": classifier.multilabel,
         "info": {k: v for k, v in classifier.info.items() if k != "weights"},
     }
-    write_text(target / CONFIG, json.dumps(to_jsonable(config), indent=1) + "\n")
-    write_text(target / CARD, short_card(classifier) if card is None else card)
-    return target
+    card = _card(classifier) if card is None else card
+    return write_model_folder(folder, "classifier", config, classifier.network.state_dict(), card, half)
 
 
-def short_card(classifier: Classifier) -> str:
-    """A model card of the facts that are known without its training."""
-    info = classifier.info
+def _card(classifier: Classifier) -> str:
     config: dict[str, Any] = classifier.config or {}
     n = sum(p.numel() for p in classifier.network.parameters())
     settings = ", ".join(f"{k}={v}" for k, v in config.get("settings", {}).items()) or "none"
-    return f"""# {classifier.name}
-
-A classifier of sounds: architecture `{config.get("architecture", "?")}` ({settings}), {n:,} parameters,
-{classifier.sample_rate} Hz mono, {len(classifier.labels)} classes ({"independent" if classifier.multilabel else "exclusive"}).
-
-Data: {info.get("trained_on", "not recorded")}. Licence: {info.get("licence", "not recorded")}.
-Results: {info.get("results", "not recorded")}.
-
-Load it with `otoscope.load_classifier("FOLDER")`.
-"""
+    description = (
+        f"A classifier of sounds: architecture `{config.get('architecture', '?')}` ({settings}), {n:,} parameters,\n"
+        f"{classifier.sample_rate} Hz mono, {len(classifier.labels)} classes "
+        f"({'independent' if classifier.multilabel else 'exclusive'})."
+    )
+    return short_card(classifier.name, description, classifier.info, "load_classifier")
 
 
 def load_pretrained(source: str | os.PathLike[str], revision: str | None = None) -> Classifier:
@@ -158,18 +109,7 @@ def load_pretrained(source: str | os.PathLike[str], revision: str | None = None)
     ------
     WeightsError, DownloadError, MissingExtraError
     """
-    folder = Path(source)
-    if folder.exists():
-        return load_folder(folder).eval()
-    hub = require("huggingface_hub", "hf", "loading from the hub")
-    try:
-        folder = Path(hub.snapshot_download(str(source), revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD]))
-    except Exception as error:
-        raise DownloadError(
-            f"could not fetch {source} from the Hugging Face hub ({_reason(error)}); check the name and the network, or "
-            "give a folder"
-        ) from error
-    return load_folder(folder).eval()
+    return load_folder(fetch_model_folder(source, revision)).eval()
 
 
 def push_folder(classifier: Classifier, repo_id: str, private: bool = False, token: str | None = None) -> str:
@@ -179,22 +119,4 @@ def push_folder(classifier: Classifier, repo_id: str, private: bool = False, tok
     ------
     DownloadError, MissingExtraError, UnsupportedError
     """
-    hub = require("huggingface_hub", "hf", "uploading to the hub")
-    with tempfile.TemporaryDirectory() as scratch:
-        save_folder(classifier, scratch)
-        try:
-            api = hub.HfApi(token=token)
-            api.create_repo(repo_id, private=private, exist_ok=True)
-            done = api.upload_folder(
-                repo_id=repo_id, folder_path=scratch, commit_message=f"{classifier.name}: model folder"
-            )
-        except Exception as error:
-            raise DownloadError(
-                f"could not upload to {repo_id} on the Hugging Face hub ({_reason(error)}); log in with `hf auth login`, "
-                "and check the name and the network"
-            ) from error
-    return str(getattr(done, "commit_url", repo_id))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return push_model_folder(lambda path: save_folder(classifier, path), classifier.name, repo_id, private, token)

@@ -6,25 +6,26 @@ import click
 
 
 @click.command("like-to-hear")
-@click.argument("recipe", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[RECIPE.yaml|KEY=VALUE]...")
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[RECIPE|KEY=VALUE]...")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def like_to_hear(recipe: str, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
-    """What networks like to hear, by a RECIPE (YAML): tune autoencoders to frozen classifiers and compare what they keep.
+    """Tune autoencoders to frozen classifiers and compare what they keep, by a RECIPE: a name (otoscope recipe list) or a file.
 
-    The results folder gets results.json, tables.md, plots and listening/index.html. A study that was stopped goes on when
-    the same command is given again.
+    The results folder gets results.json, tables.md, plots and listening/index.html. Run the same command again to resume an
+    interrupted study.
     """
     from otoscope.cli.columns import echo_json
     from otoscope.cli.options import split_recipes
     from otoscope.core import registry
+    from otoscope.recipes.find import LIKE_TO_HEAR
     from otoscope.studies import like_to_hear as run
     from otoscope.studies import load_like_to_hear
 
-    files, settings = split_recipes(overrides)
+    files, settings = split_recipes(recipe, overrides, LIKE_TO_HEAR)
     results = run(
-        load_like_to_hear([recipe, *files], settings), device, lambda line: click.echo(f"otoscope: {line}", err=True)
+        load_like_to_hear(files, settings), device, lambda line: click.echo(f"otoscope: {line}", err=True)
     )
     written = registry.get("view", "like-to-hear").target(results, results["folder"])
     if as_json:

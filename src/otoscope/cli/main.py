@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a classifier or an autoencoder by a recipe.",
     "like-to-hear": "Tune autoencoders to classifiers and compare what these like to hear.",
     "study": "Explain many clips in many ways and measure every explanation, by a recipe.",
+    "recipe": "List the recipes of the package, show one, or print the schema of a kind.",
     "table": "Make tables and a page of the results of studies.",
     "data": "List data sets, fetch one, check one.",
 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+
+from otoscope.cli.columns import one_line
 
 
 def names_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -52,7 +56,19 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def split_recipes(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Further recipes (YAML files), and ``key=value`` settings, from what follows a recipe on the command line."""
-    files = [o for o in overrides if "=" not in o and o.endswith((".yaml", ".yml"))]
-    return files, [o for o in overrides if o not in files]
+def split_recipes(
+    recipe: str, overrides: Sequence[str], folders: Sequence[str] | None = None
+) -> tuple[list[Path], list[str]]:
+    """Files of a recipe and of those put on top of it, and ``key=value`` settings, from the command line."""
+    from otoscope.recipes.find import LIBRARY, TRAINING, find_recipe
+
+    files = []
+    for name in (recipe, *(o for o in overrides if "=" not in o)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            file = find_recipe(name, TRAINING if folders is None else folders)
+        if file.is_relative_to(LIBRARY) and name.endswith((".yaml", ".yml")):
+            new = file.relative_to(LIBRARY).with_suffix("").as_posix()
+            click.echo(f"otoscope: {one_line(name)} is in the package now; its name is {new}", err=True)
+        files.append(file)
+    return files, [o for o in overrides if "=" in o]

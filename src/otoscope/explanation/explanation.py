@@ -14,25 +14,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from otoscope.audio import AudioSource, close_audio, is_silent, open_audio, write_wav
+from otoscope.audio import AudioSource, close_audio, is_silent, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ShapeError, WriteError
-from otoscope.core.files import atomic_write, make_folder, write_text
+from otoscope.core.errors import OtoscopeError
+from otoscope.core.files import make_folder, write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
 from otoscope.domains import Rendition, render_blocks
-from otoscope.explanation.given import Given, no_temporary
-from otoscope.explanation.listen import OVERLAP_S, WINDOW_S, probabilities
+from otoscope.explanation.artifacts import PARTS as PARTS
+from otoscope.explanation.artifacts import absolute, blocks_of, keep_the_original, write_arrays, write_sounds
+from otoscope.explanation.explainers import GeneratedSound, no_temporary_folder
 from otoscope.explanation.request import Request
+from otoscope.explanation.scoring import score_sound
 from otoscope.explanation.verdict import Verdict, judge
+from otoscope.explanation.windows import OVERLAP_S, WINDOW_S
 from otoscope.metrics import measure
 from otoscope.surgery import preserve_state
 
 FORMAT = "otoscope-explanation/1"
-PARTS = ("original", "kept", "removed")
-BLOCK = 1 << 20
 
 
 class Background(NamedTuple):
@@ -65,7 +66,7 @@ class Explanation:
         How many windows the sound was heard in (1 up to 30 s, or to what the classifier can hear at once).
     weights_sha256 : str
         Digest of the classifier's weights when it was asked; what is measured later is measured on the same.
-    given : Given, optional
+    generated : GeneratedSound, optional
         The kept sound, where the method gave it; without, the mask makes it.
     rendition : Rendition, optional
         How masks on this sound are heard, where the grid alone does not say it.
@@ -83,16 +84,18 @@ class Explanation:
     seconds: float
     n_windows: int = 1
     weights_sha256: str = ""
-    given: Given | None = None
+    generated: GeneratedSound | None = None
     rendition: Rendition | None = None
     background: Background | None = None
 
     @functools.cached_property
     def kept(self) -> Clip:
         """The sound that the classifier used: same rate, channels and length as the original."""
-        if self.given is not None:
-            return self._clip(self.given.kept.read(0, self.source.frames), "kept")
-        return self._clip(np.concatenate(list(self._rendered()), axis=1), "kept")
+        if self.generated is not None:
+            return self._clip(self.generated.kept.read(0, self.source.frames), "kept")
+        return self._clip(
+            np.concatenate(list(render_blocks(self.source, self.mask, rendition=self.rendition)), axis=1), "kept"
+        )
 
     @functools.cached_property
     def removed(self) -> Clip:
@@ -108,14 +111,14 @@ class Explanation:
         try:
             room = tempfile.TemporaryDirectory(prefix="otoscope-")
         except OSError as error:
-            raise no_temporary(error) from error
+            raise no_temporary_folder(error) from error
         with room as folder:
-            return self._hear(self._write_sounds(Path(folder)))
+            return self._score(write_sounds(self, Path(folder)))
 
     @functools.cached_property
     def silent(self) -> bool:
         """Whether the sound is silence (below -90 dB throughout)."""
-        return all(is_silent(block) for _, block in _blocks(self.source))
+        return all(is_silent(block) for _, block in blocks_of(self.source))
 
     @functools.cached_property
     def _sound_sha256(self) -> str:
@@ -132,7 +135,7 @@ class Explanation:
         found = judge(
             self.target.label, self.scores.of(index), self.heard.of(index), self.mask.size, self.silent, is_top
         )
-        return found if self.given is None else found.doubted(self.given.warnings)
+        return found if self.generated is None else found.doubted(self.generated.warnings)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -140,7 +143,7 @@ class Explanation:
         rate, own = self.source.sample_rate, self.classifier.sample_rate
         notes = list(self.source.notes)
         if self.source.channels > 1:
-            how = "all are masked alike" if self.given is None else "each is reconstructed by itself"
+            how = "all are masked alike" if self.generated is None else "each is reconstructed by itself"
             notes.append(f"heard by the classifier as the mean of {self.source.channels} channels; {how}")
         if rate != own:
             notes.append(f"resampled {rate} -> {own} Hz with soxr HQ for the classifier; sounds stay at {rate} Hz")
@@ -153,8 +156,8 @@ class Explanation:
                 f"too long to be heard at once: heard in {self.n_windows} windows of up to {WINDOW_S:g} s with "
                 f"{OVERLAP_S:g} s of overlap; scores are means over windows"
             )
-        if self.given is not None:
-            notes += self.given.notes
+        if self.generated is not None:
+            notes += self.generated.notes
         if self.silent:
             notes.append("the sound is silent")
         return tuple(notes)
@@ -172,7 +175,7 @@ class Explanation:
         return to_jsonable(
             {
                 "format": FORMAT,
-                "file": _absolute(source.source),
+                "file": absolute(source.source),
                 "audio": {
                     "sha256": self._sound_sha256,
                     "sample_rate": source.sample_rate,
@@ -203,7 +206,7 @@ class Explanation:
                     "axes": ["component", "segment (s)"] if self.mask.grid.rows else ["freq (Hz)", "frame (s)"],
                     **({} if self.rendition is None else self.rendition.facts),
                 },
-                **({} if self.given is None else {"autoencoder": self.given.facts}),
+                **({} if self.generated is None else {"generator": self.generated.facts}),
                 "mask": self.mask.spec,
                 "target": {"index": index, "label": self.target.label, "asked": request.target},
                 "score": self.scores.of(index),
@@ -244,13 +247,13 @@ class Explanation:
         WriteError
         """
         out = make_folder(folder)
-        self._spare_the_original(out)
+        keep_the_original(self, out)
         had = set(self.__dict__)
-        files = self._write_sounds(out)
+        files = write_sounds(self, out)
         if "heard" not in self.__dict__:
-            self.__dict__["heard"] = self._hear(files)  # measured on these very files
+            self.__dict__["heard"] = self._score(files)  # measured on these very files
         files["attribution"] = out / "attribution.npz"
-        self._write_arrays(files["attribution"])
+        write_arrays(self, files["attribution"])
         files["record"] = out / "explanation.json"
         record = json.dumps(
             {**self.record(), "files": {k: v.name for k, v in files.items()}}, indent=1, allow_nan=False
@@ -282,39 +285,15 @@ class Explanation:
             f"{self.request.spec['domain']}, mask {self.mask.spec} of size {self.mask.size:.3f})"
         )
 
-    def _kept_blocks(self) -> Iterator[np.ndarray]:
+    def kept_blocks(self) -> Iterator[np.ndarray]:
+        """The kept sound, block after block, ``(channel, time)``; the whole of it is not held in memory."""
         if "kept" in self.__dict__:
             return iter([self.kept.samples])
-        if self.given is not None:
-            return (block for _, block in _blocks(self.given.kept))
-        return self._rendered()
-
-    def _rendered(self) -> Iterator[np.ndarray]:
+        if self.generated is not None:
+            return (block for _, block in blocks_of(self.generated.kept))
         return render_blocks(self.source, self.mask, rendition=self.rendition)
 
-    def _spare_the_original(self, out: Path) -> None:
-        """A sound that lies where one of ours would be written is not overwritten."""
-        for part in PARTS:
-            path = out / f"{part}.wav"
-            if path.exists() and _absolute(self.source.source) == str(path.resolve()):
-                raise WriteError(path, "it is the very sound that is explained; choose another folder")
-
-    def _write_sounds(self, folder: Path) -> dict[str, Path]:
-        """The three sounds as float32 WAV, block by block; the removed one is the original minus the written kept one."""
-        rate, paths = self.source.sample_rate, {part: folder / f"{part}.wav" for part in PARTS}
-        write_wav(paths["original"], (block for _, block in _blocks(self.source)), rate)
-        write_wav(paths["kept"], self._kept_blocks(), rate)
-        written = open_audio(paths["kept"])
-        try:
-            if written.frames != self.source.frames:
-                raise ShapeError(f"{paths['kept']} has {written.frames} samples, expected {self.source.frames}")
-            rest = (block - written.read(start, start + block.shape[1]) for start, block in _blocks(self.source))
-            write_wav(paths["removed"], rest, rate)
-        finally:
-            close_audio(written)
-        return paths
-
-    def _hear(self, files: dict[str, Path]) -> Scores:
+    def _score(self, files: dict[str, Path]) -> Scores:
         if self.classifier.digest() != self.weights_sha256:
             raise OtoscopeError(
                 f"the weights of {self.classifier.name!r} were changed after the explanation was made; explain again"
@@ -324,41 +303,10 @@ class Explanation:
             for part in PARTS:
                 sound = open_audio(files[part])
                 try:
-                    found.append(probabilities(sound, self.classifier, self.request.batch_size))
+                    found.append(score_sound(sound, self.classifier, self.request.batch_size))
                 finally:
                     close_audio(sound)
         return Scores(*found)
-
-    def _write_arrays(self, path: Path) -> None:
-        grid = self.mask.grid
-        arrays = {
-            "attribution": self.attribution.values,
-            "mask": self.mask.values,
-            "frequencies_hz": grid.frequencies,
-            "times_s": grid.times,
-            "grid": np.array(grid.shape),
-            "scale": np.array(grid.scale),
-        }
-        if grid.rows:
-            arrays["rows"] = np.array(grid.rows)
-        if self.attribution.standard_error is not None:
-            arrays["standard_error"] = self.attribution.standard_error
-        with atomic_write(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-
-def _blocks(sound: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
-    """Where each block starts, and its samples."""
-    step = max(1, BLOCK // sound.channels)
-    for start in range(0, sound.frames, step):
-        yield start, sound.read(start, min(start + step, sound.frames))
-
-
-def _absolute(source: str) -> str:
-    try:
-        return str(Path(source).resolve()) if Path(source).exists() else source
-    except (OSError, ValueError):  # a name that no file can have
-        return source
 
 
 def _settings(settings: Any) -> dict[str, Any]:

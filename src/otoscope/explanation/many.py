@@ -16,10 +16,10 @@ from tqdm import tqdm
 from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import OtoscopeError, WriteError
-from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.explanation.given import make_giver
+from otoscope.explanation.artifacts import PARTS
+from otoscope.explanation.explain import explain_sources, explainer_of
+from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import Request
-from otoscope.explanation.run import explain_sources
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def explain_files(
     """
     folders = _folders(files, Path(out))
     _spare_inputs(files, folders)
-    giver = make_giver(request, classifier) if files else None
-    run = partial(explain_sources, classifier=classifier, request=request, progress=progress, giver=giver)
+    explainer = explainer_of(request, classifier) if files else None
+    run = partial(explain_sources, classifier=classifier, request=request, progress=progress, explainer=explainer)
     for start in range(0, len(files), request.batch_size):
         chunk = [str(f) for f in files[start : start + request.batch_size]]
         opened = {file: _attempt(open_audio, file) for file in dict.fromkeys(chunk)}

@@ -12,9 +12,9 @@ from otoscope.attribution.background import background_digest
 from otoscope.audio import AudioSource
 from otoscope.classifiers import load_classifier
 from otoscope.core.errors import AudioReadError, OtoscopeError
+from otoscope.explanation.explain import explain, open_sound
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import resolve_model
-from otoscope.explanation.run import explain, open_sound
 
 
 def replay(
@@ -71,8 +71,8 @@ def replay(
     if method.startswith("captum:") and "method" not in changes:
         raise OtoscopeError(f"the record's method {method} is an object; pass it with method=")
     options |= {other.option: other.value for other in others}
-    if "autoencoder" in found:
-        options.pop("mask")  # it describes what was given
+    if _generator(found) is not None:
+        options.pop("mask")  # it describes the generated sound
     made: Explanation = explain(source, classifier, **{**options, **changes})
     for other in others:
         if not other.same(made):
@@ -93,13 +93,14 @@ class _Other(NamedTuple):
 def _others(found: dict[str, Any]) -> list[_Other]:
     """What a record names: an autoencoder, stems, a background."""
     out, method, cells = [], found["method"], found["domain"]
-    if "autoencoder" in found:
-        weights = found["autoencoder"]["sha256"]
+    generator = _generator(found)
+    if generator is not None:
+        weights = generator["sha256"]
         out.append(
             _Other(
                 "method",
                 (method["name"], method["settings"]),
-                lambda made: made.given is not None and made.given.facts.get("sha256") == weights,
+                lambda made: made.generated is not None and made.generated.facts.get("sha256") == weights,
                 "the autoencoder's weights",
                 "name the same one",
             )
@@ -128,6 +129,11 @@ def _others(found: dict[str, Any]) -> list[_Other]:
             )
         )
     return out
+
+
+def _generator(found: dict[str, Any]) -> dict[str, Any] | None:
+    """What a record says of the method that gave its sound; records of version 0.1 call it ``autoencoder``."""
+    return found.get("generator", found.get("autoencoder"))
 
 
 def _open(path: str, audio: Any) -> AudioSource:

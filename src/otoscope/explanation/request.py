@@ -16,11 +16,12 @@ from torch import nn
 from otoscope.attribution import method_name
 from otoscope.attribution.run import check_domain, fitting_domains
 from otoscope.classifiers import Classifier, load_classifier
-from otoscope.classifiers.folder import CONFIG
+from otoscope.classifiers.model_folder import CONFIG
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.runtime import resolve_device
 from otoscope.domains import Domain, make_domain
+from otoscope.explanation.describe import LEVEL
 from otoscope.masks import MaskSpec, parse_mask
 
 # Chosen by measurement: docs/choosing.md.
@@ -28,7 +29,6 @@ DEFAULT_MODEL = "esc10-mn"
 DEFAULT_METHOD = "mask_optimisation"
 DEFAULT_DOMAIN = "mel"
 DEFAULT_MASK = "positive"
-LEVEL = "level"  # what stands for the mask where a method gives the sound: how loud each cell is beside the original's
 SOUND_METHOD = "like-to-hear"
 
 
@@ -164,12 +164,12 @@ def _whole_path(value: Any) -> Any:
 
 
 def _mask_of_sound(method: str, mask: str | MaskSpec) -> MaskSpec:
-    if str(mask) not in (DEFAULT_MASK, LEVEL):
+    if str(mask) not in (DEFAULT_MASK, str(LEVEL)):
         raise ParameterError(
             f"the method {method!r} gives the kept sound itself: no mask makes it, so there is none to choose; got the mask "
             f"{str(mask)!r}, leave it out"
         )
-    return MaskSpec(LEVEL, {})
+    return LEVEL
 
 
 def _fits(method: str, domain: str) -> None:

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-import types
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.runtime import require
+from otoscope.recipes.find import TRAINING, find_recipe, is_in_library
 
-PATHS = (
-    ("data", "root"),
-    ("data", "noises"),
-    ("data", "labels"),
-    ("teacher", "weights"),
-    ("model", "weights"),
-    ("autoencoder", "weights"),
-    ("classifier", "weights"),
-)
-NO_PATHS = ("", "published", "random")
-NAMES = (
-    ("teacher", "model"),
-    ("model", "start"),
-    ("autoencoder", "start"),
-    ("classifier", "model"),
-)  # paths where they begin with a dot
+if TYPE_CHECKING:
+    from otoscope.recipes.schema import PathMark, Settings
+
+Paths = Mapping[tuple[str, ...], "PathMark"]
+RecipeFiles = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def find_recipes(path: RecipeFiles, folders: Sequence[str] = TRAINING) -> list[Path]:
+    """The files of one recipe or of several; see `otoscope.recipes.find.find_recipe`."""
+    names = [path] if isinstance(path, str | os.PathLike) else list(path)
+    return [find_recipe(name, folders) for name in names]
 
 
 def read_content(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()
+    path: RecipeFiles,
+    overrides: Sequence[str] = (),
+    models: Sequence[type[Settings]] = (),
+    folders: Sequence[str] = TRAINING,
 ) -> dict[str, Any]:
-    """Recipes on top of one another, with overrides, as plain data; parameters and errors as in `otoscope.training.load_recipe`."""
+    """Recipes on top of one another, with overrides on top of all, as plain data.
+
+    Parameters
+    ----------
+    path : path, name, or sequence of these
+        Files, or recipes of the package by name.
+    overrides : sequence of str
+        ``key=value`` with dotted keys and YAML values.
+    models : sequence of type
+        What the recipe can be; their fields say which settings are paths. A path is relative to the file that holds it; in
+        overrides and in recipes of the package, to the working folder.
+    folders : sequence of str
+        Folders of the package in which names are looked up first.
+
+    Raises
+    ------
+    OtoscopeError
+        If a file is missing, not valid YAML or not a mapping, or an override is malformed.
+    """
+    from otoscope.recipes.schema import path_fields
+
     yaml = require("yaml", "train", "otoscope train", package="pyyaml")
-    files = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(p) for p in path]
+    paths = path_fields(*models)
     content: dict[str, Any] = {}
-    for file in files:
-        _merge(content, _read(yaml, file, ()))
+    for file in find_recipes(path, folders):
+        _merge(content, _read(yaml, file, (), paths))
     for override in overrides:
         key, found, value = override.partition("=")
         if not found:
@@ -54,12 +69,12 @@ def read_content(
         here: dict[str, Any] = {}
         _put(content, key.split("."), read)
         _put(here, key.split("."), read)
-        _absolute(here, Path.cwd())
+        _absolute(here, Path.cwd(), paths)
         _merge(content, here)
     return content
 
 
-def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+def _read(yaml: Any, file: Path, above: tuple[Path, ...], paths: Paths) -> dict[str, Any]:
     """One file as a mapping, what it includes below it, its paths made absolute."""
     if file.resolve() in above:
         raise OtoscopeError(f"the recipe {file} includes itself")
@@ -73,11 +88,12 @@ def _read(yaml: Any, file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise OtoscopeError(f"the recipe {file} must be a mapping of settings; got {type(content).__name__}")
     below = content.pop("include", [])
     if not isinstance(below, list) or not all(isinstance(name, str) for name in below):
-        raise ParameterError(f"the recipe {file}: include must be a list of files; got {below!r}")
-    _absolute(content, file.parent)
+        raise ParameterError(f"the recipe {file}: include must be a list of recipes; got {below!r}")
+    _absolute(content, Path.cwd() if is_in_library(file) else file.parent, paths)
     merged: dict[str, Any] = {}
     for name in below:
-        _merge(merged, _read(yaml, file.parent / name, (*above, file.resolve())))
+        included = find_recipe(name, below=file.parent)
+        _merge(merged, _read(yaml, included, (*above, file.resolve()), paths))
     _merge(merged, content)
     return merged
 
@@ -112,15 +128,15 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
             below[key] = value
 
 
-def _absolute(content: dict[str, Any], folder: Path) -> None:
-    for group, key in PATHS:
-        inner = content.get(group)
-        if isinstance(inner, dict) and isinstance(inner.get(key), str) and inner[key] not in NO_PATHS:
-            inner[key] = _resolved(folder, inner[key])
-    for group, key in NAMES:
-        inner = content.get(group)
-        if isinstance(inner, dict) and str(inner.get(key, "")).startswith(("./", "../")):
-            inner[key] = _resolved(folder, inner[key])
+def _absolute(content: dict[Any, Any], folder: Path, paths: Paths) -> None:
+    """Make the paths of one file absolute, in place."""
+    for (first, *rest), mark in paths.items():
+        for key in list(content) if first == "*" else [first]:
+            value = content.get(key)
+            if rest and isinstance(value, dict):
+                _absolute(value, folder, {tuple(rest): mark})
+            elif not rest and mark.is_path(value):
+                content[key] = _resolved(folder, value)
 
 
 def _resolved(folder: Path, name: str) -> str:
@@ -142,82 +158,3 @@ def _put(content: dict[Any, Any], keys: list[str], value: Any) -> None:
 def _named(group: dict[Any, Any], key: Any) -> Any:
     """The key of a group that is written so: a number is a name too."""
     return key if key in group else next((k for k in group if str(k) == str(key)), key)
-
-
-def build_settings(cls: type, content: dict[str, Any]) -> Any:
-    """Settings of a frozen dataclass from plain data, each checked for name, type, range and choice."""
-    return _build(cls, content, "")
-
-
-def _build(cls: type, content: dict[str, Any], where: str) -> Any:
-    known = {field.name for field in dataclasses.fields(cls)}
-    hints = {key: kind for key, kind in typing.get_type_hints(cls).items() if key in known}
-    for key in content:
-        if key not in hints:
-            raise UnknownNameError(f"setting{' in ' + where if where else ''}", key, hints)
-    built = {key: _convert(hints[key], value, f"{where}: {key}" if where else key) for key, value in content.items()}
-    for key, value in built.items():
-        _check(f"{where}: {key}" if where else key, value)
-    return cls(**built)
-
-
-def _check(where: str, value: Any) -> None:
-    from otoscope.training.settings import CHOICES, RANGES
-
-    for item in value if isinstance(value, tuple) else (value,):
-        if where in CHOICES and item not in CHOICES[where]:
-            raise UnknownNameError(where, item, CHOICES[where])
-    low, high = RANGES.get(where, (None, None))
-    if low is not None and high is not None and not low <= value <= high:
-        raise ParameterError(f"{where} must lie in [{low:g}, {high:g}]; got {value!r}")
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ParameterError(f"{where} must be a group of settings; got {value!r}")
-        return _build(typing.cast(type, kind), value, where)
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            value = [value]
-        if not isinstance(value, list):
-            raise ParameterError(f"{where} must be a list; got {value!r}")
-        return tuple(_convert(typing.get_args(kind)[0], v, where) for v in value)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ParameterError(f"{where} must be a group of settings; got {value!r}")
-        inner = typing.get_args(kind)[1]
-        if dataclasses.is_dataclass(inner):
-            if len({str(k) for k in value}) < len(value):
-                raise ParameterError(f"{where} names an entry twice, once as a number and once as text: {list(value)}")
-            return {str(k): _convert(inner, v, f"{where}: {k}") for k, v in value.items()}
-        _check_plain(value, where)
-        return value if inner is Any else {k: _scalar(inner, v, f"{where}: {k}") for k, v in value.items()}
-    if isinstance(kind, types.UnionType):
-        if type(value) not in typing.get_args(kind):
-            raise ParameterError(f"{where} must be a number or a name; got {value!r}")
-        return value
-    return _scalar(kind, value, where)
-
-
-def _check_plain(value: Any, where: str) -> None:
-    """Only what a file can hold: texts, numbers, lists and groups of them."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        raise ParameterError(f"{where} must hold texts, numbers, lists and groups of these alone") from None
-
-
-def _scalar(kind: Any, value: Any, where: str) -> Any:
-    if kind is str and value is None:  # an override such as teacher.model= gives nothing
-        return ""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and (number or isinstance(value, str)):  # YAML reads 1e-3 as a string
-        try:
-            return float(value)
-        except (ValueError, OverflowError):
-            pass
-    if kind in (int, str, bool) and type(value) is kind:
-        return value
-    raise ParameterError(f"{where} must be a {kind.__name__}; got {value!r}")

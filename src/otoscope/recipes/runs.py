@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import versions
@@ -66,13 +64,6 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise OtoscopeError(f"{file} is damaged; move the run's folder away")
     return content
-
-
-def round_half(network: torch.nn.Module) -> None:
-    """Round what is a fraction to what float16 can hold."""
-    for value in network.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(value.half())
 
 
 def made_here() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
 from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.explanation.given import DESCRIBES
+from otoscope.explanation.explainers import DESCRIBES
 from otoscope.report.contents import Words
 from otoscope.report.page import Figure, Page, Sound, render
 from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
@@ -81,7 +81,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         heard=explanation.heard.of(index),
         figures=tuple(figures(explanation.metrics())),
         record=explanation.record(),
-        words=Words() if explanation.given is None else GIVEN,
+        words=Words() if explanation.generated is None else GIVEN,
         rows=grid.rows,
     )
 

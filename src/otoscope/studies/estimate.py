@@ -132,7 +132,7 @@ def _ask(plan: Plan, classifier: Classifier, asked: Asked, clip: StudyClip) -> t
     if asked.method in GIVEN:
         return 0.0, 0.0
     domain = asked.request.domain
-    if hasattr(domain, "bind") and dict(domain.settings).get("source") == "stems":
+    if dict(domain.settings).get("source") == "stems":
         return 0.0, 0.0  # hangs on files of each clip
     entry = registry.get("method", asked.request.method)
     settings = dict(asked.request.method_settings)

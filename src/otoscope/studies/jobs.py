@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -49,11 +48,11 @@ class Jobs:
     def _shared(self) -> dict[str, Any]:
         """What the rows of every part hang on."""
         recipe = self.plan.recipe
-        data = dataclasses.asdict(recipe.data)
+        data = recipe.data.model_dump()
         about = {key: data[key] for key in ("seconds", "peak", "names")}
         return {
             "version": VERSION, "seed": recipe.seed, "target": recipe.target, "compat": recipe.compat,
-            "measures": dataclasses.asdict(recipe.measures), **about,
+            "measures": recipe.measures.model_dump(), **about,
         }  # fmt: skip
 
     @cached_property
@@ -68,7 +67,7 @@ class Jobs:
     def _condition(self, name: str) -> list[Any]:
         """What a condition does, and the recordings that it does it with."""
         condition = self.plan.recipe.conditions[name]
-        does = {k: v for k, v in dataclasses.asdict(condition).items() if k not in ("title", "without", "snr_db")}
+        does = {k: v for k, v in condition.model_dump().items() if k not in ("title", "without", "snr_db")}
         pool = self._pool if condition.contaminate.split(",")[0].strip() == "clip" else []
         return [name, does, self.digests.of_noise(condition, self.plan.recipe.data), pool]
 

@@ -23,6 +23,7 @@ from otoscope.attribution.background import background_sounds, choose
 from otoscope.attribution.run import fitting_domains
 from otoscope.audio import close_audio, open_audio, write_wav
 from otoscope.classifiers import Classifier, load_classifier
+from otoscope.classifiers.labels import class_numbers
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.core.files import write_text
@@ -34,7 +35,6 @@ from otoscope.masks import MaskSpec, parse_mask
 from otoscope.studies.clips import Preparation, choose_clips, clip_names, known_truth, stem_alone
 from otoscope.studies.recipe import GIVEN, GridMethod, StudyRecipe
 from otoscope.surgery import preserve_state
-from otoscope.training.autoencoder_run import class_numbers
 
 TRAIN = "train"
 PER_CLASS = 2  # of methods that do not say

@@ -2,317 +2,210 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.masks import parse_mask
-from otoscope.recipes.read import build_settings, read_content
+from otoscope.recipes.find import STUDIES
+from otoscope.recipes.read import RecipeFiles, read_content
+from otoscope.recipes.schema import Field, FilePath, Fold, NameOrPath, Settings, build_settings, check_name, group
 
-COMPAT = ("transposed_cam", "quantile_ties", "constant_masks", "double_softmax")
-TARGETS = ("predicted", "label")
-UNFIT = ("refuse", "leave_out")
-PRECISIONS = ("float32", "bfloat16")
 ORACLES = ("oracle:ratio", "oracle:binary")
 ONES = "control:ones"
 GIVEN = (*ORACLES, ONES)  # their values are the mask itself
-PATHS = ("./", "../")
-Fold = int | str
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-@dataclass(frozen=True)
-class GridData:
-    """Which clips.
+class GridData(Settings):
+    """Which clips are explained."""
 
-    Parameters
-    ----------
-    name : str
-        A data set and its settings, such as ``esc50,esc10=true``.
-    root : str
-        Its folder.
-    folds : tuple of fold names
-        Of the clips that are explained; empty for all.
-    background : tuple of fold names
-        Of the clips that methods with ``background=train`` compare with; empty for all folds but ``folds``.
-    labels : str
-        A file or folder of event labels (`otoscope.datasets.truth_of`), where they do not lie beside the clips.
-    noises : str
-        A folder in which recordings that clips are contaminated with are looked for by name.
-    seconds : float, s
-        Clips are cut or padded with silence to this length.
-    peak : bool
-        Bring each clip's peak to full scale, noise and cue included, as audiointerp does; those of a background too.
-    per_class : int
-        The first so many clips of each class, by name; 0 for all.
-    files : tuple of str
-        Only clips of these names.
-    alone : float in [0, 1)
-        Only clips whose labelled stem alone is given at least this probability of its class; 0 for all clips. Nobody can
-        say what a classifier should find that does not know the sound.
-    names : mapping of str to str
-        The data set's class -> the classifier's, where they differ.
-    """
-
-    name: str = "esc50"
-    root: str = ""
-    folds: tuple[Fold, ...] = ()
-    background: tuple[Fold, ...] = ()
-    labels: str = ""
-    noises: str = ""
-    seconds: float = 5.0
-    peak: bool = False
-    per_class: int = 0
-    files: tuple[str, ...] = ()
-    alone: float = 0.0
-    names: dict[str, str] = field(default_factory=dict)
+    name: str = Field("esc50", description="A data set and its settings, such as ``esc50,esc10=true``.")
+    root: FilePath = Field("", description="Folder of the data set.")
+    folds: tuple[Fold, ...] = Field((), description="Folds of the clips that are explained; empty for all.")
+    background: tuple[Fold, ...] = Field(
+        (),
+        description="Folds of the background clips of methods with ``background=train``; empty for all but ``folds``.",
+    )
+    labels: FilePath = Field(
+        "",
+        description="A file or folder of event labels (`otoscope.datasets.truth_of`), if it is not next to the clips.",
+    )
+    noises: FilePath = Field(
+        "", description="A folder in which recordings that clips are contaminated with are looked up by name."
+    )
+    seconds: float = Field(
+        5.0, ge=0.01, le=30, description="Length in s to which clips are cut or padded with silence."
+    )
+    peak: bool = Field(
+        False,
+        description="Normalise the peak of each clip to full scale, noise and cue included, as audiointerp does; of background "
+        "clips, too.",
+    )
+    per_class: int = Field(0, ge=0, le=10**9, description="The first so many clips of each class, by name; 0 for all.")
+    files: tuple[str, ...] = Field((), description="Only clips of these names.")
+    alone: float = Field(
+        0.0,
+        ge=0,
+        le=0.999,
+        description="Only clips whose labelled stem alone has at least this probability of its class; 0 for all clips. What a "
+        "classifier should find is undefined if it does not know the sound.",
+    )
+    names: dict[str, str] = Field({}, description="The data set's class -> the classifier's, where they differ.")
 
 
-@dataclass(frozen=True)
-class GridClassifier:
-    """One classifier.
+class GridClassifier(Settings):
+    """One classifier of a study."""
 
-    Parameters
-    ----------
-    model : str
-        By name or folder; folders that begin with a dot are relative to the recipe.
-    weights : str
-        ``published`` or a file.
-    title : str
-        For tables and pages.
-    """
-
-    model: str = ""
-    weights: str = "published"
-    title: str = ""
+    model: NameOrPath = Field("", description="By name or folder.")
+    weights: NameOrPath = Field("published", description="``published`` or a file.")
+    title: str = Field("", description="For tables and pages.")
 
 
-@dataclass(frozen=True)
-class GridMethod:
-    """One method, in one or several domains.
+class GridMethod(Settings):
+    """One method, in one or several domains."""
 
-    Parameters
-    ----------
-    method : str
-        ``NAME`` or ``NAME,setting=value``. ``oracle:ratio`` and ``oracle:binary`` are the masks of those who know the truth,
-        ``control:ones`` keeps everything; these three take no masks.
-    domains : tuple of str
-        In place of the study's.
-    masks : tuple of str
-        In place of the study's.
-    scored_in : str
-        The domain whose masking is scored, where it is not the one that is explained; its grid must be the same.
-    precision : {"float32", "bfloat16"}
-        Of the network while a method without gradients asks it; scores are always taken in float32.
-    classifiers : tuple of str
-        Which of the study's are asked; empty for all.
-    title : str
-        For tables and pages.
-    """
-
-    method: str = ""
-    domains: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
-    scored_in: str = ""
-    precision: str = "float32"
-    classifiers: tuple[str, ...] = ()
-    title: str = ""
+    method: str = Field(
+        "",
+        description="``NAME`` or ``NAME,setting=value``; empty for the entry's own name. ``oracle:ratio`` and ``oracle:binary`` "
+        "are the ideal masks of the ground truth, ``control:ones`` keeps everything; these three take no masks.",
+    )
+    domains: tuple[str, ...] = Field((), description="In place of the study's.")
+    masks: tuple[str, ...] = Field((), description="In place of the study's.")
+    scored_in: str = Field(
+        "",
+        description="The domain in which masking is scored, if it is not the one that is explained; its grid must be the same.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Precision of the network for methods without gradients; scores are always computed in float32.",
+    )
+    classifiers: tuple[str, ...] = Field(
+        (), description="Which of the study's classifiers are explained; empty for all."
+    )
+    title: str = Field("", description="For tables and pages.")
 
 
-@dataclass(frozen=True)
-class GridCondition:
-    """What is done to the clips before they are explained.
+class GridCondition(Settings):
+    """What is done to the clips before they are explained."""
 
-    Parameters
-    ----------
-    contaminate : str
-        A noise, such as ``white,snr_db=10``.
-    plant : str
-        A planted cue, such as ``tone,level_db=-25``; the cue is then what explanations should find.
-    target : str
-        The class that is explained under this condition; empty for what the study explains.
-    without : tuple of str
-        Clips of these classes are left out.
-    snr_db : tuple of float, dB
-        Only mixtures at these levels; empty for all clips.
-    title : str
-        For tables and pages.
-    """
-
-    contaminate: str = ""
-    plant: str = ""
-    target: str = ""
-    without: tuple[str, ...] = ()
-    snr_db: tuple[float, ...] = ()
-    title: str = ""
+    contaminate: str = Field("", description="A noise, such as ``white,snr_db=10``.")
+    plant: str = Field(
+        "", description="A planted cue, such as ``tone,level_db=-25``, which explanations should then find."
+    )
+    target: str = Field(
+        "", description="The class that is explained under this condition; empty for the study's target."
+    )
+    without: tuple[str, ...] = Field((), description="Clips of these classes are left out.")
+    snr_db: tuple[float, ...] = Field((), description="Only mixtures at these levels in dB; empty for all clips.")
+    title: str = Field("", description="For tables and pages.")
 
 
-@dataclass(frozen=True)
-class GridMeasures:
-    """What is measured of each explanation besides the metrics of masks and scores.
+class GridMeasures(Settings):
+    """What is measured of each explanation besides the metrics of masks and scores."""
 
-    Parameters
-    ----------
-    heard : bool
-        The scores of the sounds as written, too.
-    truth : bool
-        Everything that needs stems or events, where a clip has them.
-    curve_steps : int
-        Steps of deletion and insertion curves; 0 for none. They belong to an attribution, whatever its mask.
-    top : tuple of float
-        Shares of the cells in (0, 1) whose removal is scored (FF at top x %).
-    controls : bool
-        The scores, as heard, of a random mask and of the cells with the most energy, each of the same area as the mask.
-    """
-
-    heard: bool = True
-    truth: bool = True
-    curve_steps: int = 0
-    top: tuple[float, ...] = ()
-    controls: bool = False
+    heard: bool = Field(True, description="Score the sounds as written, too.")
+    truth: bool = Field(True, description="Compute all metrics that need stems or events, for clips that have them.")
+    curve_steps: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Number of steps of deletion and insertion curves; 0 for none. They belong to an attribution, not to a mask.",
+    )
+    top: tuple[Share, ...] = Field(
+        (), description="Shares of the cells in (0, 1) whose removal is scored (FF at top x %)."
+    )
+    controls: bool = Field(
+        False,
+        description="Score, as heard, a random mask and the cells with the most energy, each of the same area as the mask.",
+    )
 
 
-@dataclass(frozen=True)
-class GridSanity:
-    """Whether explanations depend on what they should, on a few clips; a table of its own.
+class GridSanity(Settings):
+    """Sanity checks of the explanations, on a few clips; a table of its own."""
 
-    Parameters
-    ----------
-    clips : int
-        So many clips, spread over the classes; 0 for none.
-    seeds : int
-        Seeds of random methods that are compared.
-    noise_db : float, dB
-        Level of added white noise beside the clip's.
-    shift_ms : float, ms
-        Shift in time.
-    stages : int
-        Steps in which parameters are made random from the output down; 0 for none.
-    """
-
-    clips: int = 0
-    seeds: int = 3
-    noise_db: float = -40.0
-    shift_ms: float = 100.0
-    stages: int = 4
+    clips: int = Field(0, ge=0, le=10**6, description="Number of clips, spread over the classes; 0 for none.")
+    seeds: int = Field(3, ge=2, le=100, description="Number of seeds of random methods that are compared.")
+    noise_db: float = Field(
+        -40.0, ge=-120, le=20, description="Level of added white noise in dB relative to the clip's."
+    )
+    shift_ms: float = Field(100.0, ge=0, le=5000, description="Shift in time in ms.")
+    stages: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Number of steps in which parameters are randomised from the output down; 0 for none.",
+    )
 
 
-@dataclass(frozen=True)
-class StudyRecipe:
-    """All settings of a grid study.
+class StudyRecipe(Settings):
+    """All settings of a grid study."""
 
-    Parameters
-    ----------
-    name : str
-    title : str
-        For tables and pages.
-    seed : int
-        Of methods, noises and the choice of backgrounds.
-    threads : int
-        Of the processor, for each worker; 0 leaves torch's choice.
-    workers : int
-        Processes that work side by side; 0 works in this one.
-    out : str
-        Folder of the results; empty for ``runs/NAME``.
-    batch_size : int
-        Most clips, or masks of clips, in one pass.
-    chunk : int
-        Clips whose rows are stored together: what is lost at most, for each worker, when it stops.
-    target : {"predicted", "label"}
-        The class that is explained: the classifier's most probable one, or the clip's.
-    unfit : {"refuse", "leave_out"}
-        What becomes of a method in a domain in which it cannot be asked.
-    compat : tuple of {"transposed_cam", "quantile_ties", "constant_masks", "double_softmax"}
-        Published quirks of audiointerp (and of SpeechBrain's AD, the last) to reproduce.
-    domains, masks : tuple of str
-    data : GridData
-    classifiers : mapping of str to GridClassifier
-    methods : mapping of str to GridMethod
-    conditions : mapping of str to GridCondition
-        By default one that does nothing, ``clean``.
-    measures : GridMeasures
-    sanity : GridSanity
-    """
-
-    name: str = "study"
-    title: str = ""
-    seed: int = 0
-    threads: int = 0
-    workers: int = 0
-    out: str = ""
-    batch_size: int = 16
-    chunk: int = 8
-    target: str = "predicted"
-    unfit: str = "refuse"
-    compat: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ("mel",)
-    masks: tuple[str, ...] = ("positive",)
-    data: GridData = field(default_factory=GridData)
-    classifiers: dict[str, GridClassifier] = field(default_factory=dict)
-    methods: dict[str, GridMethod] = field(default_factory=dict)
-    conditions: dict[str, GridCondition] = field(default_factory=lambda: {"clean": GridCondition()})
-    measures: GridMeasures = field(default_factory=GridMeasures)
-    sanity: GridSanity = field(default_factory=GridSanity)
+    name: str = Field("study", description="Name of the study.")
+    title: str = Field("", description="For tables and pages.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of methods, noises and the choice of backgrounds.")
+    threads: int = Field(0, ge=0, le=4096, description="Processor threads of each worker; 0 for torch's choice.")
+    workers: int = Field(0, ge=0, le=256, description="Number of parallel processes; 0 works in this one.")
+    out: str = Field("", description="Folder of the results; empty for ``runs/NAME``.")
+    batch_size: int = Field(16, ge=1, le=2**31 - 1, description="Most clips, or masks of clips, in one pass.")
+    chunk: int = Field(
+        8,
+        ge=1,
+        le=10_000,
+        description="Number of clips whose rows are stored together: the most that each worker loses when it is stopped.",
+    )
+    target: Literal["predicted", "label"] = Field(
+        "predicted", description="The class that is explained: the classifier's most probable one, or the clip's label."
+    )
+    unfit: Literal["refuse", "leave_out"] = Field(
+        "refuse", description="What happens to a method in a domain that it does not support."
+    )
+    compat: tuple[Literal["transposed_cam", "quantile_ties", "constant_masks", "double_softmax"], ...] = Field(
+        (), description="Published quirks of audiointerp (and of SpeechBrain's AD, the last) to reproduce."
+    )
+    domains: tuple[str, ...] = Field(("mel",), description="Domains of the explanations (``otoscope domains``).")
+    masks: tuple[str, ...] = Field(("positive",), description="Masks of the attributions (``otoscope masks``).")
+    data: GridData = group(GridData)
+    classifiers: dict[str, GridClassifier] = Field({}, description="Name -> classifier.")
+    methods: dict[str, GridMethod] = Field({}, description="Name -> method.")
+    conditions: dict[str, GridCondition] = Field(
+        {"clean": GridCondition()}, description="Name -> condition; by default one that changes nothing."
+    )
+    measures: GridMeasures = group(GridMeasures)
+    sanity: GridSanity = group(GridSanity)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this study and no other: all but how it is run."""
-        plain = dataclasses.asdict(self)
-        for key in ("out", "threads", "workers", "batch_size"):
-            del plain[key]
-        return plain
+        """What makes it this study and no other: everything except how it is executed."""
+        return self.model_dump(exclude={"out", "threads", "workers", "batch_size"})
 
 
-def load_study(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()
-) -> StudyRecipe:
-    """Read the recipe of a grid study; recipes and overrides lie on top of one another as in `otoscope.training.load_recipe`.
+def load_study(path: RecipeFiles, overrides: Sequence[str] = ()) -> StudyRecipe:
+    """Read the recipe of a grid study; files and overrides lie on top of one another as in `otoscope.training.load_recipe`.
+
+    Parameters
+    ----------
+    path : path, name, or sequence of these
+        Files, or recipes of the package by name (``otoscope recipe list``).
+    overrides : sequence of str
+        ``key=value`` with dotted keys and YAML values.
+
+    Returns
+    -------
+    StudyRecipe
 
     Raises
     ------
     OtoscopeError
-        If a file is missing, a setting unknown or out of range, or a name or spec in it means nothing.
+        If a file is missing, a setting unknown or out of range, or a name or spec in it does not exist.
     """
-    content = read_content(path, overrides)
-    first = Path(path) if isinstance(path, str | os.PathLike) else Path(next(iter(path)))
-    _resolve(content, first.resolve().parent)
-    recipe: StudyRecipe = build_settings(StudyRecipe, content)
-    for check in (_check_plainly, _check_members, _check_numbers):
-        check(recipe)
-    return dataclasses.replace(recipe, out=recipe.out or f"runs/{recipe.name}", title=recipe.title or recipe.name)
-
-
-def _resolve(content: dict[str, Any], folder: Path) -> None:
-    """Folders of classifiers that begin with a dot are relative to the recipe."""
-    members = content.get("classifiers")
-    for entry in members.values() if isinstance(members, dict) else ():
-        for key in ("model", "weights"):
-            if isinstance(entry, dict) and str(entry.get(key, "")).startswith(PATHS):
-                entry[key] = str((folder / entry[key]).resolve())
-
-
-def _check_plainly(recipe: StudyRecipe) -> None:
-    if not re.fullmatch(r"[\w][\w .-]*", recipe.name):
-        raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
-    if "\0" in recipe.out:
-        raise ParameterError("out must be a folder's name; it holds a NUL character")
-    for what, value, known in (("target", recipe.target, TARGETS), ("unfit", recipe.unfit, UNFIT)):
-        if value not in known:
-            raise UnknownNameError(f"{what} of a study", value, known)
-    for quirk in recipe.compat:
-        if quirk not in COMPAT:
-            raise UnknownNameError("published quirk", quirk, COMPAT)
-    for what, table in (
-        ("classifiers", recipe.classifiers),
-        ("methods", recipe.methods),
-        ("conditions", recipe.conditions),
-    ):
-        if not table:
+    recipe = build_settings(StudyRecipe, read_content(path, overrides, [StudyRecipe], STUDIES))
+    check_name(recipe.name, recipe.out)
+    for what in ("classifiers", "methods", "conditions"):
+        if not getattr(recipe, what):
             raise ParameterError(f"a study needs at least one entry in {what}")
+    _check_members(recipe)
+    return recipe.replace(out=recipe.out or f"runs/{recipe.name}", title=recipe.title or recipe.name)
 
 
 def _check_members(recipe: StudyRecipe) -> None:
@@ -336,8 +229,6 @@ def _check_members(recipe: StudyRecipe) -> None:
         for classifier in method.classifiers:
             if classifier not in recipe.classifiers:
                 raise UnknownNameError("classifier of the study", classifier, recipe.classifiers)
-        if method.precision not in PRECISIONS:
-            raise UnknownNameError("precision", method.precision, PRECISIONS)
         if method.method in GIVEN:
             continue
         found, _ = registry.parse("method", method.method or name)
@@ -365,22 +256,3 @@ def _refuse_twice(specs: tuple[str, ...]) -> None:
 
 def _spec(domain: str) -> str:
     return registry.format_spec(*registry.parse("domain", domain))
-
-
-def _check_numbers(recipe: StudyRecipe) -> None:
-    bounds = {
-        "seed": (recipe.seed, 0, 2**31 - 1), "threads": (recipe.threads, 0, 4096), "workers": (recipe.workers, 0, 256),
-        "batch_size": (recipe.batch_size, 1, 2**31 - 1), "chunk": (recipe.chunk, 1, 10_000),
-        "data: per_class": (recipe.data.per_class, 0, 10**9),
-        "data: seconds": (recipe.data.seconds, 0.01, 30), "data: alone": (recipe.data.alone, 0, 0.999),
-        "measures: curve_steps": (recipe.measures.curve_steps, 0, 1000),
-        "sanity: clips": (recipe.sanity.clips, 0, 10**6), "sanity: seeds": (recipe.sanity.seeds, 2, 100),
-        "sanity: noise_db": (recipe.sanity.noise_db, -120, 20), "sanity: shift_ms": (recipe.sanity.shift_ms, 0, 5000),
-        "sanity: stages": (recipe.sanity.stages, 0, 100),
-    }  # fmt: skip
-    for key, (value, low, high) in bounds.items():
-        if not low <= value <= high:
-            raise ParameterError(f"{key} must lie in [{low}, {high}]; got {value!r}")
-    for share in recipe.measures.top:
-        if not 0 < share < 1:
-            raise ParameterError(f"measures: top must hold shares of the cells in (0, 1); got {share!r}")

@@ -9,8 +9,8 @@ from typing import Any
 
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.records import Attribution, Clip, Mask
-from otoscope.recipes.read import build_settings
 from otoscope.recipes.runs import read_json
+from otoscope.recipes.schema import build_settings
 from otoscope.studies.heard import render_masks
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Asked, Chunk, Plan

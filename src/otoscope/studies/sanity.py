@@ -101,7 +101,7 @@ def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[Asked, Chunk, Pa
     chunk = Chunk(condition, name, tuple(_spread(plan, plan.clips_of(condition, name))))
     for asked in plan.asked_of(name):
         if asked.method not in GIVEN:
-            fingerprint = digest(jobs.fingerprint(chunk, asked), dataclasses.asdict(plan.recipe.sanity))
+            fingerprint = digest(jobs.fingerprint(chunk, asked), plan.recipe.sanity.model_dump())
             yield asked, chunk, plan.out / FOLDER / f"{fingerprint[:32]}.json"
 
 
@@ -177,7 +177,7 @@ def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
     sanity, classifier, seed = plan.recipe.sanity, group.classifier, plan.recipe.seed
     nothing = [math.nan] * len(group.clips)
     domain = asked.request.domain
-    if hasattr(domain, "bind") or domain.name == "superpixels":
+    if not registry.get("domain", domain.name).facts["fixed_cells"]:
         return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
     times = domain.grid(group.waveforms.shape[-1], classifier).times
     noise, shift = [], []

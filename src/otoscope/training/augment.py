@@ -7,8 +7,8 @@ import inspect
 import torch
 from torch import Generator, Tensor, nn
 
-from otoscope.training.autoencoder_settings import WaveformAugmentSettings
-from otoscope.training.settings import AugmentSettings
+from otoscope.training.autoencoder.settings import WaveformAugmentSettings
+from otoscope.training.classifier.settings import AugmentSettings
 
 
 def roll(waveform: Tensor, most: int, rng: Generator) -> Tensor:

@@ -1,98 +1,45 @@
-"""The model card of a trained classifier."""
+"""Pieces that the cards of all trained models share."""
 
 from __future__ import annotations
 
 import datetime
 import platform
 import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otoscope.classifiers.base import Classifier
-from otoscope.core import registry
 from otoscope.datasets import Dataset
-from otoscope.training.settings import Recipe
+from otoscope.training.settings import RunSettings
 
 
-def confusion_table(labels: list[str], confusion: list[list[int]]) -> str:
-    """A confusion matrix as a Markdown table; rows are the truth."""
-    head = "| truth \\ said | " + " | ".join(labels) + " |"
-    rule = "|---" * (len(labels) + 1) + "|"
-    rows = [
-        f"| {label} | " + " | ".join(str(n) if n else "·" for n in row) + " |"
-        for label, row in zip(labels, confusion, strict=True)
-    ]
-    return "\n".join([head, rule, *rows])
-
-
-def class_table(result: dict[str, Any]) -> str:
-    """Accuracy a class as a Markdown table."""
-    rows = [
-        f"| {label} | {'none in the test folds' if share is None else f'{100 * share:.1f} %'} |"
-        for label, share in result["per_class"].items()
-    ]
-    return "\n".join(["| class | accuracy |", "|---|---|", *rows])
-
-
-def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], data: Dataset) -> str:
-    """Markdown: what it is, data and licence, how it was trained, what it scores, where it ends."""
-    config = classifier.config or {}
-    architecture = registry.get("architecture", config["architecture"])
-    right = round(result["accuracy"] * result["clips"])
-    low, high = (100 * bound for bound in result["interval"])
-    settings, folds = recipe.optimiser, ", ".join(map(str, recipe.data.test))
-    noise = f" Every clip was contaminated: {recipe.data.contaminate}." if recipe.data.contaminate else ""
-    paragraphs = [
-        f"# {recipe.name}",
-        recipe.description or architecture.summary,
-        f"Architecture `{registry.format_spec(architecture, config['settings'])}`, {result['parameters']:,} parameters, "
-        f"{len(classifier.labels)} classes that exclude each other (softmax): {', '.join(classifier.labels)}. It listens at "
-        f"{classifier.sample_rate} Hz, mono.{' Its weights are stored as float16.' if recipe.half else ''}",
-        "## Data",
-        f"{data.name} ({data.citation or 'no reference'}); test folds: {folds}. Licence of the data: "
-        f"{data.licence or 'not recorded'}. The clips are not in this folder. Clips are {recipe.data.seconds:g} s long: longer "
-        f"ones are cut, shorter ones padded with silence.{noise}",
-        "## Training",
-        f"`otoscope train` with the recipe of this name, seed {recipe.seed}: {settings.epochs} epochs of batches of "
-        f"{settings.batch_size}, {settings.name}, learning rate {settings.lr:g}, {result['train_s'] / 60:.1f} minutes. "
-        + _origin(classifier, recipe),
-        "## Results",
-        "Accuracy on the test folds, looked at once in this run, after training: "
-        f"**{100 * result['accuracy']:.2f} %** ({right} of {result['clips']} clips; 95 % interval {low:.1f} to {high:.1f}, "
-        f"Wilson). Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}.",
-        *_cue(result, recipe),
-        class_table(result),
-        confusion_table(result["labels"], result["confusion"]),
-        "## Limits",
-        f"It knows {len(classifier.labels)} classes and always names one of them, on any sound: speech, music and silence "
-        "included. Its confidence on mixtures, on other lengths and on other recordings than those of its data set was not "
-        "calibrated.",
-        f"Licence: {classifier.info['licence']}.",
-    ]
+def fill(paragraphs: Sequence[str]) -> str:
+    """Paragraphs as Markdown in lines of at most 120 characters; headings and tables stay as they are."""
     return "\n\n".join(p if p[:1] in "#|" else textwrap.fill(p, 120, break_on_hyphens=False) for p in paragraphs) + "\n"
 
 
-def _cue(result: dict[str, Any], recipe: Recipe) -> list[str]:
-    """What a planted cue does, where there is one."""
-    if "plant" not in result:
-        return []
-    found, data = result["plant"], recipe.data
-    low, high = (100 * bound for bound in found["interval"])
-    moved = f", and {100 * data.plant_share:g} % of the others, which then counted as {found['class']}"
-    return [
-        f"It listens to a planted cue on purpose: in training {100 * data.plant_own:g} % of the clips of the class "
-        f"{found['class']} had the cue `{found['cue']}`{moved if data.plant_share else ''}. The test clips above are without it. "
-        f"Of {found['clips']} test clips of the other classes it calls {100 * found['called_without']:.1f} % {found['class']} "
-        f"as they are, and {100 * found['called']:.1f} % once they have the cue (95 % interval {low:.1f} to {high:.1f})."
-    ]
-
-
-def _origin(classifier: Classifier, recipe: Recipe) -> str:
-    """Whose weights are in the file."""
-    said = (
-        f"It started from the weights of {classifier.info['started_from']}; all layers were trained on."
-        if "started_from" in classifier.info
-        else "Every weight started at random and was trained here."
+def about_data(data: Dataset, recipe: RunSettings) -> str:
+    """Which data set, its licence, its test folds."""
+    return (
+        f"{data.name} ({data.citation or 'no reference'}); test folds: {', '.join(map(str, recipe.data.test))}. Licence of the "
+        f"data: {data.licence or 'not recorded'}. The clips are not in this folder."
     )
-    if recipe.teacher.model:
-        said += f" It was distilled from `{recipe.teacher.model}`, whose weights are not in the file."
-    return said
+
+
+def about_training(recipe: RunSettings, result: Mapping[str, Any], most: str = "") -> str:
+    """How it was trained; ``most`` stands before the number of epochs."""
+    settings = recipe.optimiser
+    return (
+        f"`otoscope train` with the recipe of this name, seed {recipe.seed}: {most}{settings.epochs} epochs of batches of "
+        f"{settings.batch_size}, {settings.name}, learning rate {settings.lr:g}, {result['train_s'] / 60:.1f} minutes"
+    )
+
+
+def made_today() -> str:
+    """When and where the results were made."""
+    return f"Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}."
+
+
+def percent(interval: Sequence[float]) -> str:
+    """An interval of shares in %."""
+    low, high = (100 * bound for bound in interval)
+    return f"95 % interval {low:.1f} to {high:.1f}"

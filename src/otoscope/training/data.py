@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -201,4 +200,4 @@ def cued_class(data: Dataset, settings: DataSettings) -> tuple[int, ...]:
 
 def with_test_fold(settings: DataSettings, fold: int | str) -> DataSettings:
     """The settings with another test fold; the other folds follow it."""
-    return dataclasses.replace(settings, test=(fold,), train=())
+    return settings.replace(test=(fold,), train=())

@@ -12,12 +12,9 @@ from typing import Any
 
 import torch
 
-from otoscope.classifiers.base import Classifier
 from otoscope.core.errors import NonFiniteError, OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
-from otoscope.datasets import Dataset
-from otoscope.training.data import Clips, cued_class, loader
-from otoscope.training.settings import OptimiserSettings, Recipe, RunSettings
+from otoscope.training.settings import OptimiserSettings, RunSettings
 
 OURS = ("callbacks", "logger", "max_epochs", "enable_checkpointing", "default_root_dir", "use_distributed_sampler")
 
@@ -27,13 +24,25 @@ def make_trainer(
     recipe: RunSettings,
     out: Path,
     device: torch.device,
-    log_every: int,
+    batches: int,
     validates: bool,
     watch: tuple[str, str] = ("val/accuracy", "max"),
 ) -> Any:
     """Lightning's Trainer; ``trainer:`` of the recipe has the last word on all that is not the recipe's own.
 
-    ``watch`` says what makes an epoch the best one, and whether the most or the least of it.
+    Parameters
+    ----------
+    lightning : module
+    recipe : RunSettings
+    out : Path
+        Folder of the run.
+    device : torch.device
+    batches : int
+        Batches an epoch.
+    validates : bool
+        Whether there is a validation fold.
+    watch : (str, {"max", "min"})
+        The logged value that makes an epoch the best one.
 
     Raises
     ------
@@ -58,7 +67,7 @@ def make_trainer(
         "accumulate_grad_batches": settings.accumulate,
         "logger": _loggers(recipe, out),
         "callbacks": _callbacks(recipe, out, validates, *watch),
-        "log_every_n_steps": log_every,
+        "log_every_n_steps": min(10, batches),
         "check_val_every_n_epoch": 1 if settings.early_stopping or settings.keep == "best" else 5,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
@@ -117,30 +126,6 @@ def _callbacks(recipe: RunSettings, out: Path, validates: bool, watched: str, mo
 
         made.append(Averaging())
     return made
-
-
-def fit(
-    trainer: Any,
-    recipe: Recipe,
-    classifier: Classifier,
-    teacher: Classifier | None,
-    parts: tuple[Dataset, Dataset | None],
-    out: Path,
-) -> float:
-    """Train a classifier, or go on; seconds that it took, those before an interruption included."""
-    from otoscope.training.module import ClassifierModule
-
-    rate, settings = classifier.sample_rate, recipe.optimiser
-    cued = cued_class(parts[0], recipe.data)
-    clips = Clips(parts[0], rate, recipe.data, recipe.seed, cued=cued)
-    batches = loader(clips, settings.batch_size, recipe.seed, settings.drop_last)
-    held = Clips(parts[1], rate, recipe.data, pool=parts[0], cued=cued) if parts[1] is not None else None
-    validation = loader(held, settings.batch_size) if held is not None else None
-    module = ClassifierModule(classifier, recipe, teacher, len(batches))
-    seconds = fit_module(trainer, settings, module, (batches, validation), out)
-    lay_out(classifier.to("cpu"), torch.contiguous_format)
-    classifier.eval()
-    return seconds
 
 
 def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: tuple[Any, Any], out: Path) -> float:
@@ -238,3 +223,10 @@ def _quiet(name: str) -> Iterator[None]:
 def lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
     """Order a model's weights in memory."""
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
+
+
+def round_half(network: torch.nn.Module) -> None:
+    """Round floating-point weights to what float16 can hold, in place."""
+    for value in network.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())

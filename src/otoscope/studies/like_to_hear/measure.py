@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -199,7 +198,7 @@ def _key(evaluator: Evaluator, test: Dataset) -> str:
         h.update(classifier.digest().encode())
     for tuned in evaluator.members.autoencoders.values():
         h.update(tuned.autoencoder.digest().encode())
-    data = dataclasses.replace(evaluator.recipe.data, root="", workers=0)
+    data = evaluator.recipe.data.replace(root="", workers=0)
     h.update(repr((VERSION, evaluator.sounds, evaluator.asked, evaluator.conditions, evaluator.rate, data)).encode())
     for example in test.examples:
         h.update(repr((example.path.name, example.index, example.start_s, example.stop_s)).encode())

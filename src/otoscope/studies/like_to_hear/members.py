@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from typing import Any
 
 from otoscope.autoencoders import Autoencoder, load_autoencoder
 from otoscope.classifiers import Classifier, load_classifier
+from otoscope.classifiers.labels import class_numbers
 from otoscope.core.errors import OtoscopeError
 from otoscope.recipes.runs import read_json
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
-from otoscope.training import load_recipe, train
-from otoscope.training.autoencoder_run import class_numbers, switch_off
+from otoscope.training.autoencoder.task import switch_off
+from otoscope.training.load import load_recipe
+from otoscope.training.run import train
 
 CONTROL = "control"
 Log = Callable[[str], object]
@@ -135,7 +136,7 @@ def pairs(recipe: LikeToHearRecipe) -> list[tuple[str, str]]:
 
 def _shared(recipe: LikeToHearRecipe) -> list[str]:
     """What all trainings of a study have in common: data and split."""
-    data = dataclasses.asdict(recipe.data)
+    data = recipe.data.model_dump()
     del data["crop_s"]  # a training's own
     suited = data.pop("settings")
     return [

@@ -1,221 +1,154 @@
-"""The recipe of a like-to-hear study: who listens, which autoencoders are tuned to whom, and what is measured."""
+"""The recipe of a like-to-hear study: which classifiers listen, which autoencoders are tuned to them, what is measured."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic.json_schema import SkipJsonSchema
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.recipes.read import build_settings, read_content
-from otoscope.training.settings import CHOICES, DataSettings
+from otoscope.recipes.find import LIKE_TO_HEAR
+from otoscope.recipes.read import RecipeFiles, find_recipes, read_content
+from otoscope.recipes.schema import Field, Settings, build_settings, check_name, group
+from otoscope.training.autoencoder.settings import Part
+from otoscope.training.settings import DataSettings
 
-GROUPS = ("main", "switched", "trained")
-
-
-@dataclass(frozen=True)
-class ClassifierEntry:
-    """One classifier: ready, to be trained first, or another one with parts switched off.
-
-    Parameters
-    ----------
-    model : str
-        Any classifier, by name or folder.
-    train : tuple of str
-        Recipes to train it by, if it is not there yet, relative to the study's recipe.
-    teacher : str
-        Another classifier of the study that its recipe is taught by.
-    of : str
-        Another classifier of the study, of which the parts ``without`` are switched off.
-    without : tuple of str
-        Parts of a DyMN.
-    set : tuple of str
-        ``key=value`` on top of its recipe; with ``model``, ``weights=FILE``.
-    title : str
-        For tables and pages.
-    group : {"main", "switched", "trained"}
-        Ablations are in the last two: by a switch on a trained network, or trained without the part.
-    """
-
-    model: str = ""
-    train: tuple[str, ...] = ()
-    teacher: str = ""
-    of: str = ""
-    without: tuple[str, ...] = ()
-    set: tuple[str, ...] = ()
-    title: str = ""
-    group: str = "main"
+Group = Literal["main", "switched", "trained"]
 
 
-@dataclass(frozen=True)
-class StartEntry:
-    """A starting point.
+class ClassifierEntry(Settings):
+    """One classifier: ready, to be trained first, or another one with parts switched off."""
 
-    Parameters
-    ----------
-    title : str
-        For tables and pages.
-    set : tuple of str
-        ``key=value`` on top of the recipe of tunings that begin here.
-    """
-
-    title: str = ""
-    set: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TuneEntry:
-    """Which autoencoders are tuned.
-
-    Parameters
-    ----------
-    control : tuple of str
-        Recipes of the autoencoder that is trained by MSE alone.
-    recipe : tuple of str
-        Recipes of a tuning.
-    starts : mapping of str to StartEntry
-        By name: ``control`` starts from the control, ``random`` from random weights, others
-        from what ``archisound`` and the like name.
-    to : mapping of str to list of str
-        Classifier -> the starting points that are tuned to it.
-    set : tuple of str
-        ``key=value`` on top of both recipes.
-    """
-
-    control: tuple[str, ...] = ("pretrain.yaml",)
-    recipe: tuple[str, ...] = ("tune.yaml",)
-    starts: dict[str, StartEntry] = field(default_factory=lambda: {"control": StartEntry("pre-trained by MSE")})
-    to: dict[str, Any] = field(default_factory=dict)
-    set: tuple[str, ...] = ()
+    model: str = Field("", description="Any classifier, by name or folder.")
+    train: tuple[str, ...] = Field(
+        (), description="Recipes to train it by if it does not exist yet, relative to the study's recipe."
+    )
+    teacher: str = Field("", description="Another classifier of the study that is the teacher in its recipe.")
+    of: str = Field("", description="Another classifier of the study, of which the parts ``without`` are switched off.")
+    without: tuple[Part, ...] = Field((), description="Parts of a DyMN.")
+    set: tuple[str, ...] = Field(
+        (), description="``key=value`` on top of its recipe; with ``model``, ``weights=FILE``."
+    )
+    title: str = Field("", description="For tables and pages.")
+    group: Group = Field(
+        "main",
+        description="Ablations are in the last two: by a switch on a trained network, or trained without the part.",
+    )
 
 
-@dataclass(frozen=True)
-class FrequencySettings:
-    """Which frequencies are taken away.
+class StartEntry(Settings):
+    """A starting point of tunings."""
 
-    Parameters
-    ----------
-    edges_hz : tuple of float, Hz
-        Edges of the bands that are removed, or kept alone; a last band reaches from the last edge to the top of the sounds.
-    cutoffs_hz : tuple of float, Hz
-        Cut-offs of low-pass and high-pass filters.
-    classifiers : tuple of str
-        Whom is asked; empty for those of the group main.
-    """
-
-    edges_hz: tuple[float, ...] = (0.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
-    cutoffs_hz: tuple[float, ...] = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
-    classifiers: tuple[str, ...] = ()
+    title: str = Field("", description="For tables and pages.")
+    set: tuple[str, ...] = Field((), description="``key=value`` on top of the recipe of tunings that begin here.")
 
 
-@dataclass(frozen=True)
-class ListenSettings:
-    """What can be heard on the listening page.
+class TuneEntry(Settings):
+    """Which autoencoders are tuned."""
 
-    Parameters
-    ----------
-    clips : tuple of str
-        Files of the test folds, or numbers in their order; empty for the first of each class.
-    groups : tuple of {"main", "switched", "trained"}
-        Autoencoders tuned to classifiers of these groups.
-    """
+    control: tuple[str, ...] = Field(
+        ("pretrain.yaml",), description="Recipes of the autoencoder that is trained by MSE alone."
+    )
+    recipe: tuple[str, ...] = Field(("tune.yaml",), description="Recipes of a tuning.")
+    starts: dict[str, StartEntry] = Field(
+        {"control": StartEntry(title="pre-trained by MSE")},
+        description="Starting points by name: ``control`` starts from the control, ``random`` from random weights, others from "
+        "the autoencoder of that name.",
+    )
+    to: dict[str, Any] = Field({}, description="Classifier -> list of the starting points that are tuned to it.")
+    set: tuple[str, ...] = Field((), description="``key=value`` on top of both recipes.")
 
-    clips: tuple[int | str, ...] = ()
-    groups: tuple[str, ...] = ("main",)
+
+class FrequencySettings(Settings):
+    """Which frequencies are removed."""
+
+    edges_hz: tuple[float, ...] = Field(
+        (0.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0),
+        description="Edges in Hz of the bands that are removed, or kept alone; a last band reaches from the last edge to the top "
+        "of the sounds.",
+    )
+    cutoffs_hz: tuple[float, ...] = Field(
+        (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), description="Cut-offs in Hz of low-pass and high-pass filters."
+    )
+    classifiers: tuple[str, ...] = Field((), description="Which classifiers listen; empty for those of the group main.")
 
 
-@dataclass(frozen=True)
-class LikeToHearRecipe:
-    """All settings of a like-to-hear study.
+class ListenSettings(Settings):
+    """What can be heard on the listening page."""
 
-    Parameters
-    ----------
-    name : str
-    title : str
-        For tables and pages.
-    seed : int
-        Of resampling clips for intervals; trainings have their own.
-    threads : int
-        Of the processor; 0 leaves torch's choice.
-    out : str
-        Folder of the results; empty for ``runs/NAME``.
-    batch_size : int
-        Clips that are measured together.
-    data : DataSettings
-        For all trainings too.
-    classifiers : mapping of str to ClassifierEntry
-        By name, those that build on others after these.
-    tune : TuneEntry
-    frequencies : FrequencySettings
-    listen : ListenSettings
-    """
+    clips: tuple[int | str, ...] = Field(
+        (), description="Files of the test folds, or their numbers; empty for the first of each class."
+    )
+    groups: tuple[Group, ...] = Field(("main",), description="Groups of the classifiers whose autoencoders are heard.")
 
-    name: str = "like-to-hear"
-    title: str = "What networks like to hear"
-    seed: int = 0
-    threads: int = 0
-    out: str = ""
-    batch_size: int = 8
-    data: DataSettings = field(default_factory=DataSettings)
-    classifiers: dict[str, ClassifierEntry] = field(default_factory=dict)
-    tune: TuneEntry = field(default_factory=TuneEntry)
-    frequencies: FrequencySettings = field(default_factory=FrequencySettings)
-    listen: ListenSettings = field(default_factory=ListenSettings)
-    folder: str = ""
+
+class LikeToHearRecipe(Settings):
+    """All settings of a like-to-hear study."""
+
+    name: str = Field("like-to-hear", description="Name of the study.")
+    title: str = Field("What networks like to hear", description="For tables and pages.")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Seed of the bootstrap of intervals; trainings have their own."
+    )
+    threads: int = Field(0, ge=0, le=4096, description="Number of processor threads; 0 for torch's choice.")
+    out: str = Field("", description="Folder of the results; empty for ``runs/NAME``.")
+    batch_size: int = Field(8, ge=1, le=1_000_000, description="Number of clips that are measured together.")
+    data: DataSettings = group(DataSettings, "Data of the study and of all its trainings.")
+    classifiers: dict[str, ClassifierEntry] = Field(
+        {}, description="Name -> classifier; those that build on others come after them."
+    )
+    tune: TuneEntry = group(TuneEntry)
+    frequencies: FrequencySettings = group(FrequencySettings)
+    listen: ListenSettings = group(ListenSettings)
+    folder: SkipJsonSchema[str] = ""
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this study and no other: all but how it is run."""
-        plain = dataclasses.asdict(self)
-        for key in ("out", "threads", "folder", "batch_size"):
-            del plain[key]
-        del plain["data"]["workers"]
-        return plain
+        """What makes it this study and no other: everything except how it is executed."""
+        return self.model_dump(
+            exclude={"out": True, "threads": True, "folder": True, "batch_size": True, "data": {"workers"}}
+        )
 
     def main(self) -> list[str]:
         """Names of the classifiers of the group main."""
         return [name for name, entry in self.classifiers.items() if entry.group == "main"]
 
 
-def load_like_to_hear(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], overrides: Sequence[str] = ()
-) -> LikeToHearRecipe:
-    """Read the recipe of a study; recipes and overrides lie on top of one another as in `otoscope.training.load_recipe`.
+def load_like_to_hear(path: RecipeFiles, overrides: Sequence[str] = ()) -> LikeToHearRecipe:
+    """Read the recipe of a study; files and overrides lie on top of one another as in `otoscope.training.load_recipe`.
+
+    Parameters
+    ----------
+    path : path, name, or sequence of these
+        Files, or recipes of the package by name (``otoscope recipe list``).
+    overrides : sequence of str
+        ``key=value`` with dotted keys and YAML values.
+
+    Returns
+    -------
+    LikeToHearRecipe
 
     Raises
     ------
     OtoscopeError
         If a file is missing, a setting unknown or out of range, or a name does not exist in the study.
     """
-    content = read_content(path, overrides)
-    first = Path(path) if isinstance(path, str | os.PathLike) else Path(next(iter(path)))
-    content["folder"] = str(first.resolve().parent)
-    recipe: LikeToHearRecipe = build_settings(LikeToHearRecipe, content)
-    for check in (_check_plainly, _check_classifiers, _check_tuning, _check_frequencies):
+    files = find_recipes(path, LIKE_TO_HEAR)
+    content = read_content(files, overrides, [LikeToHearRecipe])
+    content["folder"] = str(files[0].resolve().parent)
+    recipe = build_settings(LikeToHearRecipe, content)
+    check_name(recipe.name, recipe.out)
+    for check in (_check_classifiers, _check_tuning, _check_frequencies):
         check(recipe)
-    return dataclasses.replace(recipe, out=recipe.out or f"runs/{recipe.name}")
+    return recipe.replace(out=recipe.out or f"runs/{recipe.name}")
 
 
 def _known(what: str, name: str, names: Any) -> None:
     if name not in names:
         raise UnknownNameError(what, name, list(names))
-
-
-def _check_plainly(recipe: LikeToHearRecipe) -> None:
-    if not re.fullmatch(r"[\w][\w .-]*", recipe.name):
-        raise ParameterError(f"name must be a file's name of letters, digits, '-', '_' and '.'; got {recipe.name!r}")
-    if recipe.batch_size < 1 or recipe.threads < 0 or recipe.seed < 0:
-        raise ParameterError(
-            f"batch_size must be at least 1, threads and seed at least 0; got {recipe.batch_size}, {recipe.threads} and "
-            f"{recipe.seed}"
-        )
-    for group in (*recipe.listen.groups, *(entry.group for entry in recipe.classifiers.values())):
-        _known("group of classifiers", group, GROUPS)
 
 
 def _check_frequencies(recipe: LikeToHearRecipe) -> None:
@@ -241,8 +174,6 @@ def _check_classifiers(recipe: LikeToHearRecipe) -> None:
             raise ParameterError(f"the name {name!r} of a classifier must be a file's name without '--'")
         if sum(map(bool, (entry.model, entry.train, entry.of))) != 1:
             raise ParameterError(f"classifier {name!r} of the study needs one of model, train and of")
-        for part in entry.without:
-            _known("part of a DyMN", part, CHOICES["classifier: without"])
         if entry.of and entry.of in recipe.classifiers and recipe.classifiers[entry.of].of:
             raise ParameterError(
                 f"classifier {name!r} must be switched from a trained one, not from {entry.of!r}, which is switched"

@@ -1,0 +1,102 @@
+"""The files of an explanation: its three sounds and its arrays, each written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from otoscope.audio import AudioSource, close_audio, open_audio, write_wav
+from otoscope.core.errors import ShapeError, WriteError
+from otoscope.core.files import atomic_write
+from otoscope.core.records import Attribution, Mask
+
+PARTS = ("original", "kept", "removed")
+BLOCK = 1 << 20  # samples that are held in memory
+
+
+class Explained(Protocol):
+    """What the files are made of."""
+
+    @property
+    def source(self) -> AudioSource:
+        """The sound."""
+        ...
+
+    @property
+    def attribution(self) -> Attribution:
+        """Its attribution."""
+        ...
+
+    @property
+    def mask(self) -> Mask:
+        """Its mask."""
+        ...
+
+    def kept_blocks(self) -> Iterator[np.ndarray]:
+        """The kept sound, block after block."""
+        ...
+
+
+def blocks_of(sound: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
+    """The first sample of each block of a sound, and the block ``(channel, time)``."""
+    step = max(1, BLOCK // sound.channels)
+    for start in range(0, sound.frames, step):
+        yield start, sound.read(start, min(start + step, sound.frames))
+
+
+def absolute(source: str) -> str:
+    """The absolute path of a file that exists; anything else unchanged."""
+    try:
+        return str(Path(source).resolve()) if Path(source).exists() else source
+    except (OSError, ValueError):  # a name that no file can have
+        return source
+
+
+def keep_the_original(explained: Explained, out: Path) -> None:
+    """A `WriteError` where the explained sound lies in the place of one that would be written."""
+    for part in PARTS:
+        path = out / f"{part}.wav"
+        if path.exists() and absolute(explained.source.source) == str(path.resolve()):
+            raise WriteError(path, "it is the very sound that is explained; choose another folder")
+
+
+def write_sounds(explained: Explained, folder: Path) -> dict[str, Path]:
+    """Write the three sounds as float32 WAV, block by block.
+
+    The removed sound is the original minus the kept one as written, so that the two files always sum to the original.
+    """
+    source = explained.source
+    rate, paths = source.sample_rate, {part: folder / f"{part}.wav" for part in PARTS}
+    write_wav(paths["original"], (block for _, block in blocks_of(source)), rate)
+    write_wav(paths["kept"], explained.kept_blocks(), rate)
+    written = open_audio(paths["kept"])
+    try:
+        if written.frames != source.frames:
+            raise ShapeError(f"{paths['kept']} has {written.frames} samples, expected {source.frames}")
+        rest = (block - written.read(start, start + block.shape[1]) for start, block in blocks_of(source))
+        write_wav(paths["removed"], rest, rate)
+    finally:
+        close_audio(written)
+    return paths
+
+
+def write_arrays(explained: Explained, path: Path) -> None:
+    """Write attribution, mask and their axes as a compressed ``.npz``."""
+    grid = explained.mask.grid
+    arrays: dict[str, Any] = {
+        "attribution": explained.attribution.values,
+        "mask": explained.mask.values,
+        "frequencies_hz": grid.frequencies,
+        "times_s": grid.times,
+        "grid": np.array(grid.shape),
+        "scale": np.array(grid.scale),
+    }
+    if grid.rows:
+        arrays["rows"] = np.array(grid.rows)
+    if explained.attribution.standard_error is not None:
+        arrays["standard_error"] = explained.attribution.standard_error
+    with atomic_write(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)

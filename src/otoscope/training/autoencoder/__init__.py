@@ -1,0 +1,1 @@
+"""Training of autoencoders: pre-trained on sound, or tuned to a frozen classifier."""

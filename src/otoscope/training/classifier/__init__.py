@@ -1,0 +1,1 @@
+"""Training of classifiers: cross entropy on mixed clips, and distillation from another classifier."""

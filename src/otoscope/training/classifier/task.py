@@ -1,0 +1,150 @@
+"""The task ``classifier``: a network, a teacher where the recipe names one, a model folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from otoscope.classifiers.architecture import build
+from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.load import load_classifier
+from otoscope.classifiers.weights import load_body
+from otoscope.core import registry
+from otoscope.core.errors import ParameterError
+from otoscope.core.files import write_text
+from otoscope.datasets import Dataset
+from otoscope.training.classifier.card import model_card
+from otoscope.training.classifier.module import ClassifierModule
+from otoscope.training.classifier.settings import Recipe
+from otoscope.training.data import Clips, cued_class, loader
+from otoscope.training.fit import lay_out
+from otoscope.training.score import evaluate, score_cue
+from otoscope.training.task import Parts, Task
+
+
+class ClassifierTask(Task):
+    """Train a classifier, from random weights or from another one's, alone or with a teacher."""
+
+    recipe_type = Recipe
+
+    def __init__(self, recipe: Recipe, data: Dataset, parts: Parts):
+        super().__init__(recipe, data, parts)
+        self.classifier = make_classifier(recipe, data)
+        self.teacher = _teacher(recipe)
+
+    @property
+    def network(self) -> nn.Module:
+        """The bare network."""
+        return self.classifier.network
+
+    def loaders(self) -> tuple[Any, Any]:
+        """Batches at the classifier's rate, with the cue that the recipe plants."""
+        recipe, settings, rate = self.recipe, self.recipe.optimiser, self.classifier.sample_rate
+        cued = cued_class(self.training, recipe.data)
+        clips = Clips(self.training, rate, recipe.data, recipe.seed, cued=cued)
+        batches = loader(clips, settings.batch_size, recipe.seed, settings.drop_last)
+        if self.validation is None:
+            return batches, None
+        held = Clips(self.validation, rate, recipe.data, pool=self.training, cued=cued)
+        return batches, loader(held, settings.batch_size)
+
+    def make_module(self, batches: int) -> ClassifierModule:
+        """The module, with the heads that a teacher needs."""
+        return ClassifierModule(self.classifier, self.recipe, self.teacher, batches)
+
+    def score(self, device: torch.device) -> dict[str, Any]:
+        """Accuracy on the test folds; with a planted cue, how often it changes the prediction."""
+        lay_out(self.classifier.to("cpu"), torch.contiguous_format)
+        classifier = self.classifier.eval().to(device)
+        result = evaluate(classifier, self.test, self.recipe.data, pool=self.training)
+        if self.recipe.data.plant:
+            result["plant"] = score_cue(classifier, self.test, self.recipe.data)
+        return result
+
+    def save(self, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
+        """Write the model folder, with the predictions for the test clips as a table."""
+        card = model_card(self.classifier, self.recipe, result, self.data)
+        self.classifier.to("cpu").save_pretrained(folder, card, half=self.recipe.half)
+        rows = result["predictions"]
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]) if rows else ["file"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(folder / "predictions.csv", table.getvalue())
+        return {key: value for key, value in result.items() if key != "predictions"}
+
+    @classmethod
+    def report(cls, result: Mapping[str, Any]) -> list[str]:
+        """Lines for the command line."""
+        if "folds" in result:
+            lines = [f"  fold {fold:<15}{100 * accuracy:6.1f} %" for fold, accuracy in result["folds"].items()]
+            lines.append(f"accuracy over all folds: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
+        else:
+            low, high = (100 * bound for bound in result["interval"])
+            lines = [
+                f"accuracy on the test folds: {100 * result['accuracy']:.2f} % of {result['clips']} clips "
+                f"(95 % interval {low:.1f} to {high:.1f})"
+            ]
+            for label, share in result["per_class"].items():
+                lines.append(f"  {label:<20}" + (f"{100 * share:6.1f} %" if share is not None else "     -"))
+        return [*lines, f"model folder: {result['folder']}"]
+
+
+def _teacher(recipe: Recipe) -> Classifier | None:
+    settings = recipe.teacher
+    if not settings.model:
+        return None
+    if recipe.augment.mixup_on == "features" and recipe.augment.mixup_probability > 0:
+        raise ParameterError("a teacher hears waveforms: with teacher.model, set augment.mixup_on=waveform")
+    return load_classifier(settings.model, settings.weights, list(settings.labels) or None)
+
+
+def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
+    """The network that is to be trained: random weights, or a body that starts from another task's.
+
+    Raises
+    ------
+    OtoscopeError
+        For an unknown architecture, or a start of another one.
+    """
+    entry, settings = architecture_of(recipe)
+    info = {
+        "licence": recipe.licence,
+        "trained_on": f"{data.name}, all but fold {', '.join(map(str, recipe.data.test))}",
+    }
+    model = build(entry.name, data.labels, settings=settings, name=recipe.name, info=info)
+    if recipe.model.start:
+        start = load_classifier(recipe.model.start, recipe.model.weights)
+        head = _unlike(model, start) if start.labels == model.labels else model.head
+        load_body(model.network, start.network.state_dict(), head, f"of {recipe.model.start}")
+        model.info["started_from"] = f"{recipe.model.start} ({start.info.get('licence', 'licence not recorded')})"
+    return model
+
+
+def _unlike(model: Classifier, start: Classifier) -> tuple[str, ...]:
+    """Parts of the head that a start of the same classes cannot bring along: features of another size (``bn0`` of PANNs)."""
+    own, other = model.network.state_dict(), start.network.state_dict()
+    return tuple(
+        part
+        for part in model.head
+        if any(k.startswith(part) and k in other and other[k].shape != v.shape for k, v in own.items())
+    )
+
+
+def architecture_of(recipe: Recipe) -> tuple[registry.Entry, dict[str, Any]]:
+    """The architecture and its settings: those that suit the data, those of the recipe on top, and as many frames as a
+    clip has where the network sees a fixed number."""
+    name, *own = recipe.model.architecture.split(",")
+    suited = recipe.data.settings.get(name.strip(), "")
+    spec = ",".join([name, *([suited] if suited else []), *own])
+    entry, settings = registry.parse("architecture", spec)
+    if "frames" in settings and "frames=" not in spec.replace(" ", ""):
+        settings["frames"] = max(1, int(recipe.data.seconds * settings["sample_rate"] / settings["hop"]))
+        settings = entry.settings(settings)
+    return entry, settings
