@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -171,11 +172,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def own(kind: str) -> list[registry.Entry]:
-    """Entries that come with Otoscope, methods by name; what plug-ins of this machine add is not documented here."""
+    """Entries of Otoscope, and of the packages that ``$OTOSCOPE_DOCS`` names with commas between them; methods by name."""
+    packages = {"otoscope", *os.environ.get("OTOSCOPE_DOCS", "").split(",")}
     out = []
     for entry in registry.entries(kind):
         target = entry.target.func if isinstance(entry.target, partial) else entry.target
-        if target.__module__.split(".")[0] == "otoscope":
+        if target.__module__.split(".")[0] in packages:
             out.append(entry)
     return sorted(out, key=lambda e: e.name) if kind == "method" else out
 
@@ -406,21 +408,24 @@ def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]
     rows: list[tuple[str, str, str]] = []
 
     def add(cls: Any, prefix: str) -> None:
-        for name, field in cls.model_fields.items():
+        for name, info in cls.model_fields.items():
             if not prefix and (name in known or name == "folder"):
                 continue
-            default = field.get_default(call_default_factory=True)
+            default = info.get_default(call_default_factory=True)
             if isinstance(default, Settings):
                 add(type(default), f"{name}.")
                 continue
             if isinstance(default, dict):
-                default = {key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v for key, v in default.items()}
+                default = {
+                    key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v
+                    for key, v in default.items()
+                }
             shown = list(default) if isinstance(default, tuple | dict) else default
             shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
-            kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+            kind = get_args(info.annotation)[0] if get_origin(info.annotation) is tuple else info.annotation
             choices = [f"`{c}`" for c in get_args(kind) if c] if get_origin(kind) is Literal else []
             said = f"One of {', '.join(choices)}. " if choices else ""
-            rows.append((f"`{prefix}{name}`", shown, said + prose(field.description or "")))
+            rows.append((f"`{prefix}{name}`", shown, said + prose(info.description or "")))
 
     for one, prefix in [(cls, ""), *more]:
         add(one, prefix)
