@@ -103,6 +103,8 @@ def margin_kept(original: float, kept: float, bar: Annotated[float, Range(0.0, 1
     return kept - bar
 '''
 
+CLI = "import otoscope.cli; otoscope.cli.main()"
+
 STUDY = """
 name: plugged
 seed: 1
@@ -184,8 +186,8 @@ print(json.dumps({
 def test_a_study_and_its_table_have_rows_and_a_column(plugged, tmp_path):
     (tmp_path / "study.yaml").write_text(STUDY.format(root=tmp_path / "scenes"))
     out = tmp_path / "out"
-    plugged("-m", "otoscope", "study", str(tmp_path / "study.yaml"), f"out={out}", "--device", "cpu")
-    text = plugged("-m", "otoscope", "table", str(out), "--metrics", "margin_kept,faithfulness", "--format", "md")
+    plugged("-c", CLI, "study", str(tmp_path / "study.yaml"), f"out={out}", "--device", "cpu")
+    text = plugged("-c", CLI, "table", str(out), "--metrics", "margin_kept,faithfulness", "--format", "md")
     assert "Margin" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert any("louder" in row and "octaves" in row for row in rows), text
@@ -193,8 +195,8 @@ def test_a_study_and_its_table_have_rows_and_a_column(plugged, tmp_path):
 
 
 def test_the_commands_and_the_docs_list_them(plugged):
-    assert "louder" in plugged("-m", "otoscope", "methods")
-    assert "octaves" in plugged("-m", "otoscope", "domains")
+    assert "louder" in plugged("-c", CLI, "methods")
+    assert "octaves" in plugged("-c", CLI, "domains")
     code = """
 import make_pages
 pages = make_pages.generated_pages()
