@@ -16,8 +16,8 @@ from otoscope.report.like_to_hear import sections
 BEGIN, END = "<!-- begin: made by benchmarks/like_to_hear.py -->", "<!-- end -->"
 PLOTS = {
     "cross": "Accuracy of every classifier (columns) on every sound (rows)",
-    "levels": "Levels by third octave beside the original and beside the MSE-only control",
-    "classes": "Levels by class beside the MSE-only control",
+    "levels": "Levels by third octave relative to the original and to the MSE-only control",
+    "classes": "Levels by class relative to the MSE-only control",
     "frequencies": "Accuracy under low-pass and high-pass filters",
 }
 

@@ -2,7 +2,7 @@
 
     python benchmarks/study_results.py docs/results/truth.md --runs runs
 
-A page says which tables it holds, each between two comments; what stands between them is made again:
+A page names its tables, each between two comments; what stands between them is replaced:
 
     <!-- begin: truth-mixtures --pool condition --metrics truth | panels agreement | lines=15 -->
     <!-- end -->
@@ -19,45 +19,26 @@ import shlex
 import sys
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from otoscope.cli.table import table
+from otoscope.cli.table import leaderboard_options, table
+from otoscope.report.leaderboard_text import sections
+from otoscope.results import make_leaderboard, read_results
 
 BLOCK = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-HEADS = {
-    "## Does it rank as truth does?": "agreement",
-    "## What chance gets": "chance",
-    "## Does it depend on the network?": "sanity",
-    "## Failures": "failures",
-}
 
 
-def made(order: str, runs: Path) -> str:
-    """The Markdown that a block asks for."""
+def filled(order: str, runs: Path) -> str:
+    """The Markdown that a block asks for; headings one level lower, because they stand below one of the page."""
     asked, parts, limit = [*(part.strip() for part in order.split("|")), "", ""][:3]
-    folder, *options = shlex.split(asked)
-    done = CliRunner().invoke(table, [str(runs / folder), *options, "--format", "md"])
-    if done.exit_code:
-        sys.exit(f"otoscope table {asked}: {done.output or done.exception}")
-    most = int(limit.removeprefix("lines=")) if limit else sys.maxsize
-    return "\n\n".join(shown(done.stdout.strip(), parts.split() or ["panels"], most)) + "\n"
-
-
-def shown(text: str, wanted: list[str], most: int) -> list[str]:
-    """The parts of a table that are wanted; headings one level lower, for they stand below one of the page."""
-    *parts, caption = text.split("\n\n")
-    found, section = [], "panels"
-    for part in parts[1:]:
-        if part.startswith("## "):
-            section = HEADS.get(part, "panels")
-        if section not in wanted:
-            continue
-        if part.startswith("#"):
-            found.append(f"#{part}")
-        else:
-            lines = part.splitlines()
-            found.append("\n".join(lines[: most + 2] if section == "panels" and lines[0].startswith("|") else lines))
-    return [*found, caption] if "caption" in wanted else found
+    folder, *arguments = shlex.split(asked)
+    options = table.make_context("table", [str(runs / folder), *arguments]).params
+    board = make_leaderboard(read_results(options["results"]), leaderboard_options(options))
+    found = sections(board, options["pivot"], int(limit.removeprefix("lines=")) if limit else None)
+    wanted = parts.split() or ["panels"]
+    unknown = [part for part in wanted if part not in found]
+    if unknown:
+        sys.exit(f"{order}: unknown part {unknown[0]}; expected {', '.join(found)}")
+    blocks = [block for name, section in found.items() if name in wanted for block in section]
+    return "\n\n".join(f"#{block}" if block.startswith("#") else block for block in blocks) + "\n"
 
 
 def main() -> None:
@@ -68,8 +49,8 @@ def main() -> None:
     asked = parser.parse_args()
     for page in asked.pages:
         text = page.read_text(encoding="utf-8")
-        filled, n = BLOCK.subn(lambda m: f"{m[1]}\n{made(m[2], asked.runs)}\n{m[3]}", text)
-        page.write_text(filled, encoding="utf-8")
+        new, n = BLOCK.subn(lambda m: f"{m[1]}\n{filled(m[2], asked.runs)}\n{m[3]}", text)
+        page.write_text(new, encoding="utf-8")
         print(f"{page}: {n} tables")
 
 

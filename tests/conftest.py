@@ -49,3 +49,17 @@ def esc10_mn():
     import otoscope
 
     return otoscope.load_classifier("esc10-mn")
+
+
+@pytest.fixture
+def study(tmp_path):
+    """`study(rows, **about)`: these rows, read from a study's folder."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    from otoscope.results import read_results
+    from result_rows import write_study
+
+    def make(rows, **about):
+        return read_results(write_study(tmp_path / "study", rows, **about))
+
+    return make

@@ -221,7 +221,7 @@ def test_an_autoencoder_implies_like_to_hear(otoscope, model, wav, autoencoder):
         page = Path(row["files"]["report"]).read_text()
         assert "not tuned to any classifier" in page
         assert "the mask does not make the sound" in page.lower()
-        assert "what the autoencoder gives" in page
+        assert "what the method generated" in page
         again = package.replay(row["files"]["record"])
         np.testing.assert_array_equal(again.kept.samples, kept)
 

@@ -93,9 +93,9 @@ def test_an_odd_terminal_can_print_it(otoscope, tmp_path):
         (["--format", "html"], "name one with --out"),
         (["--pivot"], "make lines by method,domain,mask"),
         (["--listen", "--format", "md"], "add html to the formats"),
-        (["--listen", "--out", "made"], "no recipe.json beside the results"),
-        (["--seed", "-1"], "a seed is at least 0"),
-        (["nowhere"], "nowhere is not there"),
+        (["--listen", "--out", "made"], "no recipe.json next to the results"),
+        (["--seed", "-1"], "seed must be at least 0; got -1"),
+        (["nowhere"], "nowhere does not exist"),
         (["--out", "file/made"], "cannot write"),
     ],
 )
@@ -111,7 +111,7 @@ def test_bad_input_is_one_line(otoscope, study, tmp_path, arguments, said):
 def test_damaged_results_are_named(otoscope, study, tmp_path):
     cut = tmp_path / "cut.parquet"
     cut.write_bytes((study / "results.parquet").read_bytes()[:-100])
-    assert "cut.parquet is damaged or no Parquet file" in otoscope("table", cut).error
+    assert "cut.parquet is damaged or not a Parquet file" in otoscope("table", cut).error
     assert otoscope("table").error == "otoscope: Missing argument 'RESULTS...'; see otoscope table --help"
     (tmp_path / "dir").mkdir()
     assert "holds no results" in otoscope("table", tmp_path / "dir").error

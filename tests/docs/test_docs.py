@@ -256,7 +256,7 @@ def _repeated():
     from otoscope.audio import check
     from otoscope.domains import stft
     from otoscope.explanation import listen, verdict
-    from otoscope.report import build
+    from otoscope.report.pages import explanation_contents
 
     return [
         ("trust.md", f"below {verdict.KEPT_SHARE:g} times that of the original"),
@@ -266,7 +266,7 @@ def _repeated():
         ("trust.md", f"a probability below {verdict.UNSURE:g} "),
         ("audio.md", f"A sound over {listen.LONG_S:g} s is heard in windows of {listen.WINDOW_S:g} s"),
         ("audio.md", f"overlap by {listen.OVERLAP_S:g} s"),
-        ("audio.md", f"up to {build.EMBED_S:g} s"),
+        ("audio.md", f"up to {explanation_contents.EMBED_S:g} s"),
         ("audio.md", f"from {check.LOWEST_RATE} Hz to {check.HIGHEST_RATE // 10**6} MHz"),
         ("audio.md", f"more than {check.MOST_CHANNELS} channels"),
         ("domains.md", f"windows of about {1000 * stft.WINDOW_S:g} ms"),
@@ -305,7 +305,8 @@ def test_json_keys_are_those_of_the_code(scratch):
 def test_keys_of_the_report_are_those_of_the_page():
     from importlib.resources import files
 
-    page = (files("otoscope.report") / "assets" / "page.html").read_text(encoding="utf-8")
+    templates = files("otoscope.report") / "templates"
+    page = "".join((templates / f"{name}.html.jinja").read_text(encoding="utf-8") for name in ("player", "explanation"))
     shown = text_of("docs/report.md").split("## Keys")[1].split("##")[0]
     names = {"&larr;": "←", "&rarr;": "→", "Shift": "Shift"}
     for key in set(re.findall(r"<kbd>(.+?)</kbd>", page)):

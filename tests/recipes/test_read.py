@@ -8,10 +8,10 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.recipes.find import LIBRARY
 from otoscope.recipes.read import read_content
 from otoscope.training import load_recipe
-from otoscope.training.autoencoder.task import SHAPES
 from otoscope.training.autoencoder.settings import AutoencoderRecipe
-from otoscope.training.classifier.task import architecture_of
+from otoscope.training.autoencoder.task import SHAPES
 from otoscope.training.classifier.settings import Recipe
+from otoscope.training.classifier.task import architecture_of
 
 SHIPPED = LIBRARY / "esc10-mn.yaml"
 

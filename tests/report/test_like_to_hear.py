@@ -97,7 +97,7 @@ def test_changes_and_levels():
     found["autoencoders"]["control"]["si_sdr_db"]["n"] = 79
     assert row_of(view.change_table(found), "autoencoder, MSE alone")[1] == "4.2 (3.0 to 5.5, 79 of 80 clips)"
     levels = view.level_table(results(), "original")
-    assert row_of(levels, "dB beside the original")[1:] == ["125", "250"]  # every third band
+    assert row_of(levels, "dB relative to the original")[1:] == ["125", "250"]  # every third band
     assert row_of(levels, "autoencoder, MSE alone")[1:] == ["+2.0", "-5.0"]
     assert "autoencoder, MSE alone" not in view.level_table(results(), "control")
 

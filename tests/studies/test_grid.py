@@ -13,7 +13,7 @@ import torch
 
 import otoscope
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
-from otoscope.studies import Replayer, load_study, run_study
+from otoscope.studies import Replayer, load_study, run_study, worker
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Plan
 from otoscope.studies.worker import Worker
@@ -203,16 +203,14 @@ def test_a_clip_that_cannot_be_read_is_rows_of_failures(corpus, grid, tmp_path):
 
 def test_a_clip_on_which_the_method_fails_is_a_failure_and_the_others_are_not(done, tmp_path, monkeypatch):
     recipe, _, _, _ = done
-    from otoscope.studies import worker as work
 
-    real = work.attribute
+    class Fuse(worker.Pipeline):
+        def _explained(self):
+            if len(self.clips) > 1 or float(self.inspected.waveform[0, 0]) > 0:
+                raise OtoscopeError("too much for me")
+            return super()._explained()
 
-    def fuse(problem, *arguments):
-        if problem.batch > 1 or float(problem.inspected.waveform[0, 0]) > 0:
-            raise OtoscopeError("too much for me")
-        return real(problem, *arguments)
-
-    monkeypatch.setattr(work, "attribute", fuse)
+    monkeypatch.setattr(worker, "Pipeline", Fuse)
     about = run_study(recipe.replace(out=str(tmp_path / "out")), "cpu")
     assert 0 < about["failed"] < about["rows"]
 
@@ -268,9 +266,7 @@ def test_stems_of_a_folder_are_a_domain(mixed, tmp_path):
     recipe, _, rows = mixed
     methods = {"occlusion": recipe.methods["gradient"]}
     domain = f"components,source=stems,stems={recipe.data.root}/stems"
-    recipe = recipe.replace(
-        out=str(tmp_path / "out"), methods=methods, domains=(domain,), masks=("topk:0.3",)
-    )
+    recipe = recipe.replace(out=str(tmp_path / "out"), methods=methods, domains=(domain,), masks=("topk:0.3",))
     run_study(recipe, "cpu")
     found = rows_of(tmp_path / "out")
     assert {r["status"] for r in found} == {"ok"}
@@ -403,9 +399,7 @@ def mixed(grid, corpus, tmp_path_factory):
         "methods.binary={method: 'oracle:binary'}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
     ]  # fmt: skip
     recipe = load_study(grid, settings)
-    recipe = recipe.replace(
-        conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")}
-    )
+    recipe = recipe.replace(conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")})
     return recipe, run_study(recipe, "cpu"), rows_of(root / "out")
 
 
@@ -432,9 +426,7 @@ def test_oracles_are_the_upper_bound_and_chance_the_lower_one(mixed):
 
 def test_clips_whose_sound_alone_nobody_knows_are_left_out(mixed):
     recipe, _, _ = mixed
-    plan = Plan(
-        recipe.replace(data=recipe.data.replace(alone=0.999)), recipe_out(recipe), "cpu"
-    )
+    plan = Plan(recipe.replace(data=recipe.data.replace(alone=0.999)), recipe_out(recipe), "cpu")
     assert len(plan.clips_of("zero")) == 2
     sure = [plan._probability_alone("ears", plan.examples[i]) for i in plan.clips_of("zero")]
     assert len(plan.clips_of("zero", "ears")) == sum(p >= 0.999 for p in sure)
@@ -495,9 +487,7 @@ def test_a_method_can_be_scored_in_another_domain_of_the_same_grid(grid, tmp_pat
     more = ["classifiers.ears.model=worlds:spectral", "target=predicted", "masks=[minmax]"]
     hidden = "methods={lime: {method: 'lime,samples=20', domains: ['superpixels,of=features,hidden=mean'], scored_in: features}}"
     recipe = load_study(grid, [*more, hidden, f"out={tmp_path / 'out'}"])
-    recipe = recipe.replace(
-        conditions={"clean": recipe.conditions["clean"]}, methods={"lime": recipe.methods["lime"]}
-    )
+    recipe = recipe.replace(conditions={"clean": recipe.conditions["clean"]}, methods={"lime": recipe.methods["lime"]})
     about = run_study(recipe, "cpu")
     assert about["failed"] == 0
     wrong = {"lime": recipe.methods["lime"].replace(scored_in="mel")}
@@ -512,14 +502,13 @@ def test_keys_hang_on_the_clip_and_not_on_its_neighbours(done, tmp_path):
 
 
 def test_any_error_of_a_method_is_a_row(done, tmp_path, monkeypatch):
-    from otoscope.studies import worker as work
-
     recipe, _, _, _ = done
 
-    def broken(*_):
-        raise ZeroDivisionError("a third party's")
+    class Broken(worker.Pipeline):
+        def _explained(self):
+            raise ZeroDivisionError("a third party's")
 
-    monkeypatch.setattr(work, "attribute", broken)
+    monkeypatch.setattr(worker, "Pipeline", Broken)
     about = run_study(recipe.replace(out=str(tmp_path / "out")), "cpu")
     assert about["failed"] == about["rows"]
     assert rows_of(tmp_path / "out")[0]["error"] == "ZeroDivisionError: a third party's"

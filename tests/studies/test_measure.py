@@ -1,6 +1,5 @@
 """The measures of a study, on a world whose answers are known: ears that hear 1 kHz and 3 kHz, an autoencoder that low-passes."""
 
-
 import numpy as np
 import pytest
 import torch

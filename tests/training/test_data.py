@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.datasets import load_dataset, planter
-from otoscope.training import load_recipe, train
+from otoscope.training import Recipe, load_recipe, train
 from otoscope.training.data import Clips, cued_class
 from otoscope.training.score import score_cue
-from otoscope.training import Recipe
 from otoscope.training.settings import DataSettings
 
 RATE = 16000

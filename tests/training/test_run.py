@@ -19,13 +19,13 @@ from otoscope.classifiers import build
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 from otoscope.datasets import load_dataset
 from otoscope.training import Recipe, load_recipe, train
-from otoscope.training.data import Clips, EpochSampler
 from otoscope.training.classifier.distil import Distiller
 from otoscope.training.classifier.module import ClassifierModule
+from otoscope.training.classifier.settings import TeacherSettings
 from otoscope.training.classifier.task import make_classifier
+from otoscope.training.data import Clips, EpochSampler
 from otoscope.training.schedule import factor_at
 from otoscope.training.score import evaluate, wilson_interval
-from otoscope.training.classifier.settings import TeacherSettings
 from otoscope.training.settings import DataSettings, OptimiserSettings
 
 
@@ -432,9 +432,7 @@ def test_weights_are_averaged_over_epochs(tmp_path, corpus):
         folder.mkdir()
     states = []
     one = load_recipe(recipe_file(plain, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant"])
-    first = train(
-        one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu"
-    )
+    first = train(one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu")
     states = [weights(first["folder"]), weights(train(one, "cpu")["folder"])]
     both = load_recipe(
         recipe_file(averaged, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant", "optimiser.average_from=1"]

@@ -24,9 +24,7 @@ def like_to_hear(recipe: str, overrides: tuple[str, ...], device: str, as_json: 
     from otoscope.studies import load_like_to_hear
 
     files, settings = split_recipes(recipe, overrides, LIKE_TO_HEAR)
-    results = run(
-        load_like_to_hear(files, settings), device, lambda line: click.echo(f"otoscope: {line}", err=True)
-    )
+    results = run(load_like_to_hear(files, settings), device, lambda line: click.echo(f"otoscope: {line}", err=True))
     written = registry.get("view", "like-to-hear").target(results, results["folder"])
     if as_json:
         echo_json(results)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from otoscope.cli.options import names_of, words_of
+
+if TYPE_CHECKING:
+    from otoscope.results import LeaderboardOptions
 
 
 @click.command()
@@ -33,22 +39,13 @@ from otoscope.cli.options import names_of, words_of
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def table(
     results: tuple[str, ...],
-    metrics: list[str] | None,
-    by: list[str],
-    condition: list[str] | None,
-    classifier: list[str] | None,
-    pool: list[str] | None,
-    only: dict[str, tuple[str, ...]],
-    sort: str,
-    choose: str,
-    seed: int | None,
-    same_clips: bool,
     pivot: bool,
     forms: list[str] | None,
     out: str | None,
     listen: bool,
     device: str,
     as_json: bool,
+    **_: Any,
 ) -> None:
     """Which explanation can be trusted: a table of RESULTS, the folder of a study or Parquet files.
 
@@ -57,16 +54,26 @@ def table(
     and, where the study asked whether explanations depend on the network, sanity.csv.
     """
     from otoscope.cli.columns import echo_json, echo_text
-    from otoscope.results import Ask, Output, tabulate
+    from otoscope.report.leaderboard import Output, tabulate
 
-    named = {"condition": condition, "classifier": classifier}
-    chosen = {**only, **{column: tuple(words) for column, words in named.items() if words}}
-    ask = Ask(tuple(metrics or ()), tuple(by), chosen, tuple(pool or ()), sort, choose, seed, same_clips)
+    options = leaderboard_options(click.get_current_context().params)
     output = Output(out, tuple(forms or ()), pivot, listen, device)
-    done = tabulate(results, ask, output, lambda line: click.echo(f"otoscope: {line}", err=True))
+    done = tabulate(results, options, output, lambda line: click.echo(f"otoscope: {line}", err=True))
     if as_json:
-        echo_json({**done.table.as_plain(), "files": done.paths})
+        echo_json({**done.board.to_dict(), "files": done.paths})
         return
     echo_text(done.text)
     for form, path in done.paths.items():
         click.echo(f"{form}: {path}")
+
+
+def leaderboard_options(params: Mapping[str, Any]) -> LeaderboardOptions:
+    """The options of the command as those of a leaderboard."""
+    from otoscope.results import LeaderboardOptions
+
+    named = {column: tuple(params[column]) for column in ("condition", "classifier") if params[column]}
+    metrics, by, pool = (tuple(params[name] or ()) for name in ("metrics", "by", "pool"))
+    only = {**params["only"], **named}
+    return LeaderboardOptions(
+        metrics, by, only, pool, params["sort"], params["choose"], params["seed"], params["same_clips"]
+    )

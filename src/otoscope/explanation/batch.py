@@ -80,11 +80,11 @@ class ClipBatch:
     @cached_property
     def original(self) -> np.ndarray:
         """Probabilities of the clips, ``(clip, class)`` float32; of a long one the mean over its windows."""
-        means = WindowMeans(self, 1)
+        means = WindowMeans(self)
         for windows in self.windows():
-            means.add(windows, score_waveforms(self.waveforms(windows), self.classifier, self.batch_size)[:, None])
+            means.add(windows, score_waveforms(self.waveforms(windows), self.classifier, self.batch_size))
             self.progress(len(windows))
-        return means.values()[:, 0]
+        return means.values()
 
     def choose_targets(self, wanted: Sequence[int | str | None]) -> list[Target]:
         """Set the class that is explained in each clip: by number or label, or None for the most probable one.
@@ -116,19 +116,19 @@ class WindowMeans:
     Parameters
     ----------
     clips : ClipBatch
-    n : int
-        Number of probabilities of each clip and class.
+    shape : tuple of int
+        Shape of what is averaged for each clip and class.
     """
 
-    def __init__(self, clips: ClipBatch, n: int):
-        self._sums = np.zeros((len(clips), n, len(clips.classifier.labels)))
+    def __init__(self, clips: ClipBatch, *shape: int):
+        self._sums = np.zeros((len(clips), *shape, len(clips.classifier.labels)))
         self._windows = len(clips.spans)
 
     def add(self, windows: Sequence[Window], values: np.ndarray) -> None:
-        """Add values ``(window, n, class)``."""
+        """Add values ``(window, *shape, class)``."""
         for window, row in zip(windows, values, strict=True):
             self._sums[window.sound] += row
 
     def values(self) -> np.ndarray:
-        """The means, ``(clip, n, class)`` float32."""
+        """The means, ``(clip, *shape, class)`` float32."""
         return (self._sums / self._windows).astype(np.float32)

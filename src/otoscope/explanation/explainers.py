@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,6 +100,10 @@ class AttributionExplainer:
     name: str
     precision: str = "float32"
     gives: str = "attributions"
+
+    def with_settings(self, settings: Mapping[str, Any]) -> AttributionExplainer:
+        """The same method with other settings."""
+        return replace(self, settings=settings)
 
     def explain(self, problem: Problem) -> Result:
         """Values ``(batch, freq, frame)`` of the method."""

@@ -243,7 +243,7 @@ class Pipeline:
         """The same for clips in several windows: each window gets its part of the mask over the whole clip."""
         n, changed = len(made[0]), False
         heard = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
-        means = WindowMeans(self.clips, n)
+        means = WindowMeans(self.clips, n, 2)
         for windows in self.clips.windows():
             scored = self.inspect(windows, self.scored_domain)
             times = scored.grid.times

@@ -1,6 +1,7 @@
-"""How sure a mean over clips is, and whether two methods differ. NaN means that a metric said nothing of a clip.
+"""Intervals of means over clips, and tests whether methods differ. NaN means that a metric is undefined on a clip.
 
-Clips are what is drawn again: rows of one clip stay together. Everything is seeded, so the same numbers give the same answer.
+Clips are the unit of resampling; with ``clusters``, all clips of one cluster (of one source, say) are resampled
+together. Everything is seeded, so equal input gives equal output.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ ORDERS = {"kendall": kendall, "spearman": spearman}
 
 
 class Interval(NamedTuple):
-    """A number and the interval in which it lies.
+    """A number and its confidence interval.
 
     Parameters
     ----------
     value, low, high : ndarray
-        NaN where too few clips say something: one for the value, two for the interval.
+        NaN with too few finite values: the value needs one, the interval two.
     n : ndarray
-        How many clips said something.
+        Number of clips with a finite value.
     """
 
     value: np.ndarray
@@ -47,11 +48,11 @@ class Paired(NamedTuple):
     Parameters
     ----------
     difference : float
-        Mean of the first less the second, over the pairs.
+        Mean of the first minus the second over the pairs.
     p : float
-        Two-sided; NaN without pairs.
+        Two-sided p-value; NaN without pairs.
     n : int
-        How many pairs there were.
+        Number of pairs.
     """
 
     difference: float
@@ -60,19 +61,29 @@ class Paired(NamedTuple):
 
 
 def bootstrap(
-    values: np.ndarray, level: float = LEVEL, draws: int = DRAWS, seed: int = 0, way: str = "percentile"
+    values: np.ndarray,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+    seed: int = 0,
+    way: str = "percentile",
+    clusters: np.ndarray | None = None,
 ) -> Interval:
     """Means over clips with bootstrap intervals.
 
     Parameters
     ----------
     values : ndarray (clip,) or (clip, column)
-        NaN where nothing was said; the columns are drawn together, clip by clip.
+        NaN if undefined; all columns share the resampled clips.
     level : float in (0, 1)
+        Confidence level.
     draws : int
+        Number of resamples, at least 1.
     seed : int
+        Seed of the resampling.
     way : {"percentile", "bca"}
-        ``bca`` corrects bias and skew.
+        ``bca`` corrects bias and skew; it does not support clusters.
+    clusters : ndarray (clip,), optional
+        Label of each clip's cluster; by default each clip is its own. The interval then needs two clusters.
 
     Returns
     -------
@@ -90,18 +101,26 @@ def bootstrap(
     """
     table = _table(values)
     if way not in WAYS:
-        raise ParameterError(f"bootstrap intervals are {' or '.join(WAYS)}; got {way!r}")
+        raise ParameterError(f"way must be {' or '.join(WAYS)}; got {way!r}")
     _check(level, draws)
     columns = table if table.ndim == 2 else table[:, None]
-    n = (~np.isnan(columns)).sum(0)
+    member = _members(clusters, len(columns))
+    if member is not None and way == "bca":
+        raise ParameterError("bca intervals do not support clusters; use way='percentile'")
+    known = ~np.isnan(columns)
+    n = known.sum(0)
+    enough = (n if member is None else (member.T @ known > 0).sum(0)) >= 2
     value = _means(np.ones((1, len(columns))), columns)[0]
-    drawn = np.concatenate([_means(w, columns) for w in _weights(len(columns), draws, seed)])
+    if member is not None:
+        with np.errstate(invalid="ignore"):
+            value = np.where(known, columns, 0.0).sum(0) / n  # to the bit what tables with sources have shown
+    drawn = np.concatenate([_means(w, columns) for w in _resampled(len(columns), draws, seed, member)])
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.full((2, columns.shape[1]), np.nan)
-    whole = (n >= 2) & ~np.isnan(drawn).any(0) & (way == "percentile")
+    whole = enough & ~np.isnan(drawn).any(0) & (way == "percentile")
     if whole.any():
         low[whole], high[whole] = np.quantile(drawn[:, whole], tails, axis=0)
-    for i in np.flatnonzero((n >= 2) & ~whole):
+    for i in np.flatnonzero(enough & ~whole):
         some = drawn[~np.isnan(drawn[:, i]), i]
         at = tails if way == "percentile" else _corrected(columns[:, i], value[i], some, tails)
         low[i], high[i] = np.quantile(some, at)
@@ -138,8 +157,25 @@ def _weights(clips: int, draws: int, seed: int) -> list[np.ndarray]:
     ]
 
 
+def _members(clusters: np.ndarray | None, clips: int) -> np.ndarray | None:
+    """Membership ``(clip, cluster)`` of 0 and 1; None if each clip is its own cluster."""
+    if clusters is None:
+        return None
+    names, place = np.unique(clusters, return_inverse=True)
+    if place.shape != (clips,):
+        raise ShapeError(f"clusters must have one label per clip, ({clips},); got shape {np.shape(clusters)}")
+    return None if len(names) == clips else np.eye(len(names))[place]
+
+
+def _resampled(clips: int, draws: int, seed: int, member: np.ndarray | None) -> list[np.ndarray]:
+    """As `_weights`, with the clips of a cluster drawn together."""
+    if member is None:
+        return _weights(clips, draws, seed)
+    return [weights @ member.T for weights in _weights(member.shape[1], draws, seed)]
+
+
 def _means(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Weighted means over the clips that say something, ``(draw, column)``."""
+    """Weighted means over the clips with finite values, ``(draw, column)``."""
     known = ~np.isnan(columns)
     count = weights.sum(1, keepdims=True) if known.all() else weights @ known.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -166,16 +202,21 @@ def _corrected(values: np.ndarray, value: float, drawn: np.ndarray, tails: np.nd
     return np.clip(np.array(out), 0.0, 1.0)
 
 
-def sign_flip(first: np.ndarray, second: np.ndarray, draws: int = 10_000, seed: int = 0) -> Paired:
-    """Paired permutation test: how often a mean difference is as large when each clip's sign is drawn by chance.
+def sign_flip(
+    first: np.ndarray, second: np.ndarray, draws: int = 10_000, seed: int = 0, clusters: np.ndarray | None = None
+) -> Paired:
+    """Paired permutation test: how often random signs of the differences give a mean difference as large.
 
     Parameters
     ----------
     first, second : ndarray (clip,)
         Of the same clips; pairs with NaN are left out.
     draws : int
-        Up to 16 pairs, and where there are no more ways than draws, every way is tried instead.
+        Number of random sign patterns. Up to 16 pairs with at most ``draws`` patterns are tested exactly.
     seed : int
+        Seed of the signs.
+    clusters : ndarray (clip,), optional
+        Label of each clip's cluster: the clips of one cluster share their sign.
 
     Returns
     -------
@@ -185,15 +226,19 @@ def sign_flip(first: np.ndarray, second: np.ndarray, draws: int = 10_000, seed: 
     -----
     Source: pitman1937significance; drawn signs count the observed ones once, so p is never 0.
     """
-    gaps = _gaps(first, second)
+    each = _gaps(first, second)
     _check(LEVEL, draws)
-    n = len(gaps)
-    if not n:
+    known = ~np.isnan(each)
+    if not known.any():
         return Paired(math.nan, math.nan, 0)
-    observed = float(gaps.mean())
+    gaps, member = each[known], _members(clusters, len(each))
+    pairs, difference = len(gaps), float(gaps.mean())
+    if member is not None:
+        gaps = gaps @ member[known][:, member[known].any(0)]
+    n, observed = len(gaps), float(gaps.mean())
     scale = float(np.abs(gaps).max())
     if scale == 0:
-        return Paired(0.0, 1.0, n)
+        return Paired(0.0, 1.0, pairs)
     exact = n <= EXACT and 2**n <= max(draws, 2)
     reached, count = 0, 0
     for signs in _all_signs(n) if exact else _some_signs(n, draws, seed):
@@ -201,7 +246,7 @@ def sign_flip(first: np.ndarray, second: np.ndarray, draws: int = 10_000, seed: 
         reached += int((means >= abs(observed) / scale * (1 - 1e-12) - 1e-15).sum())
         count += len(signs)
     p = reached / count if exact else (reached + 1) / (count + 1)
-    return Paired(observed, min(p, 1.0), n)
+    return Paired(difference, min(p, 1.0), pairs)
 
 
 def _all_signs(n: int) -> list[np.ndarray]:
@@ -238,6 +283,7 @@ def wilcoxon(first: np.ndarray, second: np.ndarray) -> Paired:
     Source: wilcoxon1945individual, with the treatment of zeros of pratt1959remarks, by SciPy.
     """
     gaps = _gaps(first, second)
+    gaps = gaps[~np.isnan(gaps)]
     if not len(gaps):
         return Paired(math.nan, math.nan, 0)
     if not gaps.any():
@@ -250,22 +296,21 @@ def _gaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     a, b = _table(first), _table(second)
     if a.ndim != 1 or a.shape != b.shape:
         raise ShapeError(f"a paired test compares values (clip,) of the same clips; got shapes {a.shape} and {b.shape}")
-    gaps = a - b
-    return gaps[~np.isnan(gaps)]
+    return np.asarray(a - b)
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """P-values corrected for how many there are, by Holm's step-down method.
+    """P-values corrected for multiple tests by Holm's step-down method.
 
     Parameters
     ----------
     p : ndarray
-        Of any shape, in [0, 1]; NaN where there was no test: it does not count and stays.
+        Of any shape, in [0, 1]; NaN (no test) does not count and stays NaN.
 
     Returns
     -------
     ndarray
-        At least what came, at most 1.
+        At least the given p-values, at most 1.
 
     Notes
     -----
@@ -282,29 +327,30 @@ def holm(p: np.ndarray) -> np.ndarray:
     return out.reshape(given.shape)
 
 
-def compare(values: np.ndarray, column: int, draws: int = 10_000, seed: int = 0) -> list[Paired]:
+def compare(
+    values: np.ndarray, column: int, draws: int = 10_000, seed: int = 0, clusters: np.ndarray | None = None
+) -> list[Paired]:
     """Every method against one, by `sign_flip`, with p-values corrected by `holm`.
 
     Parameters
     ----------
     values : ndarray (clip, method)
     column : int
-        The method that the others are compared with, mostly the best.
-    draws : int
-    seed : int
+        The method that the others are compared with, usually the best.
+    draws, seed, clusters
+        As `sign_flip` takes them.
 
     Returns
     -------
     list of Paired
-        One a method; that of the method itself has a difference of 0 and a ``p`` of NaN. A difference is the method's less
-        that of the chosen one.
+        One per method: its mean minus that of the chosen method, which itself has a difference of 0 and a ``p`` of NaN.
     """
     table = _table(values)
     if table.ndim != 2 or not 0 <= column < table.shape[1]:
         raise ShapeError(
             f"methods are columns of (clip, method), and the chosen one is one of them; got {table.shape}, {column}"
         )
-    found = [sign_flip(table[:, i], table[:, column], draws, seed) for i in range(table.shape[1])]
+    found = [sign_flip(table[:, i], table[:, column], draws, seed, clusters) for i in range(table.shape[1])]
     found[column] = found[column]._replace(p=math.nan)
     corrected = holm(np.array([t.p for t in found]))
     return [t._replace(p=float(p)) for t, p in zip(found, corrected, strict=True)]
@@ -317,22 +363,23 @@ def agreement(
     level: float = LEVEL,
     draws: int = DRAWS,
     seed: int = 0,
+    clusters: np.ndarray | None = None,
 ) -> Interval:
     """Whether two metrics rank the methods alike: correlation of the methods' means, with an interval over clips.
 
     Parameters
     ----------
     first, second : ndarray (clip, method)
-        Both metrics of the same clips and methods; turn the sign of one whose lower values are better.
+        Both metrics of the same clips and methods; negate one whose lower values are better.
     order : {"kendall", "spearman"}
-    level : float in (0, 1)
-    draws : int
-    seed : int
+        The correlation.
+    level, draws, seed, clusters
+        As `bootstrap` takes them.
 
     Returns
     -------
     Interval
-        In [-1, 1]; NaN where all methods have one mean, or a method has none. Draws without an order are left out.
+        In [-1, 1]; NaN if all methods have one mean, or a method has none. Resamples without an order are left out.
 
     Notes
     -----
@@ -346,11 +393,12 @@ def agreement(
     _check(level, draws)
     ones = np.ones((1, len(a)))
     value = ORDERS[order](_rounded(_means(ones, a)), _rounded(_means(ones, b)))[0]
-    weights = _weights(len(a), draws, seed)
+    member = _members(clusters, len(a))
+    weights = _resampled(len(a), draws, seed, member)
     drawn = np.concatenate([ORDERS[order](_rounded(_means(w, a)), _rounded(_means(w, b))) for w in weights])
     drawn = drawn[~np.isnan(drawn)]
     low, high = np.full(2, np.nan)
-    if len(a) >= 2 and len(drawn):
+    if (len(a) if member is None else member.shape[1]) >= 2 and len(drawn):
         low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     n = (~np.isnan(a) & ~np.isnan(b)).any(1).sum()
     return Interval(np.asarray(value), np.asarray(low), np.asarray(high), np.asarray(n))

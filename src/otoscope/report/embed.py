@@ -7,12 +7,9 @@ import hashlib
 import json
 from collections.abc import Iterable
 from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
-
-PIECES = ("symbols", "brand", "tools", "transport", "stage")
 
 
 def array(values: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -28,7 +25,7 @@ def json_text(value: Any) -> str:
 
 
 def policy(style: str, script: str, parts: bool = False) -> str:
-    """Content security policy: our script and style by their hashes, sounds beside the page, nothing from elsewhere.
+    """Content security policy: our script and style by their hashes, sounds in the page's folder, nothing from elsewhere.
 
     Parameters
     ----------
@@ -54,9 +51,3 @@ def asset(name: str) -> str:
 def script_of(names: Iterable[str]) -> str:
     """Our scripts as one, in a scope of its own."""
     return "(() => {\n'use strict';\n" + "\n".join(asset(name) for name in names) + "\n})();\n"
-
-
-def pieces(length: str) -> dict[str, str]:
-    """The markup that both pages have; ``length`` is how long the sounds are, as text."""
-    shared = {name: asset(f"{name}.html").rstrip("\n") for name in PIECES}
-    return {**shared, "transport": Template(shared["transport"]).substitute(length=length)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from otoscope.core import registry
 from otoscope.core.errors import MissingExtraError
 from otoscope.core.files import write_text
 from otoscope.report.like_to_hear_plots import band_centres, main_classifiers, write_plots
+from otoscope.report.text_tables import markdown_table
 
 CONTROLS = {"original": "original", "resampled": "resampled there and back", "control": "autoencoder, MSE alone"}
 KINDS = {"only": "band alone", "without": "band removed", "below": "low-passed", "above": "high-passed"}
@@ -58,8 +59,8 @@ def sections(results: Mapping[str, Any]) -> list[str]:
             else []
         ),
         "## What changes",
-        "Mean over clips, with 95 % intervals (clips drawn anew), of the clips that have any sound to compare; levels by third "
-        "octave are of the mean power of all clips together.",
+        "Mean over clips, with 95 % intervals (bootstrap over clips), of the clips that have any sound to compare; levels by "
+        "third octave are of the mean power of all clips together.",
         change_table(results),
         level_table(results, "original"),
         level_table(results, "control"),
@@ -72,12 +73,6 @@ def sections(results: Mapping[str, Any]) -> list[str]:
         "## Ablations",
         ablation_table(results),
     ]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, ["---"] * len(head), *rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def title_of(results: Mapping[str, Any], sound: str) -> str:
@@ -101,7 +96,7 @@ def cross_table(results: Mapping[str, Any], ablations: bool = False) -> str:
         tuned = results["autoencoders"].get(sound, {}).get("classifier", "")
         cells = [_share(results["cross"][sound][name], bold=name == tuned) for name in names]
         rows.append([title_of(results, sound), *cells])
-    return table(["Sound", *(results["classifiers"][n]["title"] for n in names)], rows)
+    return markdown_table(["Sound", *(results["classifiers"][n]["title"] for n in names)], rows)
 
 
 def _share(found: Mapping[str, Any], bold: bool = False) -> str:
@@ -118,7 +113,7 @@ def change_table(results: Mapping[str, Any]) -> str:
         said = "undefined" if ratio["mean"] is None else _of_clips(ratio, results["clips"])
         minutes = "" if entry["train_s"] is None else f"{entry['train_s'] / 60:.1f}"
         rows.append([title_of(results, key), said, f"{entry['mse']:.2g}", str(entry["epoch"] or ""), minutes])
-    return table(["Autoencoder", "SI-SDR in dB", "MSE", "Epoch kept", "Minutes"], rows)
+    return markdown_table(["Autoencoder", "SI-SDR in dB", "MSE", "Epoch kept", "Minutes"], rows)
 
 
 def _of_clips(found: Mapping[str, Any], clips: int) -> str:
@@ -128,7 +123,7 @@ def _of_clips(found: Mapping[str, Any], clips: int) -> str:
 
 
 def level_table(results: Mapping[str, Any], against: str) -> str:
-    """Levels of every third band, in dB beside the original or the control."""
+    """Levels of every third band, in dB relative to the original or the control."""
     centres = band_centres(results)
     chosen = list(range(len(centres)))[1::3]
     rows = []
@@ -136,8 +131,8 @@ def level_table(results: Mapping[str, Any], against: str) -> str:
         if key == against or results["autoencoders"][key]["classifier"] not in ("", *main_classifiers(results)):
             continue
         rows.append([title_of(results, key), *(f"{entry[against]['all'][b]:+.1f}" for b in chosen)])
-    beside = "the original" if against == "original" else "the MSE-only control"
-    return table([f"dB beside {beside}, at Hz", *(f"{centres[b]:.0f}" for b in chosen)], rows)
+    reference = "the original" if against == "original" else "the MSE-only control"
+    return markdown_table([f"dB relative to {reference}, at Hz", *(f"{centres[b]:.0f}" for b in chosen)], rows)
 
 
 def likeness_table(results: Mapping[str, Any]) -> str:
@@ -169,7 +164,7 @@ def likeness_table(results: Mapping[str, Any]) -> str:
         "Normalised mutual information of log spectrograms, mean over clips: "
         + "; ".join(said)
         + ".\n\n"
-        + table(["", *numbers], rows)
+        + markdown_table(["", *numbers], rows)
     )
 
 
@@ -185,7 +180,9 @@ def frequency_tables(results: Mapping[str, Any]) -> list[str]:
                 rows.append([_range(condition), *(_both(found["classifiers"][name], k) for name in names)])
         if rows:
             everything = ["everything", *(_both(found["classifiers"][name], 0) for name in names)]
-            out.append(table([said, *(results["classifiers"][n]["title"] for n in names)], [everything, *rows]))
+            out.append(
+                markdown_table([said, *(results["classifiers"][n]["title"] for n in names)], [everything, *rows])
+            )
     return out
 
 
@@ -218,7 +215,9 @@ def ablation_table(results: Mapping[str, Any]) -> str:
                 *(ratio or [""]),
             ]
         )
-    return table(["Network", "Parameters", "Original", "MSE alone", "Tuned to it", "SI-SDR of that in dB"], rows)
+    return markdown_table(
+        ["Network", "Parameters", "Original", "MSE alone", "Tuned to it", "SI-SDR of that in dB"], rows
+    )
 
 
 def _ratio(value: float | None) -> str:

@@ -59,7 +59,7 @@ def band_centres(results: Mapping[str, Any]) -> np.ndarray:
 
 
 def _levels(results: Mapping[str, Any]) -> Any:
-    """Levels by third octave beside the original and beside the control."""
+    """Levels by third octave relative to the original and to the control."""
     figure, axes = _figure(9, 7, 2, 1, sharex=True)
     main, hz = main_classifiers(results), band_centres(results)
     for ax, against in zip(axes[:, 0], ("original", "control"), strict=True):
@@ -77,7 +77,7 @@ def _levels(results: Mapping[str, Any]) -> Any:
             style = LINES.get(about["start"], ":")
             ax.semilogx(hz, entry[against]["all"], style, color=colour, label=f"{name}, {start}")
         ax.axhline(0, color="grey", linewidth=0.8)
-        ax.set_ylabel(f"dB beside the {against}")
+        ax.set_ylabel(f"dB relative to the {against}")
         ax.grid(alpha=0.3)
     axes[0, 0].legend(fontsize=8, ncols=2)
     axes[1, 0].set_xlabel("Hz (third octaves)")
@@ -85,7 +85,7 @@ def _levels(results: Mapping[str, Any]) -> Any:
 
 
 def _classes(results: Mapping[str, Any]) -> Any:
-    """Levels by class and third octave of what was tuned from the control, beside the control."""
+    """Levels by class and third octave of what was tuned from the control, relative to the control."""
     keys = [
         k
         for k, t in results["autoencoders"].items()
@@ -102,7 +102,7 @@ def _classes(results: Mapping[str, Any]) -> Any:
         ax.set_xticks(ticks, [f"{hz[t]:.0f}" for t in ticks])
         ax.set_xlabel("Hz")
         ax.set_title(results["classifiers"][results["autoencoders"][key]["classifier"]]["title"], fontsize=10)
-    figure.colorbar(picture, ax=list(axes[0]), label="dB beside the MSE-only control")
+    figure.colorbar(picture, ax=list(axes[0]), label="dB relative to the MSE-only control")
     return figure
 
 
@@ -154,7 +154,7 @@ def _cross(results: Mapping[str, Any]) -> Any:
         range(len(names)), [results["classifiers"][n]["title"] for n in names], rotation=60, ha="right", fontsize=8
     )
     ax.set_yticks(range(len(sounds)), sounds, fontsize=8)
-    ax.set_xlabel("who listens")
-    ax.set_ylabel("what is heard")
+    ax.set_xlabel("classifier")
+    ax.set_ylabel("sound")
     figure.colorbar(picture, ax=ax, label="accuracy in %")
     return figure

@@ -9,8 +9,7 @@ import numpy as np
 from otoscope.core import registry
 from otoscope.core.runtime import require
 from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.report.build import build_page
-from otoscope.report.contents import Page
+from otoscope.report.pages.explanation_contents import Page, build_page
 from otoscope.report.picture import CEIL_DB, FLOOR_DB
 
 
@@ -47,7 +46,7 @@ def plot(explanation: Explanation) -> Any:
         (
             axes[3],
             page.attribution,
-            "change in dB" if page.words.unit else "attribution",
+            "change in dB" if page.captions.unit else "attribution",
             {"cmap": "RdBu_r", "vmin": -most, "vmax": most},
         ),
         (axes[4], page.mask, "mask", {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}),

@@ -1,24 +1,21 @@
-"""Tables of grid studies: which explanation can be trusted, with intervals, tests, failures, and the clips that tell most."""
+"""Results of studies: reading, choosing and comparing; leaderboards as data.
 
+`read_results` reads what studies wrote, `make_leaderboard` compares methods with intervals and tests. Text and pages are made by
+`otoscope.report`. Needs the extra ``study`` (pandas, pyarrow, scipy).
+"""
+
+from otoscope.results.examples import ExampleClip, example_clips
+from otoscope.results.leaderboard import Leaderboard, LeaderboardOptions, make_leaderboard
 from otoscope.results.lines import Line
-from otoscope.results.listen import write_listening
-from otoscope.results.read import Rows, read_rows
-from otoscope.results.run import Output, Tabulated, tabulate
-from otoscope.results.save import FORMATS, as_text, save_table
-from otoscope.results.table import Ask, Table, make_table
+from otoscope.results.read import Results, read_results
 
 __all__ = [
-    "FORMATS",
-    "Ask",
+    "ExampleClip",
+    "Leaderboard",
+    "LeaderboardOptions",
     "Line",
-    "Output",
-    "Rows",
-    "Table",
-    "Tabulated",
-    "as_text",
-    "make_table",
-    "read_rows",
-    "save_table",
-    "tabulate",
-    "write_listening",
+    "Results",
+    "example_clips",
+    "make_leaderboard",
+    "read_results",
 ]

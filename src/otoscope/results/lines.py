@@ -1,4 +1,4 @@
-"""The lines of a table: their words, means, intervals, marks, and what chance gets."""
+"""Lines of a leaderboard: names, roles, means with intervals and marks, chance levels, costs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.results.agree import Agreement, agreements
-from otoscope.results.columns import Metric, chance_of, domain_name, values_of
-from otoscope.results.draw import Drawing
-from otoscope.results.groups import Cells
-from otoscope.results.halves import sources_of
-from otoscope.results.marks import Value, marked, means
-from otoscope.results.pick import Picked, fixed
-from otoscope.results.read import Rows
+from otoscope.core import registry
+from otoscope.results.cells import Cells
+from otoscope.results.compare import Agreement, ClusterBootstrap, Value, agreements, significance
+from otoscope.results.metrics import Metric, chance_of, domain_name, values_of
+from otoscope.results.read import Results
+from otoscope.results.select import Selection, constant, means, sources_of
 
 NAMED = ("method", "domain", "mask")
 COSTS = ("seconds", "attribution_seconds")
@@ -23,26 +21,26 @@ COSTS = ("seconds", "attribution_seconds")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table.
+    """One line of a leaderboard.
 
     Parameters
     ----------
     panel : int
-        To which of the table's panels it belongs; only lines of one panel are compared.
+        Index of its panel; only lines of one panel are compared.
     name, chosen : mapping of str to str
-        The words that make it, and those that were chosen for it on other clips, or are the only ones that it has.
+        The texts that make the line, and those chosen for it on other clips (or the only ones it has).
     role : {"", "control", "oracle"}
-        Controls know nothing of the classifier; oracles know the truth, and are neither marked nor tested.
+        Controls do not use the classifier; oracles know the ground truth and are neither marked nor tested.
     clips : int
-        How many the numbers rest on.
+        Number of clips behind the numbers.
     rows, failed : int
-        Of all masks and clips.
+        Number of rows, and of failed ones, over all masks and clips.
     seconds : float
-        For one clip, with its attribution; NaN where nobody measured it.
+        Time per clip including its attribution; NaN if not measured.
     values : tuple of Value
-        One for each metric of the table.
+        One for each metric.
     score : float in [0, 1]
-        audiointerp's, on the clips on which the mask was chosen; NaN where it was not chosen by that.
+        audiointerp's score on the clips on which the mask was chosen; NaN unless it was chosen by that score.
     """
 
     panel: int
@@ -57,88 +55,125 @@ class Line:
     score: float = float("nan")
 
     @property
+    def labels(self) -> dict[str, str]:
+        """All texts of the line by column: those that make it, and those chosen for it."""
+        return {**self.name, **self.chosen}
+
+    @property
     def domain(self) -> str:
-        """Its domain without settings: metrics that hang on the grid are compared within it."""
-        return domain_name({**self.name, **self.chosen}.get("domain", ""))
+        """Its domain without settings."""
+        return domain_name(self.labels.get("domain", ""))
 
 
-class Work:
-    """What the lines of all panels are made of.
+def role_of(method: str) -> str:
+    """Role of a method in a comparison.
 
     Parameters
     ----------
-    rows : Rows
+    method : str
+        As it is written in rows: NAME or NAME,setting=value.
+
+    Returns
+    -------
+    {"", "control", "oracle"}
+        Controls do not use the classifier; oracles know the ground truth.
+    """
+    name = method.partition(",")[0].strip()
+    kind = name.partition(":")[0]
+    if kind in ("oracle", "control"):  # of the study itself: oracle:ratio, control:ones
+        return kind
+    controls = {entry.name for entry in registry.entries("method") if entry.family == "control"}
+    return "control" if name in controls else ""
+
+
+class LineMaker:
+    """Computes the lines of each panel.
+
+    Parameters
+    ----------
+    results : Results
     cells : Cells
-    lines : (ndarray (group,), ndarray (line,)), int
-        The line of each group, and the panel of each line.
+    panel : sequence of str
+        The columns that make a panel.
     by : sequence of str
         The columns that make a line.
     metrics : tuple of Metric
-    picked : Picked
+    selection : Selection
     """
 
     def __init__(
         self,
-        rows: Rows,
+        results: Results,
         cells: Cells,
-        lines: tuple[np.ndarray, np.ndarray],
+        panel: Sequence[str],
         by: Sequence[str],
         metrics: tuple[Metric, ...],
-        picked: Picked,
+        selection: Selection,
     ):
-        line_of, panel_of_line = lines
-        self.metrics, self.score = metrics, picked.score
-        shown = picked.shown[panel_of_line]
+        self.by, self.metrics, self.score = by, metrics, selection.score
+        self.line_of, self.names = cells.groups.coarser([*panel, *by])
+        self.panels = sorted({name[: len(panel)] for name in self.names})
+        self.panel_of = np.array([self.panels.index(name[: len(panel)]) for name in self.names])
+        shown = selection.shown[self.panel_of]
 
         def values(of_rows: np.ndarray) -> np.ndarray:
-            return np.where(shown, cells.values(of_rows)[picked.groups], np.nan)
+            return np.where(shown, cells.values(of_rows)[selection.groups], np.nan)
 
-        self.values = {m.name: values(values_of(rows, m.name)) for m in metrics}
-        known = {m.name: chance_of(rows, m.name) for m in metrics}
+        self.values = {m.name: values(values_of(results, m.name)) for m in metrics}
+        known = {m.name: chance_of(results, m.name) for m in metrics}
         self.chance = {name: values(found) for name, found in known.items() if found is not None}
-        self.counted = np.isfinite(values(np.zeros(len(rows))))
-        self.source = np.unique(sources_of(rows, cells), return_inverse=True)[1]
-        costs = [rows.numbers(name) for name in COSTS if name in rows.columns and rows.numeric(name)]
-        self.seconds = means(values(np.sum(costs, 0) if costs else np.full(len(rows), np.nan)))
-        names, told = [cells.groups.names[group] for group in picked.groups], self.counted.any(1)
-        self.domains = [name[cells.groups.by.index("domain")] for name in names]
+        self.counted = np.isfinite(values(np.zeros(len(results))))
+        self.source = np.unique(sources_of(results, cells), return_inverse=True)[1]
+        costs = [results.numbers(name) for name in COSTS if name in results.columns and results.numeric(name)]
+        self.seconds = means(values(np.sum(costs, 0) if costs else np.full(len(results), np.nan)))
+        groups = [cells.groups.names[group] for group in selection.groups]
+        self.domains = [name[cells.groups.by.index("domain")] for name in groups]
         free = {name: cells.groups.by.index(name) for name in NAMED if name not in by}
-        alone = {name: fixed(cells, line_of, name) for name in free}
-        self.chosen = [  # nothing was chosen where all failed
-            {name: words[i] if told[line] or alone[name][line] else "" for name, i in free.items()}
-            for line, words in enumerate(names)
+        only = {name: constant(cells, self.line_of, name) for name in free}
+        decided = self.counted.any(1)
+        self.chosen = [  # nothing was chosen if all rows failed
+            {name: texts[i] if decided[line] or only[name][line] else "" for name, i in free.items()}
+            for line, texts in enumerate(groups)
         ]
+        self.rows = np.bincount(self.line_of, weights=cells.groups.count(np.ones(len(cells.ok), bool))).astype(int)
+        self.failed = np.bincount(self.line_of, weights=cells.groups.count(~cells.ok)).astype(int)
 
-    def panel(
-        self, mine: np.ndarray, about: Sequence[Mapping[str, Any]], level: float, draws: int
-    ) -> tuple[list[Line], list[Agreement]]:
-        """All lines of a panel, by number, and how its metrics agree; ``about`` is what is known of each line already."""
+    def panel(self, place: int, level: float, draws: int) -> tuple[list[Line], list[Agreement]]:
+        """All lines of a panel, and how its metrics agree."""
+        mine = np.flatnonzero(self.panel_of == place)
         here = np.flatnonzero(self.counted[mine].any(0))
-        here = here if len(here) else np.arange(1)  # where all failed
+        here = here if len(here) else np.arange(1)  # all rows failed
+        about = [self._about(i) for i in mine]
         entered = np.array([line["role"] != "oracle" for line in about])
         domains = [domain_name(self.domains[i]) for i in mine]
-        drawing = Drawing(level, draws, self.source[here])
+        bootstrap = ClusterBootstrap(level, draws, self.source[here])
         some = {name: values[np.ix_(mine, here)] for name, values in self.values.items()}
         columns = []
         for m in self.metrics:
             within = None if m.across else np.array(domains)
-            made = marked(some[m.name], m.higher_is_better, entered, drawing, within)
-            columns.append([replace(v, chance=c) for v, c in zip(made, self._chance(m.name, mine), strict=True)])
-        lines = [
-            Line(
-                **about[k],
-                chosen=self.chosen[i],
-                clips=int(self.counted[i].sum()),
-                seconds=float(self.seconds[i]),
-                values=tuple(values[k] for values in columns),
-                score=float(self.score[i]),
-            )
-            for k, i in enumerate(mine)
-        ]
-        return lines, agreements(about[0]["panel"], self.metrics, some, entered, domains, drawing)
+            found = significance(some[m.name], m.higher_is_better, entered, bootstrap, within)
+            columns.append([replace(v, chance=c) for v, c in zip(found, self._chance(m.name, mine), strict=True)])
+        lines = [Line(**each, values=tuple(column[k] for column in columns)) for k, each in enumerate(about)]
+        return lines, agreements(place, self.metrics, some, entered, domains, bootstrap)
+
+    def _about(self, i: int) -> dict[str, Any]:
+        """A line without its values."""
+        place = int(self.panel_of[i])
+        name = dict(zip(self.by, self.names[i][len(self.panels[place]) :], strict=True))
+        return {
+            "panel": place,
+            "name": name,
+            "chosen": self.chosen[i],
+            "role": role_of(name.get("method") or self.chosen[i].get("method", "")),
+            "clips": int(self.counted[i].sum()),
+            "rows": int(self.rows[i]),
+            "failed": int(self.failed[i]),
+            "seconds": float(self.seconds[i]),
+            "score": float(self.score[i]),
+        }
 
     def _chance(self, name: str, mine: np.ndarray) -> list[float]:
-        """What chance gets for each line: the mean over the clips of all lines of its panel and domain."""
+        """Chance level of each line: the mean over the clips of all lines of its panel and domain."""
         if name not in self.chance:
             return [float("nan")] * len(mine)
         domains = np.array([self.domains[i] for i in mine])

@@ -44,7 +44,7 @@ def _check_labels(plan: Plan) -> None:
 
 def _check_conditions(plan: Plan) -> None:
     """Every condition can be made of one of its first clips, and what needs the truth has it."""
-    oracles = [a.name for a in plan.asked if a.method in ORACLES]
+    oracles = [a.name for a in plan.runs if a.method in ORACLES]
     for name, prepare in plan.preparations().items():
         failure: OtoscopeError | None = None
         for i in plan.clips_of(name)[:5]:
@@ -65,19 +65,19 @@ def _check_conditions(plan: Plan) -> None:
 
 
 def _check_domains(plan: Plan, name: str, classifier: Classifier) -> None:
-    for asked in plan.asked_of(name):
-        if dict(asked.request.domain.settings).get("source") == "stems":
-            continue  # it hangs on the files of each clip
+    for run in plan.runs_of(name):
+        if dict(run.request.domain.settings).get("source") == "stems":
+            continue  # depends on the files of each clip
         try:
             explained, scored = (
-                r.domain.grid(classifier.sample_rate, classifier).shape for r in (asked.request, asked.scored)
+                r.domain.grid(classifier.sample_rate, classifier).shape for r in (run.request, run.scored)
             )
         except OtoscopeError as error:
             raise UnsupportedError(
-                f"classifier {name!r} cannot be asked in the domain {asked.domain!r}: {error}"
+                f"classifier {name!r} does not support the domain {run.domain!r}: {error}"
             ) from error
         if explained != scored:
             raise ParameterError(
-                f"method {asked.name!r} of the study is explained on a grid of {explained} and scored on one of {scored}; "
+                f"method {run.name!r} of the study is explained on a grid of {explained} and scored on one of {scored}; "
                 "scored_in needs the same grid"
             )

@@ -13,7 +13,8 @@ import torch
 
 from otoscope.core.errors import OtoscopeError
 from otoscope.studies.jobs import Jobs
-from otoscope.studies.plan import Asked, Chunk, Plan
+from otoscope.studies.methods import MethodRun
+from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
@@ -26,18 +27,20 @@ def run_chunks(plan: Plan, jobs: Jobs, tick: Progress) -> None:
     """Make every part that is missing."""
     if plan.recipe.workers == 0:
         worker = Worker(plan, tick)
-        for chunk, asked in jobs.missing():
-            work_on(worker, jobs, chunk, asked)
+        for chunk, runs in jobs.missing():
+            work_on(worker, jobs, chunk, runs)
     else:
         _side_by_side(plan, jobs, tick)
 
 
-def work_on(worker: Worker, jobs: Jobs, chunk: Chunk, asked: Sequence[Asked]) -> None:
+def work_on(worker: Worker, jobs: Jobs, chunk: Chunk, runs: Sequence[MethodRun]) -> None:
     """Make the given parts of one chunk, one after another."""
     with preserve_state(worker.plan.classifiers[chunk.classifier]):
         groups, lost = worker.groups(chunk)
-        for a in asked:
-            jobs.store.write(jobs.fingerprint(chunk, a), worker.rows(chunk, a, groups, lost), jobs.of_clip(chunk, a))
+        for run in runs:
+            jobs.store.write(
+                jobs.fingerprint(chunk, run), worker.rows(chunk, run, groups, lost), jobs.of_clip(chunk, run)
+            )
 
 
 _here: dict[str, Any] = {}  # what a worker process keeps between chunks
@@ -59,14 +62,14 @@ def _work(chunk: Chunk, names: Sequence[int]) -> int:
     jobs, worker = _here["jobs"], _here["worker"]
     done = [0]
     worker.tick = lambda n: done.__setitem__(0, done[0] + n)
-    work_on(worker, jobs, chunk, [worker.plan.asked[i] for i in names])
+    work_on(worker, jobs, chunk, [worker.plan.runs[i] for i in names])
     return done[0]
 
 
 def _side_by_side(plan: Plan, jobs: Jobs, tick: Progress) -> None:
     """Worker processes; where one dies, what it had begun is begun anew, a few times."""
     deaths = 0
-    left = [(chunk, [plan.asked.index(a) for a in asked]) for chunk, asked in jobs.missing()]
+    left = [(chunk, [plan.runs.index(run) for run in runs]) for chunk, runs in jobs.missing()]
     while left:
         try:
             _round(plan, left, tick)
@@ -78,7 +81,7 @@ def _side_by_side(plan: Plan, jobs: Jobs, tick: Progress) -> None:
                     "fewer workers or a smaller batch_size"
                 ) from None
         before = len(left)
-        left = [(chunk, [plan.asked.index(a) for a in asked]) for chunk, asked in jobs.missing()]
+        left = [(chunk, [plan.runs.index(run) for run in runs]) for chunk, runs in jobs.missing()]
         if len(left) < before:
             deaths = 0
 

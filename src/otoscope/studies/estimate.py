@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from otoscope.attribution import Problem, attribute
+from otoscope.attribution import Problem
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, UnsupportedError
 from otoscope.core.records import Clip
+from otoscope.datasets.backgrounds import SILENCE, Background
+from otoscope.explanation.explainers import AttributionExplainer, SoundExplainer, generate
 from otoscope.studies.clips import StudyClip
 from otoscope.studies.jobs import Jobs
-from otoscope.studies.plan import Asked, Plan
-from otoscope.studies.recipe import GIVEN
+from otoscope.studies.methods import MethodRun
+from otoscope.studies.plan import Plan
 from otoscope.studies.sanity import attributions_of, sanity_left
 from otoscope.surgery import preserve_state
 
@@ -72,7 +74,7 @@ def _spoken(seconds: float) -> str:
 
 
 def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
-    """Ask every classifier by every method in every domain once, cheaply: what cannot be is found, and passes are timed.
+    """Run every method on every classifier in every domain once, cheaply: what is not supported is found, and passes are timed.
 
     Raises
     ------
@@ -87,16 +89,16 @@ def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
         clip = StudyClip("rehearsal", "", "", "", Clip(noise, classifier.sample_rate), None, None, float("nan"))
         with preserve_state(classifier):
             forward = _seconds_a_pass(plan, classifier, noise)
-            for asked in plan.asked_of(name):
+            for run in plan.runs_of(name):
                 try:
-                    once, each = _ask(plan, classifier, asked, clip)
+                    once, each = _rehearsed(plan, name, run, clip)
                 except OtoscopeError as error:
-                    raise UnsupportedError(f"{asked.method} in {asked.domain} on {name!r}: {error}") from error
-                cost = once + asked.passes * each + (plan.passes_of(asked) - asked.passes) * forward * 1.2
-                method = once + asked.passes * each
-                costs[name, asked.name, asked.domain] = plan.passes_of(asked), cost, asked.passes, method
+                    raise UnsupportedError(f"{run.method} in {run.domain} on {name!r}: {error}") from error
+                cost = once + run.passes * each + (plan.passes_of(run) - run.passes) * forward * 1.2
+                method = once + run.passes * each
+                costs[name, run.name, run.domain] = plan.passes_of(run), cost, run.passes, method
                 per_method.append(
-                    {"classifier": name, "method": asked.method, "domain": asked.domain, "passes": plan.passes_of(asked),
+                    {"classifier": name, "method": run.method, "domain": run.domain, "passes": plan.passes_of(run),
                      "seconds": cost}
                 )  # fmt: skip
     return _sum(plan, jobs, per_method, costs)
@@ -106,10 +108,10 @@ def _sum(
     plan: Plan, jobs: Jobs, per_method: list[dict[str, Any]], costs: dict[Any, tuple[int, float, int, float]]
 ) -> Estimate:
     passes, seconds, left = 0, 0.0, 0
-    for chunk, asked in jobs.missing():
+    for chunk, runs in jobs.missing():
         n = len(chunk.clips)
         passes += n
-        for a in asked:
+        for a in runs:
             each = costs[chunk.classifier, a.name, a.domain]
             passes, seconds, left = passes + n * each[0], seconds + n * each[1], left + n * len(a.masks)
     for name, clips, a in sanity_left(plan, jobs):
@@ -127,29 +129,42 @@ def _seconds_a_pass(plan: Plan, classifier: Classifier, noise: np.ndarray) -> fl
     return (time.perf_counter() - started) / n
 
 
-def _ask(plan: Plan, classifier: Classifier, asked: Asked, clip: StudyClip) -> tuple[float, float]:
-    """Seconds to take a clip apart, and seconds a pass of a method, with as few passes as it can do with."""
-    if asked.method in GIVEN:
+def _rehearsed(plan: Plan, name: str, run: MethodRun, clip: StudyClip) -> tuple[float, float]:
+    """Seconds to analyse a clip, and seconds a pass of a method, with as few passes as it can do with."""
+    domain, classifier = run.request.domain, plan.classifiers[name]
+    if run.gives == "mask" or dict(domain.settings).get("source") == "stems":  # stems depend on files of each clip
         return 0.0, 0.0
-    domain = asked.request.domain
-    if dict(domain.settings).get("source") == "stems":
-        return 0.0, 0.0  # hangs on files of each clip
-    entry = registry.get("method", asked.request.method)
-    settings = dict(asked.request.method_settings)
-    settings |= {
-        p.name: max(int(p.low or 0), min(settings[p.name], FEW)) for p in entry.parameters if _counts(p, settings)
-    }
-    settings |= {"background": "silence"} if str(settings.get("background", "")).endswith(".csv") else {}
-    passes = [0]
+    explainer = plan.explainer(name, run)
     started = time.perf_counter()
+    if isinstance(explainer, SoundExplainer):
+        generate(explainer.generator, clip.sound, 1, lambda _n: None)
+        return 0.0, time.perf_counter() - started
+    passes = [0]
     inspected = Inspected(classifier, domain, torch.from_numpy(clip.sound.samples.copy()).to(classifier.device))
-    inspected.precision = getattr(torch, asked.precision)
     problem = Problem(inspected, torch.zeros(1, dtype=torch.int64, device=classifier.device), plan.recipe.seed, 16)
     problem.tick = lambda n: passes.__setitem__(0, passes[0] + n)
-    apart = time.perf_counter() - started
-    attribute(problem, entry.name, settings)
-    return apart, (time.perf_counter() - started - apart) / max(1, passes[0])
+    analysed = time.perf_counter() - started
+    cast(AttributionExplainer, explainer).with_settings(_few(run)).explain(problem)
+    return analysed, (time.perf_counter() - started - analysed) / max(1, passes[0])
 
 
-def _counts(parameter: registry.Parameter, settings: dict[str, Any]) -> bool:
-    return parameter.type is int and isinstance(settings[parameter.name], int)
+def _few(run: MethodRun) -> dict[str, Any]:
+    """The method's settings with as few samples, steps and masks as it allows, and without background sounds."""
+    settings = dict(run.request.method_settings)
+    for p in registry.get("method", run.request.method).parameters:
+        if p.type is int and isinstance(settings[p.name], int):
+            settings[p.name] = max(int(p.low or 0), min(settings[p.name], FEW))
+    if isinstance(run.background, Background):
+        settings["background"] = SILENCE
+    return settings
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Reasons not to rely on methods that produce sound, such as an autoencoder tuned to another classifier."""
+    found = []
+    for name in plan.classifiers:
+        for run in plan.runs_of(name):
+            explainer = plan.explainer(name, run)
+            if isinstance(explainer, SoundExplainer):
+                found += [f"{run.method} on {name}: {warning}" for warning in explainer.generator.warnings]
+    return list(dict.fromkeys(found))

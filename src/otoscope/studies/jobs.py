@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
+from otoscope.datasets.backgrounds import Background
+from otoscope.explanation.explainers import SoundExplainer
 from otoscope.studies.clips import Digests
+from otoscope.studies.methods import MethodRun
 from otoscope.studies.numbers import columns
-from otoscope.studies.plan import Asked, Chunk, Plan
+from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.store import Store, digest
 
 VERSION = 1  # of what is measured: a change makes old parts void
@@ -56,10 +59,6 @@ class Jobs:
         }  # fmt: skip
 
     @cached_property
-    def _background(self) -> list[str]:
-        return [self.digests.of(e.path) for e in self.plan.background()]
-
-    @cached_property
     def _pool(self) -> list[str]:
         """Clips that contamination with other clips draws from."""
         return [self.digests.of(e.path) for e in self.plan.examples]
@@ -71,45 +70,47 @@ class Jobs:
         pool = self._pool if condition.contaminate.split(",")[0].strip() == "clip" else []
         return [name, does, self.digests.of_noise(condition, self.plan.recipe.data), pool]
 
-    def _files(self, asked: Asked) -> list[Any]:
-        """Files that a method or a domain reads."""
-        background = dict(asked.request.method_settings).get("background")
-        stems = dict(asked.request.domain.settings).get("stems")
-        own = self._background if asked.trained else self.digests.of_folder(str(background)) if background else []
-        return [own, self.digests.of_folder(str(stems)) if stems else []]
+    def _files(self, classifier: str, run: MethodRun) -> list[Any]:
+        """Digests of the files that a method or a domain reads."""
+        background, stems = run.background, dict(run.request.domain.settings).get("stems")
+        if isinstance(background, Background):
+            compared = [self.digests.of(sound.path) for sound in background.sounds]
+        else:
+            compared = self.digests.of_folder(str(background)) if background else []
+        found = [compared, self.digests.of_folder(str(stems)) if stems else []]
+        explainer = self.plan.explainer(classifier, run) if run.gives == "sound" else None
+        if isinstance(explainer, SoundExplainer):
+            found.append([str(explainer.generator.facts().get("sha256"))])
+        return found
 
     def classifier_fingerprint(self, name: str) -> list[Any]:
         """What a classifier's answers hang on."""
         model = self.plan.classifiers[name]
         return [name, model.digest(), list(model.labels), model.multilabel, model.sample_rate, str(model.frontend)]
 
-    def fingerprint(self, chunk: Chunk, asked: Asked) -> str:
+    def fingerprint(self, chunk: Chunk, run: MethodRun) -> str:
         """What identifies a part: the same seal, the same rows."""
-        return digest(self._about(chunk, asked), [self._clip(i) for i in chunk.clips], [str(m) for m in asked.masks])
+        return digest(self._about(chunk, run), [self._clip(i) for i in chunk.clips], [str(m) for m in run.masks])
 
-    def of_clip(self, chunk: Chunk, asked: Asked) -> Callable[[str], str]:
+    def of_clip(self, chunk: Chunk, run: MethodRun) -> Callable[[str], str]:
         """What the rows of each clip hang on, by its name, whatever other clips and masks are in the part."""
-        about = self._about(chunk, asked)
+        about = self._about(chunk, run)
         return lambda name: digest(about, self._clip(self.plan.names.index(name)))
 
-    def _about(self, chunk: Chunk, asked: Asked) -> str:
+    def _about(self, chunk: Chunk, run: MethodRun) -> str:
         return digest(
             self._shared, self._condition(chunk.condition), self.classifier_fingerprint(chunk.classifier),
-            self._files(asked), asked.name, asked.method, asked.settings, asked.domain, asked.scored.spec["domain"],
-            asked.precision,
+            self._files(chunk.classifier, run), run.name, run.method, run.settings, run.domain, run.scored.spec["domain"],
+            run.precision,
         )  # fmt: skip
 
     def fingerprints(self) -> list[str]:
         """All of them, in order."""
-        return [
-            self.fingerprint(chunk, asked) for chunk in self.chunks for asked in self.plan.asked_of(chunk.classifier)
-        ]
+        return [self.fingerprint(chunk, run) for chunk in self.chunks for run in self.plan.runs_of(chunk.classifier)]
 
-    def missing(self) -> Iterator[tuple[Chunk, list[Asked]]]:
+    def missing(self) -> Iterator[tuple[Chunk, list[MethodRun]]]:
         """Chunks of which parts are not there yet, with these."""
         for chunk in self.chunks:
-            asked = [
-                a for a in self.plan.asked_of(chunk.classifier) if not self.store.holds(self.fingerprint(chunk, a))
-            ]
-            if asked:
-                yield chunk, asked
+            runs = [r for r in self.plan.runs_of(chunk.classifier) if not self.store.holds(self.fingerprint(chunk, r))]
+            if runs:
+                yield chunk, runs

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import Any
 
 import numpy as np
 
 from otoscope.attribution import FACTS
 from otoscope.core import registry
 from otoscope.core.records import Mask, Scores
+from otoscope.explanation.pipeline import HeardSounds, Pipeline
 from otoscope.metrics import measure
+from otoscope.metrics.controls import energy_mask, random_mask
 from otoscope.metrics.curves import curves as draw_curves
 from otoscope.metrics.curves import top_name
-from otoscope.metrics.ground_truth import chance_levels, measure_truth
-from otoscope.studies.heard import CONTROLS, Heard
+from otoscope.metrics.ground_truth import GroundTruth, chance_levels, measure_truth
 from otoscope.studies.recipe import StudyRecipe
 
-if TYPE_CHECKING:
-    from otoscope.studies.worker import Found, Group
-
+CONTROLS = ("random", "energy")
 EVEN = {"even_as_zero": True}
 
 
@@ -44,22 +43,60 @@ def columns(recipe: StudyRecipe) -> list[str]:
     return found
 
 
-def all_numbers(
-    recipe: StudyRecipe, scores: Scores, sounds: Heard | None, m: int, mask: Mask, found: Found, i: int, target: int
+def row_numbers(
+    recipe: StudyRecipe, pipeline: Pipeline, i: int, m: int, sounds: HeardSounds | None, truth: GroundTruth | None
 ) -> dict[str, float]:
-    """The numbers of the explanation of clip ``i`` by its mask ``m``; what nobody can say is not in it."""
-    heard = None if sounds is None else Scores(scores.original, sounds.p_kept[m], sounds.p_removed[m])
-    out = {part: float(getattr(scores, part)[target]) for part in ("original", "kept", "removed")}
+    """The numbers of clip ``i`` under mask ``m``; what is undefined is left out."""
+    target, original, mask = pipeline.clips.targets[i].index, pipeline.clips.original[i], pipeline.masks[i][m]
+    scores = Scores(original, *pipeline.scores[i, m])
+    heard = None if sounds is None else Scores(original, sounds.p_kept[m], sounds.p_removed[m])
+    out = scores.of(target)
     if heard is not None:
-        out |= {f"heard_{part}": float(getattr(heard, part)[target]) for part in ("original", "kept", "removed")}
+        out |= {f"heard_{part}": p for part, p in heard.of(target).items()}
     out |= _quirky(recipe, measure(scores, heard, mask.values, target, _settings(recipe)))
-    truth = found.truths[i]
+    attribution = pipeline.attributions[i]
     if truth is not None and recipe.measures.truth:
-        attribution = found.attributions[i]
-        kept = None if sounds is None else sounds.kept[m]
-        told = measure_truth(truth, attribution.grid, attribution.values, mask.values, kept)
-        out |= {f"truth_{name}": value for name, value in told.items()}
+        kept = None if sounds is None else sounds.kept[m, 0]
+        found = measure_truth(truth, attribution.grid, attribution.values, mask.values, kept)
+        out |= {f"truth_{name}": value for name, value in found.items()}
         out |= {f"chance_{name}": value for name, value in chance_levels(truth, attribution.grid).items()}
+    return out | {f"method_{name}": value for name, value in attribution.facts.items()}
+
+
+def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) -> dict[str, np.ndarray]:
+    """Probabilities of the target, as heard, under control masks of the same area as each mask.
+
+    Parameters
+    ----------
+    recipe : StudyRecipe
+    pipeline : Pipeline
+    i : int
+        Number of the clip.
+    name : str
+        Of the clip; random masks depend on it and on the study's seed.
+
+    Returns
+    -------
+    dict of ndarray (mask,)
+        For random cells and for the cells with the most energy; empty where the study has no controls.
+    """
+    if not recipe.measures.controls:
+        return {}
+    masks, target = pipeline.masks[i], pipeline.clips.targets[i].index
+    energy = pipeline.scored.analysis.amplitude()[i].square().cpu().numpy()
+    seed = zlib.crc32(f"{recipe.seed}:{name}".encode())
+    controls = {
+        "random": [random_mask(m.values, seed) for m in masks],
+        "energy": [energy_mask(m.values, energy) for m in masks],
+    }
+    out: dict[str, np.ndarray] = {}
+    for control, values in controls.items():
+        made = [Mask(v.astype(np.float32), m.grid, control) for v, m in zip(values, masks, strict=True)]
+        sounds = pipeline.heard(i, made)
+        out |= {
+            f"{control}_heard_kept": sounds.p_kept[:, target],
+            f"{control}_heard_removed": sounds.p_removed[:, target],
+        }
     return out
 
 
@@ -78,12 +115,15 @@ def _quirky(recipe: StudyRecipe, numbers: dict[str, float]) -> dict[str, float]:
     return numbers
 
 
-def curves(recipe: StudyRecipe, found: Found, group: Group, tick: Callable[[int], object]) -> dict[str, list[float]]:
-    """Numbers of deletion and insertion curves, one a clip; they belong to the attribution, not to a mask."""
+def curve_numbers(recipe: StudyRecipe, pipeline: Pipeline) -> list[dict[str, float]]:
+    """Numbers of deletion and insertion curves, for each clip; they belong to an attribution, not to a mask.
+
+    A method that produces sound ranks no cells, so it has none.
+    """
     steps, tops = recipe.measures.curve_steps, recipe.measures.top
-    if not steps and not tops:
-        return {}
-    values = np.stack([a.values for a in found.attributions])
-    drawn = draw_curves(found.scored, values, group.targets, steps, tops, recipe.batch_size, tick).measures()
-    rows = [{k: v for k, v in row.items() if not math.isnan(v)} for row in drawn]
-    return {name: [row.get(name, math.nan) for row in rows] for name in {k for row in rows for k in row}}
+    if pipeline.generated is not None or not (steps or tops):
+        return [{} for _ in pipeline.clips.sounds]
+    values = np.stack([a.values for a in pipeline.attributions])
+    targets = np.array([t.index for t in pipeline.clips.targets])
+    drawn = draw_curves(pipeline.scored, values, targets, steps, tops, recipe.batch_size, pipeline.progress).measures()
+    return [{k: v for k, v in row.items() if not math.isnan(v)} for row in drawn]

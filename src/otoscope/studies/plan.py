@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-import re
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from otoscope.attribution.background import background_sounds, choose
-from otoscope.attribution.run import fitting_domains
-from otoscope.audio import close_audio, open_audio, write_wav
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.labels import class_numbers
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
-from otoscope.core.files import write_text
+from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.runtime import resolve_device
 from otoscope.datasets import Dataset, Example, load_dataset
-from otoscope.explanation.listen import probabilities
-from otoscope.explanation.request import Request, make_request
-from otoscope.masks import MaskSpec, parse_mask
-from otoscope.studies.clips import Preparation, choose_clips, clip_names, known_truth, stem_alone
-from otoscope.studies.recipe import GIVEN, GridMethod, StudyRecipe
+from otoscope.datasets.backgrounds import Background, Sound
+from otoscope.explanation.explainers import Explainer, make_explainer
+from otoscope.explanation.scoring import score_sound
+from otoscope.studies.clips import Preparation, StudyClip, choose_clips, clip_names, known_truth, stem_alone
+from otoscope.studies.methods import TRAIN, BlindExplainer, IdealMask, MethodRun, method_runs
+from otoscope.studies.recipe import StudyRecipe
 from otoscope.surgery import preserve_state
-
-TRAIN = "train"
-PER_CLASS = 2  # of methods that do not say
-ITSELF = MaskSpec("itself", {})
-BACKGROUND = "background.csv"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A method in a domain.
-
-    Parameters
-    ----------
-    name : str
-        The recipe's.
-    method, domain : str
-        As they are written into rows.
-    request : Request
-        For oracles, the method is their name and has no settings.
-    masks : tuple of MaskSpec
-    scored : Request
-        Whose domain is scored; mostly the same.
-    passes : int
-        Of the method, for each clip, at most.
-    precision : str
-        Of the network while the method asks.
-    classifiers : tuple of str
-        That are asked.
-    trained : bool
-        Whether it compares with clips of the data set.
-    """
-
-    name: str
-    method: str
-    domain: str
-    request: Request
-    masks: tuple[MaskSpec, ...]
-    scored: Request
-    passes: int
-    precision: str
-    classifiers: tuple[str, ...]
-    trained: bool = False
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Every setting of method and domain, also those that are defaults today; a list of background clips has no name."""
-        own = {k: v for k, v in dict(self.request.method_settings).items() if not str(v).endswith(BACKGROUND)}
-        return {
-            "method": own,
-            "domain": dict(self.request.domain.settings),
-            "scored": dict(self.scored.domain.settings),
-        }
 
 
 @dataclass(frozen=True)
@@ -120,11 +56,8 @@ class Plan:
         self.examples: tuple[Example, ...] = choose_clips(self.data, recipe.data)
         self.names = clip_names(self.examples)
         self._alone: dict[tuple[str, int], float] = {}
-        room = self._background_room() if self.needs_background else out
-        self.asked: list[Asked] = [a for name, m in recipe.methods.items() for a in _in_domains(recipe, room, name, m)]
-        if not self.asked:
-            raise ParameterError("no method of the study can be asked in any of its domains")
-        _refuse_twins(self.asked)
+        self._explainers: dict[tuple[str, str, str], Explainer] = {}
+        self.runs: list[MethodRun] = method_runs(recipe, self.background)
 
     @cached_property
     def classifiers(self) -> Mapping[str, Classifier]:
@@ -173,7 +106,7 @@ class Plan:
         if stem is None or wanted is None:
             return 0.0
         with preserve_state(model):
-            return float(probabilities(stem, model)[wanted])
+            return float(score_sound(stem, model)[wanted])
 
     def _under(self, condition: str) -> list[int]:
         wanted = self.recipe.conditions[condition]
@@ -208,22 +141,38 @@ class Plan:
             for start in range(0, len(clips), size)
         ]
 
-    def asked_of(self, classifier: str) -> list[Asked]:
-        """Methods in domains that a classifier is asked by."""
-        return [a for a in self.asked if classifier in a.classifiers]
+    def runs_of(self, classifier: str) -> list[MethodRun]:
+        """The methods, in their domains, that explain a classifier."""
+        return [run for run in self.runs if classifier in run.classifiers]
 
-    def passes_of(self, asked: Asked) -> int:
+    def explainer(self, classifier: str, run: MethodRun, clips: Sequence[StudyClip] = ()) -> Explainer:
+        """The explainer of a method for some clips; what does not depend on the clips is made once."""
+        if run.gives == "mask":
+            return IdealMask(run.method, clips)
+        if clips and registry.get("method", run.request.method).facts.get("blind"):
+            return BlindExplainer(run, clips)
+        key = (classifier, run.method, run.domain)
+        if key not in self._explainers:
+            request, model = run.request, self.classifiers[classifier]
+            self._explainers[key] = make_explainer(
+                request.method, request.method_settings, model, run.method, run.precision, request.batch_size
+            )
+        return self._explainers[key]
+
+    def passes_of(self, run: MethodRun) -> int:
         """Passes through the classifier for one clip, at most: the method's and those of all its masks."""
         measures = self.recipe.measures
-        masks = len(asked.masks) * ((4 if measures.heard else 2) + (4 if measures.controls else 0))
+        masks = len(run.masks) * ((4 if measures.heard else 2) + (4 if measures.controls else 0))
+        if run.gives == "sound":
+            return run.passes + masks
         curves = 2 * (measures.curve_steps + 1) if measures.curve_steps else 0
-        return asked.passes + masks + curves + len(measures.top)
+        return run.passes + masks + curves + len(measures.top)
 
     def rows(self) -> int:
         """How many rows there will be."""
-        return sum(len(c.clips) * sum(len(a.masks) for a in self.asked_of(c.classifier)) for c in self.chunks())
+        return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks())
 
-    def background(self) -> tuple[Example, ...]:
+    def background(self) -> Background:
         """The clips that methods with ``background=train`` compare with: never those that are explained.
 
         Raises
@@ -234,43 +183,14 @@ class Plan:
         chosen = self.recipe.data.background
         folds = chosen or tuple(f for f in self.data.fold_names() if f not in self.recipe.data.folds)
         examples = self.data.folds(folds).examples if folds else ()
-        names = {e.path for e in self.examples}
-        found = tuple(e for e in examples if e.path not in names)
+        explained = {e.path for e in self.examples}
+        found = [Sound(e.path.resolve(), e.label) for e in examples if e.path not in explained]
         if not found:
             raise ParameterError(
                 "background=train needs clips that are not explained; give data.folds and data.background, or "
                 "background=FOLDER"
             )
-        return found
-
-    def _background_room(self) -> Path:
-        """A folder with the list of background clips, which goes when the plan goes."""
-        room = Path(tempfile.mkdtemp(prefix="otoscope-"))
-        weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
-        _write_sounds(room, [(str(e.path.resolve()), e.label) for e in self.background()])
-        if self.recipe.data.peak:
-            self._peaked(room)
-        return room
-
-    def _peaked(self, room: Path) -> None:
-        """The clips that can be chosen, with their peaks at full scale as the explained ones have."""
-        counts = [
-            re.search(r"per_class=(\d+)", m.method) for m in self.recipe.methods.values() if _wants_train(m.method)
-        ]
-        most = max(int(found[1]) if found else PER_CLASS for found in counts)
-        rows = []
-        for i, sound in enumerate(choose(background_sounds(room / BACKGROUND), most, self.recipe.seed)):
-            source = open_audio(sound.path)
-            samples = source.read(0, source.frames)
-            write_wav(room / f"{i:05d}.wav", [samples / max(float(np.abs(samples).max()), 1e-8)], source.sample_rate)
-            close_audio(source)
-            rows.append((f"{i:05d}.wav", sound.label))
-        _write_sounds(room, rows)
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether a method compares with clips of the data set."""
-        return any(_wants_train(m.method) for m in self.recipe.methods.values())
+        return Background(TRAIN, tuple(found), peak=self.recipe.data.peak)
 
 
 def _laid_out(classifier: Classifier) -> Classifier:
@@ -279,95 +199,3 @@ def _laid_out(classifier: Classifier) -> Classifier:
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return classifier
-
-
-def _write_sounds(room: Path, rows: Sequence[tuple[str, str]]) -> None:
-    """The list of background clips: path and class."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("path", "label"), *rows])
-    write_text(room / BACKGROUND, text.getvalue())
-
-
-def _wants_train(spec: str) -> bool:
-    return f"background={TRAIN}" in spec.replace(" ", "")
-
-
-def _in_domains(recipe: StudyRecipe, room: Path, name: str, method: GridMethod) -> list[Asked]:
-    found = []
-    for domain in method.domains or recipe.domains:
-        try:
-            found.append(_asked(recipe, room, name, method, domain))
-        except UnsupportedError as error:
-            if recipe.unfit == "refuse":
-                raise UnsupportedError(f"{error}; or let the study leave such pairs out (unfit: leave_out)") from error
-    return found
-
-
-def _asked(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> Asked:
-    specs = method.masks or recipe.masks
-    masks: tuple[MaskSpec, ...] = tuple(parse_mask(_with_ties(recipe, spec)) for spec in specs)
-    said, given, passes = _method(recipe, room, name, method, domain)
-    request = make_request(given, domain, str(masks[0]), None, recipe.seed, recipe.batch_size)
-    scored = request
-    if method.scored_in:
-        scored = make_request(given, method.scored_in, str(masks[0]), None, recipe.seed, recipe.batch_size)
-    if said in GIVEN:
-        request, scored = (dataclasses.replace(r, method=said, method_settings={}) for r in (request, scored))
-        masks = (ITSELF,)
-    who = method.classifiers or tuple(recipe.classifiers)
-    return Asked(
-        name,
-        said,
-        request.spec["domain"],
-        request,
-        masks,
-        scored,
-        passes,
-        method.precision,
-        who,
-        _wants_train(method.method),
-    )
-
-
-def _method(recipe: StudyRecipe, room: Path, name: str, method: GridMethod, domain: str) -> tuple[str, Any, int]:
-    """How it is written into rows, how it is asked for, and its passes."""
-    spec = method.method or name
-    if spec in GIVEN:
-        return spec, "random", 0
-    entry, settings = registry.parse("method", spec)
-    _fits(entry.name, registry.parse("domain", domain)[0].name)
-    if "transposed_cam" in recipe.compat and "transposed" in settings:
-        settings["transposed"] = True
-    said = registry.format_spec(entry, settings)
-    if settings.get("background") == TRAIN:
-        settings = {**settings, "background": str(room / BACKGROUND)}
-    return said, (entry.name, settings), int(entry.facts.get("passes", lambda **_: 1)(**settings))
-
-
-def _refuse_twins(asked: Sequence[Asked]) -> None:
-    """Two entries whose rows nobody could tell apart."""
-    seen: dict[tuple[str, str, str], str] = {}
-    for a in asked:
-        for classifier in a.classifiers:
-            key = (a.method, a.domain, classifier)
-            if key in seen:
-                raise ParameterError(
-                    f"methods {seen[key]!r} and {a.name!r} of the study both ask {a.method} in {a.domain} of {classifier!r}; "
-                    "their rows could not be told apart: put their masks together, or let one of them have another setting"
-                )
-            seen[key] = a.name
-
-
-def _fits(method: str, domain: str) -> None:
-    fitting = fitting_domains(method)
-    if domain not in fitting:
-        raise UnsupportedError(
-            f"the method {method!r} cannot be asked in the domain {domain!r}; it works in {', '.join(fitting)}"
-        )
-
-
-def _with_ties(recipe: StudyRecipe, spec: str) -> str:
-    """A mask with audiointerp's way of counting ties, where that is asked for and the mask counts cells."""
-    name = spec.split(",")[0]
-    counts = any(part == "topk" for part in name.split(":"))
-    return f"{spec},ties=quantile" if "quantile_ties" in recipe.compat and counts and "ties=" not in spec else spec

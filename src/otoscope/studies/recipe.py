@@ -232,15 +232,25 @@ def _check_members(recipe: StudyRecipe) -> None:
         if method.method in GIVEN:
             continue
         found, _ = registry.parse("method", method.method or name)
-        if found.facts.get("gives", "attributions") != "attributions":
-            raise ParameterError(
-                f"method {name!r} of the study gives a {found.facts['gives']} and no attributions, so no masks can be made "
-                "of it; leave it out"
-            )
+        if found.facts.get("gives") == "sound":
+            _check_sound_method(name, method)
         if method.precision != "float32" and "gradients" in found.facts["needs"]:
             raise ParameterError(
                 f"method {name!r} of the study takes gradients, which need float32; leave precision out"
             )
+
+
+def _check_sound_method(name: str, method: GridMethod) -> None:
+    """A method that produces the kept sound has no masks, and no precision but its own."""
+    given = {
+        "masks": bool(method.masks),
+        "precision": method.precision != "float32",
+        "scored_in": bool(method.scored_in),
+    }
+    for what in (what for what, there in given.items() if there):
+        raise ParameterError(
+            f"method {name!r} of the study produces audio rather than attributions, so {what} does not apply; leave it out"
+        )
 
 
 def _refuse_twice(specs: tuple[str, ...]) -> None:

@@ -11,12 +11,12 @@ from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.records import Attribution, Clip, Mask
 from otoscope.recipes.runs import read_json
 from otoscope.recipes.schema import build_settings
-from otoscope.studies.heard import render_masks
 from otoscope.studies.jobs import Jobs
-from otoscope.studies.plan import Asked, Chunk, Plan
+from otoscope.studies.methods import MethodRun
+from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
 from otoscope.studies.store import key_of
-from otoscope.studies.worker import Worker, explain_group
+from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 
 
@@ -71,37 +71,36 @@ class Replayer:
             If the row is not one of this study, or failed, or what it was made of has changed since.
         """
         number = self._number(row)
-        asked, mask = self._asked(row)
+        run, mask = self._run(row)
         chunk = Chunk(row["condition"], row["classifier"], (number,))
-        self._unchanged(row, chunk, asked)
+        self._unchanged(row, chunk, run)
         groups, lost = self.worker.groups(chunk)
         if lost:
             raise lost[0][1]
         (group,) = groups
-        with preserve_state(group.classifier):
-            found = explain_group(self.plan, asked, group, lambda _n: None)
-            made = found.masks(0, asked)[mask]
-            kept = render_masks(found, 0, [made], group.clips[0].sound)
+        with preserve_state(group.batch.classifier):
+            pipeline = self.worker.pipeline(chunk, run, group)
+            applied, kept = pipeline.masks[0][mask], pipeline.kept(0)[mask]
         clip = group.clips[0]
         sound, name = clip.sound, clip.name
         heard = Clip(kept, sound.sample_rate, f"kept of {name}")
         rest = Clip(sound.samples - kept, sound.sample_rate, f"removed of {name}")
         true = None if clip.true is None else Clip(clip.true[None], sound.sample_rate, f"true part of {name}")
-        return Replayed(sound, heard, rest, found.attributions[0], made, true)
+        return Replayed(sound, heard, rest, pipeline.attributions[0], applied, true)
 
-    def _unchanged(self, row: Mapping[str, Any], chunk: Chunk, asked: Asked) -> None:
+    def _unchanged(self, row: Mapping[str, Any], chunk: Chunk, run: MethodRun) -> None:
         """Its key hangs on sound, weights, settings and seed."""
-        if row.get("key") and row["key"] != key_of(row, self.jobs.of_clip(chunk, asked)(row["clip"])):
+        if row.get("key") and row["key"] != key_of(row, self.jobs.of_clip(chunk, run)(row["clip"])):
             raise OtoscopeError(
-                f"the sound, the weights of {row['classifier']!r} or the settings are others than when the row was made; run the "
-                "study again, with --extend"
+                f"the sound, the weights of {row['classifier']!r} or the settings have changed since this row was computed; run "
+                "the study again, with --extend"
             )
 
-    def _asked(self, row: Mapping[str, Any]) -> tuple[Asked, int]:
-        for asked in self.plan.asked_of(row["classifier"]):
-            masks = [str(m) for m in asked.masks]
-            if (asked.method, asked.domain) == (row["method"], row["domain"]) and row["mask"] in masks:
-                return asked, masks.index(row["mask"])
+    def _run(self, row: Mapping[str, Any]) -> tuple[MethodRun, int]:
+        for run in self.plan.runs_of(row["classifier"]):
+            masks = [str(m) for m in run.masks]
+            if (run.method, run.domain) == (row["method"], row["domain"]) and row["mask"] in masks:
+                return run, masks.index(row["mask"])
         raise OtoscopeError(
             f"the study has no {row['method']} in {row['domain']} with the mask {row['mask']}; is the row another study's?"
         )

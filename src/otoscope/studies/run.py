@@ -16,7 +16,7 @@ from otoscope.core.jsonable import to_jsonable
 from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve
 from otoscope.studies.check import check_plan
 from otoscope.studies.engines import run_chunks
-from otoscope.studies.estimate import Estimate, rehearse
+from otoscope.studies.estimate import Estimate, rehearse, warnings_of
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Plan
 from otoscope.studies.recipe import StudyRecipe
@@ -68,7 +68,7 @@ def run_study(
     if not dry_run:
         check_writable(out)
     estimate = rehearse(plan, jobs)
-    for line in estimate.lines():
+    for line in (*estimate.lines(), *warnings_of(plan)):
         log(line)
     if dry_run:
         return {"estimate": to_jsonable(estimate.as_dict()), "folder": str(out)}
@@ -118,9 +118,9 @@ def describe(plan: Plan) -> dict[str, Any]:
         "conditions": {name: entry.title or name for name, entry in recipe.conditions.items()},
         "methods": [
             {"name": a.name, "title": recipe.methods[a.name].title or a.name, "method": a.method, "domain": a.domain}
-            for a in plan.asked
+            for a in plan.runs
         ],
-        "masks": list(dict.fromkeys(str(m) for a in plan.asked for m in a.masks)),
+        "masks": list(dict.fromkeys(str(m) for a in plan.runs for m in a.masks)),
         "compat": list(recipe.compat),
         "target": recipe.target,
     }

@@ -6,22 +6,23 @@ a shift in time. Each pair is stored when it is done; a run that was stopped goe
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from otoscope.attribution import Problem
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.files import write_text
 from otoscope.core.jsonable import to_jsonable
-from otoscope.domains.base import bound
+from otoscope.domains import bound
+from otoscope.explanation.explainers import CellExplainer
 from otoscope.metrics.sanity import (
     UNCHANGED,
     cascade,
@@ -31,10 +32,11 @@ from otoscope.metrics.sanity import (
     shift_sensitivity,
 )
 from otoscope.studies.jobs import Jobs
-from otoscope.studies.plan import Asked, Chunk, Plan
-from otoscope.studies.recipe import GIVEN, GridSanity
+from otoscope.studies.methods import MethodRun
+from otoscope.studies.plan import Chunk, Plan
+from otoscope.studies.recipe import GridSanity
 from otoscope.studies.store import digest
-from otoscope.studies.worker import Group, Worker, answer
+from otoscope.studies.worker import Group, Worker
 from otoscope.surgery import preserve_state
 
 FOLDER, TABLE = "sanity", "sanity.json"
@@ -60,49 +62,49 @@ def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():
         groups: list[Group] | None = None
-        for asked, chunk, file in _pairs(plan, jobs, name):
+        for run, chunk, file in _pairs(plan, jobs, name):
             row = _stored(file)
             if row is None:
                 with preserve_state(classifier):
                     groups = groups if groups is not None else worker.groups(chunk)[0]
                     row = {
                         "classifier": name,
-                        "method": asked.method,
-                        "domain": asked.domain,
-                        **_checked(plan, asked, groups),
+                        "method": run.method,
+                        "domain": run.domain,
+                        **_checked(plan, run, groups),
                     }
                 write_text(file, json.dumps(to_jsonable(row), indent=1) + "\n")
-                log(f"sanity of {asked.method} in {asked.domain} on {name}")
+                log(f"sanity of {run.method} in {run.domain} on {name}")
             rows.append(row)
     write_text(plan.out / TABLE, json.dumps(to_jsonable(rows), indent=1) + "\n")
     return rows
 
 
-def sanity_left(plan: Plan, jobs: Jobs) -> Iterator[tuple[str, int, Asked]]:
+def sanity_left(plan: Plan, jobs: Jobs) -> Iterator[tuple[str, int, MethodRun]]:
     """What is not stored yet: classifier, number of clips, method in a domain."""
     for name in plan.classifiers if plan.recipe.sanity.clips else ():
-        for asked, chunk, file in _pairs(plan, jobs, name):
+        for run, chunk, file in _pairs(plan, jobs, name):
             if _stored(file) is None:
-                yield name, len(chunk.clips), asked
+                yield name, len(chunk.clips), run
 
 
-def attributions_of(sanity: GridSanity, asked: Asked) -> int:
-    """How often a method is asked about each clip."""
-    still = registry.get("method", asked.request.method).facts.get("deterministic", False)
+def attributions_of(sanity: GridSanity, run: MethodRun) -> int:
+    """How often a method is run about each clip."""
+    still = registry.get("method", run.request.method).facts.get("deterministic", False)
     itself = 1  # each comparison asks about the clip as it is, too
     return (
         (sanity.stages + itself if sanity.stages else 0) + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
     )
 
 
-def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[Asked, Chunk, Path]]:
-    """The methods in domains that a classifier is asked by, of which clips, and where the row of each lies."""
+def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[MethodRun, Chunk, Path]]:
+    """The methods in domains that a classifier is run by, of which clips, and where the row of each lies."""
     condition = next(iter(plan.recipe.conditions))
     chunk = Chunk(condition, name, tuple(_spread(plan, plan.clips_of(condition, name))))
-    for asked in plan.asked_of(name):
-        if asked.method not in GIVEN:
-            fingerprint = digest(jobs.fingerprint(chunk, asked), plan.recipe.sanity.model_dump())
-            yield asked, chunk, plan.out / FOLDER / f"{fingerprint[:32]}.json"
+    for run in plan.runs_of(name):
+        if run.gives == "attributions":
+            fingerprint = digest(jobs.fingerprint(chunk, run), plan.recipe.sanity.model_dump())
+            yield run, chunk, plan.out / FOLDER / f"{fingerprint[:32]}.json"
 
 
 def _spread(plan: Plan, clips: list[int]) -> list[int]:
@@ -128,12 +130,12 @@ def _stored(file: Path) -> Row | None:
     )
 
 
-def _checked(plan: Plan, asked: Asked, groups: list[Group]) -> Row:
-    """The numbers of one pair; what cannot be asked says why."""
+def _checked(plan: Plan, run: MethodRun, groups: list[Group]) -> Row:
+    """The numbers of one pair; what cannot be run says why."""
     found: list[Row] = []
     try:
         for group in groups:
-            found.append(_of_group(plan, asked, group))
+            found.append(_of_group(plan, run, group))
     except OtoscopeError as error:
         return {"clips": 0, "error": " ".join(str(error).split())}
     n = sum(len(g.clips) for g in groups)
@@ -153,41 +155,40 @@ def _mean(values: np.ndarray) -> Any:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _of_group(plan: Plan, asked: Asked, group: Group) -> Row:
-    sanity, classifier = plan.recipe.sanity, group.classifier
-    ask = _asker(plan, asked, group)
+def _of_group(plan: Plan, run: MethodRun, group: Group) -> Row:
+    sanity, classifier = plan.recipe.sanity, group.batch.classifier
+    waveforms = group.batch.waveforms(group.batch.windows()[0])
+    ask = _asker(plan, run, group)
     out: Row = {}
     if sanity.stages:
-        found = cascade(
-            lambda: ask(group.waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed
-        )
+        found = cascade(lambda: ask(waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed)
         out["randomisation_similarity"] = found.similarity
         out["randomisation_stages"] = found.likeness["rank"].T  # (clip, stage)
-    entry = registry.get("method", asked.request.method)
+    entry = registry.get("method", run.request.method)
     if entry.facts.get("deterministic"):
         out |= {"seed_agreement": np.ones(len(group.clips)), "seed_spread": np.zeros(len(group.clips))}
     else:
-        drawn = np.stack([ask(group.waveforms, plan.recipe.seed + i) for i in range(sanity.seeds)], 1)
+        drawn = np.stack([ask(waveforms, plan.recipe.seed + i) for i in range(sanity.seeds)], 1)
         out |= {"seed_agreement": [seed_agreement(v) for v in drawn], "seed_spread": [seed_spread(v) for v in drawn]}
-    return out | _steadiness(plan, asked, group)
+    return out | _steadiness(plan, run, group)
 
 
-def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
+def _steadiness(plan: Plan, run: MethodRun, group: Group) -> Row:
     """How much attributions change with a little noise and a shift; only where cells stay where they are."""
-    sanity, classifier, seed = plan.recipe.sanity, group.classifier, plan.recipe.seed
+    sanity, classifier, seed = plan.recipe.sanity, group.batch.classifier, plan.recipe.seed
+    waveforms = group.batch.waveforms(group.batch.windows()[0])
     nothing = [math.nan] * len(group.clips)
-    domain = asked.request.domain
+    domain = run.request.domain
     if not registry.get("domain", domain.name).facts["fixed_cells"]:
         return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
-    times = domain.grid(group.waveforms.shape[-1], classifier).times
+    times = domain.grid(waveforms.shape[-1], classifier).times
     noise, shift = [], []
     for i in range(len(group.clips)):
-        wave = group.waveforms[i].cpu().numpy()
+        wave = waveforms[i].cpu().numpy()
 
         def of(waves: np.ndarray, i: int = i) -> np.ndarray:
-            part = group.part(i)
-            repeated = dataclasses.replace(part, targets=np.repeat(part.targets, len(waves)))
-            return _asker(plan, asked, repeated)(torch.from_numpy(waves).to(group.waveforms), seed)
+            ask = _asker(plan, run, group.part(i), len(waves))
+            return ask(torch.from_numpy(waves).to(waveforms), seed)
 
         noise.append(noise_sensitivity(of, wave, sanity.noise_db, DRAWS, seed)[1])
         frame = float(times[1] - times[0]) * classifier.sample_rate if len(times) > 1 else math.nan
@@ -198,12 +199,16 @@ def _steadiness(plan: Plan, asked: Asked, group: Group) -> Row:
     return {"noise_sensitivity": noise, "shift_sensitivity": shift}
 
 
-def _asker(plan: Plan, asked: Asked, group: Group) -> Callable[[torch.Tensor, int], np.ndarray]:
-    """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets."""
+def _asker(plan: Plan, run: MethodRun, group: Group, repeats: int = 1) -> Callable[[torch.Tensor, int], np.ndarray]:
+    """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets, each repeated so many times."""
+    name = next(n for n, c in plan.classifiers.items() if c is group.batch.classifier)
+    explainer = cast(CellExplainer, plan.explainer(name, run))
+    numbers = torch.tensor([t.index for t in group.batch.targets for _ in range(repeats)])
 
     def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
-        domain = bound(asked.request.domain, [c.sound for c in group.clips])
-        inspected = Inspected(group.classifier, domain, waveforms)
-        return answer(plan, asked, inspected, group.targets, seed).values.cpu().numpy()
+        domain = bound(run.request.domain, [c.sound for c in group.clips])
+        inspected = Inspected(group.batch.classifier, domain, waveforms)
+        problem = Problem(inspected, numbers.to(waveforms.device), seed, plan.recipe.batch_size)
+        return explainer.explain(problem).values.cpu().numpy()
 
     return ask

@@ -1,34 +1,25 @@
-"""The work on one chunk: attributions once, all masks of them in batches, every number of each; failures become rows."""
+"""The work on one chunk of clips: one pipeline for each method, and a row of numbers for each clip and mask.
+
+A clip or a method that fails becomes rows that say so; the others are not affected.
+"""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from otoscope.attribution import Problem, Result, as_attributions, attribute
-from otoscope.audio import Span
-from otoscope.classifiers import Classifier, Inspected
-from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError
-from otoscope.core.records import Attribution, Mask, Scores
-from otoscope.domains.base import bound, grid_of, pool_segments
-from otoscope.explanation.listen import piece
-from otoscope.masks import to_mask
-from otoscope.metrics.ground_truth import GroundTruth
+from otoscope.core.errors import OtoscopeError, UnsupportedError
+from otoscope.explanation.batch import ClipBatch
+from otoscope.explanation.pipeline import Pipeline
 from otoscope.studies.clips import StudyClip
-from otoscope.studies.heard import control_scores, hear
-from otoscope.studies.numbers import all_numbers, curves
-from otoscope.studies.plan import Asked, Chunk, Plan
-from otoscope.studies.recipe import GIVEN
-from otoscope.studies.store import digest
-from otoscope.studies.truth import given_values, known_of
+from otoscope.studies.ground_truth import truth_on_grid
+from otoscope.studies.methods import MethodRun
+from otoscope.studies.numbers import control_numbers, curve_numbers, row_numbers
+from otoscope.studies.plan import Chunk, Plan
 
 Row = dict[str, Any]
 Progress = Callable[[int], object]
@@ -36,53 +27,38 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Clips of one rate and length, heard by one classifier, and what it says of them.
+    """Clips of one rate and length, with what one classifier makes of them.
 
     Parameters
     ----------
     clips : list of StudyClip
-    classifier : Classifier
-    waveforms : Tensor (batch, time)
-        At the classifier's rate.
-    original : ndarray (batch, class)
-        Probabilities.
-    targets : ndarray (batch,)
+    batch : ClipBatch
+        Their sounds, with the targets chosen.
     correct : list of bool or None
         Whether the most probable class is the clip's; None where the classifier does not know that class.
     """
 
     clips: list[StudyClip]
-    classifier: Classifier
-    waveforms: Tensor
-    original: np.ndarray
-    targets: np.ndarray
+    batch: ClipBatch
     correct: list[bool | None]
 
     def part(self, i: int) -> Group:
         """One clip alone."""
-        cut = slice(i, i + 1)
-        return Group(
-            self.clips[cut],
-            self.classifier,
-            self.waveforms[cut],
-            self.original[cut],
-            self.targets[cut],
-            self.correct[cut],
-        )
+        return Group(self.clips[i : i + 1], self.batch.only(i), self.correct[i : i + 1])
 
 
 class Worker:
-    """Works on chunks; keeps what they share.
+    """Works on chunks, and keeps what they share.
 
     Parameters
     ----------
     plan : Plan
-    tick : callable
+    progress : callable
         Called with the number of passes done.
     """
 
-    def __init__(self, plan: Plan, tick: Progress = lambda _n: None):
-        self.plan, self.tick = plan, tick
+    def __init__(self, plan: Plan, progress: Progress = lambda _n: None):
+        self.plan, self.progress = plan, progress
         self.prepare = plan.preparations()
         self._ready: dict[tuple[str, int], StudyClip | OtoscopeError] = {}
 
@@ -127,92 +103,118 @@ class Worker:
             return [g for member in members for g in self._heard(chunk, [member], lost)]
 
     def _group(self, chunk: Chunk, clips: list[StudyClip]) -> Group:
-        classifier = self.plan.classifiers[chunk.classifier]
-        pieces = [piece(c.sound, Span(0, c.sound.frames), classifier.sample_rate) for c in clips]
-        waveforms = torch.from_numpy(np.stack(pieces)).to(classifier.device)
-        with torch.no_grad():
-            parts = waveforms.split(self.plan.recipe.batch_size)
-            original = torch.cat([classifier.probabilities(classifier(part)) for part in parts]).cpu().numpy()
-        self.tick(len(clips))
-        targets, correct = [], []
-        for clip, p in zip(clips, original, strict=True):
-            wanted = self.plan.target_of(chunk.classifier, clip.label, chunk.condition)
-            targets.append(classifier.target(wanted, p).index)
-            number = self.plan.number_of(chunk.classifier, clip.label)
-            correct.append(None if number is None else bool(int(np.argmax(p)) == number))
-        return Group(clips, classifier, waveforms, original, np.array(targets), correct)
+        classifier, plan = self.plan.classifiers[chunk.classifier], self.plan
+        batch = ClipBatch([c.sound for c in clips], classifier, plan.recipe.batch_size, lambda n: self.progress(n))
+        if not batch.in_one_window:
+            raise UnsupportedError(
+                f"{clips[0].name} lasts {clips[0].sound.duration:.1f} s, more than {classifier.name!r} hears at once; give "
+                "data.seconds"
+            )
+        batch.choose_targets([plan.target_of(chunk.classifier, c.label, chunk.condition) for c in clips])
+        numbers = [plan.number_of(chunk.classifier, c.label) for c in clips]
+        correct = [
+            None if n is None else bool(int(np.argmax(p)) == n) for n, p in zip(numbers, batch.original, strict=True)
+        ]
+        return Group(clips, batch, correct)
 
-    def rows(self, chunk: Chunk, asked: Asked, groups: list[Group], lost: list[tuple[int, OtoscopeError]]) -> list[Row]:
+    def pipeline(self, chunk: Chunk, run: MethodRun, group: Group) -> Pipeline:
+        """The pipeline of a method on a group of clips."""
+        made = Pipeline(
+            group.batch,
+            self.plan.explainer(chunk.classifier, run, group.clips),
+            run.request.domain,
+            run.masks,
+            self.plan.recipe.seed,
+            None if run.scored is run.request else run.scored.domain,
+        )
+        if made.generated is None and made.scored.grid.shape != made.inspected.grid.shape:
+            raise OtoscopeError(
+                f"{run.scored.domain.name} has a grid of {made.scored.grid.shape}, {run.domain} one of "
+                f"{made.inspected.grid.shape}: attributions of one cannot be scored in the other"
+            )
+        return made
+
+    def rows(
+        self, chunk: Chunk, run: MethodRun, groups: list[Group], lost: list[tuple[int, OtoscopeError]]
+    ) -> list[Row]:
         """All rows of a method in a domain; what fails together is tried alone, and what fails alone is a row that says so."""
         rows: list[Row] = []
         for group in groups:
             try:
-                rows += self._measured(chunk, asked, group)
+                rows += self._measured(chunk, run, group)
             except Exception as error:  # noqa: BLE001
                 failure = as_ours(error)
                 alone = [group.part(i) for i in range(len(group.clips))] if len(group.clips) > 1 else []
                 if alone:
-                    rows += self.rows(chunk, asked, alone, [])
+                    rows += self.rows(chunk, run, alone, [])
                 else:
-                    rows += [self._row(chunk, asked, group, 0, m, failure) for m in range(len(asked.masks))]
+                    rows += [self._row(chunk, run, group, 0, m, failure) for m in range(len(run.masks))]
         for number, reason in lost:
             example = self.plan.examples[number]
             about = {"clip": self.plan.names[number], "label": example.label, "fold": str(example.fold)}
             about["source"] = str(example.source)
-            rows += [{**self._named(chunk, asked, m), **about, **_failed(reason)} for m in range(len(asked.masks))]
+            rows += [{**self._named(chunk, run, m), **about, **_failed(reason)} for m in range(len(run.masks))]
         return rows
 
-    def _named(self, chunk: Chunk, asked: Asked, mask: int) -> Row:
+    def _named(self, chunk: Chunk, run: MethodRun, mask: int) -> Row:
         return {
             "condition": chunk.condition,
             "classifier": chunk.classifier,
-            "name": asked.name,
-            "method": asked.method,
-            "domain": asked.domain,
-            "mask": str(asked.masks[mask]),
+            "name": run.name,
+            "method": run.method,
+            "domain": run.domain,
+            "mask": str(run.masks[mask]),
             "seed": self.plan.recipe.seed,
         }
 
     def _row(
-        self, chunk: Chunk, asked: Asked, group: Group, i: int, mask: int, error: OtoscopeError | None = None
+        self, chunk: Chunk, run: MethodRun, group: Group, i: int, mask: int, error: OtoscopeError | None = None
     ) -> Row:
-        clip, target = group.clips[i], int(group.targets[i])
+        clip, target = group.clips[i], group.batch.targets[i]
         row = {
-            **self._named(chunk, asked, mask),
+            **self._named(chunk, run, mask),
             "clip": clip.name,
             "label": clip.label,
             "fold": clip.fold,
             "source": clip.source,
             "snr_db": clip.snr_db,
-            "target": target,
-            "target_label": group.classifier.labels[target],
+            "target": target.index,
+            "target_label": target.label,
             "correct": group.correct[i],
-            "original": float(group.original[i, target]),
+            "original": float(group.batch.original[i, target.index]),
         }
         return row | (_failed(error) if error is not None else {"status": "ok", "error": ""})
 
-    def _measured(self, chunk: Chunk, asked: Asked, group: Group) -> list[Row]:
+    def _measured(self, chunk: Chunk, run: MethodRun, group: Group) -> list[Row]:
+        recipe, n = self.plan.recipe, len(group.clips)
+        started, passes = time.perf_counter(), [0]
+        pipeline = self.pipeline(chunk, run, group)
+        pipeline.progress = _counted(passes, pipeline.progress)
+        truths = [truth_on_grid(clip, pipeline.inspected, i) for i, clip in enumerate(group.clips)]
+        if pipeline.generated is None:
+            pipeline.attributions  # noqa: B018  (computed here, so that its passes and seconds are the method's)
+        attribution_s, method_passes = (time.perf_counter() - started) / n, passes[0] / n
+        curves = curve_numbers(recipe, pipeline)
         started = time.perf_counter()
-        found = explain_group(self.plan, asked, group, self.tick)
-        attribution_s = (time.perf_counter() - started) / len(group.clips)
-        drawn = curves(self.plan.recipe, found, group, self.tick)
-        started = time.perf_counter()
-        masks = [found.masks(i, asked) for i in range(len(group.clips))]
-        kept, removed = score_masks(found.scored, masks, self.plan.recipe.batch_size, self.tick)
         rows = []
-        for i in range(len(group.clips)):
-            sounds = hear(self.plan.recipe, found, i, masks[i], group, self.tick)
-            beside = control_scores(self.plan.recipe, found, i, masks[i], group, self.tick)
-            for m, mask in enumerate(masks[i]):
-                row = self._row(chunk, asked, group, i, m)
-                scores = Scores(group.original[i], kept[i, m], removed[i, m])
-                row |= all_numbers(self.plan.recipe, scores, sounds, m, mask, found, i, int(group.targets[i]))
-                row |= {name: float(values[m]) for name, values in beside.items()}
-                row |= {f"method_{name}": value for name, value in found.attributions[i].facts.items()}
-                rows.append(row | {k: v[i] for k, v in drawn.items()} | {"attribution_seconds": attribution_s})
+        for i, clip in enumerate(group.clips):
+            sounds = pipeline.heard(i) if recipe.measures.heard else None
+            controls = control_numbers(recipe, pipeline, i, clip.name)
+            for m in range(len(pipeline.masks[i])):
+                row = self._row(chunk, run, group, i, m) | row_numbers(recipe, pipeline, i, m, sounds, truths[i])
+                row |= {name: float(values[m]) for name, values in controls.items()}
+                rows.append(row | curves[i] | {"attribution_seconds": attribution_s})
         seconds = (time.perf_counter() - started) / max(1, len(rows))
-        passes = found.passes + self.plan.passes_of(asked) - asked.passes
-        return [row | {"seconds": seconds, "passes": passes} for row in rows]
+        total = method_passes + self.plan.passes_of(run) - run.passes
+        return [row | {"seconds": seconds, "passes": total} for row in rows]
+
+
+def _counted(done: list[int], progress: Progress) -> Progress:
+    def count(n: int) -> None:
+        done[0] += n
+        progress(n)
+
+    return count
 
 
 def as_ours(error: Exception) -> OtoscopeError:
@@ -224,108 +226,3 @@ def as_ours(error: Exception) -> OtoscopeError:
 
 def _failed(error: OtoscopeError) -> Row:
     return {"status": "failed", "error": " ".join(str(error).split())}
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """Attributions of a group, and the inspected classifier whose masking is scored.
-
-    Parameters
-    ----------
-    attributions : list of Attribution
-    scored : Inspected
-    truths : list of Known or None
-        What is true of the cells, where it is known.
-    passes : float
-        Of the method, for each clip.
-    """
-
-    attributions: list[Attribution]
-    scored: Inspected
-    truths: list[GroundTruth | None]
-    passes: float
-
-    def masks(self, i: int, asked: Asked) -> list[Mask]:
-        """All masks of a clip, as they are scored and heard."""
-        analysis, grid = self.scored.analysis, grid_of(self.scored.analysis, i)
-        if asked.method in GIVEN:
-            return [Mask(self.attributions[i].values, grid, str(asked.masks[0]))]
-        made = [to_mask(self.attributions[i], spec) for spec in asked.masks]
-        values = torch.from_numpy(np.stack([m.values for m in made])).to(self.scored.waveform.device)
-        index = torch.full((len(made),), i, device=values.device)
-        whole = pool_segments(analysis, values, index).clamp(0, 1).cpu().numpy()
-        return [Mask(v, grid, m.spec) for v, m in zip(whole, made, strict=True)]
-
-
-def explain_group(plan: Plan, asked: Asked, group: Group, tick: Progress) -> Found:
-    """Attributions of all clips of a group by one method in one domain."""
-    sounds = [c.sound for c in group.clips]
-    inspected = Inspected(group.classifier, bound(asked.request.domain, sounds), group.waveforms)
-    scored = inspected
-    if asked.scored is not asked.request:
-        scored = Inspected(group.classifier, bound(asked.scored.domain, sounds), group.waveforms)
-        if scored.grid.shape != inspected.grid.shape:
-            raise OtoscopeError(
-                f"{asked.scored.domain.name} has a grid of {scored.grid.shape}, {asked.domain} one of {inspected.grid.shape}: "
-                "what is explained in one cannot be scored in the other"
-            )
-    truths = [known_of(clip, inspected, group.classifier, i) for i, clip in enumerate(group.clips)]
-    done = [0]
-
-    def count(n: int) -> None:
-        done[0] += n
-        tick(n)
-
-    if asked.method in GIVEN:
-        given = [given_values(asked.method, truth, inspected.grid.shape) for truth in truths]
-        attributions = [Attribution(values, inspected.grid, asked.method) for values in given]
-    elif registry.get("method", asked.request.method).facts.get("blind"):
-        drawn = [_drawn(plan, asked, group.part(i)) for i in range(len(group.clips))]
-        attributions = [Attribution(values, inspected.grid, asked.method) for values in drawn]
-    else:
-        result = answer(plan, asked, inspected, group.targets, plan.recipe.seed, count)
-        attributions = as_attributions(result, [inspected.grid] * len(group.clips), asked.method)
-    return Found(attributions, scored, truths, done[0] / len(group.clips))
-
-
-def answer(
-    plan: Plan, asked: Asked, inspected: Inspected, targets: np.ndarray, seed: int, tick: Progress = lambda _n: None
-) -> Result:
-    """What a method says of some targets, asked in its own precision; the inspected classifier is in float32 again afterwards."""
-    numbers = torch.from_numpy(targets).to(inspected.waveform.device)
-    problem = Problem(inspected, numbers, seed, plan.recipe.batch_size, tick)
-    inspected.precision = getattr(torch, asked.precision)
-    try:
-        return attribute(problem, asked.request.method, asked.request.method_settings)
-    finally:
-        inspected.precision = torch.float32
-
-
-def _drawn(plan: Plan, asked: Asked, alone: Group) -> np.ndarray:
-    """Values of a method that does not look at the sound: drawn anew for each clip, so that means over clips even them out."""
-    seed = int(digest(plan.recipe.seed, alone.clips[0].name, asked.domain)[:8], 16) % 2**31
-    inspected = Inspected(alone.classifier, bound(asked.request.domain, [alone.clips[0].sound]), alone.waveforms)
-    return answer(plan, asked, inspected, alone.targets, seed).values[0].cpu().numpy()
-
-
-def score_masks(
-    inspected: Inspected, masks: Sequence[Sequence[Mask]], batch_size: int, tick: Progress
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of kept and removed parts of every clip under each of its masks, ``(clip, mask, class)`` each."""
-    device = inspected.waveform.device
-    flat = [(i, mask.values) for i, some in enumerate(masks) for mask in some]
-    n_masks = len(masks[0])
-    step = max(1, math.ceil(batch_size / 2))
-    found = []
-    with torch.no_grad():
-        for start in range(0, len(flat), step):
-            some = flat[start : start + step]
-            index = torch.tensor([i for i, _ in some], device=device)
-            values = torch.from_numpy(np.stack([v for _, v in some])).to(device)
-            kept = inspected.analysis.synthesise(values, index)
-            logits = inspected.classify(torch.cat([kept, inspected.analysis.complement(kept, index)]))
-            p = inspected.classifier.probabilities(logits).cpu().numpy()
-            found.append(np.stack([p[: len(some)], p[len(some) :]], 1))
-            tick(2 * len(some))
-    every = np.concatenate(found).reshape(len(masks), n_masks, 2, -1)
-    return every[:, :, 0], every[:, :, 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 import torch
 from torch import nn
@@ -12,9 +11,9 @@ from otoscope.autoencoders import AutoencoderConfig
 from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.classifiers import build
 from otoscope.core.errors import NonFiniteError
+from otoscope.training.autoencoder.losses import multi_resolution_stft
 from otoscope.training.autoencoder.module import AutoencoderModule, classification_loss, hear
 from otoscope.training.autoencoder.settings import AutoencoderRecipe, ListenerSettings, LossSettings
-from otoscope.training.autoencoder.losses import multi_resolution_stft
 from otoscope.training.settings import OptimiserSettings
 from training.autoencoder_worlds import RATE, ear
 from worlds import spectral

@@ -28,9 +28,9 @@ from otoscope.core.errors import (
     WeightsError,
 )
 from otoscope.datasets import load_dataset
+from otoscope.training import load_recipe, train
 from otoscope.training import run as runs
 from otoscope.training.autoencoder import task as run
-from otoscope.training import load_recipe, train
 from otoscope.training.autoencoder.module import AutoencoderModule
 from otoscope.training.data import Clips
 from otoscope.training.score import score_reconstructions

@@ -8,7 +8,6 @@ const view = { clip: 0, network: 'all', start: 'all', show: 'reconstruction', ax
 const loaded = { pictures: new Map(), sounds: new Map() }; // by the number of their clip
 let page, player, picture;
 let [before, current] = [null, null]; // the version that was heard before, and this one
-const active = () => page.sounds.find((sound) => sound.key === player.key);
 
 // --- the parts of a clip -----------------------------------------------------------------------------------------
 
@@ -58,7 +57,7 @@ function put(place, pictures, trouble) {
     bytesOf: async (sound) => decodeBase64((await part('sounds', place))[Number(sound.key)]).buffer,
     sounds: clip.sounds.map((sound, i) => ({ ...sound, ...pictures[i], key: String(i), audio: null, name: sound.note && i ? `${sound.title}, ${sound.note}` : sound.title })),
   };
-  player = new Player(page, changed, failed);
+  player = new Player(page, heard, failed);
   const same = kept && page.sounds.find((s) => ['kind', 'network', 'start', 'title'].every((name) => s[name] === kept[name]));
   if (same) player.key = same.key;
   picture = new Spectrogram(page, $('picture'));
@@ -165,7 +164,8 @@ const seen = new IntersectionObserver((entries) => {
   drawLater();
 }, { rootMargin: '200px' });
 
-function drawThumbs(axis, ratio) {
+function drawThumbs() {
+  const [axis, ratio] = [axisOf(view.axis, page.top_hz), pixelRatio()];
   for (const thumb of $('sounds').querySelectorAll('.version:not([hidden]) .thumb[data-near=yes]')) {
     const look = `${axis.name} ${thumb.clientWidth} ${thumb.clientHeight} ${ratio}`;
     if (thumb.dataset.look === look) continue;
@@ -209,58 +209,17 @@ function show(name, value) { // a filter, as if it were clicked
 
 // --- showing -----------------------------------------------------------------------------------------------------
 
-function changed(what) {
+function heard(what) {
   if (what === 'select') [before, current] = [current, player.key];
-  showSounds();
-  showPlaces();
-  if (what === 'select' || what === 'level') drawLater();
-  if (player.playing) followAll();
-  const words = saying(what);
-  if (words) $('status').textContent = words;
-}
-
-function failed(message) {
-  view.error = message;
-  showFailure(message);
-  $('play').disabled = !player.loaded;
-  showSounds();
-}
-
-function showSounds() {
-  for (const card of $('sounds').children) {
-    const head = card.querySelector('.head-of');
-    const mine = head.dataset.key === player.key;
-    card.classList.toggle('chosen', mine);
-    head.setAttribute('aria-checked', String(mine));
-    head.tabIndex = mine ? 0 : -1;
-    head.classList.toggle('playing', mine && player.playing);
-  }
-  showTransport();
-}
-
-function showPlaces() {
-  showPlace();
-  $('sounds').style.setProperty('--at', (player.time / page.duration).toFixed(4));
-}
-
-function followAll() {
-  cancelAnimationFrame(followAll.id);
-  const step = () => { showPlaces(); if (player.playing) followAll.id = requestAnimationFrame(step); };
-  followAll.id = requestAnimationFrame(step);
+  changed(what);
 }
 
 function draw() {
   if (!page) return;
-  const ratio = Math.min(3, window.devicePixelRatio || 1);
-  const [screen, sound, axis] = [$('screen'), active(), axisOf(view.axis, page.top_hz)];
-  const own = { original: 'original', control: 'soft', reconstruction: 'kept', difference: 'removed' }[sound.kind];
-  picture.resize(screen.clientWidth, screen.clientHeight, ratio);
-  picture.draw(sound, axis);
-  drawAround(sound, axis, own);
-  drawThumbs(axis, ratio);
-  $('picture').setAttribute('aria-label', `Spectrogram of ${sound.name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis`);
+  const sound = active();
+  drawStage({ original: 'original', control: 'soft', reconstruction: 'kept', difference: 'removed' }[sound.kind], describe(sound.name));
+  drawThumbs();
   $('legend-db').querySelector('i').style.background = gradient(MAGMA);
-  showPlaces();
 }
 
 // --- keys --------------------------------------------------------------------------------------------------------
@@ -312,11 +271,9 @@ window.otoscope = {
   pictures: (place, list) => { list.forEach(unpackSound); take('pictures', place, list); },
   sounds: (place, list) => take('sounds', place, list),
   state: () => ({
-    clip: view.clip, sound: player.key, name: active().name, kind: active().kind, time: player.time, duration: page.duration, playing: player.playing,
-    loaded: player.loaded, loop: player.loop, level: player.matched ? 'matched' : 'true', gains: player.gains(), sound_parts: [...loaded.sounds.keys()],
-    shown: shown().map((sound) => sound.name), axis: view.axis, theme: isDark() ? 'dark' : 'light', error: view.error,
+    ...playerState(), clip: view.clip, name: active().name, kind: active().kind, sound_parts: [...loaded.sounds.keys()], shown: shown().map((sound) => sound.name),
   }),
-  play: () => player.play(), pause: () => player.pause(), seek: (s) => player.seek(s), select: (key) => player.select(key), open,
+  ...remote, open,
 };
 window.otoscope.ready = open(fromAddress()).then(() => {
   wire();

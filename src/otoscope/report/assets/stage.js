@@ -1,5 +1,7 @@
-// What both pages with players have: buttons, waveform and spectrogram with their ticks, keys.
-// The page that uses it declares `page`, `player`, `view` (axis, keys), `picture`, `active()`, `draw()` and `letters`.
+// What both pages with players have: sounds to choose, buttons, waveform and spectrogram with their ticks, keys.
+// The page that uses it declares `page`, `player`, `view` (axis, keys, error), `picture`, `draw()` and `letters`.
+
+const active = () => page.sounds.find((sound) => sound.key === player.key);
 
 function unpack({ shape, dtype, base64 }) {
   const kinds = { u1: Uint8Array, '<f4': Float32Array, '<f8': Float64Array };
@@ -27,9 +29,36 @@ function saying(what) { // a change of the player in words
   }[what];
 }
 
+function changed(what) { // called by the player
+  showSounds();
+  showPlace();
+  if (what === 'select' || what === 'level') drawLater();
+  if (player.playing) follow();
+  const words = saying(what);
+  if (words) $('status').textContent = words;
+}
+
+function failed(message) { // called by the player
+  view.error = message;
+  showFailure(message);
+  $('play').disabled = !player.loaded;
+  showSounds();
+}
+
 function showFailure(message) {
   $('failure').textContent = message;
   $('failure').hidden = false;
+}
+
+function showSounds() {
+  for (const head of $('sounds').querySelectorAll('[role=radio]')) {
+    const mine = head.dataset.key === player.key;
+    head.setAttribute('aria-checked', String(mine));
+    head.tabIndex = mine ? 0 : -1;
+    head.classList.toggle('playing', mine && player.playing);
+    head.closest('.version')?.classList.toggle('chosen', mine);
+  }
+  showTransport();
 }
 
 function showTransport() {
@@ -64,6 +93,7 @@ function showPlace() {
   $('seek').setAttribute('aria-valuetext', spoken(time));
   const width = $('screen').clientWidth;
   $('head').style.transform = `translateX(${((time / page.duration) * width).toFixed(2)}px)`;
+  $('sounds').style.setProperty('--at', (time / page.duration).toFixed(4));
 }
 
 function follow() { // the playhead, as long as something plays
@@ -77,10 +107,15 @@ function drawLater() {
   drawLater.id = requestAnimationFrame(draw);
 }
 
-// Waveform, ticks and level of the chosen sound; the spectrogram is drawn by the page, which knows what lies over it.
-function drawAround(sound, axis, own) {
-  const ratio = Math.min(3, window.devicePixelRatio || 1);
+const pixelRatio = () => Math.min(3, window.devicePixelRatio || 1);
+
+// Spectrogram (with what the page lays over it), waveform, ticks and level of the chosen sound.
+function drawStage(own, label, ...over) {
+  const [sound, axis, ratio] = [active(), axisOf(view.axis, page.top_hz), pixelRatio()];
   const [screen, seek] = [$('screen'), $('seek')];
+  picture.resize(screen.clientWidth, screen.clientHeight, ratio);
+  picture.draw(sound, axis, ...over);
+  $('picture').setAttribute('aria-label', label);
   const look = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries([['own', own], ['ghost', 'ghost']].map(([k, name]) => [k, look.getPropertyValue(`--${name}`).trim()]));
   drawWave($('wave'), page, sound, player.matched, seek.clientWidth, seek.clientHeight, ratio, colours);
@@ -95,6 +130,11 @@ function drawAround(sound, axis, own) {
   labels($('seconds'), marks, 'left');
   const shown = sound.rms_db === null ? null : sound.rms_db + decibels(player.gains()[player.key] / (sound.gain ?? 1));
   $('rms').textContent = shown === null ? 'silent' : inDb(shown, $('rms').parentElement.clientWidth < 56 ? 0 : 1);
+  showPlace();
+}
+
+function describe(name, over = '') {
+  return `Spectrogram of ${name}, ${page.duration.toFixed(2)} seconds, up to ${formatHz(page.top_hz)}, ${view.axis} frequency axis${over}`;
 }
 
 function labels(box, marks, side) {
@@ -244,3 +284,12 @@ function showScale() { // what the page says once its data are there: length, st
   $('floor').textContent = inDb(page.floor_db, 0);
   $('ceil').textContent = inDb(page.ceil_db, 0);
 }
+
+// --- for tests and scripts -------------------------------------------------------------------------------------
+
+const remote = { play: () => player.play(), pause: () => player.pause(), seek: (s) => player.seek(s), select: (key) => player.select(key) };
+
+const playerState = () => ({
+  sound: player.key, time: player.time, duration: page.duration, playing: player.playing, loaded: player.loaded, loop: player.loop,
+  level: player.matched ? 'matched' : 'true', gains: player.gains(), axis: view.axis, theme: isDark() ? 'dark' : 'light', error: view.error,
+});

@@ -1,0 +1,300 @@
+"""What the page of an explanation shows: frozen records, whether they fit together, and how an `Explanation` fills them.
+
+Arrays are ``(freq, frame)``, low frequency and early time first; frequencies in Hz, times in s, levels in dB, scores are
+probabilities in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otoscope.audio import close_audio, downmix, encode, open_audio, resample
+from otoscope.core import registry
+from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.explanation.explanation import PARTS, Explanation
+from otoscope.report.captions import MASKED, Captions, captions_of
+from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
+
+TRUSTS = ("good", "doubtful", "poor")
+EMBED_S = 180.0  # longer sounds are linked
+PLAYABLE_HZ = (8000, 48000)
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """One of the three sounds.
+
+    Parameters
+    ----------
+    key : {"original", "kept", "removed"}
+    audio : bytes or None
+        The encoded sound, embedded in the page; None when it is linked.
+    mime : str
+        Its media type, e.g. ``"audio/flac"``.
+    href : str or None
+        For sounds too long to embed: a path relative to the page, as plain text (it is quoted here).
+    gain : float
+        Decoded samples times this are the true samples.
+    match_gain : float
+        Linear gain that brings the true samples to the level of the original; bounded by the caller.
+    rms_db : float, dB
+        Level; may be ``-inf``.
+    spectrogram : ndarray uint8 (freq, frame)
+        Row 0 is 0 Hz and the last row ``top_hz``, evenly spaced in Hz; the frames share the duration evenly.
+        0 is ``floor_db``, 255 ``ceil_db``.
+    peaks : ndarray (2, n)
+        Minima and maxima of the true samples in n equal stretches.
+    top : tuple of (label, probability)
+        The likeliest labels, most likely first.
+    """
+
+    key: str
+    audio: bytes | None
+    mime: str
+    href: str | None
+    gain: float
+    match_gain: float
+    rms_db: float
+    spectrogram: np.ndarray
+    peaks: np.ndarray
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric, as the page shows it.
+
+    Parameters
+    ----------
+    name : str
+        Its short name, e.g. ``"AD"``.
+    value : float or None
+        None, NaN and infinities show as "not defined".
+    unit : str
+    meaning : str
+        One line.
+    better : {"higher", "lower", ""}
+    heard : bool
+        Measured on the written sound, not in the domain.
+    title : str
+        Its name in words.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    meaning: str
+    better: str
+    heard: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that a report shows.
+
+    Parameters
+    ----------
+    title, file, target, verdict : str
+        Window title, name of the sound, explained label, one honest sentence.
+    trust : {"good", "doubtful", "poor"}
+    warnings : tuple of str
+        Why the explanation should not be relied on; empty when nothing is known against it.
+    duration : float, s
+    sample_rate : int, Hz
+    channels : int
+    top_hz : float, Hz
+        Highest frequency of the spectrograms.
+    floor_db, ceil_db : float, dB
+        Levels of spectrogram values 0 and 255.
+    sounds : tuple of Sound
+        Original, kept, removed.
+    attribution, mask : ndarray (freq, frame)
+        Signed, and in [0, 1]; stored as float32.
+    frequencies, times : ndarray (freq,) Hz, (frame,) s
+        Centres of the cells, rising. One band covers the full height.
+    scores, heard : dict
+        Probability of the target for original, kept, removed: in the domain, and of the written sound.
+    figures : tuple of Figure
+    record : dict
+        The whole record, JSON-able.
+    captions : Captions
+    rows : tuple of str
+        What the rows of attribution and mask are called, where they are no bands of frequency but parts of the sound.
+    """
+
+    title: str
+    file: str
+    target: str
+    verdict: str
+    trust: str
+    warnings: tuple[str, ...]
+    duration: float
+    sample_rate: int
+    channels: int
+    top_hz: float
+    floor_db: float
+    ceil_db: float
+    sounds: tuple[Sound, Sound, Sound]
+    attribution: np.ndarray
+    mask: np.ndarray
+    frequencies: np.ndarray
+    times: np.ndarray
+    scores: Mapping[str, float]
+    heard: Mapping[str, float]
+    figures: tuple[Figure, ...]
+    record: Mapping[str, Any]
+    captions: Captions = MASKED
+    rows: tuple[str, ...] = ()
+
+
+def check(page: Page) -> None:
+    """A `ShapeError` or `ParameterError` unless all of it fits together."""
+    if page.trust not in TRUSTS:
+        raise ParameterError(f"trust is one of {', '.join(TRUSTS)}; got {page.trust!r}")
+    keys = tuple(sound.key for sound in page.sounds)
+    if keys != PARTS:
+        raise ParameterError(
+            f"a page has the sounds {', '.join(PARTS)}, in this order; got {', '.join(keys) or 'none'}"
+        )
+    for name in ("duration", "sample_rate", "top_hz"):
+        value = float(getattr(page, name))
+        if not (math.isfinite(value) and value > 0):
+            raise ParameterError(f"a page's {name} must be a positive number; got {value!r}")
+    for sound in page.sounds:
+        _check_sound(sound)
+    for name in ("frequencies", "times"):
+        shape = np.shape(getattr(page, name))
+        if len(shape) != 1 or not shape[0]:
+            raise ShapeError(f"{name} is one row of cell centres; got shape {shape}")
+    grid = (len(page.frequencies), len(page.times))
+    if page.rows and len(page.rows) != grid[0]:
+        raise ShapeError(f"there are {len(page.rows)} names for {grid[0]} rows")
+    for name in ("attribution", "mask"):
+        shape = np.shape(getattr(page, name))
+        if shape != grid:
+            raise ShapeError(f"{name} has shape {shape} but there are {grid[0]} frequencies and {grid[1]} times")
+
+
+def _check_sound(sound: Sound) -> None:
+    shape, dtype = np.shape(sound.spectrogram), np.asarray(sound.spectrogram).dtype
+    if len(shape) != 2 or 0 in shape or dtype != np.uint8:
+        raise ShapeError(f"the spectrogram of {sound.key} is uint8 (freq, frame); got {dtype} with shape {shape}")
+    shape = np.shape(sound.peaks)
+    if len(shape) != 2 or shape[0] != 2 or shape[1] == 0:
+        raise ShapeError(f"the peaks of {sound.key} are (2, n), minima and maxima; got shape {shape}")
+    if sound.audio is None and not sound.href:
+        raise ParameterError(f"the sound {sound.key} is neither embedded (audio) nor linked (href)")
+
+
+# --- from an explanation ----------------------------------------------------------------------------------------------
+
+
+def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) -> Page:
+    """All that the page shows.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    linked : dict, optional
+        Files of the three sounds in the page's folder; used for sounds over three minutes, which are not embedded.
+    """
+    source, verdict, index = explanation.source, explanation.verdict(), explanation.target.index
+    pictures = {part: _picture(explanation, part, linked) for part in PARTS}
+    grid, name = explanation.mask.grid, Path(source.source).name
+    seen = _thin(grid.times)
+    return Page(
+        title=f"{explanation.target.label} in {name}",
+        file=name,
+        target=explanation.target.label,
+        verdict=verdict.sentence,
+        trust=verdict.trust,
+        warnings=verdict.warnings,
+        duration=source.duration,
+        sample_rate=source.sample_rate,
+        channels=source.channels,
+        top_hz=source.sample_rate / 2,
+        floor_db=FLOOR_DB,
+        ceil_db=CEIL_DB,
+        sounds=tuple(_sound(explanation, part, pictures, linked) for part in PARTS),  # type: ignore[arg-type]
+        attribution=explanation.attribution.values[:, seen],
+        mask=explanation.mask.values[:, seen],
+        frequencies=grid.frequencies,
+        times=grid.times[seen],
+        scores=explanation.scores.of(index),
+        heard=explanation.heard.of(index),
+        figures=tuple(figures(explanation.metrics())),
+        record=explanation.record(),
+        captions=captions_of(explanation),
+        rows=grid.rows,
+    )
+
+
+def figures(metrics: dict[str, float]) -> list[Figure]:
+    """The metrics with their meaning, from the registry."""
+    out = []
+    for name, value in metrics.items():
+        heard = name.startswith("heard_")
+        entry = registry.get("metric", name.removeprefix("heard_"))
+        better = "higher" if entry.facts["higher_is_better"] else "lower"
+        title = entry.name.replace("_", " ").capitalize()
+        out.append(Figure(entry.facts["short"], value, entry.facts["unit"], entry.facts["means"], better, heard, title))
+    return out
+
+
+def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> SoundPicture:
+    source = explanation.source
+    sound: Any = source if part == "original" else _part(explanation, part, linked)
+    try:
+        return picture_of(sound, source.frames, source.sample_rate)
+    finally:
+        if sound is not source:
+            close_audio(sound)
+
+
+def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> Any:
+    long = explanation.source.duration > EMBED_S
+    return open_audio(linked[part]) if long and linked is not None else getattr(explanation, part)
+
+
+def _sound(
+    explanation: Explanation, part: str, pictures: dict[str, SoundPicture], linked: dict[str, Path] | None
+) -> Sound:
+    picture, source = pictures[part], explanation.source
+    data, href, gain = None, None, 1.0
+    if source.duration > EMBED_S and linked is not None:
+        href = linked[part].name
+    else:
+        samples = source.read(0, source.frames) if part == "original" else getattr(explanation, part).samples
+        data, gain = _playable(samples, source.sample_rate)
+    return Sound(
+        key=part,
+        audio=data,
+        mime="audio/flac" if data is not None else "audio/wav",
+        href=href,
+        gain=gain,
+        match_gain=match_gain(picture, pictures["original"]),
+        rms_db=picture.rms_db,
+        spectrogram=picture.image(),
+        peaks=picture.outline,
+        top=tuple((t["label"], t["score"]) for t in explanation.top(part)),
+    )
+
+
+def _playable(samples: np.ndarray, sample_rate: int) -> tuple[bytes, float]:
+    """FLAC that every browser plays: one or two channels, a rate that it knows."""
+    if samples.shape[0] > 2:
+        samples = downmix(samples)[None]
+    rate = min(max(sample_rate, PLAYABLE_HZ[0]), PLAYABLE_HZ[1])
+    return encode(resample(samples, sample_rate, rate), rate)
+
+
+def _thin(times: np.ndarray) -> np.ndarray:
+    """Which frames of a grid the page shows: all, or so many as it has columns."""
+    return np.unique(np.linspace(0, len(times) - 1, min(len(times), 4 * COLUMNS)).round().astype(int))

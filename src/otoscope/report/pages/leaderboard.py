@@ -1,0 +1,215 @@
+"""The page of a leaderboard: one HTML file to sort, to filter and to look at; data in, template out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from otoscope.core.errors import ParameterError
+from otoscope.core.files import write_text
+from otoscope.core.jsonable import to_jsonable
+from otoscope.report.formatting import fixed
+from otoscope.report.leaderboard_captions import (
+    AGREEMENT,
+    CHANCE,
+    CHANCE_LEAD,
+    SANITY,
+    SANITY_LEAD,
+    UNCHANGED,
+    caption,
+    digits,
+    sanity_heads,
+    sanity_rows,
+)
+from otoscope.report.pages.leaderboard_plots import interval_plot, scatter_plot
+from otoscope.report.templating import render_page
+from otoscope.results.leaderboard import Leaderboard
+
+REQUIRED = (
+    "title", "by", "panels", "metrics", "lines", "failures", "agreements", "caption", "about", "rows", "failed", "clips", "level",
+)  # fmt: skip
+OPTIONAL: dict[str, Any] = {"sort": "", "of_clips": 0, "choice": None, "chance": [], "sanity": {}, "listen": None}
+MAX_PLOTTED = 60
+SHAPES = ("sparseness", "complexity", "mask_size")
+FAITHFULNESS = ("heard_faithfulness", "faithfulness", "heard_difference", "difference")
+HEADINGS = {"agreement": AGREEMENT, "chance": CHANCE, "chance_lead": CHANCE_LEAD, "sanity": SANITY}
+
+
+def page_contents(board: Leaderboard, listen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A leaderboard as `write_leaderboard_page` takes it.
+
+    Parameters
+    ----------
+    board : Leaderboard
+    listen : mapping, optional
+        The clips to listen to, as `otoscope.report.examples.write_examples` gives them, and ``href`` of their page.
+    """
+    contents = board.to_dict()
+    bound = {m.name for m in board.within_domains()}
+    for metric, places in zip(contents["metrics"], digits(board), strict=True):
+        metric |= {"digits": places, "within": metric["name"] in bound}
+    for line, written in zip(board.lines, contents["lines"], strict=True):
+        written |= {"title": board.line_title(line), "domain": line.domain}
+    levels = [{"panel": p, "domain": d, "levels": levels} for p, d, levels in board.chance_levels()]
+    sanity = {"heads": sanity_heads(), "rows": sanity_rows(board), "said": SANITY_LEAD, "flag": UNCHANGED}
+    more = {"chance": levels, "sanity": sanity, "caption": caption(board)}
+    return {**contents, **to_jsonable(more | ({} if listen is None else {"listen": listen}))}
+
+
+def write_leaderboard_page(contents: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
+    """Write the page.
+
+    Parameters
+    ----------
+    contents : mapping
+        A leaderboard as JSON-able data (`page_contents`): ``caption`` is a list of sentences; each metric has ``digits``
+        (decimals to show) and ``within`` (whether it is compared within a domain only); ``of_clips``, ``chance`` and
+        ``sanity`` are optional, as is ``listen``: ``href`` of the page with the players, relative to this one, and ``clips``,
+        each with ``why`` (best, worst, disputed), ``clip``, ``label``, ``where``, ``place`` and ``heard``: for each method
+        ``name``, and ``kept`` and ``removed``, the target's probabilities.
+    path : path-like
+        The HTML file.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ParameterError
+        If the contents lack something.
+    WriteError
+    """
+    lacking = [key for key in REQUIRED if key not in contents]
+    if lacking:
+        raise ParameterError(f"the page of a table needs {', '.join(REQUIRED)}; it lacks {', '.join(lacking)}")
+    board = {**OPTIONAL, **contents, "about": to_jsonable(contents["about"])}
+    page = render_page(
+        "leaderboard.html.jinja",
+        styles=("page.css", "table.css"),
+        scripts=("theme.js", "table.js"),
+        title=board["title"],
+        board=board,
+        facts=_facts(board),
+        filters=list(_filters(board)),
+        panels=[_panel(board, panel) for panel in range(len(board["panels"]))],
+        groups=[(title, len(list(some))) for title, some in groupby(board["metrics"], _group)],
+        agreement=_agreement(board),
+        chance=[
+            i for i in range(len(board["metrics"])) if any(row["levels"][i] is not None for row in board["chance"])
+        ],
+        headings=HEADINGS,
+        tau=_tau,
+        names=_names,
+    )
+    return write_text(path, page)
+
+
+def _facts(board: Mapping[str, Any]) -> str:
+    lost = f", {board['failed']} failed" if board["failed"] else ""
+    of = f" of {board['of_clips']}" if board["of_clips"] > board["clips"] else ""
+    return f"{board['clips']}{of} clips \u00b7 {board['rows']} rows{lost}"
+
+
+def _title(board: Mapping[str, Any], column: str, word: str) -> str:
+    """The study's title of a text of a column, or the text."""
+    known = board["about"].get(f"{column}s") or {}
+    found = known.get(word) if isinstance(known, Mapping) else None
+    return str((found.get("title") if isinstance(found, Mapping) else found) or word)
+
+
+def _filters(board: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]], str]]:
+    """Columns of the panels with several texts: name, pairs of text and title, and the text that is on."""
+    panels = board["panels"]
+    for column in panels[0] if panels else ():
+        texts = list(dict.fromkeys(panel[column] for panel in panels))
+        if len(texts) > 1:
+            choices = [*((text, _title(board, column, text)) for text in texts), ("", "All")]
+            yield column, choices, texts[0] if len(panels) > 2 else ""
+
+
+def _panel(board: Mapping[str, Any], panel: int) -> dict[str, Any]:
+    """Title, texts, lines and plots of a panel."""
+    texts = board["panels"][panel]
+    lines = [line for line in board["lines"] if line["panel"] == panel]
+    names = [_short_name(line) for line in lines]
+    plotted = len(lines) <= MAX_PLOTTED
+    drawn = [(m, interval_plot(m, i, lines, names)) for i, m in enumerate(board["metrics"])] if plotted else []
+    return {
+        "title": ", ".join(filter(None, (_title(board, *item) for item in texts.items()))) or "All",
+        "texts": texts,
+        "lines": lines,
+        "scatters": list(_scatters(board, panel, lines, names)) if plotted else [],
+        "plots": drawn,
+    }
+
+
+def _names(line: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The name of a line, and what else makes it or was chosen for it."""
+    texts = [*line["name"].values(), *line["chosen"].values()]
+    title = line.get("title", "")
+    if title and title != texts[0]:
+        return title, [text for text in texts if text]
+    return texts[0] or "none", [text for text in texts[1:] if text]
+
+
+def _short_name(line: Mapping[str, Any]) -> str:
+    """The name of a line in plots."""
+    main, _ = _names(line)
+    rest = [text for key, text in line["name"].items() if key not in ("method", "name") and text and text != main]
+    return ", ".join([main, *rest])
+
+
+def _group(metric: Mapping[str, Any]) -> str:
+    if metric["truth"]:
+        return "Against the truth"
+    if metric["heard"]:
+        return "As heard"
+    return "The mask" if metric["name"] in SHAPES else "In the domain"
+
+
+def _tau(found: Mapping[str, Any]) -> str:
+    """A rank correlation with its interval."""
+    if found["low"] is None:
+        return fixed(found["tau"], 2)
+    return f"{fixed(found['tau'], 2)} ({fixed(found['low'], 2)} to {fixed(found['high'], 2)})"
+
+
+def _agreement(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Rank correlations: the ground-truth metrics, and per panel, domain and metric the agreement with each (or None)."""
+    named = {metric["name"]: metric for metric in board["metrics"]}
+    found = {(a["panel"], a.get("domain", ""), a["metric"], a["truth"]): a for a in board["agreements"]}
+    truths = list(dict.fromkeys(key[3] for key in found))
+    rows = [
+        (panel, domain, named[metric], [found.get((panel, domain, metric, truth)) for truth in truths])
+        for panel, domain, metric in dict.fromkeys(key[:3] for key in found)
+    ]
+    return {"truths": [named[truth] for truth in truths], "rows": rows}
+
+
+def _scatters(
+    board: Mapping[str, Any], panel: int, lines: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Iterator[tuple[str, str, Any]]:
+    """Faithfulness against each ground-truth metric: title, rank correlation, plot."""
+    metrics = board["metrics"]
+    known = {metric["name"]: place for place, metric in enumerate(metrics)}
+    first = next((known[name] for name in FAITHFULNESS if name in known), None)
+    for truth in (place for place, metric in enumerate(metrics) if metric["truth"] and first is not None):
+        pair, places = (metrics[first], metrics[truth]), (first, truth)
+        apart = any(metric.get("within") for metric in pair)
+        for domain in dict.fromkeys(line.get("domain", "") for line in lines) if apart else ("",):
+            some = [k for k, line in enumerate(lines) if not apart or line.get("domain", "") == domain]
+            if apart and sum(all(lines[k]["values"][p]["mean"] is not None for p in places) for k in some) < 2:
+                continue
+            key = (panel, pair[0]["name"], pair[1]["name"])
+            found = [
+                _tau(a)
+                for a in board["agreements"]
+                if (a["panel"], a["metric"], a["truth"]) == key and a.get("domain", "") in (domain, "")
+            ]
+            title = f"{pair[0]['title']} and {pair[1]['title'][:1].lower() + pair[1]['title'][1:]}"
+            title += f", {domain}" if domain else ""
+            yield title, found[0] if found else "", scatter_plot(pair, places, lines, names, some)

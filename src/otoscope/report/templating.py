@@ -1,0 +1,102 @@
+"""Pages from templates: one jinja2 environment that escapes everything, and `render_page`, which adds assets and policy.
+
+All pages extend ``layout.html.jinja`` and take their parts from ``macros.html.jinja``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from otoscope.report import formatting
+from otoscope.report.embed import asset, json_text, policy, script_of
+
+UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def showable(value: Any) -> Any:
+    """Text in which what no page can show (control characters, lone surrogates) is replaced; markup stays."""
+    return value if hasattr(value, "__html__") else UNSHOWABLE.sub("\ufffd", str(value))
+
+
+def paragraphs(text: object) -> list[str]:
+    """The paragraphs of a text, which empty lines separate."""
+    return [part.strip() for part in re.split(r"\n\s*\n", str(text or "")) if part.strip()]
+
+
+def quoted(path: object) -> str:
+    """A path as a relative address."""
+    return quote(str(path), safe="/", errors="surrogateescape")
+
+
+def nested(value: Any) -> bool:
+    """Whether a value of a record is a table, or a list that holds tables or lists."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict | list) for v in value))
+
+
+@cache
+def environment() -> Environment:
+    """The environment of all templates: autoescape on, unknown names are errors.
+
+    Filters: those of `formatting`, ``paragraphs``, and ``quoted`` (a path as an address). Test: ``nested``.
+    """
+    made = Environment(
+        loader=PackageLoader("otoscope.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=showable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for name in ("percent", "number", "fixed", "seconds", "decibels", "kilohertz", "finite"):
+        made.filters[name] = getattr(formatting, name)
+    made.filters["paragraphs"] = paragraphs
+    made.tests["nested"] = nested
+    made.filters["quoted"] = quoted
+    return made
+
+
+def render_page(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    data: Any = None,
+    loads_parts: bool = False,
+    **contents: Any,
+) -> str:
+    """A page as one HTML text that asks for nothing from outside.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template that extends ``layout.html.jinja``.
+    styles, scripts : sequence of str
+        Names of the assets that the page carries, in order.
+    data : JSON-able value, optional
+        What the page's script reads.
+    loads_parts : bool
+        Whether the page's script may load further scripts, which carry data.
+    **contents
+        What the template shows. Every string is escaped.
+    """
+    style, script = "".join(map(asset, styles)), script_of(scripts)
+    page = (
+        environment()
+        .get_template(template)
+        .render(
+            csp=policy(style, script, parts=loads_parts),
+            style=Markup(style),
+            script=Markup(script),
+            data=None if data is None else Markup(json_text(data)),
+            **contents,
+        )
+    )
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name may hold bytes that are not text

@@ -1,0 +1,356 @@
+"""Selection: the mask that represents each line of a leaderboard, and the clips on which it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.core.runtime import require
+from otoscope.results.cells import Cells, group_rows
+from otoscope.results.metrics import SEVEN, SHAPES, Metric, domain_name, metrics_of, values_of
+from otoscope.results.read import Results
+
+RANK, SCORE = "rank", "score"
+SOURCE, STRATA = "source", ("condition", "classifier")
+FLOOR = 1e-9
+
+
+# --- clips that choose, clips that are reported ----------------------------------------------------------------------
+
+
+def sources_of(results: Results, cells: Cells) -> tuple[str, ...]:
+    """The source of each clip, ``(clip,)``: the column ``source`` of its rows, else the clip itself.
+
+    Clips of one source (a pair of sounds mixed at several ratios, for example) are not independent.
+    """
+    out = [f"clip {clip}" for clip in cells.clips]
+    if SOURCE in results.columns:
+        named = results.labels(SOURCE)
+        filled = ~named.matches([""])
+        for clip, code in dict(zip(cells.clip[filled].tolist(), named.codes[filled].tolist(), strict=True)).items():
+            out[clip] = f"source {named.names[code]}"
+    return tuple(out)
+
+
+def holdout_panels(results: Results, cells: Cells, panel_of: np.ndarray, seed: int | None = None) -> np.ndarray:
+    """The clips on which masks are chosen, ``(panel, clip)`` bool; the other clips of a panel are reported.
+
+    Parameters
+    ----------
+    results : Results
+    cells : Cells
+    panel_of : ndarray (group,), int
+        The panel of each group of the cells.
+    seed : int, optional
+        As `holdout` takes it.
+    """
+    _, source = np.unique(sources_of(results, cells), return_inverse=True)
+    strata = group_rows(results, STRATA).of
+    panel = panel_of[cells.groups.of]
+    out = []
+    for place in range(int(panel_of.max()) + 1):
+        mine = cells.ok & (panel == place)
+        names, stratum = np.unique(strata[mine], return_inverse=True)
+        present = np.zeros((len(names), len(cells.clips)), bool)
+        present[stratum, cells.clip[mine]] = True
+        out.append(holdout(present, source, seed) & present.any(0))
+    return np.array(out)
+
+
+def holdout(present: np.ndarray, source: np.ndarray, seed: int | None = None) -> np.ndarray:
+    """The clips of one panel on which masks are chosen, ``(clip,)`` bool.
+
+    Parameters
+    ----------
+    present : ndarray (stratum, clip), bool
+        The clips of each condition and classifier of the panel. Each stratum is halved; a clip is in one half everywhere.
+    source : ndarray (clip,), int
+        All clips of one source go into one half.
+    seed : int, optional
+        Draws the half; without a seed, every second source beginning with the first. A single source is reported.
+    """
+    side = np.zeros(int(source.max(initial=-1)) + 1, np.int64)  # 1 chooses, -1 is reported
+    for clips in present:
+        mine = np.unique(source[clips])
+        if seed is not None:
+            mine = mine[np.random.default_rng(seed).permutation(len(mine))]
+        chosen = int(side[mine].sum()) + (1 if len(mine) == 1 else 0)
+        for one in mine[side[mine] == 0]:
+            side[one] = -1 if chosen > 0 else 1
+            chosen += side[one]
+    return np.asarray(side[source] > 0)
+
+
+# --- masks ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the masks were chosen.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The columns that were chosen: mask, domain, method.
+    how : str
+        ``rank``, ``score`` or a metric.
+    metrics : tuple of str
+        The metrics that decided.
+    clips : tuple of tuple of str
+        The clips of each panel that decided; the numbers are of its other clips.
+    seed : int or None
+    same_clips : bool
+        Whether the numbers are of the clips that decided.
+    blind : tuple of int
+        For each panel, the number of lines without any clip that could decide: they show the first mask by name.
+    """
+
+    columns: tuple[str, ...]
+    how: str
+    metrics: tuple[str, ...]
+    clips: tuple[tuple[str, ...], ...]
+    seed: int | None
+    same_clips: bool = False
+    blind: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """How to choose masks.
+
+    Parameters
+    ----------
+    how : str
+        ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
+    seed : int, optional
+        Draws the half of each panel's clips that decides; without a seed, every second clip.
+    same_clips : bool
+        Choose on all clips and report the same, as audiointerp does; the numbers are too optimistic.
+    """
+
+    how: str = RANK
+    seed: int | None = None
+    same_clips: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What was chosen.
+
+    Parameters
+    ----------
+    groups : ndarray (line,), int
+        The group of rows that represents each line.
+    shown : ndarray (panel, clip), bool
+        The clips that are reported in each panel.
+    choice : Choice or None
+        None if each line has one group.
+    score : ndarray (line,)
+        audiointerp's score of the chosen group on the clips that decided; NaN unless chosen by ``score``.
+    """
+
+    groups: np.ndarray
+    shown: np.ndarray
+    choice: Choice | None
+    score: np.ndarray
+
+
+def select_masks(
+    results: Results,
+    cells: Cells,
+    panel: Sequence[str],
+    by: Sequence[str],
+    metrics: Sequence[Metric],
+    rule: SelectionRule,
+) -> Selection:
+    """Choose the group of rows that represents each line.
+
+    Parameters
+    ----------
+    results : Results
+    cells : Cells
+        Groups by the columns of panels, lines and what is to be chosen.
+    panel, by : sequence of str
+        The columns that make a panel, and those that make a line in it.
+    metrics : sequence of Metric
+        The metrics of the table, which decide if the results hold none of audiointerp's seven.
+    rule : SelectionRule
+
+    Raises
+    ------
+    OtoscopeError
+        If no panel has two clips, or no metric can decide.
+    """
+    panel_of, panels = cells.groups.coarser(panel)
+    line_of, names = cells.groups.coarser([*panel, *by])
+    known, everyone = metrics_of(results), np.ones((len(panels), len(cells.clips)), bool)
+    if rule.how not in (RANK, SCORE, *known):
+        raise UnknownNameError("way to choose masks", rule.how, [RANK, SCORE, *known])
+    unscored = np.full(len(names), np.nan)
+    if len(names) == len(line_of):
+        return Selection(np.argsort(line_of), everyone, None, unscored)
+    varying = [
+        name for name in cells.groups.by if name not in (*panel, *by) and not constant(cells, line_of, name).all()
+    ]
+    seen = everyone if rule.same_clips else holdout_panels(results, cells, panel_of, rule.seed)
+    if not seen.any():
+        raise OtoscopeError(_too_few(varying, len(cells.clips)) if cells.ok.any() else _all_failed(results))
+    deciding = _deciding(results, known, metrics, rule.how, _domains_compete(cells, line_of))
+    found = {
+        m.name: means(np.where(seen[panel_of], cells.values(values_of(results, m.name)), np.nan)) for m in deciding
+    }
+    found = {name: mean for name, mean in found.items() if np.isfinite(mean).any()} or found
+    higher = np.array([bool(known[name].higher_is_better) for name in found])
+    goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, rule.how)
+    groups = best_of_each(goodness, line_of)
+    decided = np.any([np.isfinite(mean) for mean in found.values()], 0)
+    blind = np.bincount(line_of, decided) == 0
+    blind &= (
+        np.bincount(line_of, cells.groups.count(cells.ok)) > 0
+    )  # lines of which all rows failed had nothing to choose
+    blind_of = np.bincount(panel_of[groups], blind, len(panels)).astype(int)
+    clips = tuple(tuple(name for name, on in zip(cells.clips, half, strict=True) if on) for half in seen)
+    choice = Choice(tuple(varying), rule.how, tuple(found), clips, rule.seed, rule.same_clips, tuple(blind_of.tolist()))
+    score = goodness[groups] if rule.how == SCORE else unscored
+    return Selection(groups, everyone if rule.same_clips else ~seen, choice, score)
+
+
+def constant(cells: Cells, line_of: np.ndarray, column: str) -> np.ndarray:
+    """The lines whose groups have one text of a column, ``(line,)`` bool."""
+    i = cells.groups.by.index(column)
+    pairs = {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    return np.bincount([line for line, _ in pairs], minlength=int(line_of.max()) + 1) == 1
+
+
+def means(values: np.ndarray) -> np.ndarray:
+    """Means of the finite values of each row, ``(row,)`` of ``(row, clip)``; NaN without any."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, values, 0.0).sum(1) / np.where(known.any(1), known.sum(1), np.nan))
+
+
+def mean_rank(values: np.ndarray, higher: np.ndarray) -> np.ndarray:
+    """Mean rank of each row over the metrics; 1 is best in every metric.
+
+    Parameters
+    ----------
+    values : ndarray (row, metric)
+        NaN ranks last.
+    higher : ndarray (metric,), bool
+        Whether higher is better.
+
+    Returns
+    -------
+    ndarray (row,)
+        At least 1; ties share their mean rank.
+    """
+    signed = np.where(higher, -1.0, 1.0) * values
+    ranks = require("scipy.stats", "study", "the rank of masks", "scipy").rankdata
+    return np.asarray(ranks(np.where(np.isnan(signed), np.inf, signed), axis=0).mean(1))
+
+
+def geometric_score(values: np.ndarray, higher: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """audiointerp's score: the geometric mean of all metrics, each scaled to [0, 1] with 1 the best.
+
+    Parameters
+    ----------
+    values : ndarray (row, metric)
+    higher : ndarray (metric,), bool
+        Whether higher is better.
+    among : ndarray (row, metric), optional
+        Rows whose minimum and maximum become 0 and 1, ``values`` by default. Values outside are clipped.
+
+    Returns
+    -------
+    ndarray (row,) in [0, 1]
+        NaN if a metric is NaN. A metric at its worst counts as 1e-9 rather than 0.
+
+    Notes
+    -----
+    Source: audiointerp. Metrics that are the same for all rows are left out.
+    """
+    among = values if among is None else among
+    low, high = np.nanmin(among, 0), np.nanmax(among, 0)
+    varies = high > low
+    if not varies.any():
+        return np.where(np.isnan(values).any(1), np.nan, 1.0)
+    scaled = np.clip((values[:, varies] - low[varies]) / (high[varies] - low[varies]), 0.0, 1.0)
+    scaled = np.where(higher[varies], scaled, 1.0 - scaled)
+    return np.asarray(np.exp(np.log(np.maximum(scaled, FLOOR)).mean(1)))
+
+
+def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """The row with the highest goodness of every line, ``(line,)`` int; the first among equals, NaN last.
+
+    Parameters
+    ----------
+    goodness : ndarray (row,)
+    line : ndarray (row,), int
+        The line of each row: 0 to n - 1, none empty.
+    """
+    order = np.lexsort((np.arange(len(line)), -np.where(np.isnan(goodness), -np.inf, goodness), line))
+    return np.asarray(order[np.unique(line[order], return_index=True)[1]])
+
+
+def _goodness(seen: np.ndarray, higher: np.ndarray, line_of: np.ndarray, how: str) -> np.ndarray:
+    """Goodness of each group among those of its line, ``(group,)``, from its means ``(group, metric)``."""
+    if how == SCORE:
+        return geometric_score(seen, higher)
+    if how != RANK:
+        return np.asarray(np.where(higher[0], 1.0, -1.0) * seen[:, 0])
+    goodness = np.zeros(len(line_of))
+    for line in range(int(line_of.max()) + 1):
+        mine = np.flatnonzero(line_of == line)
+        goodness[mine] = -mean_rank(seen[mine], higher)
+    return goodness
+
+
+def _domains_compete(cells: Cells, line_of: np.ndarray) -> bool:
+    """Whether a line has groups of several domains to choose from."""
+    i = cells.groups.by.index("domain")
+    pairs = {(int(line), domain_name(name[i])) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    return len(pairs) > len({line for line, _ in pairs})
+
+
+def _deciding(
+    results: Results, known: Mapping[str, Metric], metrics: Sequence[Metric], how: str, across: bool
+) -> list[Metric]:
+    """The metrics that decide: the one of ``how``, audiointerp's seven, or those of the table.
+
+    If domains compete (``across``), the seven are those of the written sound, and none depends on the grid.
+    """
+    if how not in (RANK, SCORE):
+        if known[how].higher_is_better is None:
+            raise ParameterError(f"masks cannot be chosen by {how!r}: neither direction of it is better")
+        return [known[how]]
+    names = [f"heard_{name}" for name in SEVEN if name not in SHAPES] if across else SEVEN
+    seven = [known[name] for name in names if name in known and np.isfinite(values_of(results, name)).any()]
+    found = seven or [m for m in metrics if m.higher_is_better is not None and not m.truth and (m.across or not across)]
+    if not found and across:
+        raise OtoscopeError(
+            "domains cannot be chosen: no metric is comparable across them, as those of the written sound (heard_*) are; make "
+            "lines by domain too, or name a metric to choose by"
+        )
+    if not found:
+        raise OtoscopeError(
+            "masks cannot be chosen: no metric has a better direction; make lines by mask, or choose one"
+        )
+    return found
+
+
+def _all_failed(results: Results) -> str:
+    labels = results.labels("error") if "error" in results.columns else None
+    reason = "" if labels is None else labels.names[int(np.bincount(labels.codes).argmax())]
+    return f"all {len(results)} rows failed, so there is nothing to compare{': ' + reason if reason else ''}"
+
+
+def _too_few(columns: Sequence[str], clips: int) -> str:
+    what = " and ".join(columns)
+    there = "there is one clip" if clips == 1 else "each panel has one clip, or clips of one source"
+    return (
+        f"{there}, so the {what} of each line cannot be chosen on other clips than those that are shown; make lines by {what} "
+        "too, or name one"
+    )
