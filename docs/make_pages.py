@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -171,11 +172,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def own(kind: str) -> list[registry.Entry]:
-    """Entries that come with Otoscope, methods by name; what plug-ins of this machine add is not documented here."""
+    """Entries of Otoscope, and of the packages that ``$OTOSCOPE_DOCS`` names with commas between them; methods by name."""
+    packages = {"otoscope", *os.environ.get("OTOSCOPE_DOCS", "").split(",")}
     out = []
     for entry in registry.entries(kind):
         target = entry.target.func if isinstance(entry.target, partial) else entry.target
-        if target.__module__.split(".")[0] == "otoscope":
+        if target.__module__.split(".")[0] in packages:
             out.append(entry)
     return sorted(out, key=lambda e: e.name) if kind == "method" else out
 
@@ -214,8 +216,9 @@ def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
     """Name, type, default, range and meaning of every parameter."""
     rows = []
     for p in entry.parameters:
-        more = prose(doc.parameters.get(p.name, ""))
-        meaning = p.help[:1].upper() + p.help[1:] + "." + (f" {more}" if more else "")
+        more = doc.parameters.get(p.name, "")
+        said = p.help[:1].upper() + p.help[1:] + "."
+        meaning = prose(more if more.startswith(said) else f"{said} {more}")
         rows.append((f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), meaning))
     return table(("Setting", "Type", "Default", "Range", "Meaning"), rows)
 
@@ -228,7 +231,7 @@ def method_rows(link: bool) -> list[tuple[str, ...]]:
             e.summary.rstrip("."),
             e.family,
             word(e.facts["signed"]),
-            word(e.facts["needs"]),
+            word(e.facts.needs_text),
             e.facts["cost"],
         )
         for e in own("method")
@@ -413,7 +416,10 @@ def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]
                 add(type(default), f"{name}.")
                 continue
             if isinstance(default, dict):
-                default = {key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v for key, v in default.items()}
+                default = {
+                    key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v
+                    for key, v in default.items()
+                }
             shown = list(default) if isinstance(default, tuple | dict) else default
             shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
             kind = get_args(one.annotation)[0] if get_origin(one.annotation) is tuple else one.annotation
@@ -469,11 +475,11 @@ def method_page(entry: registry.Entry) -> str:
     repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
     rows = [
         ("Family", entry.family),
-        ("Needs", word(facts["needs"])),
+        ("Needs", word(facts.needs_text)),
         ("Signed", signed),
         ("Complete", complete),
         ("Deterministic", repeats),
-        ("Domains", ", ".join(f"`{d.strip()}`" for d in facts["domains"].split(","))),
+        ("Domains", ", ".join(f"`{d}`" for d in registry.fitting_domains(entry.name))),
         ("Model passes", facts["cost"]),
         ("Gives", prose(gives)),
     ]

@@ -130,7 +130,9 @@ def test_every_setting_has_words_in_the_schema(cls):
     schema = cls.model_json_schema()
     groups = [schema, *schema["$defs"].values()]
     assert all(g["additionalProperties"] is False and g["description"] for g in groups)
-    silent = [name for g in groups for name, field in g["properties"].items() if not {"description", "$ref"} & set(field)]
+    silent = [
+        name for g in groups for name, field in g["properties"].items() if not {"description", "$ref"} & set(field)
+    ]
     assert silent == []
     assert "folder" not in schema["properties"]
 

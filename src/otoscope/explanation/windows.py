@@ -40,7 +40,7 @@ def windows_of(source: AudioSource, classifier: Classifier | None = None) -> lis
 
 def ensure_one_window(domain: Domain, classifier: Classifier, long: Sequence[AudioSource]) -> None:
     """An `UnsupportedError` for sounds in several windows where the domain's cells mean something else in each."""
-    if not (long and getattr(domain, "one_window", False)):
+    if not (long and domain.one_window):
         return
     sound, limit = long[0], longest_s(classifier)
     raise UnsupportedError(
