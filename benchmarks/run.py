@@ -26,8 +26,8 @@ import otoscope
 from otoscope.core import registry
 from otoscope.core.records import Clip
 from otoscope.domains import make_domain, render_clips
-from otoscope.explanation.request import DEFAULT_DOMAIN, make_request
 from otoscope.explanation.explain import explain_sources
+from otoscope.explanation.request import DEFAULT_DOMAIN, make_request
 from otoscope.surgery import preserve_state
 
 GRADIENT = ("gradient", "input_x_gradient", "integrated_gradients", "smooth_grad", "grad_cam", "mask_optimisation")

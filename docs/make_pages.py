@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from otoscope.core import registry
+from otoscope.report.text_tables import markdown_table
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
@@ -166,16 +168,16 @@ def prose(text: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in lines)
+    return markdown_table(head, list(rows))
 
 
 def own(kind: str) -> list[registry.Entry]:
-    """Entries that come with Otoscope, methods by name; what plug-ins of this machine add is not documented here."""
+    """Entries of Otoscope, and of the packages that ``$OTOSCOPE_DOCS`` names with commas between them; methods by name."""
+    packages = {"otoscope", *os.environ.get("OTOSCOPE_DOCS", "").split(",")}
     out = []
     for entry in registry.entries(kind):
         target = entry.target.func if isinstance(entry.target, partial) else entry.target
-        if target.__module__.split(".")[0] == "otoscope":
+        if target.__module__.split(".")[0] in packages:
             out.append(entry)
     return sorted(out, key=lambda e: e.name) if kind == "method" else out
 
@@ -214,8 +216,9 @@ def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
     """Name, type, default, range and meaning of every parameter."""
     rows = []
     for p in entry.parameters:
-        more = prose(doc.parameters.get(p.name, ""))
-        meaning = p.help[:1].upper() + p.help[1:] + "." + (f" {more}" if more else "")
+        more = doc.parameters.get(p.name, "")
+        said = p.help[:1].upper() + p.help[1:] + "."
+        meaning = prose(more if more.startswith(said) else f"{said} {more}")
         rows.append((f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), meaning))
     return table(("Setting", "Type", "Default", "Range", "Meaning"), rows)
 
@@ -228,7 +231,7 @@ def method_rows(link: bool) -> list[tuple[str, ...]]:
             e.summary.rstrip("."),
             e.family,
             word(e.facts["signed"]),
-            word(e.facts["needs"]),
+            word(e.facts.needs_text),
             e.facts["cost"],
         )
         for e in own("method")
@@ -405,24 +408,27 @@ def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]
     rows: list[tuple[str, str, str]] = []
 
     def add(cls: Any, prefix: str) -> None:
-        for name, field in cls.model_fields.items():
+        for name, one in cls.model_fields.items():
             if not prefix and (name in known or name == "folder"):
                 continue
-            default = field.get_default(call_default_factory=True)
+            default = one.get_default(call_default_factory=True)
             if isinstance(default, Settings):
                 add(type(default), f"{name}.")
                 continue
             if isinstance(default, dict):
-                default = {key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v for key, v in default.items()}
+                default = {
+                    key: v.model_dump(exclude_defaults=True) if isinstance(v, Settings) else v
+                    for key, v in default.items()
+                }
             shown = list(default) if isinstance(default, tuple | dict) else default
             shown = "" if shown in ("", {}, []) else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
-            kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+            kind = get_args(one.annotation)[0] if get_origin(one.annotation) is tuple else one.annotation
             choices = [f"`{c}`" for c in get_args(kind) if c] if get_origin(kind) is Literal else []
             said = f"One of {', '.join(choices)}. " if choices else ""
-            rows.append((f"`{prefix}{name}`", shown, said + prose(field.description or "")))
+            rows.append((f"`{prefix}{name}`", shown, said + prose(one.description or "")))
 
-    for one, prefix in [(cls, ""), *more]:
-        add(one, prefix)
+    for group, prefix in [(cls, ""), *more]:
+        add(group, prefix)
     return table(("Setting", "Default", "Meaning"), rows)
 
 
@@ -469,11 +475,11 @@ def method_page(entry: registry.Entry) -> str:
     repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
     rows = [
         ("Family", entry.family),
-        ("Needs", word(facts["needs"])),
+        ("Needs", word(facts.needs_text)),
         ("Signed", signed),
         ("Complete", complete),
         ("Deterministic", repeats),
-        ("Domains", ", ".join(f"`{d.strip()}`" for d in facts["domains"].split(","))),
+        ("Domains", ", ".join(f"`{d}`" for d in registry.fitting_domains(entry.name))),
         ("Model passes", facts["cost"]),
         ("Gives", prose(gives)),
     ]

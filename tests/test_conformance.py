@@ -11,7 +11,7 @@ from torch import nn
 
 import otoscope
 from autoencoder_worlds import tiny_autoencoder
-from otoscope.attribution import Problem, attribute, background
+from otoscope.attribution import Problem, attribute
 from otoscope.audio import write_wav
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
@@ -30,7 +30,7 @@ FEWER = {"components": {"n": 3}}  # settings of domains that cost less
 
 
 def domains_of(method: str) -> list[str]:
-    return [d.strip() for d in METHODS[method].facts["domains"].split(",")]
+    return registry.fitting_domains(method)
 
 
 def needs(method: str, what: str) -> bool:
@@ -107,7 +107,7 @@ def test_a_method_declares_its_facts(name):
     control = entry.family == "control"  # a control asks the classifier nothing and refuses nothing
     assert (entry.facts["passes"](**entry.settings({})) == 0) is control
     assert not (control and entry.facts["needs"])
-    assert set(entry.facts["needs"].replace("gradients and ", "").split(" or ")) <= {
+    assert set(entry.facts.needs_text.replace("gradients and ", "").split(" or ")) <= {
         "", "gradients", "attention", "a convolutional layer", "a transformer",
     }  # fmt: skip
     assert entry.summary.endswith(".")
@@ -178,7 +178,7 @@ def test_the_seed_decides_what_is_random_and_only_that(method, others):
     has_background = any(p.name == "background" for p in METHODS[method].parameters)
     for domain in domains_of(method):
         settings = cheap(METHODS[method])
-        if has_background and domain in background.DOMAINS:
+        if has_background and registry.get("domain", domain).facts["fixed_cells"]:
             settings |= {"background": others, "per_class": 1}
         first, again, other = (attribute(ask(world, x, domain, seed=s), method, settings).values for s in (1, 1, 2))
         assert torch.equal(first, again), domain
@@ -358,9 +358,7 @@ def test_a_classifier_without_gradients_is_explained_or_refused_by_name(method):
 # Methods that give the kept sound itself.
 
 
-GIVEN = pytest.mark.parametrize(
-    ("method", "domain"), [(m, d.strip()) for m, e in GIVERS.items() for d in e.facts["domains"].split(",")]
-)
+GIVEN = pytest.mark.parametrize(("method", "domain"), [(m, d) for m in GIVERS for d in registry.fitting_domains(m)])
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +428,7 @@ def test_who_gives_a_sound_gives_no_attributions(method):
 def test_who_gives_a_sound_declares_facts(method):
     entry = GIVERS[method]
     assert entry.facts["passes"](**entry.settings({})) >= 1
-    assert set(entry.facts["domains"].split(", ")) <= set(DOMAINS)
+    assert 0 < len(registry.fitting_domains(entry.name)) <= len(DOMAINS)
 
 
 # What a right explanation shows.

@@ -57,7 +57,7 @@ def test_what_the_tables_offer_is_taken_by_explain(otoscope):
     from otoscope.explanation.request import make_request
 
     for method in registry.names("method"):
-        for domain in registry.get("method", method).facts["domains"].split(", "):
+        for domain in registry.fitting_domains(method):
             make_request(method, domain, "positive", None, 0, 1)
     for mask in registry.names("mask"):
         make_request("rise", "mel", mask, None, 0, 1)

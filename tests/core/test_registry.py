@@ -109,11 +109,12 @@ class TestEntry:
 @pytest.mark.usefixtures("empty")
 class TestNames:
     def test_register_reads_the_docstring_and_keeps_facts(self):
-        made = register("method", "w", family="f", parameters=(COUNT,), source="key", signed=False)(work)
+        with pytest.warns(DeprecationWarning, match=r"parameters= of method 'w' is deprecated; annotate the settings"):
+            made = register("method", "w", family="f", parameters=(COUNT,), source="key", signed=False)(work)
         assert made is work
         entry = registry.get("method", "w")
         assert (entry.summary, entry.family, entry.source) == ("Does the work. And more.", "f", "key")
-        assert entry.facts == {"signed": False}
+        assert entry.facts["signed"] is False
         assert entry.parameters == (COUNT,)
 
     def test_a_summary_can_be_given(self):
@@ -232,7 +233,7 @@ class TestDiscover:
         plug(Point("bad", AttributeError("no such thing")), Point("worse", ImportError("gone")))
         words = (
             r"the plug-in 'bad' \(somebody\.plugin\) cannot be loaded: AttributeError: no such thing; "
-            "mend or uninstall the package that brings it"
+            "fix or uninstall the package that provides it"
         )
         for _ in range(2):  # the second time must not go on quietly with half a registry
             with pytest.raises(OtoscopeError, match=words):

@@ -132,8 +132,9 @@ def test_commands_parse(page, line):
     assert model is None or "/" in model or ":" in model or model == "yes-no" or model.split(",")[0] in known
     if name in ("train", "like-to-hear"):
         more = [o for o in given["overrides"] if "=" not in o]
-        files = [ROOT / given["recipe"], *(ROOT / o for o in more)]
+        files = [given["recipe"], *more]
         read = load_recipe if name == "train" else load_like_to_hear
+        assert {Path(f).suffix for f in files} == {""}  # all of the package, by name
         read(files, [o for o in given["overrides"] if o not in more])
 
 

@@ -235,7 +235,9 @@ def test_wrong_settings_are_refused(options, words):
 
 
 def test_methods_that_place_by_frequency_are_refused_before_anything_runs():
-    with pytest.raises(UnsupportedError, match="'grad_cam' says nothing of the domain 'components'"):
+    with pytest.raises(
+        UnsupportedError, match="method 'grad_cam' does not support domain 'components'; supported: stft, features"
+    ):
         otoscope.explain("missing.wav", "missing-model", method="grad_cam", domain="components")
 
 

@@ -75,9 +75,7 @@ def test_csv_is_in_full_precision(table):
 
 def test_what_cannot_be_told_from_the_best_is_marked(study):
     methods = {("gradient", "stft"): 0.5, ("grad_cam", "stft"): 0.5, ("rise", "stft"): 0.1}
-    table = make_leaderboard(
-        study(make_rows(**ONE, methods=methods, noise=0.2)), Options(metrics=("faithfulness",))
-    )
+    table = make_leaderboard(study(make_rows(**ONE, methods=methods, noise=0.2)), Options(metrics=("faithfulness",)))
     assert [line.values[0].alike for line in table.lines] == [False, True, False]
     assert [line.count("≈") for line in markdown(table).splitlines() if line.startswith(("| g", "| r"))] == [0, 1, 0]
     assert latex(table).count(r"$\approx$ &") == 1
@@ -169,9 +167,7 @@ def test_what_chance_gets(study):
     assert "Chance gets in features true Mass 0.250; in mel true Mass 0.250; in stft" in latex(table)
     (first, *_) = csv.DictReader(io.StringIO(comma_separated(table)))
     assert (first["truth_relevance_mass_chance"], first["sparseness_chance"]) == ("0.25", "")
-    assert "What chance gets" not in markdown(
-        make_leaderboard(study(rows), Options(metrics=("sparseness",)))
-    )
+    assert "What chance gets" not in markdown(make_leaderboard(study(rows), Options(metrics=("sparseness",))))
 
 
 def test_what_explanations_depend_on(tmp_path):
@@ -192,9 +188,7 @@ def test_what_explanations_depend_on(tmp_path):
     assert paths["sanity"].endswith("sanity.csv")
     page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
     assert "<strong>unchanged by a random network" in page
-    mel = make_leaderboard(
-        read_results(folder), Options(metrics=("faithfulness",), only={"classifier": ("mel",)})
-    )
+    mel = make_leaderboard(read_results(folder), Options(metrics=("faithfulness",), only={"classifier": ("mel",)}))
     assert [row["classifier"] for row in mel.sanity] == ["mel", "mel"]
 
 

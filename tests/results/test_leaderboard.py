@@ -92,9 +92,7 @@ def test_ways_to_choose(study):
 def test_the_same_clips_on_request(study):
     """As audiointerp does: all clips choose and all are reported."""
     rows = make_rows(**ONE)
-    table = make_leaderboard(
-        study(rows), Options(metrics=("faithfulness",), choose="score", same_clips=True)
-    )
+    table = make_leaderboard(study(rows), Options(metrics=("faithfulness",), choose="score", same_clips=True))
     assert (table.clips, len(table.choice.clips[0]), table.choice.same_clips) == (20, 20, True)
     line = next(line for line in table.lines if line.name["method"] == "integrated_gradients")
     mean = mean_of(rows, "faithfulness", method="integrated_gradients", mask=line.chosen["mask"])
@@ -150,9 +148,7 @@ def test_what_hangs_on_the_grid_is_marked_and_ordered_within_domains(study):
         ("a", "stft"): ["best", ""],
         ("b", "stft"): ["second", ""],
     }
-    apart = make_leaderboard(
-        study(make_rows(**ONE, methods=methods, seed=1)), Options(metrics=("faithfulness",))
-    )
+    apart = make_leaderboard(study(make_rows(**ONE, methods=methods, seed=1)), Options(metrics=("faithfulness",)))
     assert [line.domain for line in apart.lines] == ["components"] * 2 + ["stft"] * 2
 
 
@@ -220,9 +216,7 @@ def test_conditions_can_be_taken_together(study):
     for line in table.lines:
         wanted = mean_of(rows, "faithfulness", classifier=table.panels[line.panel]["classifier"], **line.name)
         assert line.values[0].mean == pytest.approx(wanted)
-    both = make_leaderboard(
-        study(rows), Options(pool=("condition", "classifier"), metrics=("faithfulness",))
-    )
+    both = make_leaderboard(study(rows), Options(pool=("condition", "classifier"), metrics=("faithfulness",)))
     assert both.panels == ({},)
     assert len(both.lines) == len(METHODS)
 
@@ -244,9 +238,7 @@ def test_pooled_clips_count_where_none_of_their_conditions_failed(study):
 
 def test_other_columns_make_lines(study):
     rows = make_rows(**ONE, masks={"positive": 0.0})
-    table = make_leaderboard(
-        study(rows), Options(("faithfulness",), ("method", "domain", "correct"), sort="name")
-    )
+    table = make_leaderboard(study(rows), Options(("faithfulness",), ("method", "domain", "correct"), sort="name"))
     assert [line.name["correct"] for line in table.lines[:2]] == ["no", "yes"]
     assert [line.clips for line in table.lines[:2]] == [4, 16]
 
@@ -278,9 +270,7 @@ def test_all_failed(study):
 
 def test_oracles_and_controls(study):
     methods = {(method, "stft"): good for (method, _), good in METHODS.items()} | {("oracle:ratio", "stft"): 0.95}
-    table = make_leaderboard(
-        study(make_rows(**ONE, methods=methods, truth=True)), Options(("truth", "faithfulness"))
-    )
+    table = make_leaderboard(study(make_rows(**ONE, methods=methods, truth=True)), Options(("truth", "faithfulness")))
     first, second = table.lines[:2]
     assert (first.role, first.values[0].mark, second.values[0].mark) == ("oracle", "", "best")
     assert {a.lines for a in table.agreements} == {5}

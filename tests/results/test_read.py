@@ -152,7 +152,7 @@ def test_places_without_results(tmp_path, rows):
     with pytest.raises(OtoscopeError, match="nowhere does not exist"):
         read_results(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OtoscopeError, match=r"holds no results: results\.parquet or parts"):
+    with pytest.raises(OtoscopeError, match=r"holds no results; expected results\.parquet or parts"):
         read_results(tmp_path / "empty")
     with pytest.raises(ParameterError, match="no results given"):
         read_results([])

@@ -258,7 +258,7 @@ def test_rows_of_other_weights_or_settings_are_not_heard(done, tmp_path):
     content = json.loads((out / "recipe.json").read_text())
     for change in ({"classifiers": {"ears": {"model": "worlds:spectral"}}}, {"seed": 4}):
         (tmp_path / "other" / "recipe.json").write_text(json.dumps({**content, **change}))
-        with pytest.raises(OtoscopeError, match="the weights of 'ears' or the settings are others"):
+        with pytest.raises(OtoscopeError, match="the weights of 'ears' or the settings have changed"):
             Replayer(tmp_path / "other", "cpu")(row)
 
 

@@ -6,29 +6,8 @@ cell, ``(batch, freq, frame)``. Scores are logits unless a name says probability
 
 from otoscope.attribution.base import FACTS, Problem, Result, as_attributions
 from otoscope.attribution.run import attribute, method_name
+from otoscope.core.registry import import_modules
 
 __all__ = ["FACTS", "Problem", "Result", "as_attributions", "attribute", "method_name"]
 
-from otoscope.attribution import (  # noqa: F401  (they register themselves)
-    amt,
-    attention_rollout,
-    deep_lift_shap,
-    energy,
-    grad_cam,
-    grad_cam_pp,
-    gradient,
-    gradient_rollout,
-    gradient_shap,
-    guided_backprop,
-    input_x_gradient,
-    integrated_gradients,
-    kernel_shap,
-    layer_cam,
-    lime,
-    lrp,
-    mask_optimisation,
-    occlusion,
-    random,
-    rise,
-    smooth_grad,
-)
+import_modules(__name__, __path__)  # methods register themselves

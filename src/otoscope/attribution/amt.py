@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.attribution.cam import LAYER, layer_of, layer_output
+from otoscope.attribution.cam import Layer, layer_of, layer_output
 from otoscope.attribution.placing import to_grid
 from otoscope.attribution.tokens import attention_pass, has_place, readout, tokens_to_grid
 from otoscope.core.registry import register
@@ -19,17 +19,18 @@ from otoscope.surgery import Attention, record_attention
     "method",
     "amt",
     family="cam",
-    parameters=(LAYER,),
-    needs="a convolutional layer or a transformer",
+    needs=(
+        "a convolutional layer or a transformer",
+        "placed_cells",
+    ),
     signed=False,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, superpixels",
     cost="1 forward",
     passes=lambda **_: 1,
     source="dellalibera2024focal",
 )
-def amt(problem: Problem, layer: str | None) -> Tensor:
+def amt(problem: Problem, layer: Layer = None) -> Tensor:
     """Where the last layer looks (attention), or how strong its maps are (convolutions); the same for every class.
 
     Parameters

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
 from otoscope.attribution.tokens import attention_pass, class_tokens, readout, tokens_to_grid
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 
@@ -19,31 +20,36 @@ FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax,
     "method",
     "attention_rollout",
     family="attention",
-    parameters=(
-        Parameter("residual", float, 0.5, "share of each token that goes past the attention, unchanged", 0.0, 0.99),
-        Parameter("heads", str, "mean", "how the heads of a layer are joined", choices=tuple(FUSE)),
-        Parameter("discard_lowest", float, 0.0, "share of each layer's lowest weights that is taken out", 0.0, 0.99),
+    needs=(
+        "attention",
+        "placed_cells",
     ),
-    needs="attention",
     signed=False,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, superpixels",
     cost="1 forward",
     passes=lambda **_: 1,
     source="abnar2020rollout",
 )
-def attention_rollout(problem: Problem, residual: float, heads: str, discard_lowest: float) -> Tensor:
+def attention_rollout(
+    problem: Problem,
+    residual: Annotated[float, Range(0.0, 0.99)] = 0.5,
+    heads: Literal["mean", "max", "min"] = "mean",
+    discard_lowest: Annotated[float, Range(0.0, 0.99)] = 0.0,
+) -> Tensor:
     """Product of all layers' attention, read where the decision is read; the same for every class.
 
     Parameters
     ----------
     problem : Problem
     residual : float in [0, 0.99]
-        A layer passes on ``(1 - residual) * attention + residual * identity``, rows scaled to sum to one.
+        Share of each token that goes past the attention, unchanged. A layer passes on ``(1 - residual) * attention
+        + residual * identity``, rows scaled to sum to one.
     heads : {"mean", "max", "min"}
+        How the heads of a layer are joined.
     discard_lowest : float in [0, 0.99]
-        0 is the paper's; a high share takes out the small weights that all tokens get. Attention to class tokens stays.
+        Share of each layer's lowest weights that is taken out. 0 is the paper's; a high share takes out the small
+        weights that all tokens get. Attention to class tokens stays.
 
     Returns
     -------

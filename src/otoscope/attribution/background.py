@@ -17,33 +17,33 @@ clip in place of silence. It serves methods with and without gradients::
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from otoscope.attribution.base import Problem
 from otoscope.classifiers import Inspected
+from otoscope.core import registry
 from otoscope.core.errors import UnsupportedError
-from otoscope.core.registry import Parameter
+from otoscope.core.registry import Help, Range
 from otoscope.datasets.backgrounds import SILENCE, Background, background_sounds, choose, read_background
 
 __all__ = [
-    "BACKGROUND", "Background", "BackgroundBlend", "against", "background_digest", "background_size", "background_sounds",
+    "SILENCE", "Background", "BackgroundBlend", "BackgroundSource", "PerClass",
+    "against", "background_digest", "background_size", "background_sounds",
     "background_waveforms", "choose",
 ]  # fmt: skip
 
-DOMAINS = ("stft", "mel", "time", "features")  # whose cells do not depend on the clip
 
-BACKGROUND = (
-    Parameter(
-        "background",
-        str,
-        SILENCE,
+BackgroundSource = Annotated[
+    str | Background,
+    Help(
         "what is heard where a cell is absent: silence, a folder of sounds (a folder a class, or all in one), or a table "
-        "with one sound a line (path[,class])",
-        also=(Background,),
+        "with one sound a line (path[,class])"
     ),
-    Parameter("per_class", int, 2, "sounds of the background that are chosen of each class", 1, 10000),
-)
+]
+PerClass = Annotated[int, Range(1, 10000), Help("sounds of the background that are chosen of each class")]
 
 
 class BackgroundBlend(nn.Module):
@@ -68,11 +68,7 @@ class BackgroundBlend(nn.Module):
         self.n = 1 if waveforms is None else len(waveforms)
         self.background = None
         if waveforms is not None:
-            if inspected.grid.domain not in DOMAINS:
-                raise UnsupportedError(
-                    f"the domain {inspected.grid.domain!r} has other cells for each clip, so that no other sound can stand in "
-                    f"for one; use background=silence, or {', '.join(DOMAINS)}"
-                )
+            _check_cells(inspected.grid.domain)
             with torch.no_grad():
                 self.background = inspected.domain.analyse(waveforms.to(inspected.waveform), inspected.classifier)
 
@@ -97,15 +93,25 @@ class BackgroundBlend(nn.Module):
             return kept
         which = torch.zeros(len(mask), dtype=torch.int64, device=mask.device) if which is None else which
         rest = self.background.synthesise(1 - mask, which)
-        return kept + rest - getattr(self.background, "silence", 0.0)
+        return kept + rest - self.background.silence
 
     def forward(self, mask: Tensor, index: Tensor | None = None, which: Tensor | None = None) -> Tensor:
         """Logits ``(any, class)``; see `synthesise`."""
         return self.inspected.classify(self.synthesise(mask, index, which))
 
 
+def _check_cells(domain: str) -> None:
+    """An `UnsupportedError` where each clip has other cells: no other sound has these cells then."""
+    fixed = [e.name for e in registry.entries("domain") if e.facts["fixed_cells"]]
+    if domain in registry.names("domain") and domain not in fixed:
+        raise UnsupportedError(
+            f"the domain {domain!r} has other cells for each clip, so that no other sound can stand in for one; use "
+            f"background=silence, or {', '.join(fixed)}"
+        )
+
+
 def against(problem: Problem, background: str | Background, per_class: int) -> BackgroundBlend:
-    """The problem's clips against what the settings `BACKGROUND` name."""
+    """The problem's clips against what the settings ``background`` and ``per_class`` name."""
     return BackgroundBlend(problem.inspected, background_waveforms(problem, background, per_class))
 
 

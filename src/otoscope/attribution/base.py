@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
 from otoscope.domains import pool_segments
 
-SCORES = ("probability", "log_odds", "logit")
+Score = Literal["probability", "log_odds", "logit"]
+"""What of the target a score is."""
+SCORES: tuple[Score, ...] = get_args(Score)
 FACTS = ("samples", "fidelity", "units", "gap")
 
 

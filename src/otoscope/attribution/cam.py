@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ from torch import Tensor
 from otoscope.attribution.base import Problem
 from otoscope.classifiers.inspected import memory_errors, model_errors
 from otoscope.core.errors import UnsupportedError
-from otoscope.core.registry import Parameter
+from otoscope.core.registry import Help
 from otoscope.surgery import record_input, record_layer
 
-LAYER = Parameter("layer", str, None, "dotted name of the layer inside the network; none is the classifier's default")
+Layer = Annotated[str | None, Help("dotted name of the layer inside the network; none is the classifier's default")]
 
 
 class LayerMaps(NamedTuple):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import BACKGROUND, BackgroundBlend, against, background_size
+from otoscope.attribution.background import (
+    SILENCE,
+    BackgroundBlend,
+    BackgroundSource,
+    PerClass,
+    against,
+    background_size,
+)
 from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Moments
 from otoscope.core.registry import register
@@ -16,17 +23,15 @@ from otoscope.surgery import preserve_state, rescale
     "method",
     "deep_lift_shap",
     family="gradient",
-    parameters=BACKGROUND,
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=True,
     deterministic=False,  # the seed chooses the sounds of a background
-    domains="stft, mel, time, features, components, superpixels",
     cost="2 forward and 1 backward for each sound of the background",
     passes=lambda background, per_class: 2 * background_size(background, per_class),
     source="lundberg2017shap, shrikumar2017deeplift",
 )
-def deep_lift_shap(problem: Problem, background: str, per_class: int) -> Result:
+def deep_lift_shap(problem: Problem, background: BackgroundSource = SILENCE, per_class: PerClass = 2) -> Result:
     """DeepLIFT's contributions of the cells, averaged over the sounds of a background.
 
     Parameters

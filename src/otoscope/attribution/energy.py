@@ -12,13 +12,11 @@ from otoscope.core.registry import register
     "method",
     "energy",
     family="control",
-    needs="",
     signed=False,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="none",
-    passes=lambda: 0,
+    passes=lambda **_: 0,
     source="adebayo2018sanity",
 )
 def energy(problem: Problem) -> Tensor:

@@ -5,31 +5,28 @@ from __future__ import annotations
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.attribution.cam import LAYER, layer_maps
+from otoscope.attribution.cam import Layer, layer_maps
 from otoscope.attribution.placing import resized, to_grid
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import register
 
 
 @register(
     "method",
     "grad_cam",
     family="cam",
-    parameters=(
-        LAYER,
-        Parameter(
-            "transposed", bool, False, "take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did"
-        ),
+    needs=(
+        "gradients",
+        "a convolutional layer",
+        "placed_cells",
     ),
-    needs="gradients and a convolutional layer",
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, superpixels",
     cost="1 forward and backward",
     passes=lambda **_: 1,
     source="selvaraju2017gradcam",
 )
-def grad_cam(problem: Problem, layer: str | None, transposed: bool) -> Tensor:
+def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) -> Tensor:
     """Maps of one layer, weighted by their mean gradients, signed.
 
     Parameters
@@ -39,8 +36,9 @@ def grad_cam(problem: Problem, layer: str | None, transposed: bool) -> Tensor:
         Its output is brought to ``(batch, channel, freq, frame)``, or ``(batch, channel, time)`` for networks on
         waveforms, by the axes that the classifier declares.
     transposed : bool
-        True makes a known mistake again, to compare with published numbers: the map of a network that lies (frame, freq)
-        inside is stretched over the features as if it lay (freq, frame). It changes nothing for other layers.
+        Take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did. True makes a known mistake
+        again, to compare with published numbers: the map of a network that lies (frame, freq) inside is stretched
+        over the features as if it lay (freq, frame). It changes nothing for other layers.
 
     Returns
     -------

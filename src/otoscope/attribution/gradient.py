@@ -12,13 +12,12 @@ from otoscope.core.registry import register
     "method",
     "gradient",
     family="gradient",
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="1 forward and backward",
-    passes=lambda: 1,
+    passes=lambda **_: 1,
     source="simonyan2014deep",
 )
 def gradient(problem: Problem) -> Tensor:

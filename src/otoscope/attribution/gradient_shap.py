@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import BACKGROUND, against
+from otoscope.attribution.background import SILENCE, BackgroundSource, PerClass, against
 from otoscope.attribution.base import Problem, Result, target_gradient
-from otoscope.attribution.sampling import Draws, Moments, tolerance
-from otoscope.core.registry import Parameter, register
+from otoscope.attribution.sampling import Draws, Moments, Tolerance
+from otoscope.core.registry import Range, register
 
 BLOCK = 16  # samples between two looks at the errors
 
@@ -17,23 +19,21 @@ BLOCK = 16  # samples between two looks at the errors
     "method",
     "gradient_shap",
     family="gradient",
-    parameters=(
-        Parameter("samples", int, 64, "random points between backgrounds and the clip", 2, 100000),
-        Parameter("density", float, 3.0, "how much denser they lie near the background; 1 is evenly", 1.0, 10.0),
-        *BACKGROUND,
-        tolerance(0.0),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="samples forward and backward",
     passes=lambda samples, **_: samples,
     source="erion2021improving, lundberg2017shap",
 )
 def gradient_shap(
-    problem: Problem, samples: int, density: float, background: str, per_class: int, tolerance: float
+    problem: Problem,
+    samples: Annotated[int, Range(2, 100000)] = 64,
+    density: Annotated[float, Range(1.0, 10.0)] = 3.0,
+    background: BackgroundSource = SILENCE,
+    per_class: PerClass = 2,
+    tolerance: Tolerance = 0.0,
 ) -> Result:
     """Mean gradient at random points on the straight paths from random sounds of a background to the clip.
 
@@ -41,9 +41,11 @@ def gradient_shap(
     ----------
     problem : Problem
     samples : int
+        Random points between backgrounds and the clip.
     density : float
-        Points lie at ``u ** density`` of the path, ``u`` even in [0, 1], and count accordingly: log-mel front ends change
-        most within the first hundredth of the path from silence, where evenly drawn points hardly ever lie.
+        How much denser they lie near the background; 1 is evenly. Points lie at ``u ** density`` of the path, ``u``
+        even in [0, 1], and count accordingly: log-mel front ends change most within the first hundredth of the path
+        from silence, where evenly drawn points hardly ever lie.
     background : str
         ``silence``, a folder of sounds or a table; see `otoscope.attribution.background`.
     per_class : int

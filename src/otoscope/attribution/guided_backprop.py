@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from otoscope.attribution.base import Problem, per_amplitude
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import register
 from otoscope.surgery import guided
 
 
@@ -13,25 +13,22 @@ from otoscope.surgery import guided
     "method",
     "guided_backprop",
     family="gradient",
-    parameters=(
-        Parameter("times_input", bool, False, "multiply by the amplitude of the cell, as input x gradient does"),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="1 forward and backward",
-    passes=lambda times_input: 1,
+    passes=lambda **_: 1,
     source="springenberg2015striving",
 )
-def guided_backprop(problem: Problem, times_input: bool) -> torch.Tensor:
+def guided_backprop(problem: Problem, times_input: bool = False) -> torch.Tensor:
     """Gradient of the target logit in which rectifiers pass only what is positive.
 
     Parameters
     ----------
     problem : Problem
     times_input : bool
+        Multiply by the amplitude of the cell, as input x gradient does.
 
     Returns
     -------

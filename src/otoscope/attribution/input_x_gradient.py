@@ -12,13 +12,12 @@ from otoscope.core.registry import register
     "method",
     "input_x_gradient",
     family="gradient",
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="1 forward and backward",
-    passes=lambda: 1,
+    passes=lambda **_: 1,
     source="shrikumar2016not",
 )
 def input_x_gradient(problem: Problem) -> Tensor:

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 
 @register(
     "method",
     "integrated_gradients",
     family="gradient",
-    parameters=(
-        Parameter("steps", int, 32, "points on the path from silence to the clip", 1, 1000),
-        Parameter("density", float, 3.0, "how much denser the points lie near silence; 1 is evenly", 1.0, 10.0),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=True,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="steps forward and backward",
-    passes=lambda steps, density: steps,
+    passes=lambda steps, **_: steps,
     source="sundararajan2017axiomatic",
 )
-def integrated_gradients(problem: Problem, steps: int, density: float) -> Tensor:
+def integrated_gradients(
+    problem: Problem, steps: Annotated[int, Range(1, 1000)] = 32, density: Annotated[float, Range(1.0, 10.0)] = 3.0
+) -> Tensor:
     """Mean gradient on the straight path from silence to the clip; sums to the difference of their logits.
 
     Parameters
     ----------
     problem : Problem
     steps : int
-        Nodes of Gauss-Legendre quadrature.
+        Points on the path from silence to the clip. Nodes of Gauss-Legendre quadrature.
     density : float
-        The path is walked as ``alpha = u ** density``. Log-mel front ends change most within the first hundredth of the
-        path, which evenly spaced points pass over.
+        How much denser the points lie near silence; 1 is evenly. The path is walked as ``alpha = u ** density``.
+        Log-mel front ends change most within the first hundredth of the path, which evenly spaced points pass over.
 
     Returns
     -------

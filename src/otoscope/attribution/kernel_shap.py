@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import BACKGROUND, against, background_size
-from otoscope.attribution.base import SCORES, Problem, Result
+from otoscope.attribution.background import SILENCE, BackgroundSource, PerClass, against, background_size
+from otoscope.attribution.base import Problem, Result
+from otoscope.attribution.base import Score as ScoreKind
 from otoscope.attribution.coalitions import (
     Coalitions,
     Fit,
@@ -20,9 +22,9 @@ from otoscope.attribution.coalitions import (
     explain_units,
     weighted_r2,
 )
-from otoscope.attribution.sampling import tolerance
-from otoscope.attribution.units import BLOCKS, paint, sizes, units_of
-from otoscope.core.registry import Parameter, register
+from otoscope.attribution.sampling import Tolerance
+from otoscope.attribution.units import BlocksFreq, BlocksTime, paint, sizes, units_of
+from otoscope.core.registry import Range, register
 from otoscope.core.runtime import generator
 
 
@@ -30,31 +32,22 @@ from otoscope.core.runtime import generator
     "method",
     "kernel_shap",
     family="perturbation",
-    parameters=(
-        Parameter("samples", int, 1000, "coalitions of units; all there are, where they are few", 4, 100000),
-        Parameter("score", str, "logit", "what of the target is shared out", choices=SCORES),
-        *BLOCKS,
-        tolerance(0.1),
-        *BACKGROUND,
-    ),
-    needs="",
     signed=True,
     complete=True,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="samples forward for each sound of the background",
     passes=lambda samples, background, per_class, **_: samples * background_size(background, per_class),
     source="lundberg2017shap, covert2021kernelshap",
 )
 def kernel_shap(
     problem: Problem,
-    samples: int,
-    score: str,
-    blocks_freq: int | None,
-    blocks_time: int | None,
-    tolerance: float,
-    background: str,
-    per_class: int,
+    samples: Annotated[int, Range(4, 100000)] = 1000,
+    score: ScoreKind = "logit",
+    blocks_freq: BlocksFreq = None,
+    blocks_time: BlocksTime = None,
+    tolerance: Tolerance = 0.1,
+    background: BackgroundSource = SILENCE,
+    per_class: PerClass = 2,
 ) -> Result:
     """Shapley values of units, an absent unit being silent; they sum to the score of the clip minus that of silence.
 
@@ -62,16 +55,18 @@ def kernel_shap(
     ----------
     problem : Problem
     samples : int
-        The whole clip and silence count as two. Where there are no more coalitions than 64, or than samples if no early
-        stop is allowed, the values are exact.
+        Coalitions of units; all there are, where they are few. The whole clip and silence count as two. Where there
+        are no more coalitions than 64, or than samples if no early stop is allowed, the values are exact.
     score : {"probability", "log_odds", "logit"}
+        What of the target is shared out.
     blocks_freq, blocks_time : int, optional
         As in `units_of`.
     tolerance : float
         Above 0: a clip is done when the largest standard error of a unit is below this share of the largest value.
     background : str
-        ``silence``, a folder of sounds or a table (see `otoscope.attribution.background`): what is heard where a unit is
-        absent. A coalition's score is then the mean over these sounds, and the sum counts from their mean score.
+        ``silence``, a folder of sounds or a table (see `otoscope.attribution.background`): what is heard where a
+        unit is absent. A coalition's score is then the mean over these sounds, and the sum counts from their mean
+        score.
     per_class : int
 
     Returns
@@ -96,7 +91,7 @@ def kernel_shap(
     return Result(values, errors, {"fidelity": found.fidelity, "samples": used})
 
 
-def _scorer(problem: Problem, of: str, background: str, per_class: int) -> Score:
+def _scorer(problem: Problem, of: str, background: BackgroundSource, per_class: int) -> Score:
     """The score of masks on clips, its mean over the sounds of a background."""
     chosen = against(problem, background, per_class)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.attribution.cam import LAYER, layer_maps
+from otoscope.attribution.cam import Layer, layer_maps
 from otoscope.attribution.placing import to_grid
 from otoscope.core.registry import register
 
@@ -14,17 +14,19 @@ from otoscope.core.registry import register
     "method",
     "layer_cam",
     family="cam",
-    parameters=(LAYER,),
-    needs="gradients and a convolutional layer",
+    needs=(
+        "gradients",
+        "a convolutional layer",
+        "placed_cells",
+    ),
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, superpixels",
     cost="1 forward and backward",
     passes=lambda **_: 1,
     source="jiang2021layercam",
 )
-def layer_cam(problem: Problem, layer: str | None) -> Tensor:
+def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
     """Maps of one layer, each cell weighted by its own gradient where that speaks for the target.
 
     Parameters

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import SCORES, Problem, Result
+from otoscope.attribution.base import Problem, Result
+from otoscope.attribution.base import Score as ScoreKind
 from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, can_be_all, distinct, explain_units, weighted_r2
-from otoscope.attribution.sampling import tolerance
-from otoscope.attribution.units import BLOCKS, paint, units_of
-from otoscope.core.registry import Parameter, register
+from otoscope.attribution.sampling import Tolerance
+from otoscope.attribution.units import BlocksFreq, BlocksTime, paint, units_of
+from otoscope.core.registry import Range, register
 from otoscope.core.runtime import generator
 
 
@@ -19,34 +21,23 @@ from otoscope.core.runtime import generator
     "method",
     "lime",
     family="perturbation",
-    parameters=(
-        Parameter("samples", int, 1000, "random coalitions of units; all there are, where they are few", 2, 100000),
-        Parameter("kernel_width", float, 0.25, "how near the clip a sample must be to count", 0.01, 100.0),
-        Parameter("ridge", float, 1.0, "penalty on the weights' squares", 0.0, 1e6),
-        Parameter("keep", float, 0.5, "probability that a unit is there", 0.01, 0.99),
-        Parameter("score", str, "probability", "what of the target is modelled", choices=SCORES),
-        *BLOCKS,
-        tolerance(0.2),
-    ),
-    needs="",
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="samples forward",
     passes=lambda samples, **_: samples,
     source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
 )
 def lime(
     problem: Problem,
-    samples: int,
-    kernel_width: float,
-    ridge: float,
-    keep: float,
-    score: str,
-    blocks_freq: int | None,
-    blocks_time: int | None,
-    tolerance: float,
+    samples: Annotated[int, Range(2, 100000)] = 1000,
+    kernel_width: Annotated[float, Range(0.01, 100.0)] = 0.25,
+    ridge: Annotated[float, Range(0.0, 1000000.0)] = 1.0,
+    keep: Annotated[float, Range(0.01, 0.99)] = 0.5,
+    score: ScoreKind = "probability",
+    blocks_freq: BlocksFreq = None,
+    blocks_time: BlocksTime = None,
+    tolerance: Tolerance = 0.2,
 ) -> Result:
     """Weights of units in a linear model of the target's score, fitted to random parts of the clip.
 
@@ -54,11 +45,17 @@ def lime(
     ----------
     problem : Problem
     samples : int
-        The first is the whole clip. Where there are no more coalitions than 64, or than samples if no early stop is
-        allowed, all are run and the fit has no sampling error.
-    kernel_width, ridge, keep : float
-        The penalty is that on a fit to all samples: where fewer are used, it counts in proportion.
+        Random coalitions of units; all there are, where they are few. The first is the whole clip. Where there are
+        no more coalitions than 64, or than samples if no early stop is allowed, all are run and the fit has no
+        sampling error.
+    kernel_width : float
+        How near the clip a sample must be to count.
+    ridge : float
+        Penalty on the weights' squares. It is that on a fit to all samples: where fewer are used, it counts in proportion.
+    keep : float
+        Probability that a unit is there.
     score : {"probability", "log_odds", "logit"}
+        What of the target is modelled.
     blocks_freq, blocks_time : int, optional
         As in `units_of`.
     tolerance : float

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 
 from otoscope.attribution.base import Problem, target_gradient
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 from otoscope.surgery import preserve_state, relevance
 
 
@@ -13,29 +15,28 @@ from otoscope.surgery import preserve_state, relevance
     "method",
     "lrp",
     family="gradient",
-    parameters=(
-        Parameter("epsilon", float, 0.01, "stabiliser, as a share of the size of a layer's outputs", 0.0, 10.0),
-        Parameter(
-            "gamma", float, 0.25, "preference of convolutions for what agrees; very large is the z+ rule", 0.0, 1e6
-        ),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="2 forward and 1 backward",
-    passes=lambda epsilon, gamma: 2,
+    passes=lambda **_: 2,
     source="bach2015lrp, montavon2019lrp, andeol2021learning, ali2022xai",
 )
-def lrp(problem: Problem, epsilon: float, gamma: float) -> torch.Tensor:
+def lrp(
+    problem: Problem,
+    epsilon: Annotated[float, Range(0.0, 10.0)] = 0.01,
+    gamma: Annotated[float, Range(0.0, 1000000.0)] = 0.25,
+) -> torch.Tensor:
     """Layer-wise relevance propagation: epsilon rule for dense layers, gamma rule for convolutions.
 
     Parameters
     ----------
     problem : Problem
-    epsilon, gamma : float
-        See `otoscope.surgery.relevance`.
+    epsilon : float
+        Stabiliser, as a share of the size of a layer's outputs. See `otoscope.surgery.relevance`.
+    gamma : float
+        Preference of convolutions for what agrees; very large is the z+ rule.
 
     Returns
     -------

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, log_odds
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 SOFT = 0.01  # differences of neighbouring cells that are small beside this count as their square
 
@@ -17,32 +19,22 @@ SOFT = 0.01  # differences of neighbouring cells that are small beside this coun
     "method",
     "mask_optimisation",
     family="optimisation",
-    parameters=(
-        Parameter("steps", int, 60, "steps of Adam", 1, 10000),
-        Parameter("rate", float, 0.2, "step size on the mask's logits", 1e-4, 10.0),
-        Parameter("size", float, 1.0, "weight of the mask's mean: higher keeps less", 0.0, 1000.0),
-        Parameter("smoothness", float, 0.5, "weight of differences between neighbouring cells", 0.0, 1000.0),
-        Parameter("removed", float, 1.0, "weight of losing the decision on the removed part", 0.0, 1000.0),
-        Parameter(
-            "jitter_ms",
-            float,
-            10.0,
-            "random shift in time at each step, for masks that do not hang on one frame",
-            0.0,
-            1e3,
-        ),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=False,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="2 * steps forward and backward",
     passes=lambda steps, **_: 2 * steps,
     source="fong2017interpretable, dabkowski2017real",
 )
 def mask_optimisation(
-    problem: Problem, steps: int, rate: float, size: float, smoothness: float, removed: float, jitter_ms: float
+    problem: Problem,
+    steps: Annotated[int, Range(1, 10000)] = 60,
+    rate: Annotated[float, Range(0.0001, 10.0)] = 0.2,
+    size: Annotated[float, Range(0.0, 1000.0)] = 1.0,
+    smoothness: Annotated[float, Range(0.0, 1000.0)] = 0.5,
+    removed: Annotated[float, Range(0.0, 1000.0)] = 1.0,
+    jitter_ms: Annotated[float, Range(0.0, 1000.0)] = 10.0,
 ) -> Tensor:
     """A mask for each clip: small and smooth, keeps the target on the kept part, loses it on the removed part.
 
@@ -50,7 +42,17 @@ def mask_optimisation(
     ----------
     problem : Problem
     steps : int
-    rate, size, smoothness, removed, jitter_ms : float
+        Steps of Adam.
+    rate : float
+        Step size on the mask's logits.
+    size : float
+        Weight of the mask's mean: higher keeps less.
+    smoothness : float
+        Weight of differences between neighbouring cells.
+    removed : float
+        Weight of losing the decision on the removed part.
+    jitter_ms : float
+        Random shift in time at each step, for masks that do not depend on one frame.
 
     Returns
     -------

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
 from otoscope.attribution.units import FEW, apart, blocks, count, paint, segments_of, sizes, units_of
 from otoscope.core.errors import ParameterError
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 
 @register(
     "method",
     "occlusion",
     family="perturbation",
-    parameters=(
-        Parameter("patches_freq", int, 10, "patches along frequency (fewer where the grid has fewer bands)", 1, 512),
-        Parameter("patches_time", int, 20, "patches along time (fewer where the grid has fewer frames)", 1, 4096),
-    ),
-    needs="",
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time, features, components, superpixels",
     cost="patches_freq * patches_time + 1 forward",
     passes=lambda patches_freq, patches_time: most_units(patches_freq, patches_time) + 1,
     source="zeiler2014visualizing",
 )
-def occlusion(problem: Problem, patches_freq: int, patches_time: int) -> Tensor:
+def occlusion(
+    problem: Problem,
+    patches_freq: Annotated[int, Range(1, 512)] = 10,
+    patches_time: Annotated[int, Range(1, 4096)] = 20,
+) -> Tensor:
     """Drop of the target logit when a patch of cells is silenced; the drop is shared evenly by the patch's cells.
 
     Parameters
     ----------
     problem : Problem
-    patches_freq, patches_time : int
-        In superpixels and components they say no more than how many passes are allowed: there each segment, and each
-        component (its stretches of time joined where there are many), is silenced by itself.
+    patches_freq : int
+        Patches along frequency (fewer where the grid has fewer bands). In superpixels and components they say no
+        more than how many passes are allowed: there each segment, and each component (its stretches of time joined
+        where there are many), is silenced by itself.
+    patches_time : int
+        Patches along time (fewer where the grid has fewer frames).
 
     Returns
     -------

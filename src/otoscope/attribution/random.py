@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
 from otoscope.attribution.units import apart, count, paint, segments_of
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 
 @register(
     "method",
     "random",
     family="control",
-    parameters=(
-        Parameter("smooth", float, 0.0, "reach of the smoothing in cells (standard deviation); 0 is none", 0.0, 1000.0),
-    ),
-    needs="",
     signed=False,
     complete=False,
     deterministic=False,
     blind=True,  # every clip of one grid gets the same
-    domains="stft, mel, time, features, components, superpixels",
     cost="none",
-    passes=lambda smooth: 0,
+    passes=lambda **_: 0,
     source="adebayo2018sanity",
 )
-def random(problem: Problem, smooth: float) -> Tensor:
+def random(problem: Problem, smooth: Annotated[float, Range(0.0, 1000.0)] = 0.0) -> Tensor:
     """Uniform noise that knows neither the sound nor the classifier; a control.
 
     Parameters
     ----------
     problem : Problem
     smooth : float, cells
-        Smoothed noise is spread evenly over (0, 1) again, so that thresholds mean the same. Rows that are parts of the
-        sound (components) have no neighbours: there it reaches along time alone.
+        Reach of the smoothing in cells (standard deviation); 0 is none. Smoothed noise is spread evenly over (0, 1)
+        again, so that thresholds mean the same. Rows that are parts of the sound (components) have no neighbours:
+        there it reaches along time alone.
 
     Returns
     -------

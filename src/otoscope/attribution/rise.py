@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 import itertools
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result
-from otoscope.attribution.sampling import ROUNDING, Draws, tolerance
+from otoscope.attribution.sampling import ROUNDING, Draws, Tolerance
 from otoscope.attribution.units import apart, count, paint, segments_of
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 
 
 @register(
     "method",
     "rise",
     family="perturbation",
-    parameters=(
-        Parameter("masks", int, 500, "random masks", 2, 100000),
-        Parameter("cells_freq", int, 8, "random cells along frequency", 1, 512),
-        Parameter("cells_time", int, 16, "random cells along time", 1, 4096),
-        Parameter("keep", float, 0.5, "probability that a cell is kept", 0.01, 0.99),
-        Parameter("centred", bool, True, "subtract the means: signed, and free of the masks' own pattern"),
-        tolerance(0.0),
-    ),
-    needs="",
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="masks forward",
     passes=lambda masks, **_: masks,
     source="petsiuk2018rise",
 )
 def rise(
-    problem: Problem, masks: int, cells_freq: int, cells_time: int, keep: float, centred: bool, tolerance: float
+    problem: Problem,
+    masks: Annotated[int, Range(2, 100000)] = 500,
+    cells_freq: Annotated[int, Range(1, 512)] = 8,
+    cells_time: Annotated[int, Range(1, 4096)] = 16,
+    keep: Annotated[float, Range(0.01, 0.99)] = 0.5,
+    centred: bool = True,
+    tolerance: Tolerance = 0.0,
 ) -> Result:
     """Mean of random masks, weighted by the target's probability under them.
 
     Parameters
     ----------
     problem : Problem
-    masks, cells_freq, cells_time : int
-        Fewer cells where the grid has fewer. Where the domain has segments (superpixels) these are the cells.
+    masks : int
+        Random masks.
+    cells_freq : int
+        Random cells along frequency. Fewer where the grid has fewer; where the domain has segments (superpixels), these
+        are the cells.
+    cells_time : int
+        Random cells along time.
     keep : float
+        Probability that a cell is kept.
     centred : bool
-        True: covariance of mask and probability over the mask's variance, so that a cell without influence gets 0.
-        False: the paper's weighted mean, which is never negative.
+        Subtract the means: signed, and free of the masks' own pattern. True: covariance of mask and probability
+        over the mask's variance, so that a cell without influence gets 0. False: the paper's weighted mean, which
+        is never negative.
     tolerance : float
         Above 0: a clip is done when its largest standard error is below this share of its largest value.
 

@@ -12,7 +12,10 @@ from otoscope.attribution.captum_bridge import run_captum
 from otoscope.attribution.units import count, segments_of
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
+from otoscope.core.registry import fitting_domains
 from otoscope.domains import pool_segments
+
+__all__ = ["attribute", "check_domain", "fitting_domains", "method_name"]
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -67,20 +70,12 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 
 
-def fitting_domains(method: str) -> list[str]:
-    """Names of the domains in which a method can be asked; all of them where it does not say."""
-    said = registry.get("method", method).facts.get("domains")
-    return registry.names("domain") if said is None else [name.strip() for name in said.split(",")]
-
-
 def check_domain(method: str, domain: str) -> None:
-    """An `UnsupportedError` where a method places its values by frequency and the domain's rows are parts of the sound."""
+    """An `UnsupportedError` if a method does not work in a registered domain; it names those in which it does."""
     fitting = fitting_domains(method)
-    named = domain in registry.names("domain") and registry.get("domain", domain).family == "components"
-    if named and domain not in fitting:
+    if domain in registry.names("domain") and domain not in fitting:
         raise UnsupportedError(
-            f"the method {method!r} says nothing of the domain {domain!r}, whose rows are no frequencies; use "
-            f"{', '.join(fitting)}, or another method"
+            f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.core.registry import Parameter
+from otoscope.core.registry import Help, Range
 
 BLOCK = 64  # samples between two looks at the errors
 ROUNDING = 16 * torch.finfo(torch.float32).eps  # of scores, as a share of them
@@ -16,16 +17,12 @@ ROUNDING = 16 * torch.finfo(torch.float32).eps  # of scores, as a share of them
 Estimate = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
-def tolerance(default: float) -> Parameter:
-    """The setting that lets a method stop early."""
-    return Parameter(
-        "tolerance",
-        float,
-        default,
-        "stop when the largest standard error is below this share of the largest value; 0 takes all samples",
-        0.0,
-        10.0,
-    )
+Tolerance = Annotated[
+    float,
+    Range(0.0, 10.0),
+    Help("stop when the largest standard error is below this share of the largest value; 0 takes all samples"),
+]
+"""The setting that lets a method stop early."""
 
 
 def still(scores: Tensor) -> Tensor:

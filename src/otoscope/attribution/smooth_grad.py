@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, Result, per_amplitude
-from otoscope.attribution.sampling import Draws, Moments, tolerance
-from otoscope.core.registry import Parameter, register
+from otoscope.attribution.sampling import Draws, Moments, Tolerance
+from otoscope.core.registry import Range, register
 
 BLOCK = 8  # samples between two looks at the errors
 
@@ -16,31 +18,33 @@ BLOCK = 8  # samples between two looks at the errors
     "method",
     "smooth_grad",
     family="gradient",
-    parameters=(
-        Parameter("samples", int, 16, "noisy copies", 1, 10000),
-        Parameter("noise", float, 0.15, "standard deviation of the noise on each cell's gain", 0.0, 10.0),
-        Parameter("times_input", bool, False, "multiply by the amplitude of the cell, as input x gradient does"),
-        tolerance(0.0),
-    ),
-    needs="gradients",
+    needs=("gradients",),
     signed=True,
     complete=False,
     deterministic=False,
-    domains="stft, mel, time, features, components, superpixels",
     cost="samples forward and backward",
     passes=lambda samples, **_: samples,
     source="smilkov2017smoothgrad",
 )
-def smooth_grad(problem: Problem, samples: int, noise: float, times_input: bool, tolerance: float) -> Result:
+def smooth_grad(
+    problem: Problem,
+    samples: Annotated[int, Range(1, 10000)] = 16,
+    noise: Annotated[float, Range(0.0, 10.0)] = 0.15,
+    times_input: bool = False,
+    tolerance: Tolerance = 0.0,
+) -> Result:
     """Mean of the gradient over copies of the clip whose cells are randomly louder and softer.
 
     Parameters
     ----------
     problem : Problem
     samples : int
+        Noisy copies.
     noise : float
-        The noise multiplies each cell by 1 + noise * N(0, 1), so it is relative to the cell and silence stays silence.
+        Standard deviation of the noise on each cell's gain. The noise multiplies each cell by 1 + noise * N(0, 1),
+        so it is relative to the cell and silence stays silence.
     times_input : bool
+        Multiply by the amplitude of the cell, as input x gradient does.
     tolerance : float
         Above 0: a clip is done when its largest standard error is below this share of its largest value.
 

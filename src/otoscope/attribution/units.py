@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
 from otoscope.core.errors import ParameterError, ShapeError
-from otoscope.core.registry import Parameter
+from otoscope.core.registry import Help, Range
 
 FEW = 128
 BLOCKS_FREQ, BLOCKS_TIME = 6, 10
-BLOCKS = (
-    Parameter(
-        "blocks_freq",
-        int,
-        None,
+BlocksFreq = Annotated[
+    int | None,
+    Range(1, 512),
+    Help(
         f"blocks along frequency; none is the domain's own segments, every cell of a grid of at most {FEW}, else "
-        f"{BLOCKS_FREQ} x {BLOCKS_TIME} blocks",
-        1,
-        512,
+        f"{BLOCKS_FREQ} x {BLOCKS_TIME} blocks"
     ),
-    Parameter("blocks_time", int, None, "blocks along time; likewise", 1, 4096),
-)
+]
+BlocksTime = Annotated[int | None, Range(1, 4096), Help("blocks along time; likewise")]
 
 
 def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int | None = None) -> Tensor:
@@ -89,8 +88,8 @@ def segments_of(problem: Problem) -> Tensor | None:
     ShapeError
         If they do not fit the grid.
     """
-    segments = getattr(problem.inspected.analysis, "segments", None)
-    return None if segments is None else _checked(problem, segments())
+    segments = problem.inspected.analysis.segments()
+    return None if segments is None else _checked(problem, segments)
 
 
 def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -123,12 +123,12 @@ def fit_length(samples: A, frames: int) -> A:
     """
     missing = frames - samples.shape[-1]
     if missing <= 0:
-        return samples if missing == 0 else cast("A", samples[..., :frames])
+        return samples if missing == 0 else samples[..., :frames]
     if isinstance(samples, np.ndarray):
         return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)])
     from torch.nn import functional  # a tensor came, so torch is loaded
 
-    return cast("A", functional.pad(samples, (0, missing)))
+    return functional.pad(samples, (0, missing))
 
 
 def crossfade(

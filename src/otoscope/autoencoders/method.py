@@ -13,7 +13,7 @@ from otoscope.autoencoders.autoencoder import Autoencoder
 from otoscope.autoencoders.folder import load_autoencoder
 from otoscope.autoencoders.reconstruct import OVERLAP_S, WINDOW_S, reconstruct_blocks
 from otoscope.classifiers import Classifier
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import register
 
 
 class Reconstructor:
@@ -69,17 +69,13 @@ class Reconstructor:
     "method",
     "like-to-hear",
     family="autoencoder",
-    needs="a tuned autoencoder",
+    needs=("a tuned autoencoder", "waveform", "fixed_cells"),
     gives="sound",
     signed=True,
     complete=False,
     deterministic=True,
-    domains="stft, mel, time",
     cost="1 pass of the autoencoder",
-    passes=lambda autoencoder: 1,  # of the autoencoder
-    parameters=(
-        Parameter("autoencoder", str, "esc10-mn", "name or folder of an autoencoder; best one tuned to the classifier"),
-    ),
+    passes=lambda **_: 1,  # of the autoencoder
     source="schneider2023archisound, palacio2018what",
 )
 def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Reconstructor:
@@ -89,7 +85,7 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     ----------
     classifier : Classifier
     autoencoder : str
-        Name or folder.
+        Name or folder of an autoencoder; best one tuned to the classifier. Name or folder.
 
     Returns
     -------

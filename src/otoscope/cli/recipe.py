@@ -49,11 +49,14 @@ def schema(kind: str) -> None:
     """
     from otoscope.cli.columns import echo_json
     from otoscope.core.errors import UnknownNameError
+    from otoscope.recipes.schema import Settings
     from otoscope.studies import LikeToHearRecipe, StudyRecipe
     from otoscope.training.task import task_types
 
-    kinds = {name: task.recipe_type for name, task in task_types().items()}
-    kinds |= {"train": kinds["classifier"], "study": StudyRecipe, "like-to-hear": LikeToHearRecipe}
+    tasks = {name: task.recipe_type for name, task in task_types().items()}
+    kinds: dict[str, type[Settings]] = {
+        "train": tasks["classifier"], **tasks, "study": StudyRecipe, "like-to-hear": LikeToHearRecipe
+    }  # fmt: skip
     if kind not in kinds:
         raise UnknownNameError("kind of recipe", kind, kinds)
     echo_json(kinds[kind].model_json_schema())

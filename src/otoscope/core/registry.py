@@ -7,69 +7,28 @@ entry points in the group ``otoscope.plugins``.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import pkgutil
 import threading
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+from otoscope.core.facts import DomainFacts, MethodFacts, make_facts
+from otoscope.core.settings import Argument, Help, Parameter, Range, read_settings
+
+__all__ = [
+    "Argument", "Entry", "Help", "Parameter", "Range", "add", "discover", "entries", "fitting_domains", "format_spec", "get",
+    "import_modules", "names", "parse", "register",
+]  # fmt: skip
 
 GROUP = "otoscope.plugins"
+READ = ("method", "domain", "mask", "metric")
+"""Kinds whose settings are read from the signature."""
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One setting of an entry.
-
-    Parameters
-    ----------
-    name : str
-    type : type
-        int, float, bool or str.
-    default : object
-        None means "decided by the entry"; the help says how.
-    help : str
-    low, high : float, optional
-        Closed range.
-    choices : tuple of str
-    also : tuple of type
-        Other classes whose instances are accepted unchanged, for data that no text can hold; specs show them by ``str``.
-    """
-
-    name: str
-    type: type
-    default: Any
-    help: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    also: tuple[type, ...] = ()
-
-    def check(self, value: Any, owner: str) -> Any:
-        """The value in its type, or a `ParameterError` that names the range."""
-        if (value is None and self.default is None) or isinstance(value, self.also):
-            return value
-        try:
-            if self.type is bool and isinstance(value, str):
-                value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
-            if self.type is int and float(value) != int(float(value)):
-                raise ValueError
-            value = int(float(value)) if self.type is int else self.type(value)
-        except (TypeError, ValueError, KeyError, OverflowError):
-            raise ParameterError(
-                f"{owner}: {self.name} must be a {self.type.__name__}; got {value!r} ({self.help})"
-            ) from None
-        if self.choices and value not in self.choices:
-            raise UnknownNameError(f"{owner} {self.name}", value, self.choices)
-        low_ok = self.low is None or value >= self.low
-        high_ok = self.high is None or value <= self.high
-        if not (low_ok and high_ok):
-            low = "-inf" if self.low is None else f"{self.low:g}"
-            high = "inf" if self.high is None else f"{self.high:g}"
-            raise ParameterError(f"{owner}: {self.name} must lie in [{low}, {high}]; got {value!r} ({self.help})")
-        return value
 
 
 @dataclass(frozen=True)
@@ -90,7 +49,7 @@ class Entry:
     source : str
         Citation keys of ``docs/references.bib``.
     facts : mapping
-        What is true of it and proven by the conformance suite.
+        What is true of it and proven by the conformance suite; a record of `otoscope.core.facts`.
     """
 
     kind: str
@@ -101,6 +60,9 @@ class Entry:
     parameters: tuple[Parameter, ...] = ()
     source: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "facts", make_facts(self.kind, self.name, self.facts))
 
     def settings(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Every parameter's checked value: what was given, else the default."""
@@ -128,8 +90,16 @@ class Entry:
                 for p in self.parameters
             },
             "source": self.source,
-            **{key: value for key, value in self.facts.items() if not callable(value)},
+            **self._facts(),
         }
+
+    def _facts(self) -> dict[str, Any]:
+        """The facts as plain data; those of methods with the domains that fit."""
+        if not isinstance(self.facts, MethodFacts):
+            return {k: v for k, v in self.facts.items() if not callable(v)}
+        row = {**self.facts.row(), "domains": ", ".join(_fitting(self))}
+        last = ("domains", "cost")
+        return {key: row[key] for key in ("needs", *(k for k in row if k not in ("needs", *last)), *last)}
 
 
 _entries: dict[tuple[str, str], Entry] = {}
@@ -152,15 +122,59 @@ def add(entry: Entry) -> Entry:
 
 
 def register(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
-    """Decorator: register a function or class. Unknown keywords become facts; the summary is the docstring's first line."""
+    """Decorator: register a function or class.
+
+    Parameters
+    ----------
+    kind, name : str
+    **facts
+        ``family``, ``source``, ``summary`` (by default the docstring's first line), and the facts of the kind (see
+        `otoscope.core.facts`). Settings of methods, domains, masks and metrics are read from the signature (see
+        `otoscope.core.settings`); other kinds give them as ``parameters``.
+
+    Raises
+    ------
+    OtoscopeError
+        For a name that is taken, an unknown fact, or a setting that cannot be read.
+    """
 
     def wrap(target: F) -> F:
         summary = facts.pop("summary", None) or (target.__doc__ or "").strip().split("\n")[0]
         own = {k: facts.pop(k) for k in ("family", "parameters", "source") if k in facts}
+        if kind in READ:
+            if "parameters" in own:
+                warnings.warn(
+                    f"parameters= of {kind} {name!r} is deprecated; annotate the settings in its signature, with Range and "
+                    "Literal for their limits, and describe them in its docstring",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+            else:
+                own["parameters"] = read_settings(target)
         add(Entry(kind, name, target, summary, facts=dict(facts), **own))
         return target
 
     return wrap
+
+
+def import_modules(package: str, path: Iterable[str]) -> None:
+    """Import all modules of a package, by name, so that they register what they hold."""
+    for module in sorted(found.name for found in pkgutil.iter_modules(path)):
+        importlib.import_module(f"{package}.{module}")
+
+
+def fitting_domains(method: str) -> list[str]:
+    """Names of the domains in which a method works: those that offer what it needs."""
+    return _fitting(get("method", method))
+
+
+def _fitting(method: Entry) -> list[str]:
+    facts = method.facts
+    return [
+        e.name
+        for e in entries("domain")
+        if isinstance(facts, MethodFacts) and isinstance(e.facts, DomainFacts) and facts.fits(e.name, e.facts)
+    ]
 
 
 def discover() -> None:
@@ -181,11 +195,11 @@ def discover() -> None:
             except Exception as error:
                 _failure = OtoscopeError(
                     f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}; "
-                    "mend or uninstall the package that brings it"
+                    "fix or uninstall the package that provides it"
                 )
                 raise _failure from error
             except BaseException:
-                _discovered = False  # interrupted: the next call goes on
+                _discovered = False  # interrupted: the next call tries again
                 raise
 
 

@@ -1,5 +1,6 @@
 """Room 7: clips with labels, folds, stems and event times. Times in seconds, frequencies in Hz."""
 
+from otoscope.core.registry import import_modules
 from otoscope.datasets.cache import decoded, waveform
 from otoscope.datasets.contaminate import Contamination, contaminator
 from otoscope.datasets.esc50 import load_esc50
@@ -47,3 +48,5 @@ __all__ = [
     "waveform",
     "write_audacity",
 ]
+
+import_modules(__name__, __path__)  # data sets register themselves

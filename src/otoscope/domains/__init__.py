@@ -7,6 +7,7 @@ the same at a clip's own rate, to every channel, in blocks; where a grid alone d
 the analysis gives the `Rendition` of a clip.
 """
 
+from otoscope.core.registry import import_modules
 from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, pool_segments
 from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
@@ -23,11 +24,4 @@ __all__ = [
     "rendition_of",
 ]
 
-from otoscope.domains import (  # noqa: F401  (they register themselves)
-    components,
-    features,
-    mel,
-    stft,
-    superpixels,
-    time,
-)
+import_modules(__name__, __path__)  # domains register themselves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,48 +27,92 @@ class InputSpec(Protocol):
         ...
 
 
-class Analysis(Protocol):
-    """A batch of waveforms, taken apart.
+class Analysis:
+    """A batch of waveforms, taken apart: the base class of analyses.
 
-    An analysis may also have: ``segments()``, int64 labels ``(batch, freq, frame)`` of cells that belong together;
-    ``settle(mask, index)`` (see `pool_segments`); ``grid_of(clip)`` (see `grid_of`); ``rendition(clip)`` (see
-    `otoscope.domains.render.rendition_of`).
+    A subclass sets ``grid`` and gives `synthesise`, `complement` and `amplitude`; the other methods have defaults that suit
+    domains whose cells are those of the grid.
+
+    Attributes
+    ----------
+    grid : Grid
+        The cells.
+    feeds : {"waveform", "features"}
+        What `synthesise` gives, and the classifier is fed with.
+    silence : float or Tensor
+        What `synthesise` gives where nothing is left; 0 for waveforms.
     """
 
     grid: Grid
-    feeds: str  # "waveform" or "features": what `synthesise` gives, and the classifier is fed with
+    feeds: str = "waveform"
+    silence: float | Tensor = 0.0
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """What is left under masks ``(batch, freq, frame)``; ``index`` says which clip each mask is for."""
-        ...
+        raise NotImplementedError
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
         """What was taken away from the clip where ``kept`` was left."""
-        ...
+        raise NotImplementedError
 
     def amplitude(self) -> Tensor:
         """How much each cell holds, ``(batch, freq, frame)``, at least 0."""
-        ...
+        raise NotImplementedError
+
+    def segments(self) -> Tensor | None:
+        """Labels of cells that belong together, int64 ``(batch, freq, frame)``, from 0 up for each clip; None if there are none."""
+        return None
+
+    def pool(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """Masks as `synthesise` takes them to be: where cells belong together, their mean."""
+        return mask
+
+    def grid_of(self, clip: int) -> Grid:
+        """The grid of one clip: that of the batch, with the clip's own names of its rows."""
+        return self.grid
+
+    def rendition(self, clip: int) -> Any:
+        """How masks on one clip are heard, a `otoscope.domains.render.Rendition`; None: by the grid."""
+        return None
+
+    def energy_of(self, waveform: Tensor, clip: int) -> Tensor | None:
+        """Energy ``(freq, frame)`` that a sound ``(time,)`` would leave in each cell of a clip; None where the grid says it."""
+        return None
 
 
-class Domain(Protocol):
-    """A way to lay cells over sounds.
+class Domain:
+    """A way to lay cells over sounds: the base class of domains.
 
-    A domain may also have: ``bind(sounds)`` (see `bound`), where it must know the sounds that its waveforms came from;
-    ``alike(sound)``, a key that is equal for sounds that can be in one batch; ``one_window``, true where the cells of one
-    window of a long sound are not those of the next.
+    A subclass gives `grid` and `analyse`.
+
+    Attributes
+    ----------
+    name : str
+    settings : mapping
+        Every setting.
+    one_window : bool
+        Whether the cells of one window of a long sound are not those of the next.
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = {}
+    one_window: bool = False
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The cells of a clip of so many samples at the listener's rate."""
-        ...
+        """The cells of a clip of so many samples at the classifier's rate."""
+        raise NotImplementedError
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> Analysis:
-        """Take waveforms ``(batch, time)`` at the listener's rate apart."""
-        ...
+        """Take waveforms ``(batch, time)`` at the classifier's rate apart."""
+        raise NotImplementedError
+
+    def bind(self, sounds: Sequence[Any]) -> Domain:
+        """The domain for a batch of sounds (each an ``AudioSource``), one for each waveform that will be analysed."""
+        return self
+
+    def alike(self, sound: Any) -> Any:
+        """A key that is equal for sounds that can be in one batch."""
+        return None
 
 
 def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -> Domain:
@@ -85,31 +129,22 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
 
 
 def bound(domain: Domain, sounds: Sequence[Any]) -> Domain:
-    """The domain for a batch of sounds (each an ``AudioSource``), one for each waveform that will be analysed."""
-    bind = getattr(domain, "bind", None)
-    return domain if bind is None else bind(sounds)
+    """See `Domain.bind`."""
+    return domain.bind(sounds)
 
 
 def grid_of(analysis: Analysis, clip: int) -> Grid:
-    """The grid of one clip of a batch: that of the batch, with the clip's own names of its rows."""
-    own = getattr(analysis, "grid_of", None)
-    return analysis.grid if own is None else own(clip)
+    """See `Analysis.grid_of`."""
+    return analysis.grid_of(clip)
 
 
 def pool_segments(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
-    """Masks ``(batch, freq, frame)`` as `Analysis.synthesise` takes them to be: where cells belong together, their mean."""
-    settle = getattr(analysis, "settle", None)
-    return mask if settle is None else settle(mask, index)
+    """See `Analysis.pool`."""
+    return analysis.pool(mask, index)
 
 
-def milliseconds(default: float) -> registry.Parameter:
-    """The setting for the length of a cell."""
-    return registry.Parameter("ms", float, default, "length of a cell in milliseconds", 1.0, 10000.0)
-
-
-def bands(default: int) -> registry.Parameter:
-    """The setting for the number of bands."""
-    return registry.Parameter("bands", int, default, "number of frequency bands", 1, 4096)
+Milliseconds = Annotated[float, registry.Range(1.0, 10000.0), registry.Help("length of a cell in milliseconds")]
+Bands = Annotated[int, registry.Range(1, 4096), registry.Help("number of frequency bands")]
 
 
 def centres(n: int, low: float, high: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from torch import Tensor
 from otoscope.audio import AudioSource
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.records import Grid
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import InputSpec, as_tensor, centres, check_mask, pick
+from otoscope.domains.base import Analysis, Domain, InputSpec, as_tensor, centres, check_mask, pick
 from otoscope.domains.render import Readable, below, render_clips
 from otoscope.domains.separation import MOST, RESIDUAL, Parts, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
@@ -112,7 +112,7 @@ class Separator:
 Separate = Callable[[Tensor, StftConfig, np.ndarray], Parts]
 
 
-class _Components:
+class _Components(Analysis):
     """What both ways to hold components share."""
 
     feeds = "waveform"
@@ -271,37 +271,42 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
     return [int(i) for i in np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")]
 
 
-SOURCES = ("nmf", "hpss", "stems")
-
-
 @register(
     "domain",
     "components",
     family="components",
-    parameters=(
-        Parameter(
-            "source",
-            str,
-            "nmf",
-            "nmf (factors), hpss (harmonic and percussive) or stems (files); a residual is always added",
-            choices=SOURCES,
-        ),
-        Parameter("n", int, 8, "number of components, for nmf", 1, MOST),
-        Parameter("segments_s", float, 0.0, "length of a stretch of time in seconds; 0 is the whole clip", 0.0, 30.0),
-        Parameter("stems", str, "", "for stems: a folder that holds NAME/KIND.wav for each clip NAME.wav"),
-    ),
     feeds="waveform",
     has_frequency=False,
     axes="parts of the sound, s",
+    fixed_cells=False,
+    placed_cells=False,
     source="haunschmid2020audiolime, fitzgerald2010hpss, driedger2014extending, lee1999nmf, fevotte2018single",
 )
-class ComponentsDomain:
-    """Parts of the sound, each found in the clip itself or read from a file, and what they leave over."""
+class ComponentsDomain(Domain):
+    """Parts of the sound, each found in the clip itself or read from a file, and what they leave over.
+
+    Parameters
+    ----------
+    source : {"nmf", "hpss", "stems"}
+        Nmf (factors), hpss (harmonic and percussive) or stems (files); a residual is always added.
+    n : int in [1, MOST]
+        Number of components, for nmf.
+    segments_s : float in [0, 30]
+        Length of a stretch of time in seconds; 0 is the whole clip.
+    stems : str
+        For stems: a folder that holds NAME/KIND.wav for each clip NAME.wav.
+    """
 
     name = "components"
     one_window = True
 
-    def __init__(self, source: str, n: int, segments_s: float, stems: str):
+    def __init__(
+        self,
+        source: Literal["nmf", "hpss", "stems"] = "nmf",
+        n: Annotated[int, Range(1, MOST)] = 8,
+        segments_s: Annotated[float, Range(0.0, 30.0)] = 0.0,
+        stems: str = "",
+    ):
         if (source == "stems") is not bool(stems):
             raise ParameterError(
                 "the domain 'components' wants source=stems and stems=FOLDER together; "

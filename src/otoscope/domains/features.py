@@ -7,19 +7,29 @@ features' own frequencies and times. What the masked features score and what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from torch import Tensor
 
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid
-from otoscope.core.registry import Parameter, register
-from otoscope.domains.base import InputSpec, as_tensor, centres, check_mask, expand, interpolation, pick
+from otoscope.core.registry import Range, register
+from otoscope.domains.base import (
+    Analysis,
+    Domain,
+    InputSpec,
+    as_tensor,
+    centres,
+    check_mask,
+    expand,
+    interpolation,
+    pick,
+)
 from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
 
-class FeatureAnalysis:
+class FeatureAnalysis(Analysis):
     """Features of a batch, and how a grid of cells covers them."""
 
     feeds = "features"
@@ -65,22 +75,24 @@ def feature_axes(listener: InputSpec, n_frames: int) -> tuple[np.ndarray, np.nda
     "domain",
     "features",
     family="features",
-    parameters=(
-        Parameter("bands", int, 0, "number of frequency bands; 0 is one for each of the features' own", 0, 4096),
-        Parameter(
-            "ms", float, 0.0, "length of a cell in milliseconds; 0 is one for each of the features' own", 0.0, 1e4
-        ),
-    ),
     feeds="features",
     has_frequency=True,
     axes="Hz (the classifier's), s",
 )
-class FeaturesDomain:
-    """The classifier's own features, masked towards silence as the literature does."""
+class FeaturesDomain(Domain):
+    """The classifier's own features, masked towards silence as the literature does.
+
+    Parameters
+    ----------
+    bands : int in [0, 4096]
+        Number of frequency bands; 0 is one for each of the features' own.
+    ms : float in [0, 10000]
+        Length of a cell in milliseconds; 0 is one for each of the features' own.
+    """
 
     name = "features"
 
-    def __init__(self, bands: int, ms: float):
+    def __init__(self, bands: Annotated[int, Range(0, 4096)] = 0, ms: Annotated[float, Range(0.0, 10000.0)] = 0.0):
         self.bands, self.ms = bands, ms
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 

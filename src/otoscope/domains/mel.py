@@ -9,7 +9,7 @@ from torch import Tensor
 
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
-from otoscope.domains.base import InputSpec, bands, milliseconds, regular_grid
+from otoscope.domains.base import Bands, Domain, InputSpec, Milliseconds, regular_grid
 from otoscope.domains.stft import StftAnalysis
 
 
@@ -17,17 +17,24 @@ from otoscope.domains.stft import StftAnalysis
     "domain",
     "mel",
     family="spectrogram",
-    parameters=(bands(32), milliseconds(50.0)),
     feeds="waveform",
     has_frequency=True,
     axes="Hz (mel spaced), s",
 )
-class MelDomain:
-    """Time-frequency cells, evenly spaced in mel as hearing is; the mask is put on the complex STFT."""
+class MelDomain(Domain):
+    """Time-frequency cells, evenly spaced in mel as hearing is; the mask is put on the complex STFT.
+
+    Parameters
+    ----------
+    bands : int
+        Number of frequency bands.
+    ms : float, ms
+        Length of a cell.
+    """
 
     name = "mel"
 
-    def __init__(self, bands: int, ms: float):
+    def __init__(self, bands: Bands = 32, ms: Milliseconds = 50.0):
         self.bands, self.ms = bands, ms
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 

@@ -64,8 +64,8 @@ class GridRendition:
 
 def rendition_of(analysis: Analysis, clip: int) -> Rendition:
     """How masks on one clip of a batch are heard: what its analysis says, else by the grid."""
-    own = getattr(analysis, "rendition", None)
-    return GridRendition(analysis.grid) if own is None else own(clip)
+    own: Rendition | None = analysis.rendition(clip)
+    return GridRendition(analysis.grid) if own is None else own
 
 
 def render_blocks(

@@ -10,14 +10,16 @@ from torch import Tensor
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
 from otoscope.domains.base import (
+    Analysis,
+    Bands,
+    Domain,
     InputSpec,
+    Milliseconds,
     as_tensor,
-    bands,
     check_mask,
     expand,
     frequency_weights,
     interpolation,
-    milliseconds,
     pick,
     regular_grid,
 )
@@ -33,7 +35,7 @@ def config_at(sample_rate: int) -> StftConfig:
     return StftConfig(2 * hop, hop)
 
 
-class StftAnalysis:
+class StftAnalysis(Analysis):
     """The STFTs of a batch, and how a grid of cells covers them."""
 
     feeds = "waveform"
@@ -66,17 +68,24 @@ class StftAnalysis:
     "domain",
     "stft",
     family="spectrogram",
-    parameters=(bands(64), milliseconds(50.0)),
     feeds="waveform",
     has_frequency=True,
     axes="Hz, s",
 )
-class StftDomain:
-    """Time-frequency cells, evenly spaced in Hz; the mask is put on the complex STFT."""
+class StftDomain(Domain):
+    """Time-frequency cells, evenly spaced in Hz; the mask is put on the complex STFT.
+
+    Parameters
+    ----------
+    bands : int
+        Number of frequency bands.
+    ms : float, ms
+        Length of a cell.
+    """
 
     name = "stft"
 
-    def __init__(self, bands: int, ms: float):
+    def __init__(self, bands: Bands = 64, ms: Milliseconds = 50.0):
         self.bands, self.ms = bands, ms
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 

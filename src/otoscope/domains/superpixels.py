@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from otoscope.core.errors import ParameterError
 from otoscope.core.records import Grid
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import Analysis, InputSpec, check_mask, expand, make_domain, pick
+from otoscope.domains.base import Analysis, Domain, InputSpec, check_mask, expand, make_domain, pick
 from otoscope.domains.features import FeatureAnalysis
 from otoscope.domains.render import Readable, render_clips
 
@@ -23,7 +23,7 @@ COMPACTNESS = 0.1
 SCALE, SIGMA, MIN_SIZE = 25, 0.8, 20
 
 
-class SuperpixelAnalysis:
+class SuperpixelAnalysis(Analysis):
     """A batch taken apart in another domain, and the segment of each cell.
 
     Parameters
@@ -41,12 +41,13 @@ class SuperpixelAnalysis:
         self._labels = labels
         self._sizes = _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
         self._absent = self._segment_means() if to_mean else None
+        self.silence = inner.silence if self._absent is None else self._absent  # means: (batch, 1, freq, frame)
 
     def segments(self) -> Tensor:
         """The segment of each cell, int64 ``(batch, freq, frame)``, from 0 up for each clip."""
         return self._labels
 
-    def settle(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+    def pool(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """The mean of masks over each segment."""
         check_mask(mask, self.grid)
         labels, sizes = pick(self._labels, index, len(mask)), pick(self._sizes, index, len(mask))
@@ -54,7 +55,7 @@ class SuperpixelAnalysis:
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
-        even = self.settle(mask, index)
+        even = self.pool(mask, index)
         kept = self.inner.synthesise(even, index)
         if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
             return kept
@@ -80,11 +81,6 @@ class SuperpixelAnalysis:
     def features(self) -> Tensor:
         """The classifier's features, where those are masked."""
         return self._features().features
-
-    @property
-    def silence(self) -> float | Tensor:
-        """What features are where nothing is kept: a number, or their segments' means ``(batch, 1, freq, frame)``."""
-        return self._features().silence if self._absent is None else self._absent
 
     def _features(self) -> FeatureAnalysis:
         if not isinstance(self.inner, FeatureAnalysis):
@@ -157,51 +153,50 @@ def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
     "domain",
     "superpixels",
     family="segments",
-    parameters=(
-        Parameter("of", str, "mel", "whose cells", choices=("mel", "stft", "features")),
-        Parameter("algorithm", str, "slic", "how segments are found", choices=("slic", "quickshift", "felzenszwalb")),
-        Parameter("n", int, 50, "about how many segments, for slic", 1, 4096),
-        Parameter("kernel_size", float, 4.0, "width of the kernel in cells, for quickshift", 0.1, 100.0),
-        Parameter(
-            "max_dist",
-            float,
-            200.0,
-            "longest step to a likelier cell, for quickshift: less makes more segments",
-            0.1,
-            1e4,
-        ),
-        Parameter("ratio", float, 0.2, "weight of loudness beside place, for quickshift", 0.0, 1.0),
-        Parameter(
-            "hidden",
-            str,
-            "silence",
-            "what an absent segment becomes; its mean only of features",
-            choices=("silence", "mean"),
-        ),
-        Parameter("bands", int, None, "number of frequency bands; none is the other domain's default", 0, 4096),
-        Parameter("ms", float, None, "length of a cell in milliseconds; none is the other domain's default", 0.0, 1e4),
-    ),
     feeds="waveform, features",
     has_frequency=True,
     axes="Hz, s (of the other domain)",
+    fixed_cells=False,
     source="ribeiro2016lime, haunschmid2020audiolime, achanta2012slic, vedaldi2008quick, felzenszwalb2004efficient",
 )
-class SuperpixelsDomain:
-    """Cells of another domain in segments of like loudness; a mask counts by its mean over each segment."""
+class SuperpixelsDomain(Domain):
+    """Cells of another domain in segments of like loudness; a mask counts by its mean over each segment.
+
+    Parameters
+    ----------
+    of : {"mel", "stft", "features"}
+        Whose cells.
+    algorithm : {"slic", "quickshift", "felzenszwalb"}
+        How segments are found.
+    n : int in [1, 4096]
+        About how many segments, for slic.
+    kernel_size : float in [0.1, 100]
+        Width of the kernel in cells, for quickshift.
+    max_dist : float in [0.1, 10000]
+        Longest step to a likelier cell, for quickshift: less makes more segments.
+    ratio : float in [0, 1]
+        Weight of loudness beside place, for quickshift.
+    hidden : {"silence", "mean"}
+        What an absent segment becomes; its mean only of features.
+    bands : int in [0, 4096], optional
+        Number of frequency bands; none is the other domain's default.
+    ms : float in [0, 10000], optional
+        Length of a cell in milliseconds; none is the other domain's default.
+    """
 
     name = "superpixels"
 
     def __init__(
         self,
-        of: str,
-        algorithm: str,
-        n: int,
-        kernel_size: float,
-        max_dist: float,
-        ratio: float,
-        hidden: str,
-        bands: int | None,
-        ms: float | None,
+        of: Literal["mel", "stft", "features"] = "mel",
+        algorithm: Literal["slic", "quickshift", "felzenszwalb"] = "slic",
+        n: Annotated[int, Range(1, 4096)] = 50,
+        kernel_size: Annotated[float, Range(0.1, 100.0)] = 4.0,
+        max_dist: Annotated[float, Range(0.1, 10000.0)] = 200.0,
+        ratio: Annotated[float, Range(0.0, 1.0)] = 0.2,
+        hidden: Literal["silence", "mean"] = "silence",
+        bands: Annotated[int | None, Range(0, 4096)] = None,
+        ms: Annotated[float | None, Range(0.0, 10000.0)] = None,
     ):
         if hidden == "mean" and of != "features":
             raise ParameterError(

@@ -11,10 +11,20 @@ from torch import Tensor
 
 from otoscope.core.records import Grid
 from otoscope.core.registry import register
-from otoscope.domains.base import InputSpec, as_tensor, check_mask, milliseconds, neighbours, pick, time_centres
+from otoscope.domains.base import (
+    Analysis,
+    Domain,
+    InputSpec,
+    Milliseconds,
+    as_tensor,
+    check_mask,
+    neighbours,
+    pick,
+    time_centres,
+)
 
 
-class TimeAnalysis:
+class TimeAnalysis(Analysis):
     """Waveforms of a batch, and the weight of each segment at each sample."""
 
     feeds = "waveform"
@@ -50,17 +60,22 @@ class TimeAnalysis:
     "domain",
     "time",
     family="waveform",
-    parameters=(milliseconds(100.0),),
     feeds="waveform",
     has_frequency=False,
     axes="s",
 )
-class TimeDomain:
-    """Segments of time across all frequencies; neighbours fade into one another."""
+class TimeDomain(Domain):
+    """Segments of time across all frequencies; neighbours fade into one another.
+
+    Parameters
+    ----------
+    ms : float, ms
+        Length of a cell.
+    """
 
     name = "time"
 
-    def __init__(self, ms: float):
+    def __init__(self, ms: Milliseconds = 100.0):
         self.ms = ms
         self.settings: Mapping[str, Any] = {"ms": ms}
 

@@ -228,11 +228,10 @@ def explainer_of(request: Request, classifier: Classifier) -> Explainer:
 
 def _batches(sources: Sequence[AudioSource], n_windows: Sequence[int], request: Request) -> list[list[int]]:
     """Numbers of the sounds that are explained together: those of one form; a long one fills batches of its own."""
-    alike = getattr(request.domain, "alike", lambda _sound: None)
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, source in enumerate(sources):
         length = source.frames if n_windows[i] == 1 else -1 - i
-        groups.setdefault((length, source.sample_rate, alike(source)), []).append(i)
+        groups.setdefault((length, source.sample_rate, request.domain.alike(source)), []).append(i)
     size = request.batch_size
     return [g[start : start + size] for g in groups.values() for start in range(0, len(g), size)]
 

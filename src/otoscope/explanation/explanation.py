@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from otoscope.audio import AudioSource, close_audio, is_silent, open_audio
+from otoscope.audio import (
+    LISTENING_OVERLAP_S,
+    LISTENING_WINDOW_S,
+    AudioSource,
+    close_audio,
+    is_silent,
+    open_audio,
+)
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
@@ -29,7 +36,6 @@ from otoscope.explanation.explainers import GeneratedSound, no_temporary_folder
 from otoscope.explanation.request import Request
 from otoscope.explanation.scoring import score_sound
 from otoscope.explanation.verdict import Verdict, judge
-from otoscope.explanation.windows import OVERLAP_S, WINDOW_S
 from otoscope.metrics import measure
 from otoscope.surgery import preserve_state
 
@@ -153,8 +159,8 @@ class Explanation:
             )
         if self.n_windows > 1:
             notes.append(
-                f"too long to be heard at once: heard in {self.n_windows} windows of up to {WINDOW_S:g} s with "
-                f"{OVERLAP_S:g} s of overlap; scores are means over windows"
+                f"too long to be heard at once: heard in {self.n_windows} windows of up to {LISTENING_WINDOW_S:g} s with "
+                f"{LISTENING_OVERLAP_S:g} s of overlap; scores are means over windows"
             )
         if self.generated is not None:
             notes += self.generated.notes

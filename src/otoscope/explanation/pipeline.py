@@ -295,12 +295,11 @@ class Pipeline:
     @cached_property
     def _descriptions(self) -> tuple[list[Attribution], list[list[Mask]], np.ndarray]:
         """How the cells of each generated sound differ from the original's, as attribution and mask; the scores of both parts."""
-        assert self.generated is not None
-        rate, grids = self.clips.classifier.sample_rate, self._whole_grids()
+        rate, grids, generated = self.clips.classifier.sample_rate, self._whole_grids(), self.generated or []
         before, after, means = self._joined(grids), self._joined(grids), WindowMeans(self.clips, 2)
         for windows in self.clips.windows():
             original = self.clips.waveforms(windows)
-            pieces = [classifier_input(self.generated[i].kept, span, rate) for i, span in windows]
+            pieces = [classifier_input(generated[i].kept, span, rate) for i, span in windows]
             kept = torch.from_numpy(np.stack(pieces)).to(original.device)
             p = score_waveforms(torch.cat([kept, original - kept]), self.clips.classifier, self.clips.batch_size)
             means.add(windows, p.reshape(2, len(windows), -1).swapaxes(0, 1))

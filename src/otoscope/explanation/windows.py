@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from otoscope.audio import AudioSource, Span, crossfade, plan
+from otoscope.audio import AudioSource, Span, crossfade, plan_listening
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid
 from otoscope.domains import Domain
 
 LONG_S = 30.0
-WINDOW_S = 10.0
-OVERLAP_S = 2.0
 
 
 def longest_s(classifier: Classifier | None = None) -> float:
@@ -37,13 +35,12 @@ def windows_of(source: AudioSource, classifier: Classifier | None = None) -> lis
     limit = longest_s(classifier)
     if source.duration <= limit:
         return [Span(0, source.frames)]
-    window = min(WINDOW_S, limit)
-    return plan(source.frames, source.sample_rate, window, min(OVERLAP_S, window / 5))
+    return plan_listening(source.frames, source.sample_rate, limit)
 
 
 def ensure_one_window(domain: Domain, classifier: Classifier, long: Sequence[AudioSource]) -> None:
     """An `UnsupportedError` for sounds in several windows where the domain's cells mean something else in each."""
-    if not (long and getattr(domain, "one_window", False)):
+    if not (long and domain.one_window):
         return
     sound, limit = long[0], longest_s(classifier)
     raise UnsupportedError(

@@ -8,17 +8,15 @@ of equal ones the lower in frequency first, then the earlier in time.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Help, Range, register
 
 SOURCE = "audiointerp"
 _mask = partial(register, "mask", source=SOURCE)
-KEEP = Parameter("keep", float, 0.3, "share of the cells that is kept", 0.0, 1.0)
-THRESHOLD = Parameter("threshold", float, 0.5, "share of the largest value from which a cell is kept", 0.0, 1.0)
-SHARE = Parameter("share", float, 0.8, "share of the positive attribution that the kept cells hold", 0.0, 1.0)
+Keep = Annotated[float, Range(0.0, 1.0), Help("share of the cells that is kept")]
 
 
 @_mask("minmax", family="signed", binary=False, monotone=True)
@@ -51,9 +49,15 @@ def positive_topk_quantile(values: np.ndarray, keep: float) -> np.ndarray:
     return topk_quantile(np.maximum(values, 0), keep)
 
 
-@_mask("topk", family="signed", parameters=(KEEP,), binary=True, monotone=True, quantile=topk_quantile)
-def topk(values: np.ndarray, keep: float) -> np.ndarray:
-    """The given share of cells with the highest values, whatever their sign."""
+@_mask("topk", family="signed", binary=True, monotone=True, quantile=topk_quantile)
+def topk(values: np.ndarray, keep: Keep = 0.3) -> np.ndarray:
+    """The given share of cells with the highest values, whatever their sign.
+
+    Parameters
+    ----------
+    keep : float in [0, 1]
+        Share of the cells that is kept.
+    """
     n = round(keep * values.size)
     flat = np.zeros(values.size, values.dtype)
     flat[np.argsort(-values.ravel(), kind="stable")[:n]] = 1
@@ -75,23 +79,39 @@ def positive_sigmoid(values: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(part / size, 0, 60))) if size > 0 else np.full_like(values, 0.5)
 
 
-@_mask("positive:threshold", family="positive", parameters=(THRESHOLD,), binary=True, monotone=True)
-def positive_threshold(values: np.ndarray, threshold: float) -> np.ndarray:
-    """Cells of at least the given share of the largest positive value."""
+@_mask("positive:threshold", family="positive", binary=True, monotone=True)
+def positive_threshold(values: np.ndarray, threshold: Annotated[float, Range(0.0, 1.0)] = 0.5) -> np.ndarray:
+    """Cells of at least the given share of the largest positive value.
+
+    Parameters
+    ----------
+    threshold : float in [0, 1]
+        Share of the largest value from which a cell is kept.
+    """
     return ((positive(values) >= threshold) & (values > 0)).astype(values.dtype)
 
 
-@_mask(
-    "positive:topk", family="positive", parameters=(KEEP,), binary=True, monotone=True, quantile=positive_topk_quantile
-)
-def positive_topk(values: np.ndarray, keep: float) -> np.ndarray:
-    """The given share of cells with the highest values, of these only the positive ones."""
+@_mask("positive:topk", family="positive", binary=True, monotone=True, quantile=positive_topk_quantile)
+def positive_topk(values: np.ndarray, keep: Keep = 0.3) -> np.ndarray:
+    """The given share of cells with the highest values, of these only the positive ones.
+
+    Parameters
+    ----------
+    keep : float in [0, 1]
+        Share of the cells that is kept.
+    """
     return topk(values, keep) * (values > 0)
 
 
-@_mask("energy", family="positive", parameters=(SHARE,), binary=True, monotone=True)
-def energy(values: np.ndarray, share: float) -> np.ndarray:
-    """The smallest set of cells that holds the given share of the positive attribution."""
+@_mask("energy", family="positive", binary=True, monotone=True)
+def energy(values: np.ndarray, share: Annotated[float, Range(0.0, 1.0)] = 0.8) -> np.ndarray:
+    """The smallest set of cells that holds the given share of the positive attribution.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+        Share of the positive attribution that the kept cells hold.
+    """
     part = np.maximum(values, 0).ravel().astype(np.float64)
     order = np.argsort(-part, kind="stable")
     total = part.sum()

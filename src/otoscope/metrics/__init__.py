@@ -5,6 +5,7 @@ and masks are ``(freq, frame)``. Registered metrics say by ``of`` what they are 
 (`measure`), ``"truth"`` (`measure_truth`), ``"curve"`` (`curves`) and ``"sanity"``.
 """
 
+from otoscope.core.registry import import_modules
 from otoscope.metrics.accumulate import Accumulator
 from otoscope.metrics.controls import controls
 from otoscope.metrics.curves import Curves, curve_passes, curves
@@ -60,3 +61,5 @@ __all__ = [
     "sparseness",
     "wilcoxon",
 ]
+
+import_modules(__name__, __path__)  # metrics register themselves

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
 from otoscope.core.errors import ParameterError
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Help, Range, register
 
 TIE = 1e-4
 EVEN = 1e-8  # masks whose values differ by no more are taken for even
-MARGIN = Parameter("margin", float, TIE, "smallest increase that counts; published: 0", 0.0, 1.0)
-EVEN_AS_ZERO = Parameter("even_as_zero", bool, False, "0 for even and empty masks, as audiointerp gives it")
+EvenAsZero = Annotated[bool, Help("0 for even and empty masks, as audiointerp gives it")]
 _scored = partial(register, "metric", family="faithfulness", of="scores")
 _shaped = partial(register, "metric", family="simplicity", of="mask")
 
@@ -46,16 +46,17 @@ def faithfulness(original: float, removed: float) -> float:
 @_scored(
     "average_increase", short="AI", unit="%", higher_is_better=True, low=0.0, high=100.0, source="chattopadhay2018gradcampp",
     means="100 where the classifier is surer on the kept sound than on the original (by more than 0.0001).",
-    parameters=(MARGIN,),
+
 )  # fmt: skip
-def average_increase(original: float, kept: float, margin: float = TIE) -> float:
+def average_increase(original: float, kept: float, margin: Annotated[float, Range(0.0, 1.0)] = TIE) -> float:
     """100 if the kept part scores higher than the original, else 0; averaged over clips it is a percentage.
 
     Parameters
     ----------
     original, kept : float in [0, 1]
     margin : float
-        How much higher it must be; published code has 0, which counts float noise of masks that keep everything.
+        Smallest increase that counts; published: 0. How much higher it must be; published code has 0, which counts
+        float noise of masks that keep everything.
 
     Notes
     -----
@@ -161,9 +162,9 @@ def input_fidelity(original: np.ndarray, kept: np.ndarray) -> float:
 
 @_shaped(
     "sparseness", short="SPS", unit="", higher_is_better=True, low=0.0, high=1.0, source="chalasani2020concise",
-    means="Gini coefficient of the mask: 0 is even, near 1 is a few cells.", parameters=(EVEN_AS_ZERO,),
+    means="Gini coefficient of the mask: 0 is even, near 1 is a few cells.",
 )  # fmt: skip
-def sparseness(mask: np.ndarray, even_as_zero: bool = False) -> float:
+def sparseness(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     """Gini coefficient of a mask; keeping a fraction k of the cells gives 1 - k.
 
     Parameters
@@ -199,9 +200,9 @@ def sparseness(mask: np.ndarray, even_as_zero: bool = False) -> float:
 
 @_shaped(
     "complexity", short="COMP", unit="nats", higher_is_better=False, low=0.0, high=None, source="bhatt2020evaluating",
-    means="Entropy of the mask: the logarithm of how many cells it is spread over.", parameters=(EVEN_AS_ZERO,),
+    means="Entropy of the mask: the logarithm of how many cells it is spread over.",
 )  # fmt: skip
-def complexity(mask: np.ndarray, even_as_zero: bool = False) -> float:
+def complexity(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     """Entropy of a mask's shares in nats; keeping k of n cells gives ln(k).
 
     Parameters

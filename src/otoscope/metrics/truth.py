@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
-from otoscope.core.registry import Parameter, register
+from otoscope.core.registry import Argument, Range, register
 from otoscope.metrics.oracle import near
 from otoscope.metrics.ranks import midranks
 from otoscope.metrics.signal import si_sdr_db
@@ -23,21 +24,16 @@ LIMIT_DB = 30.0
 TOLERANCE = 1
 LEVEL_SHARE = 0.5
 _truth = partial(register, "metric", family="truth", of="truth", higher_is_better=True)
-LIMIT = Parameter("limit_db", float, LIMIT_DB, "SI-SDR beyond this, up or down, counts as this", 1.0, 200.0)
-CELLS = Parameter("tolerance", int, TOLERANCE, "cells beside the source that still count", 0, 1000)
-LEVEL = Parameter(
-    "level", float, LEVEL_SHARE, "share of the largest frame from which a frame counts as shown", 0.0, 1.0
-)
 
 
 @_truth(
     "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement",
     unit="dB", low=-2 * LIMIT_DB, high=2 * LIMIT_DB, source="leroux2019sdr",
-    parameters=(LIMIT,), chance="0 dB for a mask that keeps a share of everything",
+     chance="0 dB for a mask that keeps a share of everything",
     means="How much closer the kept sound is to the true source than the mixture was.",
 )  # fmt: skip
 def si_sdr_improvement_db(
-    kept: np.ndarray, mixture: np.ndarray, source: np.ndarray, limit_db: float = LIMIT_DB
+    kept: np.ndarray, mixture: np.ndarray, source: np.ndarray, limit_db: Annotated[float, Range(1.0, 200.0)] = LIMIT_DB
 ) -> float:
     """SI-SDR of the kept sound towards the true source, less that of the mixture.
 
@@ -46,8 +42,9 @@ def si_sdr_improvement_db(
     kept, mixture, source : ndarray (..., time)
         Of one shape; several channels are taken as one long sound.
     limit_db : float, dB
-        Each SI-SDR is brought into ``[-limit_db, limit_db]``: a copy would have infinitely much, and a kept sound that holds
-        nothing of the source, as silence, infinitely little.
+        SI-SDR beyond this, up or down, counts as this. Each SI-SDR is brought into ``[-limit_db, limit_db]``: a
+        copy would have infinitely much, and a kept sound that holds nothing of the source, as silence, infinitely
+        little.
 
     Returns
     -------
@@ -210,18 +207,23 @@ def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
 
 
 @_truth(
-    "pointing_game", short="Pointing", unit="", low=0.0, high=1.0, source="zhang2018excitation", parameters=(CELLS,),
+    "pointing_game", short="Pointing", unit="", low=0.0, high=1.0, source="zhang2018excitation",
     chance="share of the cells that are the source's or beside it",
     means="1 where the cell of highest attribution is the true source's, or beside it.",
 )  # fmt: skip
-def pointing_game(values: np.ndarray, inside: np.ndarray, tolerance: int = TOLERANCE, bands: bool = True) -> float:
+def pointing_game(
+    values: np.ndarray,
+    inside: np.ndarray,
+    tolerance: Annotated[int, Range(0, 1000)] = TOLERANCE,
+    bands: Annotated[bool, Argument()] = True,
+) -> float:
     """Whether the largest cell is inside.
 
     Parameters
     ----------
     values, inside : ndarray (freq, frame)
     tolerance : int
-        How many cells it may be off, in frequency and in time.
+        Cells beside the source that still count. How many cells it may be off, in frequency and in time.
     bands : bool
         Whether the rows are bands of frequency. Where they are not, as those of components, those beside each other are no
         neighbours, and the tolerance holds in time alone.
@@ -328,11 +330,13 @@ def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
 
 @_truth(
     "time_iou", short="IoU (time)", title="IoU over time",
-    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking", parameters=(LEVEL,),
+    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking",
     chance="share of the frames inside events, for a mask that keeps everything",
     means="Frames that the mask shows and events share, of those that either has.",
 )  # fmt: skip
-def time_iou(mask_over_time: np.ndarray, active: np.ndarray, level: float = LEVEL_SHARE) -> float:
+def time_iou(
+    mask_over_time: np.ndarray, active: np.ndarray, level: Annotated[float, Range(0.0, 1.0)] = LEVEL_SHARE
+) -> float:
     """Intersection over union, in time, of what a mask shows and of events.
 
     Parameters
@@ -342,7 +346,8 @@ def time_iou(mask_over_time: np.ndarray, active: np.ndarray, level: float = LEVE
     active : ndarray (frame,)
         From `otoscope.metrics.oracle.active_frames`; frames with NaN count for nothing.
     level : float in [0, 1]
-        A frame is shown from this share of the largest frame on.
+        Share of the largest frame from which a frame counts as shown. A frame is shown from this share of the
+        largest frame on.
 
     Returns
     -------

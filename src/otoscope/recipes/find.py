@@ -74,7 +74,8 @@ def find_recipe(
             message = f"the recipe {text} is in the package now and called {new!r}; use this name"
             warnings.warn(message, DeprecationWarning, stacklevel=2)
         return found
-    missing = UnknownNameError("recipe", _stem(text), recipe_names())
+    known = recipe_names() if "/" in _stem(text) else sorted({name.rpartition("/")[2] for name in recipe_names()})
+    missing = UnknownNameError("recipe", _stem(text), known)
     if text.endswith(SUFFIXES) or isinstance(name, os.PathLike):
         hint = f"; {str(missing).partition('; ')[2]}" if missing.nearest else ""
         why = "it is a folder" if file.is_dir() else "there is no such file"

@@ -136,7 +136,7 @@ def _absolute(content: dict[Any, Any], folder: Path, paths: Paths) -> None:
             if rest and isinstance(value, dict):
                 _absolute(value, folder, {tuple(rest): mark})
             elif not rest and mark.is_path(value):
-                content[key] = _resolved(folder, value)
+                content[key] = _resolved(folder, str(value))
 
 
 def _resolved(folder: Path, name: str) -> str:

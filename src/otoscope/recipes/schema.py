@@ -15,7 +15,7 @@ import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.runtime import require
@@ -24,7 +24,13 @@ require("pydantic", "train", "a recipe")
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
+from pydantic.json_schema import SkipJsonSchema  # noqa: E402
 from pydantic_core import PydanticCustomError  # noqa: E402
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _Metaclass
+else:
+    _Metaclass = type(BaseModel)
 
 NO_PATHS = ("", "published", "random")
 S = TypeVar("S", bound="Settings")
@@ -54,7 +60,7 @@ NameOrPath = Annotated[str, PathMark(dotted=True)]
 Fold = int | str
 
 
-class _Translating(type(BaseModel)):  # type: ignore[misc]
+class _Translating(_Metaclass):
     """Python code that builds settings gets the same errors as a recipe."""
 
     def __call__(cls, *args: Any, **values: Any) -> Any:
@@ -139,7 +145,7 @@ def _check_plain(value: Any) -> None:
         raise PydanticCustomError("plain", "must hold texts, numbers, lists and groups of these alone") from None
 
 
-def translate(error: ValidationError, cls: type[BaseModel]) -> OtoscopeError:
+def translate(error: ValidationError, cls: Any) -> OtoscopeError:
     """The first thing that pydantic found wrong, as one of Otoscope's errors: unknown names come first."""
     found = error.errors(include_url=False)
     unknown = [e for e in found if e["type"] in ("extra_forbidden", "invalid_key")]
@@ -245,4 +251,15 @@ def group(cls: type[S], description: str = "") -> Any:
     return Field(default_factory=make, description=description or (cls.__doc__ or "").split("\n")[0])
 
 
-__all__ = ["Field", "FilePath", "Fold", "Literal", "NameOrPath", "Settings", "build_settings", "check_name", "group"]
+__all__ = [
+    "Field",
+    "FilePath",
+    "Fold",
+    "NameOrPath",
+    "Settings",
+    "SkipJsonSchema",
+    "build_settings",
+    "check_name",
+    "group",
+    "path_fields",
+]

@@ -287,7 +287,8 @@ def list_failures(results: Results) -> tuple[Failure, ...]:
     found = []
     for names, clips in frame.groupby(by, sort=True)["clip"]:
         some = tuple(sorted(set(clips))[:CLIPS_OF_FAILURE])
-        found.append(Failure(*names[:-1], names[-1] or "no reason was written", len(clips), some))
+        about = dict(zip(FAILURE, names, strict=False))
+        found.append(Failure(**about, reason=names[-1] or "no reason was written", rows=len(clips), clips=some))
     return tuple(sorted(found, key=lambda failure: -failure.rows))
 
 

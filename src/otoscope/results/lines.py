@@ -143,7 +143,7 @@ class LineMaker:
         mine = np.flatnonzero(self.panel_of == place)
         here = np.flatnonzero(self.counted[mine].any(0))
         here = here if len(here) else np.arange(1)  # all rows failed
-        about = [self._about(i) for i in mine]
+        about = [self._about(int(i)) for i in mine]
         entered = np.array([line["role"] != "oracle" for line in about])
         domains = [domain_name(self.domains[i]) for i in mine]
         bootstrap = ClusterBootstrap(level, draws, self.source[here])

@@ -49,9 +49,9 @@ def truth_on_grid(clip: StudyClip, inspected: Inspected, i: int) -> GroundTruth 
 
 def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: int) -> np.ndarray | None:
     """Energy of a sound in each cell of a grid; cells of features hold that of the STFT under them."""
-    own = getattr(inspected.analysis, "energy_of", None)
+    own = inspected.analysis.energy_of(waveform, i)
     if own is not None:
-        return own(waveform, i).double().cpu().numpy()
+        return own.double().cpu().numpy()
     if grid.scale not in ("hz", "mel", "none"):
         return None
     analysis = (TimeAnalysis if grid.scale == "none" else StftAnalysis)(waveform[None], rate, grid)

@@ -179,7 +179,7 @@ def _steadiness(plan: Plan, run: MethodRun, group: Group) -> Row:
     waveforms = group.batch.waveforms(group.batch.windows()[0])
     nothing = [math.nan] * len(group.clips)
     domain = run.request.domain
-    if hasattr(domain, "bind") or domain.name == "superpixels":
+    if not registry.get("domain", domain.name).facts["fixed_cells"]:
         return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
     times = domain.grid(waveforms.shape[-1], classifier).times
     noise, shift = [], []

@@ -210,7 +210,11 @@ def test_a_given_sound_is_called_what_it_is(monkeypatch):
 
     acting(monkeypatch, lambda x: x / 2, RATE)
     page = build_page(made(tone_and_decoy(0.3), method="like-to-hear"))
-    assert (page.captions.kept, page.captions.against, page.captions.unit) == ("what the method generated", "softer", "dB")
+    assert (page.captions.kept, page.captions.against, page.captions.unit) == (
+        "what the method generated",
+        "softer",
+        "dB",
+    )
     text = render(page)
     for said in (
         "what the method generated",

@@ -197,7 +197,9 @@ def _scatters(
     metrics = board["metrics"]
     known = {metric["name"]: place for place, metric in enumerate(metrics)}
     first = next((known[name] for name in FAITHFULNESS if name in known), None)
-    for truth in (place for place, metric in enumerate(metrics) if metric["truth"] and first is not None):
+    for truth in (place for place, metric in enumerate(metrics) if metric["truth"]):
+        if first is None:
+            return
         pair, places = (metrics[first], metrics[truth]), (first, truth)
         apart = any(metric.get("within") for metric in pair)
         for domain in dict.fromkeys(line.get("domain", "") for line in lines) if apart else ("",):

@@ -13,6 +13,7 @@ from otoscope.autoencoders import Autoencoder, load_autoencoder
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.labels import class_numbers
 from otoscope.core.errors import OtoscopeError
+from otoscope.recipes.find import LIKE_TO_HEAR, find_recipe
 from otoscope.recipes.runs import read_json
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
 from otoscope.training.autoencoder.task import switch_off
@@ -152,7 +153,7 @@ def _set(key: str, value: Any) -> str:
 
 
 def _job(recipe: LikeToHearRecipe, files: tuple[str, ...], folder: Path, settings: list[str]) -> Job:
-    paths = tuple(Path(recipe.folder) / file for file in files)
+    paths = [find_recipe(file, LIKE_TO_HEAR, recipe.folder) for file in files]
     return Job(folder, load_recipe(paths, [*_shared(recipe), *settings, _set("out", str(folder))]))
 
 

@@ -8,12 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic.json_schema import SkipJsonSchema
-
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.recipes.find import LIKE_TO_HEAR
 from otoscope.recipes.read import RecipeFiles, find_recipes, read_content
-from otoscope.recipes.schema import Field, Settings, build_settings, check_name, group
+from otoscope.recipes.schema import Field, Settings, SkipJsonSchema, build_settings, check_name, group
 from otoscope.training.autoencoder.settings import Part
 from otoscope.training.settings import DataSettings
 

@@ -59,7 +59,7 @@ class ClassifierModule(TrainingModule):
                     part.eval()
         start = self.recipe.model.temperature_from
         if start > 0 and hasattr(self.network, "temperature"):
-            self.network.temperature = max(start - self.current_epoch, 1.0)  # type: ignore[assignment]
+            self.network.temperature = max(start - self.current_epoch, 1.0)
 
     def features(self, waveform: Tensor, rng: torch.Generator) -> Tensor:
         """What the network takes, of clips ``(batch, time)``."""

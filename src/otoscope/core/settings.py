@@ -1,0 +1,214 @@
+"""Settings of registered functions and classes, read from their signatures.
+
+A setting is a parameter with a default. Its type comes from the annotation, its range from a `Range` marker, its choices
+from ``Literal``, and its help from the first sentence of its entry in the docstring's "Parameters" section, or from a
+`Help` marker where several functions share the setting::
+
+    Tolerance = Annotated[float, Range(0.0, 10.0), Help("stop when the error is below this share of the value")]
+
+    @register("method", "rise")
+    def rise(problem: Problem, masks: Annotated[int, Range(2, 100000)] = 500, tolerance: Tolerance = 0.0) -> Result: ...
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
+
+BASIC = (bool, int, float, str)
+Class = type
+
+
+@dataclass(frozen=True)
+class Range:
+    """Marker in a signature: the closed range of a number.
+
+    Parameters
+    ----------
+    low, high : float
+    """
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Help:
+    """Marker in a signature: the help text of a setting that several functions share.
+
+    Parameters
+    ----------
+    text : str
+        One sentence, without the final period.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """Marker in a signature: a parameter with a default that is no setting, because the caller provides it."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of an entry.
+
+    Parameters
+    ----------
+    name : str
+    type : type
+        int, float, bool or str.
+    default : object
+        None means "decided by the entry"; the help says how.
+    help : str
+    low, high : float, optional
+        Closed range.
+    choices : tuple of str
+    also : tuple of type
+        Other classes whose instances are accepted unchanged, for data that no text can hold; specs show them by ``str``.
+    """
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    also: tuple[Class, ...] = ()
+
+    def check(self, value: Any, owner: str) -> Any:
+        """The value in its type, or a `ParameterError` that names the range."""
+        if (value is None and self.default is None) or isinstance(value, self.also):
+            return value
+        try:
+            if self.type is bool and isinstance(value, str):
+                value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[value.lower()]
+            if self.type is int and float(value) != int(float(value)):
+                raise ValueError
+            value = int(float(value)) if self.type is int else self.type(value)
+        except (TypeError, ValueError, KeyError, OverflowError):
+            raise ParameterError(
+                f"{owner}: {self.name} must be a {self.type.__name__}; got {value!r} ({self.help})"
+            ) from None
+        if self.choices and value not in self.choices:
+            raise UnknownNameError(f"{owner} {self.name}", value, self.choices)
+        low_ok = self.low is None or value >= self.low
+        high_ok = self.high is None or value <= self.high
+        if not (low_ok and high_ok):
+            low = "-inf" if self.low is None else f"{self.low:g}"
+            high = "inf" if self.high is None else f"{self.high:g}"
+            raise ParameterError(f"{owner}: {self.name} must lie in [{low}, {high}]; got {value!r} ({self.help})")
+        return value
+
+
+def read_settings(target: Any) -> tuple[Parameter, ...]:
+    """The settings of a function or class, in the order of its signature.
+
+    Raises
+    ------
+    OtoscopeError
+        If an annotation cannot be evaluated, or is none of int, float, bool, str and ``Literal`` of strings.
+    """
+    function: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009
+    words = described(target)
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.default is parameter.empty:
+            continue
+        hint = _Hint()
+        hint.read(_annotation(function, parameter))
+        if not hint.argument:
+            kind = hint.kind or (type(parameter.default) if type(parameter.default) in BASIC else None)
+            if kind is None:
+                raise OtoscopeError(
+                    f"setting {parameter.name!r} of {function.__qualname__} has the type {parameter.annotation!r}; annotate it as "
+                    "int, float, bool, str or Literal of strings"
+                )
+            text = hint.help or first_sentence(words.get(parameter.name, ""))
+            limits = hint.low, hint.high
+            found.append(
+                Parameter(parameter.name, kind, parameter.default, text, *limits, hint.choices, tuple(hint.also))
+            )
+    return tuple(found)
+
+
+class _Hint:
+    """What an annotation says of a setting."""
+
+    def __init__(self) -> None:
+        self.kind: type | None = None
+        self.low: float | None = None
+        self.high: float | None = None
+        self.choices: tuple[str, ...] = ()
+        self.also: list[type] = []
+        self.help = ""
+        self.argument = False
+
+    def read(self, hint: Any) -> None:
+        """Take in an annotation: ``Annotated``, unions, ``Literal`` and plain types."""
+        origin, parts = typing.get_origin(hint), typing.get_args(hint)
+        if origin is Annotated:
+            self.read(parts[0])
+            for marker in parts[1:]:
+                self._mark(marker)
+        elif origin is Literal:
+            self.kind, self.choices = str, parts
+        elif origin in (typing.Union, types.UnionType):
+            for part in parts:
+                self.read(part)
+        elif hint in BASIC:
+            self.kind = hint
+        elif isinstance(hint, type) and hint is not type(None):
+            self.also.append(hint)
+
+    def _mark(self, marker: Any) -> None:
+        if isinstance(marker, Range):
+            self.low, self.high = marker.low, marker.high
+        elif isinstance(marker, Help):
+            self.help = marker.text
+        self.argument |= isinstance(marker, Argument)
+
+
+def _annotation(function: Any, parameter: inspect.Parameter) -> Any:
+    """The annotation as a type, evaluated where the function was written."""
+    if parameter.annotation is parameter.empty:
+        return type(parameter.default)
+    holder = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
+    except (NameError, AttributeError, TypeError) as error:
+        raise OtoscopeError(
+            f"the annotation of setting {parameter.name!r} of {function.__qualname__} cannot be evaluated ({error}); import the "
+            "names that it uses at run time"
+        ) from error
+
+
+def described(target: Any) -> dict[str, str]:
+    """Words of each entry in the "Parameters" section of a numpydoc docstring, by the parameter's name."""
+    text = inspect.cleandoc(getattr(target, "__doc__", None) or "")
+    section = re.search(r"^Parameters\n-{3,}\n(.*?)(?=^[A-Z][A-Za-z ]+\n-{3,}\n|\Z)", text, re.M | re.S)
+    out: dict[str, list[str]] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        if line and not line[0].isspace():
+            names = [name.strip() for name in line.partition(" : ")[0].split(",")]
+            out.update((name, []) for name in names)
+        elif line.strip():
+            for name in names:
+                out[name].append(line.strip())
+    return {name: " ".join(lines) for name, lines in out.items()}
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence as a help text: without its period, its first letter small unless it is an abbreviation's."""
+    sentence = re.split(r"\.(?:\s+(?=[A-Z0-9`])|$)", text, maxsplit=1)[0]
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
