@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,9 +104,8 @@ class Classifier(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            return tensor.device
-        return torch.device("cpu")
+        first = next(itertools.chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if first is None else first.device
 
     def pad(self, waveform: Tensor) -> Tensor:
         """The waveform, padded with silence to the minimum length."""

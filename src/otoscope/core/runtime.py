@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import platform
@@ -62,10 +63,13 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 def versions() -> dict[str, str]:
     """Versions of what an explanation depends on."""
-    found = {"python": platform.python_version()}
-    for name in ("otoscope", "torch", "numpy", "soundfile", "soxr", "av"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    packages = ("otoscope", "torch", "numpy", "soundfile", "soxr", "av")
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"

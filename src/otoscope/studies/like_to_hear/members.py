@@ -16,7 +16,6 @@ from otoscope.core.errors import OtoscopeError
 from otoscope.recipes.find import LIKE_TO_HEAR, find_recipe
 from otoscope.recipes.runs import read_json
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
-from otoscope.training.autoencoder.task import switch_off
 from otoscope.training.load import load_recipe
 from otoscope.training.run import train
 
@@ -221,6 +220,8 @@ def _tuning_settings(recipe: LikeToHearRecipe, out: Path, name: str, start: str)
 
 def load_classifiers(recipe: LikeToHearRecipe, out: Path) -> dict[str, Classifier]:
     """All classifiers of the study, in evaluation mode, switched as they are to be."""
+    from otoscope.training.autoencoder.task import switch_off  # imports Lightning, which other studies do not need
+
     made: dict[str, Classifier] = {}
     for name, entry in recipe.classifiers.items():
         if entry.of:
