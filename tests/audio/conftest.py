@@ -70,8 +70,24 @@ def write_with_av(path: Path, samples: np.ndarray, rate: int, codec: str, option
         container.mux(stream.encode(None))
 
 
+ENCODED: dict[tuple, tuple[str, bytes]] = {}
+
+
 def write_kind(path: Path, kind: str, samples: np.ndarray, rate: int = RATE) -> Path:
-    """Write ``samples (channel, time)`` as a file of one of ``KINDS``; gives its path."""
+    """Write ``samples (channel, time)`` as a file of one of ``KINDS``, encoded once; gives its path."""
+    key = (kind, rate, samples.shape, hash(samples.tobytes()))
+    if key not in ENCODED:
+        made = encode(path, kind, samples, rate)
+        ENCODED[key] = made.suffix, made.read_bytes()
+        return made
+    suffix, content = ENCODED[key]
+    path = path.with_suffix(suffix)
+    path.write_bytes(content)
+    return path
+
+
+def encode(path: Path, kind: str, samples: np.ndarray, rate: int) -> Path:
+    """Write the file anew."""
     if kind in BY_AV:
         suffix, codec, options = BY_AV[kind]
         path = path.with_suffix("." + suffix)

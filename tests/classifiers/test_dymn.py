@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 
 import numpy as np
@@ -40,6 +41,7 @@ BLOCKS = (
 )
 
 
+@functools.cache
 def empty(classes=527, **settings):
     with torch.device("meta"):
         return DyMN(classes, DyMNSettings(**settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -79,17 +80,23 @@ def labels_for(family):
     return TEXTS if family.startswith("clap") else None
 
 
+@functools.cache
+def loaded_by_transformers(folder, family):
+    """Feature extractor and model."""
+    kind = transformers.ClapModel if family.startswith("clap") else transformers.AutoModelForAudioClassification
+    return transformers.AutoFeatureExtractor.from_pretrained(folder), kind.from_pretrained(folder).eval()
+
+
 def of_transformers(folder, family, x):
     """Logits as transformers alone computes them."""
-    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    extractor, model = loaded_by_transformers(folder, family)
     inputs = extractor(x, sampling_rate=16000, return_tensors="pt")
     with torch.no_grad():
         if family.startswith("clap"):
             tokens = tokenizer()(TEXTS, padding=True, return_tensors="pt")
-            model = transformers.ClapModel.from_pretrained(folder).eval()
             texts = {key: tokens[key] for key in ("input_ids", "attention_mask")}
             return model(**texts, **inputs).logits_per_audio
-        return transformers.AutoModelForAudioClassification.from_pretrained(folder).eval()(**inputs).logits
+        return model(**inputs).logits
 
 
 # --- what every family gives ------------------------------------------------------------------------------------------

@@ -164,7 +164,9 @@ def _work(arguments):
 
 def test_four_processes_at_once(tmp_path):
     paths = [sound(tmp_path / f"{i}.wav", seed=i) for i in range(12)]
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    context = multiprocessing.get_context("forkserver")  # which imports torch once
+    context.set_forkserver_preload(["otoscope.datasets.cache"])
+    with context.Pool(4) as pool:
         sums = pool.map(_work, [(paths, tmp_path / "c")] * 4, chunksize=1)
     want = [zlib.crc32(load_audio(p).samples.tobytes()) for p in paths]
     assert sums == [want] * 4
