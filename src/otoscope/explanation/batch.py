@@ -1,8 +1,9 @@
-"""Clips of one rate and length as one classifier hears them, and what it says of them."""
+"""What goes into the pipeline and what comes out: clips of one rate and length, results, sounds as heard."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from otoscope.audio import AudioSource, Span
 from otoscope.classifiers import Classifier
-from otoscope.core.records import Target
-from otoscope.explanation.explainers import Progress
+from otoscope.core.records import Attribution, Mask, Scores, Target
+from otoscope.domains import Rendition
+from otoscope.explanation.explainers import GeneratedSound, Progress
 from otoscope.explanation.scoring import classifier_input, score_waveforms
 from otoscope.explanation.windows import Window, batches, windows_of
 
@@ -132,3 +134,50 @@ class WindowMeans:
     def values(self) -> np.ndarray:
         """The means, ``(clip, *shape, class)`` float32."""
         return (self._sums / self._windows).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineResult:
+    """What the pipeline found of one clip.
+
+    Parameters
+    ----------
+    target : Target
+    attribution : Attribution
+    masks : tuple of Mask
+        As they are applied: where cells belong together (superpixels), their mean.
+    scores : tuple of Scores
+        Under each mask, in the domain.
+    rendition : Rendition, optional
+        How masks on this clip are rendered; without, by their grid.
+    generated : GeneratedSound, optional
+        The kept sound, where the method gave it.
+    seconds : float, s
+        Time that the method and the scores took, for each clip.
+    """
+
+    target: Target
+    attribution: Attribution
+    masks: tuple[Mask, ...]
+    scores: tuple[Scores, ...]
+    rendition: Rendition | None
+    generated: GeneratedSound | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class HeardSounds:
+    """Kept and removed sounds of one clip under each mask, and what the classifier makes of them as heard.
+
+    Parameters
+    ----------
+    kept, removed : ndarray (mask, channel, time), float32
+        At the clip's own rate.
+    p_kept, p_removed : ndarray (mask, class)
+        Probabilities.
+    """
+
+    kept: np.ndarray
+    removed: np.ndarray
+    p_kept: np.ndarray
+    p_removed: np.ndarray

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
@@ -25,9 +25,9 @@ import torch
 from otoscope.attribution import Problem, as_attributions
 from otoscope.audio import AudioSource, Span, downmix
 from otoscope.classifiers import Classifier, Inspected
-from otoscope.core.records import Attribution, Grid, Mask, Scores, Target
+from otoscope.core.records import Attribution, Grid, Mask, Scores
 from otoscope.domains import Domain, Rendition, bound, grid_of, pool_segments, rendition_of
-from otoscope.explanation.batch import ClipBatch, WindowMeans
+from otoscope.explanation.batch import ClipBatch, HeardSounds, PipelineResult, WindowMeans
 from otoscope.explanation.describe import LEVEL, describe
 from otoscope.explanation.explainers import (
     CellExplainer,
@@ -43,35 +43,6 @@ from otoscope.masks import MaskSpec, to_mask
 
 AT_ONCE = 16  # masks that are rendered together
 ITSELF = MaskSpec("itself", {})  # of an explainer that gives the mask
-
-
-@dataclass(frozen=True, eq=False)
-class PipelineResult:
-    """What the pipeline found of one clip.
-
-    Parameters
-    ----------
-    target : Target
-    attribution : Attribution
-    masks : tuple of Mask
-        As they are applied: where cells belong together (superpixels), their mean.
-    scores : tuple of Scores
-        Under each mask, in the domain.
-    rendition : Rendition, optional
-        How masks on this clip are rendered; without, by their grid.
-    generated : GeneratedSound, optional
-        The kept sound, where the method gave it.
-    seconds : float, s
-        Time that the method and the scores took, for each clip.
-    """
-
-    target: Target
-    attribution: Attribution
-    masks: tuple[Mask, ...]
-    scores: tuple[Scores, ...]
-    rendition: Rendition | None
-    generated: GeneratedSound | None
-    seconds: float
 
 
 class Pipeline:
@@ -351,24 +322,6 @@ class Pipeline:
         p = score_sounds(mono, sound.sample_rate, self.clips.classifier, self.clips.batch_size)
         self.progress(len(mono))
         return HeardSounds(kept, removed, p[: len(kept)], p[len(kept) :])
-
-
-@dataclass(frozen=True, eq=False)
-class HeardSounds:
-    """Kept and removed sounds of one clip under each mask, and what the classifier makes of them as heard.
-
-    Parameters
-    ----------
-    kept, removed : ndarray (mask, channel, time), float32
-        At the clip's own rate.
-    p_kept, p_removed : ndarray (mask, class)
-        Probabilities.
-    """
-
-    kept: np.ndarray
-    removed: np.ndarray
-    p_kept: np.ndarray
-    p_removed: np.ndarray
 
 
 def _cut(mask: Mask, span: Span, times: np.ndarray, clips: ClipBatch) -> np.ndarray:

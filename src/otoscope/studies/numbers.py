@@ -11,7 +11,8 @@ import numpy as np
 from otoscope.attribution import FACTS
 from otoscope.core import registry
 from otoscope.core.records import Mask, Scores
-from otoscope.explanation.pipeline import HeardSounds, Pipeline
+from otoscope.explanation.batch import HeardSounds
+from otoscope.explanation.pipeline import Pipeline
 from otoscope.metrics import measure
 from otoscope.metrics.controls import energy_mask, random_mask
 from otoscope.metrics.curves import curves as draw_curves
