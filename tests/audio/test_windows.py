@@ -40,7 +40,7 @@ def test_a_plan_covers_everything_with_its_overlap(case):
 
 
 @given(case=plans())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_weights_sum_to_one_everywhere(case):
     frames, rate, _, _ = case
     spans = plan(*case)

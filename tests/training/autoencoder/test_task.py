@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +31,7 @@ from otoscope.training.autoencoder.module import AutoencoderModule
 from otoscope.training.data import Clips
 from otoscope.training.score import score_reconstructions
 from training.autoencoder_worlds import RATE, ear, recipe_file, write_corpus
-from worlds import band_energy
+from worlds import band_energy, killed_at
 
 
 @pytest.fixture(scope="module")
@@ -178,20 +174,7 @@ def test_killed_and_run_again_gives_the_same_weights(tmp_path, corpus):
     overrides = ["optimiser.epochs=4", f"classifier.model={tmp_path / 'mn'}"]
     whole = train(recipe(tmp_path / "whole", corpus, "tune", *overrides), "cpu")
     file = recipe_file(tmp_path / "killed", corpus, "tune")
-    command = [sys.executable, "-c", "import torch; torch.set_num_threads(1); from otoscope.cli import main; main()"]
-    process = subprocess.Popen(
-        [*command, "train", str(file), *overrides, "--device", "cpu"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    checkpoint = tmp_path / "killed" / "run" / "last.ckpt"
-    for _ in range(2400):
-        if checkpoint.exists() or process.poll() is not None:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert checkpoint.exists()
+    killed_at(tmp_path / "killed" / "run" / "last.ckpt", train, load_recipe(file, overrides), "cpu")
     again = train(load_recipe(file, overrides), "cpu")
     assert same(weights(whole["folder"]), weights(again["folder"]))
 
@@ -294,7 +277,7 @@ def test_its_own_word_can_be_the_target_with_any_classes(tmp_path, corpus, monke
         "classifier.targets=own",
         "data.validation=next",
         "autoencoder.zero_residuals=false",
-        "optimiser.epochs=15",
+        "optimiser.epochs=6",
     )
     settings = recipe(tmp_path, corpus, "tune", *overrides)
     clips = [Clips(parts(settings)[0], RATE, settings.data)[i][0] for i in range(16)]
@@ -378,8 +361,13 @@ def test_random_starts_have_the_shape_and_the_residuals_that_are_asked_for(tmp_p
 def test_what_cannot_be_run_is_refused_and_leaves_the_folder_free(tmp_path, corpus, overrides, error, words):
     with pytest.raises(error, match=words):
         train(recipe(tmp_path, corpus, "pretrain", *overrides), "cpu")
-    assert not (tmp_path / "run" / "recipe.json").exists()
-    train(recipe(tmp_path, corpus, "pretrain", "optimiser.epochs=1"), "cpu")
+    assert not [file for file in (tmp_path / "run").rglob("*") if file.is_file()]
+
+
+def test_after_a_refusal_another_recipe_runs(tmp_path, corpus):
+    with pytest.raises(ParameterError, match="is set by the recipe itself"):
+        train(recipe(tmp_path, corpus, "pretrain", "trainer.max_epochs=3"), "cpu")
+    assert train(recipe(tmp_path, corpus, "pretrain", "optimiser.epochs=1"), "cpu")["clips"] == 8
 
 
 # Listeners.
