@@ -25,11 +25,9 @@ from otoscope.core.errors import (
     WeightsError,
     WriteError,
 )
-from otoscope.explanation.describe import describe
 from otoscope.explanation.explainers import generate
 from otoscope.explanation.many import explain_files
 from otoscope.explanation.request import make_request, with_autoencoder
-from otoscope.explanation.windows import Joined, whole_grid, windows_of
 from worlds import RATE, band_energy, tone, tone_and_decoy
 
 PARTS = ("original", "kept", "removed")
@@ -100,16 +98,6 @@ def test_what_was_put_in_is_louder_and_no_share_exceeds_one(monkeypatch):
     np.testing.assert_array_equal(e.mask.values, 1)
 
 
-def test_a_description_cell_by_cell():
-    original = np.array([[1.0, 1.0, 1e-6, 1e-6, 0.0, 1.0, 0.5]])
-    kept = np.array([[0.5, 0.0, 1.0, 1e-7, 0.0, 1.0, 1.0]])
-    change, share = describe(original, kept)
-    np.testing.assert_allclose(change, [[-6.0206, -30, 30, 0, 0, 0, 6.0206]], atol=1e-3)
-    np.testing.assert_allclose(share, [[0.5, 0, 0, 0, 0, 1, 1]], atol=1e-6)
-    for values in describe(np.zeros((2, 3)), np.zeros((2, 3))):
-        np.testing.assert_array_equal(values, 0)
-
-
 def test_scores_are_of_the_very_sounds_and_agree_with_those_heard(half):
     for rate, seconds in ((RATE, 0.5), (11025, 0.5), (RATE, 32.0)):
         e = made(np.stack([tone_and_decoy(seconds, rate)] * 2), rate)
@@ -119,17 +107,6 @@ def test_scores_are_of_the_very_sounds_and_agree_with_those_heard(half):
             (top,) = otoscope.classify(e.kept, band_energy(), top_k=1)
             assert top["score"] == pytest.approx(e.scores.kept.max(), abs=1e-5)
     assert e.scores.kept[0] < e.scores.original[0]
-
-
-def test_joined_windows_of_one_slope_are_that_slope():
-    sound = otoscope.Clip(np.zeros((1, 35 * RATE)), RATE)
-    spans, domain = windows_of(sound), make_request("rise", "mel", "positive", None, 0, 1).domain
-    first = domain.grid(spans[0].stop, band_energy())
-    joined = Joined(whole_grid(first, sound.duration), RATE, spans)
-    for span in spans:
-        grid = domain.grid(span.stop - span.start, band_energy())
-        joined.add(span, np.tile(grid.times + span.start / RATE, (32, 1)), grid.times)
-    np.testing.assert_allclose(joined.values[5], joined.grid.times, atol=0.03)
 
 
 # Forms of sound

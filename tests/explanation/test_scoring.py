@@ -8,19 +8,12 @@ import pytest
 from otoscope.audio import Span
 from otoscope.core.records import Clip
 from otoscope.explanation.scoring import classifier_input, score_sound
-from otoscope.explanation.windows import batches, windows_of
+from otoscope.explanation.windows import windows_of
 from worlds import RATE, band_energy, spectral, tone
 
 
 def clip(seconds: float, rate: int = RATE, channels: int = 1, hz: float = 1000) -> Clip:
     return Clip(np.stack([tone(hz, seconds, rate)] * channels), rate)
-
-
-def test_batches_hold_one_length_and_keep_the_order():
-    spans = [Span(0, 10), Span(8, 18), Span(16, 26), Span(24, 30)]
-    assert [len(b) for b in batches(spans, 2)] == [2, 1, 1]
-    assert [s for b in batches(spans, 2) for s in b] == spans
-    assert [len(b) for b in batches(spans, 99)] == [3, 1]
 
 
 def test_a_piece_is_the_downmix_at_the_classifiers_rate():

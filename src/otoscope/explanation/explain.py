@@ -17,8 +17,9 @@ from otoscope.classifiers import Classifier
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Clip
-from otoscope.explanation.explainers import Explainer, make_explainer
-from otoscope.explanation.explanation import Background, Explanation
+from otoscope.explanation.batch import PipelineResult
+from otoscope.explanation.explainers import Explainer, Progress, make_explainer
+from otoscope.explanation.explanation import BackgroundRecord, Explanation
 from otoscope.explanation.pipeline import run_pipeline
 from otoscope.explanation.request import (
     DEFAULT_DOMAIN,
@@ -179,44 +180,42 @@ def explain_sources(
     if not sources:
         return []
     explainer = explainer_of(request, classifier) if explainer is None else explainer
-    digest, background = classifier.digest(), _background(request)
-    long = [s for s in sources if len(windows_of(s, classifier)) > 1]
-    ensure_one_window(request.domain, classifier, long)
-    found: dict[int, Explanation] = {}
+    shared: dict[str, Any] = {"classifier": classifier, "request": request, "weights_sha256": classifier.digest()}
+    shared["background"] = _background(request)
     n_windows = [len(windows_of(s, classifier)) for s in sources]
+    ensure_one_window(request.domain, classifier, [s for s, n in zip(sources, n_windows, strict=True) if n > 1])
+    found: dict[int, Explanation] = {}
     total = sum(n_windows) * (_passes(request) + 3)
     bar = tqdm(total=total, desc="explaining", unit="pass", delay=2, leave=False, disable=None if progress else True)
     with preserve_state(classifier), bar as shown:
         for members in _batches(sources, n_windows, request):
-            with memory_errors(request.batch_size):  # what the passes themselves do not map, such as a backward pass
-                results = run_pipeline(
-                    [sources[i] for i in members],
-                    classifier,
-                    explainer,
-                    request.domain,
-                    [request.mask],
-                    request.target,
-                    seed=request.seed,
-                    batch_size=request.batch_size,
-                    progress=shown.update,
-                )
+            results = _run([sources[i] for i in members], classifier, explainer, request, shown.update)
             for i, result in zip(members, results, strict=True):
-                found[i] = Explanation(
-                    source=sources[i],
-                    classifier=classifier,
-                    request=request,
-                    target=result.target,
-                    attribution=result.attribution,
-                    mask=result.masks[0],
-                    scores=result.scores[0],
-                    seconds=result.seconds,
-                    n_windows=n_windows[i],
-                    weights_sha256=digest,
-                    generated=result.generated,
-                    rendition=result.rendition,
-                    background=background,
-                )
+                found[i] = _explanation(result, source=sources[i], n_windows=n_windows[i], **shared)
     return [found[i] for i in range(len(sources))]
+
+
+def _run(
+    sounds: Sequence[AudioSource], classifier: Classifier, explainer: Explainer, request: Request, progress: Progress
+) -> list[PipelineResult]:
+    """The pipeline of one request; out of memory, also in a backward pass, is an error of ours."""
+    options: dict[str, Any] = {"seed": request.seed, "batch_size": request.batch_size, "progress": progress}
+    with memory_errors(request.batch_size):
+        return run_pipeline(sounds, classifier, explainer, request.domain, [request.mask], request.target, **options)
+
+
+def _explanation(result: PipelineResult, **about: Any) -> Explanation:
+    """The record of a result under one mask."""
+    return Explanation(
+        target=result.target,
+        attribution=result.attribution,
+        mask=result.masks[0],
+        scores=result.scores[0],
+        seconds=result.seconds,
+        generated=result.generated,
+        rendition=result.rendition,
+        **about,
+    )
 
 
 def explainer_of(request: Request, classifier: Classifier) -> Explainer:
@@ -236,14 +235,14 @@ def _batches(sources: Sequence[AudioSource], n_windows: Sequence[int], request: 
     return [g[start : start + size] for g in groups.values() for start in range(0, len(g), size)]
 
 
-def _background(request: Request) -> Background | None:
+def _background(request: Request) -> BackgroundRecord | None:
     """What the method compares with, where that is not silence."""
     settings = dict(request.method_settings) if isinstance(request.method, str) else {}
     if not {"background", "per_class"} <= set(settings):
         return None
     named = settings["background"]
     digest = background_digest(named, settings["per_class"], request.seed)
-    return None if digest is None else Background(os.path.abspath(Path(named).expanduser()), digest)
+    return None if digest is None else BackgroundRecord(os.path.abspath(Path(named).expanduser()), digest)
 
 
 def _passes(request: Request) -> int:

@@ -42,7 +42,7 @@ from otoscope.surgery import preserve_state
 FORMAT = "otoscope-explanation/1"
 
 
-class Background(NamedTuple):
+class BackgroundRecord(NamedTuple):
     """The sounds that a method compared with: where they lay, and a digest of what they held."""
 
     path: str
@@ -76,7 +76,7 @@ class Explanation:
         The kept sound, where the method gave it; without, the mask makes it.
     rendition : Rendition, optional
         How masks on this sound are heard, where the grid alone does not say it.
-    background : Background, optional
+    background : BackgroundRecord, optional
         What the method compared with, as it was then; without, silence.
     """
 
@@ -92,7 +92,7 @@ class Explanation:
     weights_sha256: str = ""
     generated: GeneratedSound | None = None
     rendition: Rendition | None = None
-    background: Background | None = None
+    background: BackgroundRecord | None = None
 
     @functools.cached_property
     def kept(self) -> Clip:
@@ -176,45 +176,14 @@ class Explanation:
 
     def record(self) -> dict[str, Any]:
         """All of it as plain data: what was found, and what is needed to make it again."""
-        source, model, request, index = self.source, self.classifier, self.request, self.target.index
-        verdict = self.verdict()
+        verdict, index = self.verdict(), self.target.index
         return to_jsonable(
             {
                 "format": FORMAT,
-                "file": absolute(source.source),
-                "audio": {
-                    "sha256": self._sound_sha256,
-                    "sample_rate": source.sample_rate,
-                    "channels": source.channels,
-                    "frames": source.frames,
-                    "seconds": source.duration,
-                },
-                "model": {
-                    "name": model.name,
-                    "origin": model.origin,
-                    "sha256": self.weights_sha256,
-                    "sample_rate": model.sample_rate,
-                    "classes": len(model.labels),
-                    "multilabel": model.multilabel,
-                    "info": model.info,
-                },
-                "request": dict(request.spec),
-                "method": {
-                    "name": request.spec["method"].split(",")[0],
-                    "settings": _settings(request.method_settings),
-                    **({} if self.background is None else {"background": self.background._asdict()}),
-                    **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
-                },
-                "domain": {
-                    "name": request.domain.name,
-                    "settings": dict(request.domain.settings),
-                    "grid": list(self.mask.grid.shape),
-                    "axes": ["component", "segment (s)"] if self.mask.grid.rows else ["freq (Hz)", "frame (s)"],
-                    **({} if self.rendition is None else self.rendition.facts),
-                },
-                **({} if self.generated is None else {"generator": self.generated.facts}),
-                "mask": self.mask.spec,
-                "target": {"index": index, "label": self.target.label, "asked": request.target},
+                "file": absolute(self.source.source),
+                **self._inputs(),
+                **self._choices(),
+                "target": {"index": index, "label": self.target.label, "asked": self.request.target},
                 "score": self.scores.of(index),
                 "heard": self.heard.of(index),
                 "top": {part: self.top(part) for part in PARTS},
@@ -222,15 +191,59 @@ class Explanation:
                 "verdict": {"trust": verdict.trust, "sentence": verdict.sentence, "warnings": list(verdict.warnings)},
                 "notes": list(self.notes),
                 "environment": {
-                    "seed": request.seed,
-                    "batch_size": request.batch_size,
-                    "device": str(model.device),
+                    "seed": self.request.seed,
+                    "batch_size": self.request.batch_size,
+                    "device": str(self.classifier.device),
                     "threads": torch.get_num_threads(),
                     "versions": versions(),
                 },
                 "seconds": self.seconds,
             }
         )
+
+    def _inputs(self) -> dict[str, Any]:
+        """What the record says of the sound and of the model."""
+        source, model = self.source, self.classifier
+        return {
+            "audio": {
+                "sha256": self._sound_sha256,
+                "sample_rate": source.sample_rate,
+                "channels": source.channels,
+                "frames": source.frames,
+                "seconds": source.duration,
+            },
+            "model": {
+                "name": model.name,
+                "origin": model.origin,
+                "sha256": self.weights_sha256,
+                "sample_rate": model.sample_rate,
+                "classes": len(model.labels),
+                "multilabel": model.multilabel,
+                "info": model.info,
+            },
+        }
+
+    def _choices(self) -> dict[str, Any]:
+        """What the record says of method, domain and mask."""
+        request = self.request
+        return {
+            "request": dict(request.spec),
+            "method": {
+                "name": request.spec["method"].split(",")[0],
+                "settings": _settings(request.method_settings),
+                **({} if self.background is None else {"background": self.background._asdict()}),
+                **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
+            },
+            "domain": {
+                "name": request.domain.name,
+                "settings": dict(request.domain.settings),
+                "grid": list(self.mask.grid.shape),
+                "axes": ["component", "segment (s)"] if self.mask.grid.rows else ["freq (Hz)", "frame (s)"],
+                **({} if self.rendition is None else self.rendition.facts),
+            },
+            **({} if self.generated is None else {"generator": self.generated.facts}),
+            "mask": self.mask.spec,
+        }
 
     def save(self, folder: str | os.PathLike[str], report: bool = True) -> dict[str, str]:
         """Write sounds, attribution, record and report into a folder.
