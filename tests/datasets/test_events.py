@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otoscope.core.errors import OtoscopeError, ParameterError
@@ -221,6 +221,7 @@ EVENTS = st.builds(
 
 
 @given(events=st.lists(EVENTS, max_size=5))
+@settings(max_examples=50)
 def test_written_labels_come_back(tmp_path_factory, events):
     file = write_audacity(tmp_path_factory.mktemp("labels") / "clip.txt", events)
     assert read_labels(file).events == tuple(sorted(events, key=lambda e: (e.onset, e.offset, e.label)))
