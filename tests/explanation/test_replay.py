@@ -120,7 +120,7 @@ def test_other_weights_are_refused(saved):
 
 
 def test_a_wrapped_model_must_be_passed(saved):
-    with pytest.raises(OtoscopeError, match="'band_energy' was no named one; pass model="):
+    with pytest.raises(OtoscopeError, match="does not say how to load classifier 'band_energy'; pass model="):
         otoscope.replay(saved[1])
 
 

@@ -1,8 +1,13 @@
 """A toy copy of ESC-50's layout: tones around 1 kHz against tones around 3 kHz, five folds, 8 kHz."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
+
+from otoscope.studies import load_study, run_study
+from study_worlds import RECIPE, rows_of
 
 RATE, SECONDS, PER_FOLD = 8000, 0.5, 4
 
@@ -59,3 +64,35 @@ tune:
 frequencies: {{edges_hz: [0, 900, 1100, 2900, 3100], cutoffs_hz: [2000]}}
 """)
     return folder
+
+
+@pytest.fixture(scope="session")
+def grid(tmp_path_factory, corpus):
+    file = tmp_path_factory.mktemp("grid") / "study.yaml"
+    file.write_text(RECIPE.format(corpus=corpus))
+    return file
+
+
+@pytest.fixture(scope="session")
+def done(grid, tmp_path_factory):
+    out = tmp_path_factory.mktemp("done") / "out"
+    lines: list[str] = []
+    recipe = load_study(grid, [f"out={out}"])
+    about = run_study(recipe, "cpu", log=lines.append)
+    return recipe, out, about, lines
+
+
+@pytest.fixture(scope="session")
+def mixed(grid, corpus, tmp_path_factory):
+    """A study of mixtures of the toy's tones, with oracles, by an ear that knows them."""
+    root = tmp_path_factory.mktemp("mixtures")
+    name = f"mixtures,of=esc50:esc10=true,source={corpus},folds=1,pairs=2,snr_db=0+10,seconds=0.5,sample_rate=8000"
+    settings = [
+        f"data.name={json.dumps(name)}", f"data.root={root}", "data.folds=[]", f"out={root / 'out'}",
+        "conditions={zero: {snr_db: 0}, ten: {snr_db: 10}}", "data.alone=0.5", "masks=[positive]", "measures.curve_steps=0",
+        "methods.ratio={method: 'oracle:ratio'}", "methods.random={}",
+        "methods.binary={method: 'oracle:binary'}", "domains=['mel,bands=32,ms=50', time, 'components,n=2']",
+    ]  # fmt: skip
+    recipe = load_study(grid, settings)
+    recipe = recipe.replace(conditions={k: v for k, v in recipe.conditions.items() if k in ("zero", "ten")})
+    return recipe, run_study(recipe, "cpu"), rows_of(root / "out")

@@ -27,6 +27,7 @@ class ClipBatch:
     sounds : sequence of AudioSource or Clip
         All of the same rate and length. Those that need several windows are explained one at a time.
     classifier : Classifier
+        The classifier that is explained.
     batch_size : int
         Most clips, or masks of clips, in one pass.
     progress : callable
@@ -103,7 +104,7 @@ class ClipBatch:
         return self.targets
 
     def only(self, i: int) -> ClipBatch:
-        """One clip alone; what is known of it is not asked again."""
+        """One clip alone, with what is already computed."""
         alone = ClipBatch(self.sounds[i : i + 1], self.classifier, self.batch_size, self.progress)
         for name in ("_short", "original"):
             if name in self.__dict__:
@@ -118,6 +119,7 @@ class WindowMeans:
     Parameters
     ----------
     clips : ClipBatch
+        The clips.
     shape : tuple of int
         Shape of what is averaged for each clip and class.
     """
@@ -143,7 +145,9 @@ class PipelineResult:
     Parameters
     ----------
     target : Target
+        The class that is explained.
     attribution : Attribution
+        Values of all cells.
     masks : tuple of Mask
         As they are applied: where cells belong together (superpixels), their mean.
     scores : tuple of Scores

@@ -170,8 +170,11 @@ def explain_sources(
     Parameters
     ----------
     sources : sequence of AudioSource or Clip
+        The sounds, of any rate, length and number of channels.
     classifier : Classifier
+        The classifier that is explained.
     request : Request
+        Checked settings of method, domain, mask and target.
     progress : bool
         Show a bar.
     explainer : Explainer, optional
@@ -219,7 +222,7 @@ def _explanation(result: PipelineResult, **about: Any) -> Explanation:
 
 
 def explainer_of(request: Request, classifier: Classifier) -> Explainer:
-    """The explainer that a request asks for."""
+    """The explainer of a request."""
     return make_explainer(
         request.method, request.method_settings, classifier, request.spec["method"], batch_size=request.batch_size
     )

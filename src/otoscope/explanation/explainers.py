@@ -87,6 +87,7 @@ class AttributionExplainer:
     Parameters
     ----------
     method : str or captum attribution object
+        A name in the registry, or any captum attribution method.
     settings : mapping
         Its parameters; those left out have their defaults.
     name : str
@@ -173,6 +174,7 @@ def make_explainer(
     Parameters
     ----------
     method : str or captum attribution object
+        A name in the registry, or any captum attribution method.
     settings : mapping
         Every parameter of the method.
     classifier : Classifier
@@ -198,7 +200,9 @@ def generate(generator: SoundGenerator, source: AudioSource, n_windows: int, pro
     Parameters
     ----------
     generator : SoundGenerator
+        What the method made for the classifier.
     source : AudioSource or Clip
+        The sound, of any rate, length and number of channels.
     n_windows : int
         Number of windows in which the classifier hears the sound. A sound in one window is held in memory, a longer one in a
         temporary file.

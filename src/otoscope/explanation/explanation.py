@@ -58,12 +58,15 @@ class Explanation:
     source : AudioSource
         The sound, at its own rate, with all its channels.
     classifier : Classifier
+        The classifier that is explained.
     request : Request
         Method, domain, mask, target, seed.
     target : Target
         The class that is explained.
     attribution : Attribution
+        Values of all cells.
     mask : Mask
+        The share of each cell that is kept.
     scores : Scores
         Probabilities of original, kept and removed in the domain.
     seconds : float
@@ -71,7 +74,7 @@ class Explanation:
     n_windows : int
         How many windows the sound was heard in (1 up to 30 s, or to what the classifier can hear at once).
     weights_sha256 : str
-        Digest of the classifier's weights when it was asked; what is measured later is measured on the same.
+        Digest of the classifier's weights at the time; what is measured later must have the same.
     generated : GeneratedSound, optional
         The kept sound, where the method gave it; without, the mask makes it.
     rendition : Rendition, optional
@@ -131,7 +134,7 @@ class Explanation:
         return self.source.digest()
 
     def metrics(self) -> dict[str, float]:
-        """Every registered metric; those of the written sound are called ``heard_*``. NaN where one says nothing."""
+        """Every registered metric, by name; ``heard_*`` are those of the written sound. NaN where a metric is undefined."""
         return measure(self.scores, self.heard, self.mask.values, self.target.index)
 
     def verdict(self) -> Verdict:
@@ -202,7 +205,7 @@ class Explanation:
         )
 
     def _inputs(self) -> dict[str, Any]:
-        """What the record says of the sound and of the model."""
+        """Sound and model."""
         source, model = self.source, self.classifier
         return {
             "audio": {
@@ -224,7 +227,7 @@ class Explanation:
         }
 
     def _choices(self) -> dict[str, Any]:
-        """What the record says of method, domain and mask."""
+        """Method, domain and mask."""
         request = self.request
         return {
             "request": dict(request.spec),
@@ -253,6 +256,7 @@ class Explanation:
         Parameters
         ----------
         folder : path
+            Folder of the files; it is made if needed.
         report : bool
             Whether to write ``report.html`` too.
 

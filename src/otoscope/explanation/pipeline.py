@@ -1,7 +1,7 @@
 """The one chain: clips -> evidence -> masks -> kept and removed sounds -> scores.
 
 `explain`, studies, like-to-hear runs and replays all run it; nothing else renders or scores. A `ClipBatch` holds clips of one rate
-and one length and what the classifier says of them. A `Pipeline` takes such a batch, a domain, an explainer and any number
+and one length and the classifier's probabilities of them. A `Pipeline` takes such a batch, a domain, an explainer and any number
 of masks, and gives a `PipelineResult` for each clip: the attribution, the masks as they are applied, and the scores of the kept
 and the removed part under each mask. `Pipeline.heard` renders the sounds and scores them as a listener would hear them.
 
@@ -46,18 +46,20 @@ ITSELF = MaskSpec("itself", {})  # of an explainer that gives the mask
 
 
 class Pipeline:
-    """Clips, a domain and an explainer; each stage is computed once, when it is first asked for.
+    """Clips, a domain and an explainer; each stage is computed once, when it is first needed.
 
     Parameters
     ----------
     clips : ClipBatch
         With its targets chosen.
     explainer : Explainer
+        The method.
     domain : Domain
         In which the explanation lives.
     masks : sequence of MaskSpec
         Made from attributions; a method that gives masks or sounds has its own, and the first one alone counts.
     seed : int
+        Seed of methods that draw random numbers.
     scored : Domain, optional
         Domain whose masking is scored, where it differs; its grid must be the same.
     """
@@ -101,7 +103,7 @@ class Pipeline:
         return self.inspect(self.clips.windows()[0], self.scored_domain)
 
     def problem(self, windows: Sequence[Window]) -> Problem:
-        """What an explainer is asked about some windows."""
+        """The problem of some windows, for an explainer."""
         inspected = self.inspect(windows, self.domain)
         numbers = [self.clips.targets[w.sound].index for w in windows]
         targets = torch.tensor(numbers, device=inspected.waveform.device)
@@ -352,6 +354,7 @@ def run_pipeline(
     sounds : sequence of AudioSource or Clip
         All of the same rate and length.
     classifier : Classifier
+        The classifier that is explained.
     explainer : Explainer
         What `make_explainer` gives, or anything that follows its protocols.
     domain : Domain

@@ -1,4 +1,4 @@
-"""Make an explanation again from its own record."""
+"""Reproduce an explanation from its own record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otoscope.explanation.request import resolve_model
 def replay(
     record: str | os.PathLike[str] | dict[str, Any], audio: Any = None, model: Any = None, **changes: Any
 ) -> Explanation:
-    """Make an explanation again from its record.
+    """Reproduce an explanation from its record.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def replay(
         )
     if model is None:
         if named is None:
-            raise OtoscopeError(f"the record's classifier {name!r} was no named one; pass model=")
+            raise OtoscopeError(f"the record does not say how to load classifier {name!r}; pass model=")
         model = load_classifier(*named)
     classifier = resolve_model(model)
     if classifier.digest() != digests[1]:
@@ -81,7 +81,7 @@ def replay(
 
 
 class _Other(NamedTuple):
-    """What an explanation hangs on besides sound and weights; its place may hold commas, which a spelled setting may not."""
+    """What an explanation depends on besides sound and weights; its path may hold commas, which a spec may not."""
 
     option: str
     value: tuple[str, dict[str, Any]]
@@ -132,7 +132,7 @@ def _others(found: dict[str, Any]) -> list[_Other]:
 
 
 def _generator(found: dict[str, Any]) -> dict[str, Any] | None:
-    """What a record says of the method that gave its sound; records of version 0.1 call it ``autoencoder``."""
+    """The facts of the method that generated the sound; records of version 0.1 call them ``autoencoder``."""
     return found.get("generator", found.get("autoencoder"))
 
 

@@ -1,4 +1,4 @@
-"""What is asked for: model, method, domain, target, mask and how to run them; checked before anything runs."""
+"""Requests: model, method, domain, target, mask and options, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -39,13 +39,17 @@ class Request:
     Parameters
     ----------
     method : str or captum object
+        A name in the registry, or any captum attribution method.
     method_settings : mapping
         Every parameter of the method.
     domain : Domain
+        Domain of the explanation.
     mask : MaskSpec
+        How attributions become a mask.
     target : int, str or None
         None: the class that the classifier finds most probable.
     seed : int
+        Seed of methods that draw random numbers.
     batch_size : int
         Most clips in one pass.
     """
@@ -94,7 +98,7 @@ def make_request(
 
 
 def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
-    """The method that is meant where an autoencoder may be named beside it, for `make_request`.
+    """The method of a command that may name an autoencoder, for `make_request`.
 
     Parameters
     ----------
@@ -194,7 +198,7 @@ def resolve_model(
     device: str = "auto",
     labels: int | Sequence[str] | None = None,
 ) -> Classifier:
-    """A classifier on a device; the caller's own is never moved, a copy is where another device is asked for.
+    """A classifier on a device; the caller's own is never moved, but copied for another device.
 
     Raises
     ------

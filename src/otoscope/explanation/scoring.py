@@ -1,8 +1,8 @@
 """The one scorer: the probabilities that a classifier gives to sounds as they are heard.
 
-Whatever asks "what does the classifier make of this sound?" asks here, so that every ``heard`` number of an explanation, a study
-or a like-to-hear run comes out of the same resampler (soxr, through `otoscope.audio.resample`), the same downmix and the same
-windows. Sounds are ``(channel, time)`` at any rate; probabilities are float32, ``(class,)`` or ``(sound, class)``.
+Every question of the form "what does the classifier make of this sound?" is answered here, so that every ``heard`` number of an
+explanation, a study or a like-to-hear run comes from one resampler (soxr, through `otoscope.audio.resample`), one downmix and one set
+of windows. Sounds are ``(channel, time)`` at any rate; probabilities are float32, ``(class,)`` or ``(sound, class)``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def score_waveforms(waveforms: Tensor, classifier: Classifier, batch_size: int) 
     Parameters
     ----------
     waveforms : Tensor (batch, time)
+        At the classifier's rate.
     classifier : Classifier
+        The classifier that is explained.
     batch_size : int
         Most waveforms in one pass.
 
@@ -80,6 +82,7 @@ def score_sounds(sounds: np.ndarray, sample_rate: int, classifier: Classifier, b
     sample_rate : int, Hz
         Theirs.
     classifier : Classifier
+        The classifier that is explained.
     batch_size : int
         Most sounds in one pass.
 
@@ -99,9 +102,11 @@ def score_windows(
     Parameters
     ----------
     source : AudioSource or Clip
+        The sound, of any rate, length and number of channels.
     spans : sequence of Span
         The windows.
     classifier : Classifier
+        The classifier that is explained.
     batch_size : int
         Most windows in one pass.
 
@@ -122,7 +127,9 @@ def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 1
     Parameters
     ----------
     source : AudioSource or Clip
+        The sound, of any rate, length and number of channels.
     classifier : Classifier
+        The classifier that is explained.
     batch_size : int
         Most windows in one pass.
 

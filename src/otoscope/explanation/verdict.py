@@ -20,8 +20,11 @@ class Verdict:
     Parameters
     ----------
     trust : {"good", "doubtful", "poor"}
+        Level of trust in the explanation.
     sentence : str
+        The scores in words.
     warnings : tuple of str
+        Reasons for doubt, in whole sentences, the gravest first.
     """
 
     trust: str
@@ -60,7 +63,9 @@ def judge(
     original, kept, removed = heard["original"], heard["kept"], heard["removed"]
     poor, doubtful = [], []
     if silent:
-        poor.append("The sound is silent: there is nothing to listen to, and the answer is the classifier's habit.")
+        poor.append(
+            "The sound is silent: there is nothing to listen to, and the prediction only reflects the classifier's prior."
+        )
     if size <= 0:
         poor.append("The mask is empty: nothing of the sound speaks for the target.")
     if kept < KEPT_SHARE * original:
@@ -81,9 +86,7 @@ def judge(
     if original < UNSURE:
         doubtful.append(f"The classifier itself was unsure: {label!r} has {original:.2f} on the original.")
     if not is_top:
-        doubtful.append(
-            f"{label!r} is not what the classifier says of this sound; it is explained because it was asked for."
-        )
+        doubtful.append(f"{label!r} is not the classifier's top prediction for this sound; it is explained on request.")
     trust = "poor" if poor else "doubtful" if doubtful else "good"
     sentence = (
         f"The classifier says {label!r} with {_p(original)} on the original, {_p(kept)} on the kept sound alone and "

@@ -29,6 +29,7 @@ def windows_of(source: AudioSource, classifier: Classifier | None = None) -> lis
     Parameters
     ----------
     source : AudioSource or Clip
+        The sound, of any rate, length and number of channels.
     classifier : Classifier, optional
         One that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
     """

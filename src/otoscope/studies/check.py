@@ -11,7 +11,7 @@ from otoscope.studies.recipe import ORACLES
 
 
 def check_plan(plan: Plan) -> None:
-    """Every condition can be made, every classifier asked in every domain, and it knows every class that is explained.
+    """Check that every condition, domain and class of the plan works with every classifier.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class StudyClip:
     true : ndarray (time,), optional
         The sound that explanations should find, at the same rate: a planted cue, or the stem of the clip's class.
     events : tuple of (onset, offset), s, optional
-        When that sounds; None where nobody knows.
+        When that sounds; None where it is unknown.
     snr_db : float, dB
         NaN where it is no mixture.
     """
@@ -82,8 +82,11 @@ class Preparation:
     Parameters
     ----------
     settings : GridData
+        The recipe's settings of the data.
     condition : GridCondition
+        What is done to the clips.
     seed : int
+        Seed of noises and cues.
     pool : sequence of path
         Clips that contamination with other clips draws from.
     """
@@ -225,7 +228,7 @@ class Digests:
         return [self.of(p) for p in (sorted(root.rglob("*")) if root.is_dir() else [root]) if p.is_file()]
 
     def of_example(self, example: Example, settings: GridData) -> list[Any]:
-        """What a clip's rows hang on: the sound, its place in the file, its label, source and stems."""
+        """What a clip's rows depend on: the sound, its place in the file, its label, source and stems."""
         try:
             truth = known_truth(example, settings)
         except OtoscopeError:

@@ -67,7 +67,7 @@ def _work(chunk: Chunk, names: Sequence[int]) -> int:
 
 
 def _side_by_side(plan: Plan, jobs: Jobs, tick: Progress) -> None:
-    """Worker processes; where one dies, what it had begun is begun anew, a few times."""
+    """Worker processes; the chunk of one that dies is started again, a few times."""
     deaths = 0
     left = [(chunk, [plan.runs.index(run) for run in runs]) for chunk, runs in jobs.missing()]
     while left:

@@ -34,11 +34,13 @@ class Estimate:
     Parameters
     ----------
     passes, rows, rows_left : int
+        Numbers of passes left, of rows in all, and of rows left.
     seconds : float
         On one process; an upper bound where methods stop early.
     per_method : list of dict
         Classifier, method, domain, passes and seconds for one clip with all its masks.
     workers : int
+        Number of parallel processes.
     """
 
     passes: int

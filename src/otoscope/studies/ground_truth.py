@@ -25,6 +25,7 @@ def truth_on_grid(clip: StudyClip, inspected: Inspected, i: int) -> GroundTruth 
     Parameters
     ----------
     clip : StudyClip
+        The clip and what is known of it.
     inspected : Inspected
         The classifier behind the domain, with the clip in its batch.
     i : int

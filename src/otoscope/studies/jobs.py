@@ -18,11 +18,12 @@ VERSION = 1  # of what is measured: a change makes old parts void
 
 
 class Jobs:
-    """The parts of a plan: a chunk of clips by a method in a domain, each under a seal of all that its rows hang on.
+    """The parts of a plan: a chunk of clips by a method in a domain, each under a fingerprint of all that its rows depend on.
 
     Parameters
     ----------
     plan : Plan
+        Plan of the study.
     """
 
     def __init__(self, plan: Plan):
@@ -49,7 +50,7 @@ class Jobs:
 
     @cached_property
     def _shared(self) -> dict[str, Any]:
-        """What the rows of every part hang on."""
+        """What the rows of every part depend on."""
         recipe = self.plan.recipe
         data = recipe.data.model_dump()
         about = {key: data[key] for key in ("seconds", "peak", "names")}
@@ -84,7 +85,7 @@ class Jobs:
         return found
 
     def classifier_fingerprint(self, name: str) -> list[Any]:
-        """What a classifier's answers hang on."""
+        """What a classifier's output depends on."""
         model = self.plan.classifiers[name]
         return [name, model.digest(), list(model.labels), model.multilabel, model.sample_rate, str(model.frontend)]
 
@@ -93,7 +94,7 @@ class Jobs:
         return digest(self._about(chunk, run), [self._clip(i) for i in chunk.clips], [str(m) for m in run.masks])
 
     def of_clip(self, chunk: Chunk, run: MethodRun) -> Callable[[str], str]:
-        """What the rows of each clip hang on, by its name, whatever other clips and masks are in the part."""
+        """What the rows of each clip depend on, by its name, whatever other clips and masks are in the part."""
         about = self._about(chunk, run)
         return lambda name: digest(about, self._clip(self.plan.names.index(name)))
 

@@ -88,6 +88,7 @@ def method_runs(recipe: StudyRecipe, background: Make) -> list[MethodRun]:
     Parameters
     ----------
     recipe : StudyRecipe
+        Recipe of the study.
     background : callable
         Gives the data set's background clips; called where a method has ``background=train``.
 
@@ -189,6 +190,7 @@ class IdealMask:
     Parameters
     ----------
     name : {"oracle:ratio", "oracle:binary", "control:ones"}
+        Which mask.
     clips : sequence of StudyClip
         Those of the problem, in order.
     """
@@ -213,6 +215,7 @@ class BlindExplainer:
     Parameters
     ----------
     run : MethodRun
+        The method in its domain.
     clips : sequence of StudyClip
         Those of the problem, in order.
     """

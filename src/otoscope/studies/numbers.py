@@ -1,4 +1,4 @@
-"""Every number of one row: metrics of masks and scores, in the domain and as heard, curves, and what the truth says."""
+"""Every number of one row: metrics of masks and scores, in the domain and as heard, curves, and ground truth."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) 
     Parameters
     ----------
     recipe : StudyRecipe
+        Recipe of the study.
     pipeline : Pipeline
+        The pipeline of the clips.
     i : int
         Number of the clip.
     name : str

@@ -40,14 +40,16 @@ class Plan:
     Parameters
     ----------
     recipe : StudyRecipe
+        Recipe of the study.
     out : Path
         The study's folder.
     device : str
+        Where the classifiers run: ``auto``, ``cpu`` or ``cuda``.
 
     Raises
     ------
     OtoscopeError
-        For anything that the recipe asks for and cannot be.
+        If anything in the recipe is impossible.
     """
 
     def __init__(self, recipe: StudyRecipe, out: Path, device: str = "auto"):

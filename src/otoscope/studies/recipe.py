@@ -103,7 +103,7 @@ class GridCondition(Settings):
 
 
 class GridMeasures(Settings):
-    """What is measured of each explanation besides the metrics of masks and scores."""
+    """Measures besides the metrics of masks and scores."""
 
     heard: bool = Field(True, description="Score the sounds as written, too.")
     truth: bool = Field(True, description="Compute all metrics that need stems or events, for clips that have them.")

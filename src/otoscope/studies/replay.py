@@ -1,4 +1,4 @@
-"""Make the sounds of a row again, to listen to them."""
+"""Reproduce the sounds of a row, to listen to them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class Replayed:
     Parameters
     ----------
     original, kept, removed : Clip
+        The sounds at the clip's own rate.
     attribution : Attribution
+        Values of all cells.
     mask : Mask
+        The share of each cell that is kept.
     true : Clip, optional
         The sound that should have been found.
     """
@@ -42,13 +45,14 @@ class Replayed:
 
 
 class Replayer:
-    """Makes rows of one study again; classifiers are loaded once.
+    """Reproduces rows of one study; classifiers are loaded once.
 
     Parameters
     ----------
     folder : Path
         The study's.
     device : str
+        Where the classifiers run: ``auto``, ``cpu`` or ``cuda``.
 
     Raises
     ------
@@ -89,7 +93,7 @@ class Replayer:
         return Replayed(sound, heard, rest, pipeline.attributions[0], applied, true)
 
     def _unchanged(self, row: Mapping[str, Any], chunk: Chunk, run: MethodRun) -> None:
-        """Its key hangs on sound, weights, settings and seed."""
+        """Its key depends on sound, weights, settings and seed."""
         if row.get("key") and row["key"] != key_of(row, self.jobs.of_clip(chunk, run)(row["clip"])):
             raise OtoscopeError(
                 f"the sound, the weights of {row['classifier']!r} or the settings have changed since this row was computed; run "

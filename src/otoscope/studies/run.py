@@ -34,16 +34,19 @@ def run_study(
 ) -> dict[str, Any]:
     """Explain clips by every method, in every domain, under every mask and condition, and write a row of numbers of each.
 
-    What is there is not made again: a study that was stopped goes on. A folder that holds another study is refused, unless
+    Finished rows are kept: run the study again to resume it. A folder that holds another study is refused, unless
     it shall be extended: then rows that both have in common are kept.
 
     Parameters
     ----------
     recipe : StudyRecipe
+        Recipe of the study.
     device : {"auto", "cpu", "cuda"}
+        Where the classifiers run.
     dry_run : bool
         Only check the recipe and estimate passes and time.
     extend : bool
+        Whether a folder with another version of the study is extended; rows that both share are kept.
     log : callable
         Called with a line for each step.
 
@@ -55,7 +58,7 @@ def run_study(
     Raises
     ------
     OtoscopeError
-        If the recipe asks for what cannot be, or the folder is another study's.
+        If the recipe is impossible, or the folder is another study's.
     """
     out = out_folder(recipe, "study").resolve()
     if not extend:

@@ -1,7 +1,7 @@
 """Whether the explanations of a study depend on what they should: its own small table, for a few clips.
 
 For each method in each domain and each classifier: parameters made random from the output down, other seeds, a little noise,
-a shift in time. Each pair is stored when it is done; a run that was stopped goes on.
+a shift in time. Each pair is stored when it is done, so that a run can be resumed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row
     Parameters
     ----------
     plan : Plan
+        Plan of the study.
     jobs : Jobs
+        Parts of the study, computed or not.
     log : callable
         Called with a line for each row.
 
@@ -91,7 +93,7 @@ def sanity_left(plan: Plan, jobs: Jobs) -> Iterator[tuple[str, int, MethodRun]]:
 def attributions_of(sanity: GridSanity, run: MethodRun) -> int:
     """How often a method is run about each clip."""
     still = registry.get("method", run.request.method).facts.get("deterministic", False)
-    itself = 1  # each comparison asks about the clip as it is, too
+    itself = 1  # each comparison needs the attribution of the clip as it is, too
     return (
         (sanity.stages + itself if sanity.stages else 0) + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
     )
@@ -131,7 +133,7 @@ def _stored(file: Path) -> Row | None:
 
 
 def _checked(plan: Plan, run: MethodRun, groups: list[Group]) -> Row:
-    """The numbers of one pair; what cannot be run says why."""
+    """The numbers of one pair; where it fails, the reason."""
     found: list[Row] = []
     try:
         for group in groups:

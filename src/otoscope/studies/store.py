@@ -66,7 +66,7 @@ class Store:
             fits = table.schema.remove_metadata().equals(self.schema) and about.get("rows") == str(table.num_rows)
             keys = table.column("key").to_pylist() if fits else []
         except (OSError, ValueError, self.arrow.ArrowException):
-            return None  # absent, or damaged: it is made again
+            return None  # absent or damaged: it is computed again
         whole_part = fits and about.get("seal") == fingerprint and about.get("keys") == digest(keys)
         return table if whole_part else None
 
@@ -75,7 +75,7 @@ class Store:
         return self.file(fingerprint).is_file() and self.read(fingerprint) is not None
 
     def write(self, fingerprint: str, rows: Iterable[Row], of_clip: Callable[[str], str]) -> None:
-        """Write a part; ``of_clip`` tells what the rows of a clip hang on, by its name."""
+        """Write a part; ``of_clip`` gives the digest of what the rows of a clip depend on, by its name."""
         filled = [_filled(row, self.schema.names, of_clip(str(row["clip"]))) for row in rows]
         table = self.arrow.Table.from_pylist(filled, schema=self.schema)
         about = {"seal": fingerprint, "rows": str(len(filled)), "keys": digest([row["key"] for row in filled])}
@@ -107,12 +107,12 @@ class Store:
 
 
 def key_of(row: Mapping[str, Any], about: str) -> str:
-    """A row's key: of what it says it is, and of what its numbers hang on."""
+    """A row's key: a digest of its identity and of what its numbers depend on."""
     return digest(about, *(row.get(name) for name in IDENTITY))[:32]
 
 
 def _filled(row: Row, names: Sequence[str], about: str) -> Row:
-    """The row with every column: NaN where nothing can be said, and the key, which hangs on what the numbers hang on."""
+    """The row with every column, NaN where a number is undefined, and with its key."""
     usual = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(WHOLE), **dict.fromkeys(FLAGS)}
     out = {name: row.get(name, usual.get(name, math.nan)) for name in names}
     out["key"] = key_of(row, about)

@@ -32,6 +32,7 @@ class Group:
     Parameters
     ----------
     clips : list of StudyClip
+        The clips with their labels.
     batch : ClipBatch
         Their sounds, with the targets chosen.
     correct : list of bool or None
@@ -53,6 +54,7 @@ class Worker:
     Parameters
     ----------
     plan : Plan
+        Plan of the study.
     progress : callable
         Called with the number of passes done.
     """
@@ -137,7 +139,10 @@ class Worker:
     def rows(
         self, chunk: Chunk, run: MethodRun, groups: list[Group], lost: list[tuple[int, OtoscopeError]]
     ) -> list[Row]:
-        """All rows of a method in a domain; what fails together is tried alone, and what fails alone is a row that says so."""
+        """All rows of a method in a domain.
+
+        Clips that fail together are tried one by one; one that still fails gives rows of status ``failed``.
+        """
         rows: list[Row] = []
         for group in groups:
             try:

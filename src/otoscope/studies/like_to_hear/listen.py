@@ -1,4 +1,4 @@
-"""The sounds of the listening page, and what each network says of them."""
+"""The sounds of the listening page, and each network's prediction for them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: di
 
     Parameters
     ----------
-    bench : Bench
+    evaluator : Evaluator
+        Classifiers and autoencoders of the study, ready to score.
     test : Dataset
+        Test clips.
     out : Path
         The page's folder.
     accuracy : mapping
@@ -67,7 +69,7 @@ def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: di
 
 
 def choose(recipe: LikeToHearRecipe, test: Dataset) -> list[int]:
-    """Numbers of the clips to hear, in the test folds' order: those asked for, or the first of each class.
+    """Numbers of the clips to hear, in the test folds' order: those of the recipe, or the first of each class.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def _close(sound: np.ndarray, original: np.ndarray) -> dict[str, float]:
 
 
 def _version(evaluator: Evaluator, sound: np.ndarray, name: str, networks: list[str], out: Path) -> dict[str, Any]:
-    """One sound as a file, and what each network says of it."""
+    """One sound as a file, and each network's prediction for it."""
     data, gain = encode(sound, evaluator.rate, "FLAC")
     path = out / "audio" / f"{name}.flac"
     with atomic_write(path) as part:

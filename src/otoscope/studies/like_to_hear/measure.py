@@ -1,4 +1,4 @@
-"""What is measured on each batch of test clips: verdicts, closeness, bands, likeness, and sounds without some frequencies."""
+"""What is measured on each batch of test clips: predictions, closeness, bands, similarity, and sounds without some frequencies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from otoscope.training.data import Clips, loader
 LOWEST_HZ = 44.0
 SPECTRUM = StftConfig(n_fft=512, hop_length=128)
 FLOOR_DB = -90.0
-VERSION = 2  # of what is measured: parts of another one are made again
+VERSION = 2  # of what is measured: parts of another version are computed again
 ORIGINAL, RESAMPLED = "original", "resampled"
 
 
@@ -42,6 +42,7 @@ class Condition:
     kind : {"all", "only", "without", "below", "above"}
         Nothing; keep the band alone; remove it; low-pass at ``high_hz``; high-pass at ``low_hz``.
     low_hz, high_hz : float, Hz
+        Edges of the band.
     """
 
     kind: str
@@ -76,10 +77,13 @@ class Evaluator:
     Parameters
     ----------
     recipe : LikeToHearRecipe
+        Recipe of the study.
     members : Members
+        Classifiers and autoencoders of the study.
     labels : tuple of str
         Of the data set.
     device : torch.device
+        Where classifiers and autoencoders run.
     """
 
     def __init__(self, recipe: LikeToHearRecipe, members: Members, labels: tuple[str, ...], device: torch.device):
@@ -176,7 +180,7 @@ def _similarity(stacked: Tensor) -> np.ndarray:
 
 
 def measure_all(evaluator: Evaluator, test: Dataset, out: Path) -> dict[str, np.ndarray]:
-    """Measures of all test clips; batches that are there already are read, not made again."""
+    """Measures of all test clips; batches that are on disk are read."""
     clips = Clips(test, evaluator.rate, evaluator.recipe.data)
     folder = make_folder(out / "parts")
     size = evaluator.recipe.batch_size
@@ -196,7 +200,7 @@ def measure_all(evaluator: Evaluator, test: Dataset, out: Path) -> dict[str, np.
 
 
 def _key(evaluator: Evaluator, test: Dataset) -> str:
-    """What the measures hang on: clips, classifiers, autoencoders and settings."""
+    """What the measures depend on: clips, classifiers, autoencoders and settings."""
     h = hashlib.sha256()
     for classifier in evaluator.members.classifiers.values():
         h.update(classifier.digest().encode())
@@ -223,7 +227,7 @@ def _read_part(file: Path, key: str) -> dict[str, np.ndarray] | None:
 
 
 def _fingerprint(key: str, part: dict[str, np.ndarray]) -> str:
-    """SHA-256 of what the measures hang on and of the measures."""
+    """SHA-256 of the measures and of what they depend on."""
     h = hashlib.sha256(key.encode())
     for name, values in sorted(part.items()):
         h.update(f"{name}:{values.dtype}:{values.shape}".encode())

@@ -32,6 +32,7 @@ class Tuned:
     name : str
         ``CLASSIFIER--START``, or ``control``.
     autoencoder : Autoencoder
+        The trained autoencoder.
     classifier : str
         Whom it was tuned to; empty for the control.
     start : str
@@ -54,6 +55,7 @@ class Members:
     Parameters
     ----------
     classifiers : mapping of str to Classifier
+        Classifiers by name.
     numbers : mapping of str to list of int
         Each classifier's number of each of the data set's classes.
     autoencoders : mapping of str to Tuned
@@ -125,7 +127,7 @@ def _refuse_stale(tuned: Tuned, classifier: Classifier, out: Path) -> None:
     if about.get("sha256") != classifier.digest():
         raise OtoscopeError(
             f"{out / 'autoencoders' / tuned.name} was tuned to other weights than {tuned.classifier!r} has now; move that folder "
-            "away, and it is tuned anew"
+            "away to tune it again"
         )
 
 

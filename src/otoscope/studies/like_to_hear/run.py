@@ -30,13 +30,15 @@ def like_to_hear(
 ) -> dict[str, Any]:
     """Tune autoencoders to frozen classifiers and answer what each network likes to hear.
 
-    Trainings and measures that are there are not made again: a study that was stopped goes on. A folder that holds
+    Finished trainings and measures are kept: run the study again to resume it. A folder that holds
     another study is refused.
 
     Parameters
     ----------
     recipe : LikeToHearRecipe
+        Recipe of the study.
     device : {"auto", "cpu", "cuda"}
+        Where the classifiers run.
     log : callable
         Called with a line for each step.
 

@@ -20,10 +20,12 @@ def summarise(
 
     Parameters
     ----------
-    bench : Bench
+    evaluator : Evaluator
+        Classifiers and autoencoders of the study, ready to score.
     measures : mapping
         Of `Bench.measure`, over all clips.
     truth : ndarray (clip,), int
+        Class number of each clip.
     labels : tuple of str
         Of the data set.
     """
@@ -53,7 +55,7 @@ def share(right: np.ndarray) -> dict[str, Any]:
 
 
 def mean_interval(values: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-    """Mean over clips with its 95 % interval, by resampling the clips; ``n`` says how many clips had a finite value."""
+    """Mean over clips with its 95 % interval, by resampling the clips; ``n`` is the number of clips with a finite value."""
     values = values[np.isfinite(values)]
     if not values.size:
         return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
@@ -130,7 +132,7 @@ def _bands(
     labels: tuple[str, ...],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Level of each band beside the original and beside the control, in dB, over all clips and by class.
+    """Level of each band relative to the original and to the control, in dB, over all clips and by class.
 
     Levels are of the mean power over clips; intervals are of the clips' own differences, where the original has any sound.
     """
