@@ -420,7 +420,7 @@ def test_who_gives_a_sound_leaves_the_model_as_it_was(method, outcome, folder):
 
 @pytest.mark.parametrize("method", GIVERS)
 def test_who_gives_a_sound_gives_no_attributions(method):
-    with pytest.raises(UnsupportedError, match=r"gives a sound.*otoscope\.explain"):
+    with pytest.raises(UnsupportedError, match=r"produces sound rather than attributions.*otoscope\.explain"):
         attribute(ask(spectral(), sounds(1), "mel"), method)
 
 

@@ -173,7 +173,7 @@ def test_networks_on_waveforms_have_maps_over_time(ask, values):
 @pytest.mark.parametrize(
     ("world", "layer", "error", "words"),
     [
-        (lambda: linear(4000), None, UnsupportedError, "no convolution"),
+        (lambda: linear(4000), None, UnsupportedError, "has no convolutional layer"),
         (on_waveforms, "convv", UnknownNameError, "did you mean 'conv'"),
         (on_waveforms, "unused", UnsupportedError, "not used in a forward pass"),
         (on_waveforms, "lstm", UnsupportedError, "not one tensor"),

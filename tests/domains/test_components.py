@@ -223,7 +223,7 @@ def test_long_sounds_are_refused_with_the_limit():
     [
         ({"source": "stems"}, "source=stems and stems=FOLDER together; got source=stems and no folder"),
         ({"stems": "here"}, "together; got source=nmf and stems=here"),
-        ({"source": "stems", "stems": "not/there"}, "the folder of stems not/there is not there"),
+        ({"source": "stems", "stems": "not/there"}, "the folder of stems not/there does not exist"),
         ({"n": 0}, "n must lie in"),
         ({"segments_s": -1}, "segments_s must lie in"),
         ({"segments_s": 0.03}, r"segments_s must be 0 \(the whole clip\) or at least 0.032 s.*got 0.03"),
@@ -256,7 +256,7 @@ def test_smoothing_across_components_is_refused():
 
 
 def test_a_mask_of_another_shape_is_refused(listener):
-    with pytest.raises(ShapeError, match="the components grid wants"):
+    with pytest.raises(ShapeError, match="the components grid needs"):
         analysed({"n": 2}, noise(1, 800), listener).synthesise(torch.ones(1, 2, 1))
 
 
@@ -341,7 +341,7 @@ def test_components_that_are_remembered_have_little_room(counted, listener, monk
 
     x = noise(3, 4000)
     size = analysed({"n": 3}, x[:1], listener).weights.nbytes
-    monkeypatch.setattr(components, "ROOM", 2 * size)
+    monkeypatch.setattr(components, "CACHE_BYTES", 2 * size)
     analysed({"n": 3}, x, listener)
     assert len(components.Separator._known) == 2
     analysed({"n": 3}, x[1:], listener)

@@ -204,5 +204,5 @@ def test_it_needs_what_the_other_domain_needs(listener):
 
 def test_a_mask_of_another_shape_is_refused(listener, sounds):
     analysis = analysed({}, sounds(800, 8000), listener)
-    with pytest.raises(ShapeError, match="the superpixels grid wants"):
+    with pytest.raises(ShapeError, match="the superpixels grid needs"):
         pool_segments(analysis, torch.ones(4, 3, 3))

@@ -49,7 +49,7 @@ class TestCascade:
         found = cascade(asks(network, 40), network, stages=None)
         assert found.stages == (("4",), ("2",), ("0",))
         assert asks.calls == 4
-        assert {k: v.shape for k, v in found.likeness.items()} == dict.fromkeys(
+        assert {k: v.shape for k, v in found.similarities.items()} == dict.fromkeys(
             ("rank", "rank_absolute", "pearson", "ssim"), (3, 40)
         )
         assert found.similarity.shape == (40,)
@@ -60,8 +60,8 @@ class TestCascade:
     def test_a_method_that_does_not_ask_is_flagged(self, network, seed):
         energy = np.random.default_rng(seed).exponential(size=(3, 4, 6))
         found = cascade(lambda: energy, network, seed=seed)
-        for likeness in found.likeness.values():
-            np.testing.assert_allclose(likeness, 1.0)
+        for similarity in found.similarities.values():
+            np.testing.assert_allclose(similarity, 1.0)
         assert found.unchanged is True
 
     def test_stages_add_up(self, network):

@@ -1,4 +1,4 @@
-"""AMT: what a network looks at, read off in one forward pass, without gradients and without training."""
+"""AMT: attention or activation strength, read in one forward pass, without gradients or training."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def amt(problem: Problem, layer: Layer = None) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         The maps of this layer, in place of the attention of a transformer or of the classifier's default layer.
 

@@ -1,4 +1,4 @@
-"""Attention rollout: how far each patch of sound reaches the decision through the attention of all layers."""
+"""Attention rollout: how much each patch of sound contributes to the decision through the attention of all layers."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def attention_rollout(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     residual : float in [0, 0.99]
         Share of each token that goes past the attention, unchanged. A layer passes on ``(1 - residual) * attention
         + residual * identity``, rows scaled to sum to one.
@@ -64,8 +65,8 @@ def attention_rollout(
     Notes
     -----
     Source: abnar2020rollout, sec. 3; ``discard_lowest`` and joining heads by other than the mean are not in the paper.
-    Read at the class tokens that the network declares, else at the mean of all tokens. It does not look at the target:
-    `gradient_rollout` does.
+    Read at the class tokens that the network declares, else at the mean of all tokens. It ignores the target;
+    `gradient_rollout` uses it.
     """
     fuse = partial(_fused, heads=heads, lowest=discard_lowest, own=class_tokens(problem.inspected.classifier))
     found = []

@@ -37,9 +37,11 @@ def deep_lift_shap(problem: Problem, background: BackgroundSource = SILENCE, per
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     background : str
         ``silence``, a folder of sounds or a table; see `otoscope.attribution.background`.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
 
     Returns
     -------

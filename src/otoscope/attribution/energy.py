@@ -1,4 +1,4 @@
-"""Energy: how much each cell holds; what an explanation must beat that knows the sound but not the classifier."""
+"""Energy: the amplitude of each cell, a baseline that knows the sound but not the classifier."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from otoscope.core.registry import register
     source="adebayo2018sanity",
 )
 def energy(problem: Problem) -> Tensor:
-    """Amplitude of what each cell holds; a control that never asks the classifier.
+    """Amplitude of what each cell holds; a control that does not use the classifier.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

@@ -32,12 +32,13 @@ def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) ->
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         Its output is brought to ``(batch, channel, freq, frame)``, or ``(batch, channel, time)`` for networks on
         waveforms, by the axes that the classifier declares.
     transposed : bool
-        Take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did. True makes a known mistake
-        again, to compare with published numbers: the map of a network that lies (frame, freq) inside is stretched
+        Take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did. True reproduces a known
+        mistake, to compare with published numbers: the map of a network that lies (frame, freq) inside is stretched
         over the features as if it lay (freq, frame). It changes nothing for other layers.
 
     Returns

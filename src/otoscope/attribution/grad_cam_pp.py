@@ -1,4 +1,4 @@
-"""Grad-CAM++: channels weighed by where their gradients speak for the target, so that several sounds of it all count."""
+"""Grad-CAM++: channel weights from positive gradients, so that several occurrences of the target all count."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def grad_cam_pp(problem: Problem, layer: Layer = None) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         As in Grad-CAM.
 

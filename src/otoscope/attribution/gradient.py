@@ -1,4 +1,4 @@
-"""Gradient (saliency): how the target logit answers to a little more of each cell."""
+"""Gradient (saliency): the derivative of the target logit by the amplitude of each cell."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def gradient(problem: Problem) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

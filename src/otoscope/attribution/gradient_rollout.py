@@ -1,4 +1,4 @@
-"""Gradient-weighted rollout: attention of all layers, as far as it speaks for the target."""
+"""Gradient-weighted rollout: attention of all layers, weighted by its gradient of the target."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def gradient_rollout(problem: Problem) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def gradient_rollout(problem: Problem) -> Tensor:
     """
     found: list[Tensor] = []
     done, rows = 0, 1
-    while done < problem.batch:  # the first clip alone tells how many fit
+    while done < problem.batch:  # the first clip alone shows how many fit
         clips = torch.arange(done, min(done + rows, problem.batch), device=problem.targets.device)
         seen = attention_pass(problem, clips, lambda weights: weights, gradients=True)
         found.append(_relevance(problem, seen))

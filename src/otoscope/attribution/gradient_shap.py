@@ -12,7 +12,7 @@ from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Draws, Moments, Tolerance
 from otoscope.core.registry import Range, register
 
-BLOCK = 16  # samples between two looks at the errors
+BLOCK = 16  # samples between two checks of the errors
 
 
 @register(
@@ -40,6 +40,7 @@ def gradient_shap(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Random points between backgrounds and the clip.
     density : float
@@ -49,6 +50,7 @@ def gradient_shap(
     background : str
         ``silence``, a folder of sounds or a table; see `otoscope.attribution.background`.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
     tolerance : float
         Above 0: a clip is done when its largest standard error is below this share of its largest value.
 

@@ -26,6 +26,7 @@ def input_x_gradient(problem: Problem) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

@@ -32,6 +32,7 @@ def integrated_gradients(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     steps : int
         Points on the path from silence to the clip. Nodes of Gauss-Legendre quadrature.
     density : float

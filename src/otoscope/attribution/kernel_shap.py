@@ -54,6 +54,7 @@ def kernel_shap(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Coalitions of units; all there are, where they are few. The whole clip and silence count as two. Where there
         are no more coalitions than 64, or than samples if no early stop is allowed, the values are exact.
@@ -68,6 +69,7 @@ def kernel_shap(
         unit is absent. A coalition's score is then the mean over these sounds, and the sum counts from their mean
         score.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
 
     Returns
     -------
@@ -144,6 +146,7 @@ def fit_shapley(coalitions: Coalitions, scores: Tensor) -> Fit:
     coalitions : Coalitions
         As `shapley_rows` orders them.
     scores : Tensor (sample, clip), float64
+        Score of each coalition on each clip.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Layer-CAM: each cell of each map has its own weight, so that early, fine layers can be looked at too."""
+"""Layer-CAM: each cell of each map has its own weight, so that early layers with fine cells work too."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from otoscope.core.registry import register
     source="jiang2021layercam",
 )
 def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
-    """Maps of one layer, each cell weighted by its own gradient where that speaks for the target.
+    """Maps of one layer, each cell weighted by its own gradient if positive.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         As in Grad-CAM; with this method early layers, which have fine cells, give clear maps as well.
 

@@ -44,6 +44,7 @@ def lime(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Random coalitions of units; all there are, where they are few. The first is the whole clip. Where there are
         no more coalitions than 64, or than samples if no early stop is allowed, all are run and the fit has no
@@ -113,7 +114,9 @@ def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
     Parameters
     ----------
     coalitions : Coalitions
+        The coalitions and their weights.
     scores : Tensor (sample, clip), float64
+        Score of each coalition on each clip.
     penalty : float
         For each sample.
 

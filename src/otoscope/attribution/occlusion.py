@@ -1,4 +1,4 @@
-"""Occlusion: silence one patch after another and see what the target loses."""
+"""Occlusion: silence one patch after another and measure the drop of the target."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def occlusion(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     patches_freq : int
-        Patches along frequency (fewer where the grid has fewer bands). In superpixels and components they say no
-        more than how many passes are allowed: there each segment, and each component (its stretches of time joined
+        Patches along frequency (fewer where the grid has fewer bands). In superpixels and components both settings
+        only limit the number of passes: there each segment, and each component (its stretches of time joined
         where there are many), is silenced by itself.
     patches_time : int
         Patches along time (fewer where the grid has fewer frames).
@@ -59,8 +60,8 @@ def occlusion(
     if int(counts.max()) > most_units(patches_freq, patches_time):
         raise ParameterError(
             f"a clip has {int(counts.max())} segments, and occlusion silences at most "
-            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; ask "
-            "for fewer segments or more patches"
+            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; "
+            "use fewer segments or more patches"
         )
     full = problem.score(problem.inspected.ones())
     drops = torch.zeros(problem.batch, int(counts.max()), device=problem.targets.device)

@@ -24,20 +24,22 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     method : str or captum attribution object
+        Name of a registered method, or a captum object or class.
     settings : mapping, optional
         Parameters of the method.
 
     Returns
     -------
     Result
-        Where the domain has segments (superpixels), its facts tell how many ``units`` each clip has: with one or two there
-        is little to tell apart.
+        Where the domain has segments (superpixels), its facts include the number of ``units`` of each clip: one or two
+        allow little distinction.
 
     Raises
     ------
     UnknownNameError, ParameterError, UnsupportedError
-        If the method does not exist, a setting is wrong, or the domain cannot be asked that.
+        If the method does not exist, a setting is wrong, or the method does not support the domain.
     NonFiniteError
         If NaN or infinity comes out.
     """
@@ -45,7 +47,7 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
         entry = registry.get("method", method)
         if entry.facts.get("gives", "attributions") != "attributions":
             raise UnsupportedError(
-                f"the method {method!r} gives a {entry.facts['gives']} and no attributions; ask otoscope.explain for it"
+                f"the method {method!r} produces {entry.facts['gives']} rather than attributions; use otoscope.explain"
             )
         check_domain(method, problem.inspected.grid.domain)
         result = entry.target(problem, **entry.settings(settings))

@@ -11,7 +11,7 @@ from otoscope.attribution.base import Problem, Result, per_amplitude
 from otoscope.attribution.sampling import Draws, Moments, Tolerance
 from otoscope.core.registry import Range, register
 
-BLOCK = 8  # samples between two looks at the errors
+BLOCK = 8  # samples between two checks of the errors
 
 
 @register(
@@ -38,6 +38,7 @@ def smooth_grad(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Noisy copies.
     noise : float

@@ -60,7 +60,7 @@ class UnknownNameError(OtoscopeError, LookupError):
     Parameters
     ----------
     kind : str
-        What was asked for, e.g. ``"method"``.
+        Kind of the thing, e.g. ``"method"``.
     name : str
         The name that came.
     known : iterable of str, optional

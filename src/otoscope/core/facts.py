@@ -62,6 +62,7 @@ class MethodFacts(Facts):
         (`CELL_NEEDS`): ``"waveform"``, the domain feeds waveforms; ``"fixed_cells"``, every clip has the same cells;
         ``"placed_cells"``, cells lie at times and frequencies. Text is split at ``" and "``.
     gives : {"attributions", "sound"}
+        What it produces: values on the grid, or the kept sound itself.
     signed : bool
         Whether values can be negative.
     complete : bool
@@ -187,7 +188,9 @@ class MetricFacts(Facts):
     short, title : str
         Its name in narrow tables and in headings.
     unit : str
+        Unit of its values, such as ``"%"`` or ``"dB"``; empty without one.
     higher_is_better : bool
+        Direction of the metric.
     low, high : float, optional
         Its range; None is unbounded.
     means : str
@@ -225,14 +228,19 @@ class ModelFacts(Facts):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate of its input.
     classes : int
+        Number of classes; 0 for an autoencoder.
     multilabel : bool
+        Whether classes are independent (sigmoid outputs).
     download : bool
         Whether its weights are downloaded.
     licence : str
+        Licence of the weights.
     url, file, sha256 : str
         Of the weights.
     architecture : str
+        Name of its architecture.
     settings : mapping
         Of the architecture.
     """
@@ -256,12 +264,15 @@ class DatasetFacts(Facts):
     Parameters
     ----------
     licence : str
+        Licence of the recordings.
     sample_rate : int, Hz
+        Sample rate of the files.
     classes, clips : int
         0 where it depends on the settings.
     folds : str
         What the folds are.
     needs_download : bool
+        Whether its files must be downloaded first.
     hosted : str
         Where it is downloaded from.
     audio : str

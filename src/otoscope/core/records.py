@@ -24,10 +24,11 @@ class Clip:
     samples : ndarray (channel, time)
         float32; full scale is 1.
     sample_rate : int, Hz
+        Sample rate.
     source : str
-        Where it came from: a path, or ``"array"``, ``"bytes"``, ``"scene"``.
+        Origin: a path, or ``"array"``, ``"bytes"``, ``"scene"``.
     notes : tuple of str
-        What was done to it on the way in (resampled, downmixed, padded).
+        What was done to it on loading (resampled, downmixed, padded).
     """
 
     samples: np.ndarray
@@ -95,7 +96,7 @@ class Grid:
     top_hz : float, Hz
         The classifier's Nyquist frequency: no evidence lies above it.
     rows : tuple of str
-        What the rows are called, where they are no bands of frequency; else empty.
+        Names of the rows if they are not bands of frequency; else empty.
     """
 
     frequencies: np.ndarray
@@ -114,19 +115,21 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """One signed number for each cell: how much the cell speaks for the target.
+    """One signed number for each cell: how much the cell contributes to the target.
 
     Parameters
     ----------
     values : ndarray (freq, frame)
         float32, finite.
     grid : Grid
+        Where the cells lie.
     method : str
+        Name of the method.
     standard_error : ndarray (freq, frame), optional
         For methods that estimate by sampling.
     facts : mapping of str to float
-        What the method found out on the way: ``samples`` that it used, ``fidelity`` of its surrogate, ``units`` that it told
-        apart, ``gap`` between the sum of the values and what it should be.
+        Numbers that the method computed along the way: ``samples`` that it used, ``fidelity`` of its surrogate, number of
+        ``units``, ``gap`` between the sum of the values and what it should be.
     """
 
     values: np.ndarray
@@ -147,7 +150,9 @@ class Mask:
     Parameters
     ----------
     values : ndarray (freq, frame) in [0, 1]
+        1 keeps a cell whole, 0 removes it.
     grid : Grid
+        Where the cells lie.
     spec : str
         The mask function and its parameters, e.g. ``"topk:0.3"``.
     """

@@ -43,5 +43,5 @@ class MelDomain(Domain):
         return regular_grid(self.name, "mel", self.bands, self.ms, n_samples, listener.sample_rate)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

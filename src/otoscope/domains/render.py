@@ -1,4 +1,4 @@
-"""Put a mask on a clip as people hear it: at its own rate, on every channel, in blocks of constant memory."""
+"""Apply a mask to a clip at its own rate, on every channel, in blocks of constant memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rendition(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What a record says of the cells, beside their grid."""
+        """What a record holds about the cells, in addition to their grid."""
         ...
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -79,9 +79,11 @@ def render_blocks(
     Parameters
     ----------
     sound : AudioSource or Clip
+        The sound, at its own rate and with all its channels.
     mask : Mask
         On a grid over the whole sound.
     block_s : float, s
+        Length of a block; memory grows with it.
     rendition : Rendition, optional
         How masks on this sound are heard; by default by the grid.
     """
@@ -99,8 +101,11 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     Parameters
     ----------
     sound : AudioSource or Clip
+        The sound, at its own rate and with all its channels.
     masks : ndarray (mask, freq, frame)
+        In [0, 1]; 1 keeps a cell.
     grid : Grid
+        The cells of the masks, over the whole sound.
     start, stop : int, samples
         ``start`` is a multiple of the STFT's hop.
 
@@ -111,7 +116,7 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     Raises
     ------
     UnsupportedError
-        If the grid alone does not say where its cells lie (components).
+        If the grid alone does not define its cells (components).
     """
     if grid.scale == "components":
         raise UnsupportedError(

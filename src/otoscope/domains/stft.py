@@ -94,5 +94,5 @@ class StftDomain(Domain):
         return regular_grid(self.name, "hz", self.bands, self.ms, n_samples, listener.sample_rate)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

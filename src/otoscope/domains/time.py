@@ -86,5 +86,5 @@ class TimeDomain(Domain):
         return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> TimeAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

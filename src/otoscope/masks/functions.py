@@ -1,6 +1,6 @@
 """Mask functions: signed values ``(freq, frame)`` -> values in [0, 1]. Pure NumPy, no epsilon where none is needed.
 
-Edge cases are settled as follows. Where nothing stands out (all values equal), `minmax` keeps nothing and `sigmoid` gives
+Edge cases: if all values are equal, `minmax` keeps nothing and `sigmoid` gives
 one half. The functions of the positive part keep nothing where nothing is positive. Top-k keeps an exact number of cells;
 of equal ones the lower in frequency first, then the earlier in time.
 """
@@ -130,6 +130,7 @@ def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarr
     Parameters
     ----------
     values : ndarray (freq, frame)
+        Values to smooth.
     sigma_freq, sigma_time : float, cells
         Standard deviations; 0 leaves the axis alone.
 

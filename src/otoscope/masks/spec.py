@@ -29,9 +29,13 @@ class MaskSpec:
     Parameters
     ----------
     name : str
+        Name of the mask function.
     settings : mapping
+        Every setting of the mask function, with its value.
     smooth_time : float, s
+        Standard deviation of Gaussian smoothing in time; 0 is none.
     smooth_freq : float, bands
+        Standard deviation of Gaussian smoothing in frequency; 0 is none.
     ties : {"exact", "quantile"}
         For masks that keep a share of the cells: exactly that share, or all cells that reach the quantile, as published.
     """
@@ -51,7 +55,7 @@ class MaskSpec:
 
 
 def _spec(value: Any) -> str:
-    """A setting in the shortest text that gives it back to the last digit: a record's spec makes the same mask again."""
+    """A setting in the shortest text that reproduces it to the last digit."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
@@ -65,7 +69,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     UnknownNameError
         With the nearest names.
     ParameterError
-        If a value is missing, too many or out of range, or ``ties=quantile`` is asked of a mask that has no ties to settle.
+        If a value is missing, too many or out of range, or ``ties=quantile`` is given for a mask without ties.
 
     Examples
     --------
@@ -86,7 +90,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     chosen = dict(_option(option) for option in options)
     if chosen.get("ties", EXACT) != EXACT and QUANTILE not in entry.facts:
         able = ", ".join(e.name for e in registry.entries("mask") if QUANTILE in e.facts)
-        raise ParameterError(f"mask {name!r} has no ties to settle; ties={chosen['ties']} is for {able}")
+        raise ParameterError(f"mask {name!r} has no ties; ties={chosen['ties']} is for {able}")
     return MaskSpec(name, settings, **chosen)
 
 
@@ -115,7 +119,9 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
     Parameters
     ----------
     attribution : Attribution
+        The attribution, finite.
     spec : str or MaskSpec
+        The mask function with its settings, such as ``topk:0.3``.
 
     Returns
     -------

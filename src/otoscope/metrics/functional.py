@@ -1,6 +1,6 @@
 """The seven metrics of the literature, the mask's size, and the average drop as SpeechBrain computes it.
 
-What went in as NaN comes out as NaN. The published quirks of audiointerp are settings, off by default.
+NaN in the input gives NaN. The published quirks of audiointerp are settings, off by default.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def faithfulness(original: float, removed: float) -> float:
     Parameters
     ----------
     original, removed : float in [0, 1]
+        Probability of the target on the original and on the removed sound.
 
     Returns
     -------
@@ -54,9 +55,9 @@ def average_increase(original: float, kept: float, margin: Annotated[float, Rang
     Parameters
     ----------
     original, kept : float in [0, 1]
+        Probability of the target on the original and on the kept sound.
     margin : float
-        Smallest increase that counts; published: 0. How much higher it must be; published code has 0, which counts
-        float noise of masks that keep everything.
+        Smallest increase that counts; published: 0. Published code counts float noise of masks that keep everything.
 
     Notes
     -----
@@ -94,6 +95,7 @@ def average_drop_speechbrain(original: np.ndarray, kept: np.ndarray, target: int
     original, kept : ndarray (class,) in [0, 1]
         Probabilities of all classes.
     target : int
+        Index of the target class.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def _softmax(values: np.ndarray) -> np.ndarray:
 
 @_scored(
     "average_gain", short="AG", unit="%", higher_is_better=True, low=0.0, high=100.0, source="zhang2023opticam",
-    means="Share of the missing certainty that the kept sound wins.",
+    means="Share of the missing probability that the kept sound gains.",
 )  # fmt: skip
 def average_gain(original: float, kept: float) -> float:
     """Relative gain of the target's probability on the kept part, in percent of what was missing to 1.
@@ -150,6 +152,7 @@ def input_fidelity(original: np.ndarray, kept: np.ndarray) -> float:
     Parameters
     ----------
     original, kept : ndarray (class,)
+        Probabilities of all classes on the original and on the kept sound.
 
     Notes
     -----
@@ -177,7 +180,7 @@ def sparseness(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     Returns
     -------
     float in [0, 1]
-        NaN for an empty mask (all zeros), of which nothing can be said.
+        NaN for an empty mask (all zeros).
 
     Raises
     ------

@@ -1,7 +1,6 @@
-"""Whether an explanation depends on what it should: on the network's parameters, and not on chance or on trifles.
+"""Whether an explanation depends on what it should: on the network's parameters, not on chance or tiny changes.
 
-Attributions are ``(freq, frame)``; several of one clip ``(draw, freq, frame)``. A method is given as a callable, since
-this room knows no method.
+Attributions are ``(freq, frame)``; several of one clip ``(draw, freq, frame)``. Methods are passed as callables.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from otoscope.surgery import randomised, top_down
 
 UNCHANGED = 0.5
 STAGES = 4
-LIKENESS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "rank": rank_correlation, "rank_absolute": lambda a, b: rank_correlation(np.abs(a), np.abs(b)),
     "pearson": correlation, "ssim": ssim,
 }  # fmt: skip
@@ -34,11 +33,12 @@ _sanity = partial(register, "metric", family="sanity", of="sanity", unit="")
     means="Rank correlation of the attribution with that of the same network with random parameters.",
 )  # fmt: skip
 def randomisation_similarity(trained: np.ndarray, random: np.ndarray) -> float:
-    """Rank correlation of the attributions of a trained and of a random network: near 0 for a method that asks the network.
+    """Rank correlation of the attributions of a trained and of a random network: near 0 if the method depends on the parameters.
 
     Parameters
     ----------
     trained, random : ndarray (freq, frame)
+        Attributions of one clip by the trained and by the randomised network.
 
     Returns
     -------
@@ -62,6 +62,7 @@ def seed_agreement(values: np.ndarray) -> float:
     Parameters
     ----------
     values : ndarray (seed, freq, frame)
+        Attributions of one clip, one per seed.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def seed_agreement(values: np.ndarray) -> float:
 
     Notes
     -----
-    Source: visani2022statistical for the question; there it is asked of chosen features.
+    Source: visani2022statistical for the question, there about selected features.
     """
     values = _draws(values)
     pairs = [rank_correlation(a, b) for i, a in enumerate(values) for b in values[:i]]
@@ -79,16 +80,17 @@ def seed_agreement(values: np.ndarray) -> float:
 
 @_sanity(
     "seed_spread", short="Seed spread", higher_is_better=False, low=0.0, high=None, source="visani2022statistical",
-    means="Standard deviation of the attribution over seeds, beside the size of their mean.",
+    means="Standard deviation of the attribution over seeds, relative to the size of their mean.",
 )  # fmt: skip
 def seed_spread(values: np.ndarray) -> float:
-    """How far attributions that differ in their seed alone scatter, beside their size.
+    """Spread of attributions over seeds, relative to their size.
 
-    It is the root mean square of the cells' standard deviations over that of their means.
+    The root mean square of the cells' standard deviations, divided by that of their means.
 
     Parameters
     ----------
     values : ndarray (seed, freq, frame)
+        Attributions of one clip, one per seed.
 
     Returns
     -------
@@ -143,7 +145,9 @@ def sensitivity_mean(values: np.ndarray, changed: np.ndarray) -> float:
     Parameters
     ----------
     values : ndarray (freq, frame)
+        Attribution of the sound itself.
     changed : ndarray (draw, freq, frame)
+        Attributions of the changed sounds.
 
     Returns
     -------
@@ -181,23 +185,23 @@ def _draws(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Cascade:
-    """How like the trained network's explanations those of ever more random networks are.
+    """Similarity between explanations of the trained network and of increasingly random ones.
 
     Parameters
     ----------
     stages : tuple of tuple of str
         Layers that became random at each stage; those of earlier stages stayed so.
-    likeness : mapping of str to ndarray (stage, clip)
+    similarities : mapping of str to ndarray (stage, clip)
         ``rank`` and ``rank_absolute`` (Spearman), ``pearson`` and ``ssim``.
     """
 
     stages: tuple[tuple[str, ...], ...]
-    likeness: dict[str, np.ndarray]
+    similarities: dict[str, np.ndarray]
 
     @property
     def similarity(self) -> np.ndarray:
         """Rank correlation with the wholly random network, ``(clip,)``."""
-        return self.likeness["rank"][-1]
+        return self.similarities["rank"][-1]
 
     @property
     def unchanged(self) -> bool:
@@ -214,7 +218,7 @@ def cascade(
     stages: int | Sequence[Sequence[str]] | None = STAGES,
     seed: int = 0,
 ) -> Cascade:
-    """Cascading parameter randomisation: the network becomes random from the output down, and its explanations are compared.
+    """Cascading parameter randomisation: randomise the network from the output down and compare its explanations.
 
     Parameters
     ----------
@@ -222,11 +226,12 @@ def cascade(
         Gives the attributions ``(clip, freq, frame)`` of some clips by the network as it is now; called once more than
         there are stages.
     network : nn.Module
-        As it was afterwards, also after an error.
+        The network; it is restored, also after an error.
     stages : int, or sequence of sequences of str, optional
-        Into how many groups its layers are taken, or their names, the first group first; None for one layer at a time.
-        Layers that take no part are left out.
+        Number of groups of layers, or the names of the layers of each group; None for one layer at a time. Unused layers
+        are left out.
     seed : int
+        Seed of the random parameters.
 
     Returns
     -------
@@ -252,27 +257,30 @@ def cascade(
         if not groups:
             raise ParameterError("cascading randomisation needs at least one stage")
         trained = _draws(attribute())
-    rows: dict[str, list[list[float]]] = {name: [] for name in LIKENESS}
+    rows: dict[str, list[list[float]]] = {name: [] for name in SIMILARITIES}
     for n in range(1, len(groups) + 1):
         with randomised(network, [layer for group in groups[:n] for layer in group], seed):
             found = _draws(attribute())
         if found.shape != trained.shape:
             raise ShapeError(f"attributions changed their shape from {trained.shape} to {found.shape}")
-        for name, like in LIKENESS.items():
+        for name, like in SIMILARITIES.items():
             rows[name].append([like(a, b) for a, b in zip(trained, found, strict=True)])
     return Cascade(tuple(groups), {name: np.array(found) for name, found in rows.items()})
 
 
 def noisy(waveform: np.ndarray, noise_db: float = -40.0, draws: int = 8, seed: int = 0) -> np.ndarray:
-    """A sound with a little white noise, several times.
+    """Copies of a sound with a little white noise.
 
     Parameters
     ----------
     waveform : ndarray (time,)
+        The sound, mono.
     noise_db : float, dB
-        Level of the noise beside the sound's.
+        Level of the noise relative to the sound's.
     draws : int
+        Number of noisy copies, at least 1.
     seed : int
+        Seed of the noise.
 
     Returns
     -------
@@ -289,7 +297,7 @@ def noisy(waveform: np.ndarray, noise_db: float = -40.0, draws: int = 8, seed: i
 
 
 def shifted(waveform: np.ndarray, samples: int) -> np.ndarray:
-    """A sound ``(time,)`` that much later (or earlier, below 0); silence comes in, what goes out is lost."""
+    """A sound ``(time,)``, delayed by ``samples`` (advanced if negative) and padded with silence."""
     wave = np.zeros_like(waveform)
     n = min(abs(samples), len(wave))
     if samples >= 0:
@@ -324,9 +332,13 @@ def noise_sensitivity(
     attribute : callable
         Sounds ``(draw, time)`` -> attributions ``(draw, freq, frame)``, with one seed for all.
     waveform : ndarray (time,)
+        The sound, mono.
     noise_db : float, dB
+        Level of the noise relative to the sound's.
     draws : int
+        Number of noisy copies, at least 1.
     seed : int
+        Seed of the noise.
 
     Returns
     -------
@@ -354,6 +366,7 @@ def shift_sensitivity(
     attribute : callable
         As in `noise_sensitivity`.
     waveform : ndarray (time,)
+        The sound, mono.
     frame_samples : float
         Distance of frames; where it is no whole number, the shift is rounded to samples.
     frames : sequence of int

@@ -335,6 +335,7 @@ def compare(
     Parameters
     ----------
     values : ndarray (clip, method)
+        One metric of every clip and method; NaN if undefined.
     column : int
         The method that the others are compared with, usually the best.
     draws, seed, clusters

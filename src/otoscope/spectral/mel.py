@@ -45,10 +45,15 @@ class KaldiLogMel(nn.Module):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate of the waveforms.
     n_mels : int
+        Number of mel bands.
     n_fft, win_length, hop_length : int, samples
+        Lengths of the FFT and the window, and distance between frames.
     low_hz, high_hz : float, Hz
+        Lowest and highest corner of the bank.
     preemphasis : float
+        Coefficient of the pre-emphasis filter; 0 is none.
     floor : float
         Added to the power before the logarithm.
     shift, scale : float

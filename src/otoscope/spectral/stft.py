@@ -65,7 +65,9 @@ def stft(waveform: Tensor, config: StftConfig) -> Tensor:
     Parameters
     ----------
     waveform : Tensor (..., time)
+        Samples; full scale is 1.
     config : StftConfig
+        Settings of the transform.
 
     Returns
     -------
@@ -95,7 +97,9 @@ def istft(spec: Tensor, config: StftConfig, length: int) -> Tensor:
     spec : Tensor (..., freq, frame), complex
         As `stft` gives it.
     config : StftConfig
+        Settings of the transform.
     length : int, samples
+        Length of the waveform.
 
     Returns
     -------

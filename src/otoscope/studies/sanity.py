@@ -163,7 +163,7 @@ def _of_group(plan: Plan, run: MethodRun, group: Group) -> Row:
     if sanity.stages:
         found = cascade(lambda: ask(waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed)
         out["randomisation_similarity"] = found.similarity
-        out["randomisation_stages"] = found.likeness["rank"].T  # (clip, stage)
+        out["randomisation_stages"] = found.similarities["rank"].T  # (clip, stage)
     entry = registry.get("method", run.request.method)
     if entry.facts.get("deterministic"):
         out |= {"seed_agreement": np.ones(len(group.clips)), "seed_spread": np.zeros(len(group.clips))}

@@ -53,6 +53,7 @@ class Layer:
     run : callable
         (input, weight) -> output without the constant.
     weight : Tensor
+        Weight of the layer.
     constant : Tensor or None
         Added to the output.
     origin : Tensor or None
@@ -60,6 +61,7 @@ class Layer:
     axes : tuple of int
         Of the output: those that its root mean square is taken over.
     epsilon, gamma : float
+        As in `relevance`.
     """
 
     run: Callable[[Tensor, Tensor], Tensor]
