@@ -193,7 +193,7 @@ def test_the_classifier_is_left_as_it_was():
             r"shape \(2, 16\), but the clips and their time grid want \(2, 1, 16\)",
         ),
         ({"values": np.full((2, 1, 16), np.nan)}, NonFiniteError, "cells have no order"),
-        ({"targets": [0]}, ShapeError, "2 clips need as many targets"),
+        ({"targets": [0]}, ShapeError, "2 clips need as many integer targets"),
         ({"targets": [0.0, 1.0]}, ShapeError, "integer targets"),
         ({"targets": [0, 3]}, ParameterError, r"class numbers from 0 to 2; got \[0, 3\]"),
         ({"targets": [-1, 0]}, ParameterError, "class numbers from 0 to 2"),

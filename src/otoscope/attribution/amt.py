@@ -16,20 +16,9 @@ from otoscope.surgery import Attention, record_attention
 
 
 @register(
-    "method",
-    "amt",
-    family="cam",
-    needs=(
-        "a convolutional layer or a transformer",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward",
-    passes=lambda **_: 1,
-    source="dellalibera2024focal",
-)
+    "method", "amt", family="cam", needs=("a convolutional layer or a transformer", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward", passes=lambda **_: 1, source="dellalibera2024focal",
+)  # fmt: skip
 def amt(problem: Problem, layer: Layer = None) -> Tensor:
     """Where the last layer looks (attention), or how strong its maps are (convolutions); the same for every class.
 

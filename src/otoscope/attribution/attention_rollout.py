@@ -17,20 +17,9 @@ FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax,
 
 
 @register(
-    "method",
-    "attention_rollout",
-    family="attention",
-    needs=(
-        "attention",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward",
-    passes=lambda **_: 1,
-    source="abnar2020rollout",
-)
+    "method", "attention_rollout", family="attention", needs=("attention", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward", passes=lambda **_: 1, source="abnar2020rollout",
+)  # fmt: skip
 def attention_rollout(
     problem: Problem,
     residual: Annotated[float, Range(0.0, 0.99)] = 0.5,

@@ -9,16 +9,9 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "energy",
-    family="control",
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="none",
-    passes=lambda **_: 0,
-    source="adebayo2018sanity",
-)
+    "method", "energy", family="control", signed=False, complete=False, deterministic=True, cost="none",
+    passes=lambda **_: 0, source="adebayo2018sanity",
+)  # fmt: skip
 def energy(problem: Problem) -> Tensor:
     """Amplitude of what each cell holds; a control that does not use the classifier.
 

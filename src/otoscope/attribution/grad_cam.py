@@ -11,21 +11,10 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "grad_cam",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "grad_cam", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="selvaraju2017gradcam",
-)
+)  # fmt: skip
 def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) -> Tensor:
     """Maps of one layer, weighted by their mean gradients, signed.
 

@@ -11,21 +11,10 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "grad_cam_pp",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "grad_cam_pp", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="chattopadhay2018gradcampp",
-)
+)  # fmt: skip
 def grad_cam_pp(problem: Problem, layer: Layer = None) -> Tensor:
     """Maps of one layer, weighted by sums of their positive gradients in which each cell has a weight of its own.
 

@@ -9,17 +9,9 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "gradient",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
-    source="simonyan2014deep",
-)
+    "method", "gradient", family="gradient", needs=("gradients",), signed=True, complete=False, deterministic=True,
+    cost="1 forward and backward", passes=lambda **_: 1, source="simonyan2014deep",
+)  # fmt: skip
 def gradient(problem: Problem) -> Tensor:
     """Gradient of the target logit by the amplitude of each cell (saliency, signed).
 

@@ -15,21 +15,10 @@ NUMBERS = 2**27  # attention weights of one pass, which are held with their grad
 
 
 @register(
-    "method",
-    "gradient_rollout",
-    family="attention",
-    needs=(
-        "gradients",
-        "attention",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "gradient_rollout", family="attention", needs=("gradients", "attention", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="chefer2021generic",
-)
+)  # fmt: skip
 def gradient_rollout(problem: Problem) -> Tensor:
     """Relevance that all layers' attention, weighted by the target logit's gradient, brings to the decision.
 

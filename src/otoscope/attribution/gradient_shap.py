@@ -16,17 +16,10 @@ BLOCK = 16  # samples between two checks of the errors
 
 
 @register(
-    "method",
-    "gradient_shap",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward and backward",
-    passes=lambda samples, **_: samples,
+    "method", "gradient_shap", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=False, cost="samples forward and backward", passes=lambda samples, **_: samples,
     source="erion2021improving, lundberg2017shap",
-)
+)  # fmt: skip
 def gradient_shap(
     problem: Problem,
     samples: Annotated[int, Range(2, 100000)] = 64,

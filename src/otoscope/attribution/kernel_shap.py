@@ -29,16 +29,11 @@ from otoscope.core.runtime import generator
 
 
 @register(
-    "method",
-    "kernel_shap",
-    family="perturbation",
-    signed=True,
-    complete=True,
-    deterministic=False,
+    "method", "kernel_shap", family="perturbation", signed=True, complete=True, deterministic=False,
     cost="samples forward for each sound of the background",
     passes=lambda samples, background, per_class, **_: samples * background_size(background, per_class),
     source="lundberg2017shap, covert2021kernelshap",
-)
+)  # fmt: skip
 def kernel_shap(
     problem: Problem,
     samples: Annotated[int, Range(4, 100000)] = 1000,

@@ -11,21 +11,10 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "layer_cam",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "layer_cam", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="jiang2021layercam",
-)
+)  # fmt: skip
 def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
     """Maps of one layer, each cell weighted by its own gradient if positive.
 

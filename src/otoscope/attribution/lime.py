@@ -18,16 +18,9 @@ from otoscope.core.runtime import generator
 
 
 @register(
-    "method",
-    "lime",
-    family="perturbation",
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward",
-    passes=lambda samples, **_: samples,
-    source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
-)
+    "method", "lime", family="perturbation", signed=True, complete=False, deterministic=False, cost="samples forward",
+    passes=lambda samples, **_: samples, source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
+)  # fmt: skip
 def lime(
     problem: Problem,
     samples: Annotated[int, Range(2, 100000)] = 1000,

@@ -13,17 +13,9 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method",
-    "random",
-    family="control",
-    signed=False,
-    complete=False,
-    deterministic=False,
-    blind=True,  # every clip of one grid gets the same
-    cost="none",
-    passes=lambda **_: 0,
-    source="adebayo2018sanity",
-)
+    "method", "random", family="control", signed=False, complete=False, deterministic=False, blind=True, cost="none",
+    passes=lambda **_: 0, source="adebayo2018sanity",
+)  # fmt: skip
 def random(problem: Problem, smooth: Annotated[float, Range(0.0, 1000.0)] = 0.0) -> Tensor:
     """Uniform noise that knows neither the sound nor the classifier; a control.
 

@@ -15,17 +15,10 @@ BLOCK = 8  # samples between two checks of the errors
 
 
 @register(
-    "method",
-    "smooth_grad",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward and backward",
-    passes=lambda samples, **_: samples,
+    "method", "smooth_grad", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=False, cost="samples forward and backward", passes=lambda samples, **_: samples,
     source="smilkov2017smoothgrad",
-)
+)  # fmt: skip
 def smooth_grad(
     problem: Problem,
     samples: Annotated[int, Range(1, 10000)] = 16,

@@ -12,16 +12,8 @@ from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain,
 from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
 __all__ = [
-    "Analysis",
-    "Domain",
-    "Rendition",
-    "bound",
-    "grid_of",
-    "make_domain",
-    "pool_segments",
-    "render_blocks",
-    "render_clips",
-    "rendition_of",
-]
+    "Analysis", "Domain", "Rendition", "bound", "grid_of", "make_domain", "pool_segments", "render_blocks",
+    "render_clips", "rendition_of",
+]  # fmt: skip
 
 import_modules(__name__, __path__)  # domains register themselves

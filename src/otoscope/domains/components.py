@@ -277,16 +277,10 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
 
 
 @register(
-    "domain",
-    "components",
-    family="components",
-    feeds="waveform",
-    has_frequency=False,
-    axes="parts of the sound, s",
-    fixed_cells=False,
-    placed_cells=False,
+    "domain", "components", family="components", feeds="waveform", has_frequency=False, axes="parts of the sound, s",
+    fixed_cells=False, placed_cells=False,
     source="haunschmid2020audiolime, fitzgerald2010hpss, driedger2014extending, lee1999nmf, fevotte2018single",
-)
+)  # fmt: skip
 class ComponentsDomain(Domain):
     """Separation of the sound, each found in the clip itself or read from a file, and what they leave over.
 

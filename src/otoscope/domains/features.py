@@ -72,13 +72,8 @@ def feature_axes(listener: InputSpec, n_frames: int) -> tuple[np.ndarray, np.nda
 
 
 @register(
-    "domain",
-    "features",
-    family="features",
-    feeds="features",
-    has_frequency=True,
-    axes="Hz (the classifier's), s",
-)
+    "domain", "features", family="features", feeds="features", has_frequency=True, axes="Hz (the classifier's), s",
+)  # fmt: skip
 class FeaturesDomain(Domain):
     """The classifier's own features, masked towards silence as the literature does.
 

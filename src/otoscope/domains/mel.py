@@ -14,13 +14,8 @@ from otoscope.domains.stft import StftAnalysis
 
 
 @register(
-    "domain",
-    "mel",
-    family="spectrogram",
-    feeds="waveform",
-    has_frequency=True,
-    axes="Hz (mel spaced), s",
-)
+    "domain", "mel", family="spectrogram", feeds="waveform", has_frequency=True, axes="Hz (mel spaced), s",
+)  # fmt: skip
 class MelDomain(Domain):
     """Time-frequency cells, evenly spaced in mel as hearing is; the mask is put on the complex STFT.
 

@@ -65,13 +65,8 @@ class StftAnalysis(Analysis):
 
 
 @register(
-    "domain",
-    "stft",
-    family="spectrogram",
-    feeds="waveform",
-    has_frequency=True,
-    axes="Hz, s",
-)
+    "domain", "stft", family="spectrogram", feeds="waveform", has_frequency=True, axes="Hz, s",
+)  # fmt: skip
 class StftDomain(Domain):
     """Time-frequency cells, evenly spaced in Hz; the mask is put on the complex STFT.
 

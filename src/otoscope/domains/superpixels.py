@@ -156,15 +156,10 @@ def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
 
 
 @register(
-    "domain",
-    "superpixels",
-    family="segments",
-    feeds="waveform, features",
-    has_frequency=True,
-    axes="Hz, s (of the other domain)",
-    fixed_cells=False,
+    "domain", "superpixels", family="segments", feeds="waveform, features", has_frequency=True,
+    axes="Hz, s (of the other domain)", fixed_cells=False,
     source="ribeiro2016lime, haunschmid2020audiolime, achanta2012slic, vedaldi2008quick, felzenszwalb2004efficient",
-)
+)  # fmt: skip
 class SuperpixelsDomain(Domain):
     """Cells of another domain in segments of similar loudness; a mask counts by its mean over each segment.
 

@@ -57,13 +57,8 @@ class TimeAnalysis(Analysis):
 
 
 @register(
-    "domain",
-    "time",
-    family="waveform",
-    feeds="waveform",
-    has_frequency=False,
-    axes="s",
-)
+    "domain", "time", family="waveform", feeds="waveform", has_frequency=False, axes="s",
+)  # fmt: skip
 class TimeDomain(Domain):
     """Segments of time across all frequencies; neighbours fade into one another.
 
