@@ -39,10 +39,6 @@ PENDING: dict[str, set[str]] = {
         "results/table.py make_table",
     },
     "probing": {
-        "attribution/background.py",
-        "attribution/units.py",
-        "domains/base.py",
-        "domains/render.py",
         "explanation/explain.py",
         "explanation/windows.py",
         "studies/estimate.py",
@@ -52,14 +48,11 @@ PENDING: dict[str, set[str]] = {
     "class names": {
         "Background",
         "Found",
-        "Parts",
         "Settings",
         "Sound",
         "Words",
     },
     "no test file": {
-        "attribution/run.py",
-        "attribution/tokens.py",
         "classifiers/folder.py",
         "classifiers/labels.py",
         "classifiers/model_folder.py",
@@ -74,7 +67,6 @@ PENDING: dict[str, set[str]] = {
         "datasets/scenes/sources.py",
         "datasets/scenes/synthesis.py",
         "datasets/tables.py",
-        "domains/separation.py",
         "explanation/artifacts.py",
         "explanation/batch.py",
         "explanation/describe.py",

@@ -649,5 +649,5 @@ def test_a_grid_rises_within_the_clip_and_below_nyquist(domain):
 
 @pytest.mark.parametrize("domain", [d for d in DOMAINS if DOMAINS[d].facts["feeds"] == "features"])
 def test_features_need_a_front_end_that_tells(domain):
-    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+    with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
         ask(linear(LENGTH), sounds(1), domain)

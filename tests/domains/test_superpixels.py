@@ -198,7 +198,7 @@ def test_wrong_settings_are_refused(options, words):
 
 
 def test_it_needs_what_the_other_domain_needs(listener):
-    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+    with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
         make_domain("superpixels", {"of": "features"}).analyse(torch.zeros(1, 800), listener(8000, frontend=False))
 
 

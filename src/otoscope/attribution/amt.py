@@ -39,7 +39,7 @@ def amt(problem: Problem, layer: Layer = None) -> Tensor:
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is neither attention nor a layer with maps, or the classifier does not tell where they lie.
+        If there is neither attention nor a layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

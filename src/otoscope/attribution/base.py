@@ -36,6 +36,11 @@ class Result(NamedTuple):
         Numbers that the method computed along the way (`FACTS`), one per clip: ``samples`` that were used, ``fidelity`` of a
         surrogate (share of the scores' variance that it explains, at most 1), ``units`` of a domain that has its own,
         ``gap`` between the sum of the values and what it should be.
+
+    Examples
+    --------
+    >>> Result(torch.zeros(1, 4, 8)).values.shape
+    torch.Size([1, 4, 8])
     """
 
     values: Tensor
@@ -54,6 +59,12 @@ def as_attributions(result: Result, grids: Sequence[Grid], method: str) -> list[
         Of each clip.
     method : str
         As records name it.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> as_attributions(Result(torch.ones(1, 2, 1)), [grid], "lime")[0].method
+    'lime'
     """
     error = result.standard_error
     return [
@@ -84,6 +95,15 @@ class Problem:
         Most clips in one pass.
     tick : callable
         Called with the number of passes done, for progress bars.
+
+    Examples
+    --------
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> problem = Problem(inspected, torch.tensor([0]))
+    >>> problem.batch, problem.shape
+    (1, (1, 10))
     """
 
     inspected: Inspected

@@ -39,7 +39,7 @@ def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) ->
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is no layer with maps, or the classifier does not tell where they lie.
+        If there is no layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

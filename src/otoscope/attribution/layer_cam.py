@@ -35,7 +35,7 @@ def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is no layer with maps, or the classifier does not tell where they lie.
+        If there is no layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

@@ -34,7 +34,7 @@ def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If the map has frequencies and the classifier does not tell where its features lie.
+        If the map has frequencies and the classifier does not declare where its features lie.
     """
     grid = problem.inspected.grid
     place = problem.inspected.classifier.place_of(layer)

@@ -42,6 +42,16 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
         If the method does not exist, a setting is wrong, or the method does not support the domain.
     NonFiniteError
         If NaN or infinity comes out.
+
+    Examples
+    --------
+    >>> from otoscope.classifiers import Inspected
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> problem = Problem(inspected, torch.tensor([0]))
+    >>> attribute(problem, "occlusion", {"patches_time": 5}).values.shape
+    torch.Size([1, 1, 10])
     """
     if isinstance(method, str):
         entry = registry.get("method", method)
@@ -82,7 +92,13 @@ def check_domain(method: str, domain: str) -> None:
 
 
 def method_name(method: Any) -> str:
-    """The name to write into records."""
+    """The name to write into records.
+
+    Examples
+    --------
+    >>> method_name("lime")
+    'lime'
+    """
     if isinstance(method, str):
         return method
     if not hasattr(method, "attribute"):

@@ -120,7 +120,7 @@ def tokens_to_grid(problem: Problem, relevance: Tensor, layer: str, n_frames: in
     place = getattr(classifier.network, "token_maps", None)
     if place is None:
         raise UnsupportedError(
-            f"classifier {classifier.name!r} does not tell where the tokens of {layer or 'its network'} lie; give its network "
+            f"classifier {classifier.name!r} does not declare where the tokens of {layer or 'its network'} lie; give its network "
             "token_maps(tokens (batch, token, channel)) -> (batch, channel, freq, frame), and class_tokens, the number of "
             "tokens that stand before them; or use grad_cam or occlusion"
         )

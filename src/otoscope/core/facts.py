@@ -35,20 +35,14 @@ class Facts(Mapping[str, Any]):
         return getattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        more = [
-            f.name for f in dataclasses.fields(self) if f.name not in self._given and not f.metadata.get("optional")
-        ]
-        return iter([*self._given, *more])
+        always = (f.name for f in dataclasses.fields(self) if not f.metadata.get("optional"))
+        return iter(dict.fromkeys([*self._given, *always]))
 
     def __contains__(self, name: object) -> bool:
-        return name in list(iter(self))
+        return name in list(self)
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def row(self) -> dict[str, Any]:
-        """The facts as plain data."""
-        return {name: value for name, value in self.items() if not callable(value)}
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +109,6 @@ class MethodFacts(Facts):
         if self.domains:
             return name in self.domains
         return {need for need in self.needs if need in CELL_NEEDS} <= domain.offers
-
-    def row(self) -> dict[str, Any]:
-        """The facts as plain data."""
-        return {**super().row(), "needs": self.needs_text}
 
 
 def _split(facts: MethodFacts, name: str, mark: str) -> None:
@@ -340,9 +330,7 @@ def _types(record: type[Facts]) -> dict[str, tuple[type, ...]]:
     """Classes that the value of each fact may have; none is any."""
     out: dict[str, tuple[type, ...]] = {}
     for name, hint in get_type_hints(record).items():
-        plain = [
-            t for t in (get_args(hint) or (hint,)) if isinstance(t, type) and t in (bool, int, float, str, type(None))
-        ]
-        simple = plain and len(plain) == len(get_args(hint) or (hint,))
-        out[name] = (*plain, *((int,) if float in plain else ())) if simple else ()
+        types = get_args(hint) or (hint,)
+        plain = set(types) <= {bool, int, float, str, type(None)}
+        out[name] = (*types, *((int,) if float in types else ())) if plain else ()
     return out

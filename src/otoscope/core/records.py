@@ -29,6 +29,12 @@ class Clip:
         Origin: a path, or ``"array"``, ``"bytes"``, ``"scene"``.
     notes : tuple of str
         What was done to it on loading (resampled, downmixed, padded).
+
+    Examples
+    --------
+    >>> clip = Clip(np.zeros((2, 16000)), 16000)
+    >>> clip.channels, clip.duration
+    (2, 1.0)
     """
 
     samples: np.ndarray
@@ -97,6 +103,11 @@ class Grid:
         The classifier's Nyquist frequency: no evidence lies above it.
     rows : tuple of str
         Names of the rows if they are not bands of frequency; else empty.
+
+    Examples
+    --------
+    >>> Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0).shape
+    (2, 1)
     """
 
     frequencies: np.ndarray
@@ -130,6 +141,12 @@ class Attribution:
     facts : mapping of str to float
         Numbers that the method computed along the way: ``samples`` that it used, ``fidelity`` of its surrogate, number of
         ``units``, ``gap`` between the sum of the values and what it should be.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> Attribution(np.array([[0.5], [-0.1]]), grid, "lime").values.shape
+    (2, 1)
     """
 
     values: np.ndarray
@@ -155,6 +172,12 @@ class Mask:
         Where the cells lie.
     spec : str
         The mask function and its parameters, e.g. ``"topk:0.3"``.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> Mask(np.array([[1.0], [0.0]]), grid, "binary").size
+    0.5
     """
 
     values: np.ndarray
@@ -179,7 +202,13 @@ class Mask:
 
 @dataclass(frozen=True)
 class Target:
-    """The class that is explained."""
+    """The class that is explained.
+
+    Examples
+    --------
+    >>> Target(3, "dog").label
+    'dog'
+    """
 
     index: int
     label: str
@@ -193,6 +222,12 @@ class Scores:
     ----------
     original, kept, removed : ndarray (class,)
         Probabilities, in [0, 1].
+
+    Examples
+    --------
+    >>> scores = Scores(np.array([0.1, 0.9]), np.array([0.2, 0.8]), np.array([0.7, 0.3]))
+    >>> scores.of(1)
+    {'original': 0.9, 'kept': 0.8, 'removed': 0.3}
     """
 
     original: np.ndarray

@@ -98,11 +98,15 @@ class Entry:
 
     def _facts(self) -> dict[str, Any]:
         """The facts as plain data; those of methods with the domains that fit."""
-        if not isinstance(self.facts, MethodFacts):
-            return {k: v for k, v in self.facts.items() if not callable(v)}
-        row = {**self.facts.row(), "domains": ", ".join(_fitting(self))}
-        last = ("domains", "cost")
-        return {key: row[key] for key in ("needs", *(k for k in row if k not in ("needs", *last)), *last)}
+        row = {k: v for k, v in self.facts.items() if not callable(v)}
+        if isinstance(self.facts, MethodFacts):
+            last = {"domains": ", ".join(_fitting(self)), "cost": row.pop("cost")}
+            row = (
+                {"needs": self.facts.needs_text}
+                | {k: v for k, v in row.items() if k not in ("needs", "domains")}
+                | last
+            )
+        return row
 
 
 _entries: dict[tuple[str, str], Entry] = {}

@@ -41,6 +41,13 @@ class Analysis:
         What `synthesise` returns and the classifier takes.
     silence : float or Tensor
         What `synthesise` returns for a mask of zeros; 0 for waveforms.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> analysis.synthesise(torch.ones(1, 1, 10)).shape
+    torch.Size([1, 16000])
     """
 
     grid: Grid
@@ -93,6 +100,12 @@ class Domain:
         Every setting with its value.
     one_window : bool
         Whether cells differ from one window of a long sound to the next.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> make_domain("time", {"ms": 250.0}).grid(16000, model).shape
+    (1, 4)
     """
 
     name: str
@@ -122,6 +135,11 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
     Raises
     ------
     UnknownNameError, ParameterError
+
+    Examples
+    --------
+    >>> make_domain("mel", {"bands": 16}).settings
+    {'bands': 16, 'ms': 50.0}
     """
     if not isinstance(name, str):
         return name
@@ -130,17 +148,40 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
 
 
 def bound(domain: Domain, sounds: Sequence[Any]) -> Domain:
-    """See `Domain.bind`."""
+    """See `Domain.bind`.
+
+    Examples
+    --------
+    >>> domain = make_domain("mel")
+    >>> bound(domain, ["bark.wav"]) is domain
+    True
+    """
     return domain.bind(sounds)
 
 
 def grid_of(analysis: Analysis, clip: int) -> Grid:
-    """See `Analysis.grid_of`."""
+    """See `Analysis.grid_of`.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> grid_of(analysis, 0).shape
+    (1, 10)
+    """
     return analysis.grid_of(clip)
 
 
 def pool_segments(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
-    """See `Analysis.pool`."""
+    """See `Analysis.pool`.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> pool_segments(analysis, torch.ones(1, 1, 10)).shape
+    torch.Size([1, 1, 10])
+    """
     return analysis.pool(mask, index)
 
 

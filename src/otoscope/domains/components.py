@@ -1,4 +1,4 @@
-"""The components domain: rows are parts of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
+"""The components domain: rows are components of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
 
 A residual is always among the rows, so that the parts sum to the clip. The rows are found for each clip
 separately: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
@@ -282,7 +282,7 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
     source="haunschmid2020audiolime, fitzgerald2010hpss, driedger2014extending, lee1999nmf, fevotte2018single",
 )  # fmt: skip
 class ComponentsDomain(Domain):
-    """Separation of the sound, each found in the clip itself or read from a file, and what they leave over.
+    """Components of the sound, found in the clip itself or read from files, and the residual.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def feature_axes(listener: InputSpec, n_frames: int) -> tuple[np.ndarray, np.nda
     frontend = listener.frontend
     if frontend is None or not hasattr(frontend, "band_frequencies") or not hasattr(frontend, "frame_times"):
         raise UnsupportedError(
-            f"classifier {listener.name!r} does not tell where its features lie; wrap it with a front end that has "
+            f"classifier {listener.name!r} does not declare where its features lie; wrap it with a front end that has "
             "band_frequencies() and frame_times(n), or use the stft, mel or time domain"
         )
     return np.asarray(frontend.band_frequencies()), np.asarray(frontend.frame_times(n_frames))

@@ -78,7 +78,7 @@ class StftDomain(Domain):
         Length of a cell.
     """
 
-    name = "stft"
+    name, scale = "stft", "hz"
 
     def __init__(self, bands: Bands = 64, ms: Milliseconds = 50.0):
         self.bands, self.ms = bands, ms
@@ -86,7 +86,7 @@ class StftDomain(Domain):
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples."""
-        return regular_grid(self.name, "hz", self.bands, self.ms, n_samples, listener.sample_rate)
+        return regular_grid(self.name, self.scale, self.bands, self.ms, n_samples, listener.sample_rate)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
         """Decompose waveforms."""

@@ -138,6 +138,11 @@ def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarr
     -------
     ndarray (freq, frame)
         Within the range of the input.
+
+    Examples
+    --------
+    >>> smooth(np.array([[0.0, 1.0, 0.0]]), sigma_freq=0, sigma_time=0.5).round(2)
+    array([[0.11, 0.79, 0.11]])
     """
     for axis, sigma in ((0, sigma_freq), (1, sigma_time)):
         values = _smooth_axis(values, float(sigma), axis)

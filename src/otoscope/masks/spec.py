@@ -38,6 +38,11 @@ class MaskSpec:
         Standard deviation of Gaussian smoothing in frequency; 0 is none.
     ties : {"exact", "quantile"}
         For masks that keep a share of the cells: exactly that share, or all cells that reach the quantile, as published.
+
+    Examples
+    --------
+    >>> str(MaskSpec("topk", {"keep": 0.3}, smooth_time=0.05))
+    'topk:0.3,smooth_time=0.05'
     """
 
     name: str
@@ -132,6 +137,12 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
     ------
     NonFiniteError
         If the attribution holds NaN or infinity.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> to_mask(Attribution(np.array([[0.5], [-0.1]]), grid, "lime"), "topk:0.5").values.tolist()
+    [[1.0], [0.0]]
     """
     parsed = parse_mask(spec)
     values = np.asarray(attribution.values, dtype=np.float64)

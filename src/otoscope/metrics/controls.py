@@ -78,6 +78,12 @@ def controls(mask: np.ndarray, energy: np.ndarray, seed: int = 0) -> dict[str, n
     ------
     ShapeError, ParameterError, NonFiniteError
         If the mask is invalid, or the energies do not fit it.
+
+    Examples
+    --------
+    >>> found = controls(np.array([[1.0, 0.0]]), energy=np.array([[0.1, 0.5]]))
+    >>> found["energy"].tolist()
+    [[0.0, 1.0]]
     """
     return {"ones": all_ones(mask), "random": random_mask(mask, seed), "energy": energy_mask(mask, energy)}
 

@@ -146,6 +146,12 @@ class Curves:
         Log-odds of the target.
     tops : mapping of float to (ndarray (clip,), ndarray (clip,))
         Share -> probability and log-odds after that top share was removed.
+
+    Examples
+    --------
+    >>> shares, p = np.array([0.0, 1.0]), np.array([[0.8, 0.0]])
+    >>> Curves(shares, p, 0.8 - p, p, p).measures()
+    [{'deletion_auc': 0.4, 'insertion_auc': 0.4}]
     """
 
     shares: np.ndarray
@@ -199,6 +205,11 @@ def curve_passes(cells: int, steps: int = STEPS, tops: Sequence[float] = TOPS) -
         0 for no curves.
     tops : sequence of float
         Top shares of the cells, in (0, 1).
+
+    Examples
+    --------
+    >>> curve_passes(cells=320, steps=20, tops=())
+    40
     """
     return len(_masks(cells, steps, tops))
 
@@ -244,6 +255,14 @@ def curves(
     Notes
     -----
     Source: petsiuk2018rise, bolanos2025benchmarking.
+
+    Examples
+    --------
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> curves(inspected, np.random.rand(1, 1, 10), [0], steps=5).deletion.shape
+    (1, 6)
     """
     ranks, wanted = _ranks(inspected, values), _targets(inspected, targets)
     cells = int(ranks[0].numel())

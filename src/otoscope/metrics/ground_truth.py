@@ -33,6 +33,13 @@ class GroundTruth:
     Notes
     -----
     The truth of the last grid is cached, so the arrays must not be changed afterwards.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> known.cells(grid)["inside"].tolist()
+    [[1.0], [0.0]]
     """
 
     source_energy: np.ndarray | None = None
@@ -106,6 +113,13 @@ def measure_truth(
     ------
     ShapeError, ParameterError, UnknownNameError
         If something does not fit the grid, or a setting is unknown.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> measure_truth(known, grid, values=np.array([[0.5], [0.1]]))["roc_auc"]
+    1.0
     """
     found = [e for e in registry.entries("metric") if e.facts["of"] == "truth"]
     for name in settings or {}:
@@ -142,6 +156,13 @@ def chance_levels(known: GroundTruth, grid: Grid) -> dict[str, float]:
     dict
         Name of the truth metric -> its level, with the metrics' own defaults. Left out are metrics that are undefined on
         this clip, and `recall` and `f1`, which depend on the mask's size.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> chance_levels(known, grid)["relevance_mass"]
+    0.5
     """
     cells = known.cells(grid)
     out: dict[str, float] = {}

@@ -45,6 +45,12 @@ def measure(
     ------
     UnknownNameError, ParameterError
         For settings of an unknown metric, or an unknown setting.
+
+    Examples
+    --------
+    >>> scores = Scores(np.array([0.25, 0.75]), np.array([0.5, 0.5]), np.array([0.75, 0.25]))
+    >>> measure(scores, None, np.array([[1.0, 0.0]]), target=1)["faithfulness"]
+    0.5
     """
     found = [e for e in registry.entries("metric") if e.facts["of"] in ("mask", "scores")]
     for name in settings or {}:

@@ -38,6 +38,11 @@ def ideal_ratio_mask(source_energy: np.ndarray, rest_energy: np.ndarray) -> np.n
     Notes
     -----
     Source: wang2005ideal, with the ratio in place of the threshold.
+
+    Examples
+    --------
+    >>> ideal_ratio_mask(np.array([[3.0, 0.0]]), np.array([[1.0, 1.0]])).tolist()
+    [[0.75, 0.0]]
     """
     source, rest = _energies(source_energy, rest_energy)
     whole = source + rest
@@ -71,6 +76,11 @@ def ideal_binary_mask(
     Notes
     -----
     Source: wang2005ideal, there without a floor.
+
+    Examples
+    --------
+    >>> ideal_binary_mask(np.array([[3.0, 0.0]]), np.array([[1.0, 1.0]])).tolist()
+    [[1.0, 0.0]]
     """
     source, rest = _energies(source_energy, rest_energy)
     whole = source + rest

@@ -56,6 +56,11 @@ def sign_flip(
     Notes
     -----
     Source: pitman1937significance; drawn signs count the observed ones once, so p is never 0.
+
+    Examples
+    --------
+    >>> sign_flip(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0]))
+    Paired(difference=1.0, p=0.25, n=3)
     """
     each = _gaps(first, second)
     check_settings(LEVEL, draws)
@@ -112,6 +117,11 @@ def wilcoxon(first: np.ndarray, second: np.ndarray) -> Paired:
     Notes
     -----
     Source: wilcoxon1945individual, with the treatment of zeros of pratt1959remarks, by SciPy.
+
+    Examples
+    --------
+    >>> wilcoxon(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 1.0])).p
+    0.25
     """
     gaps = _gaps(first, second)
     gaps = gaps[~np.isnan(gaps)]
@@ -146,6 +156,11 @@ def holm(p: np.ndarray) -> np.ndarray:
     Notes
     -----
     Source: holm1979simple.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.5]))
+    array([0.03, 0.08, 0.5 ])
     """
     given = np.asarray(p, np.float64)
     if ((given < 0) | (given > 1)).any():
@@ -176,6 +191,12 @@ def compare(
     -------
     list of Paired
         One per method: its mean minus that of the chosen method, which itself has a difference of 0 and a ``p`` of NaN.
+
+    Examples
+    --------
+    >>> found = compare(np.array([[0.1, 0.5], [0.2, 0.7]]), column=1)
+    >>> round(found[0].difference, 2), found[0].p
+    (-0.45, 0.5)
     """
     table = as_table(values)
     if table.ndim != 2 or not 0 <= column < table.shape[1]:

@@ -6,6 +6,7 @@ Attributions are ``(freq, frame)``; several of one clip ``(draw, freq, frame)``.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -72,6 +73,12 @@ def seed_agreement(values: np.ndarray) -> float:
     Notes
     -----
     Source: visani2022statistical for the question, there about selected features.
+
+    Examples
+    --------
+    >>> one = np.arange(6.0).reshape(2, 3)
+    >>> round(seed_agreement(np.stack([one, 2 * one])), 6)
+    1.0
     """
     values = _draws(values)
     pairs = [rank_correlation(a, b) for i, a in enumerate(values) for b in values[:i]]
@@ -100,6 +107,12 @@ def seed_spread(values: np.ndarray) -> float:
     Notes
     -----
     Source: visani2022statistical for the question.
+
+    Examples
+    --------
+    >>> one = np.arange(6.0).reshape(2, 3)
+    >>> seed_spread(np.stack([one, one]))
+    0.0
     """
     values = _draws(values)
     if len(values) < 2 or not values.any():
@@ -193,10 +206,22 @@ class Cascade:
         Layers that became random at each stage; those of earlier stages stayed so.
     similarities : mapping of str to ndarray (stage, clip)
         ``rank`` and ``rank_absolute`` (Spearman), ``pearson`` and ``ssim``.
+
+    Examples
+    --------
+    >>> found = Cascade((("2",), ("0",)), {"rank": np.array([[0.9], [0.1]])})
+    >>> found.similarity, found.unchanged
+    (array([0.1]), False)
     """
 
     stages: tuple[tuple[str, ...], ...]
     similarities: dict[str, np.ndarray]
+
+    @property
+    def likeness(self) -> dict[str, np.ndarray]:
+        """Deprecated: `similarities`."""
+        warnings.warn("Cascade.likeness is deprecated; use similarities", DeprecationWarning, stacklevel=2)
+        return self.similarities
 
     @property
     def similarity(self) -> np.ndarray:
@@ -247,6 +272,14 @@ def cascade(
     Notes
     -----
     Source: adebayo2018sanity.
+
+    Examples
+    --------
+    >>> net = torch.nn.Linear(8, 8)
+    >>> x = torch.ones(1, 8)
+    >>> found = cascade(lambda: net(x).detach().numpy().reshape(1, 2, 4), net, stages=1)
+    >>> found.stages, found.similarity.shape
+    ((('',),), (1,))
     """
     if stages is None or isinstance(stages, int):
         first: list[np.ndarray] = []
@@ -348,6 +381,11 @@ def noise_sensitivity(
     Notes
     -----
     Source: yeh2019infidelity, with noise of one level for a ball.
+
+    Examples
+    --------
+    >>> noise_sensitivity(lambda sounds: np.ones((len(sounds), 2, 3)), np.ones(100))
+    (0.0, 0.0)
     """
     values, *changed = attribute(np.concatenate([_wave(waveform)[None], noisy(waveform, noise_db, draws, seed)]))
     return sensitivity_max(values, np.stack(changed)), sensitivity_mean(values, np.stack(changed))
@@ -380,6 +418,11 @@ def shift_sensitivity(
     Notes
     -----
     Source: yeh2019infidelity, with shifts for noise.
+
+    Examples
+    --------
+    >>> shift_sensitivity(lambda sounds: np.ones((len(sounds), 2, 5)), np.ones(100), frame_samples=20)
+    (0.0, 0.0)
     """
     if not frames or not frame_samples > 0:
         raise ParameterError(

@@ -78,6 +78,12 @@ def bootstrap(
     Notes
     -----
     Source: efron1987better.
+
+    Examples
+    --------
+    >>> found = bootstrap(np.array([0.0, 0.5, 1.0]))
+    >>> float(found.value), int(found.n)
+    (0.5, 3)
     """
     table = as_table(values)
     if way not in WAYS:
@@ -202,6 +208,11 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
     Notes
     -----
     Source: wilson1927probable.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in wilson_interval(9, 10)]
+    [0.6, 0.98]
     """
     if n == 0:
         return 0.0, 1.0
@@ -239,6 +250,12 @@ def agreement(
     Notes
     -----
     Source: kendall1945treatment, efron1987better.
+
+    Examples
+    --------
+    >>> first = np.array([[0.1, 0.5, 0.9], [0.2, 0.4, 0.8]])
+    >>> float(agreement(first, 2 * first).value)
+    1.0
     """
     a, b = as_table(first), as_table(second)
     if a.ndim != 2 or a.shape != b.shape:
