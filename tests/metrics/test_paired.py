@@ -82,7 +82,7 @@ class TestWilcoxon:
 
     def test_without_scipy_it_says_what_is_missing(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "scipy.stats", None)
-        with pytest.raises(MissingExtraError, match=r"otoscope\[components\]"):
+        with pytest.raises(MissingExtraError, match=r"'\.\[components\]'"):
             wilcoxon(np.arange(3.0), np.zeros(3))
 
 

@@ -30,13 +30,15 @@ class InputSpec(Protocol):
 class Analysis:
     """A batch of waveforms, decomposed into cells: the base class of analyses.
 
-    A subclass sets ``grid`` and implements `synthesise`, `complement` and `amplitude`; the other methods have defaults
-    for domains whose cells are those of the grid.
+    A subclass sets ``grid`` and implements `synthesise` and `amplitude`; the other methods have defaults for
+    waveforms and cells of the grid.
 
     Attributes
     ----------
     grid : Grid
         The cells.
+    waveform : Tensor (batch, time)
+        The sounds; only `complement` uses it.
     feeds : {"waveform", "features"}
         What `synthesise` returns and the classifier takes.
     silence : float or Tensor
@@ -51,6 +53,7 @@ class Analysis:
     """
 
     grid: Grid
+    waveform: Tensor
     feeds: str = "waveform"
     silence: float | Tensor = 0.0
 
@@ -59,8 +62,8 @@ class Analysis:
         raise NotImplementedError
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The removed part of the clip, of which ``kept`` is the kept part."""
-        raise NotImplementedError
+        """The removed part of the clip, of which ``kept`` is the kept part: by default the waveform minus it."""
+        return pick(self.waveform, index, len(kept)) - kept
 
     def amplitude(self) -> Tensor:
         """Amplitude of each cell, ``(batch, freq, frame)``, at least 0."""

@@ -116,18 +116,12 @@ Separate = Callable[[Tensor, StftConfig, np.ndarray], Separation]
 class _Components(Analysis):
     """Base class of both kinds of components."""
 
-    feeds = "waveform"
-
     def __init__(self, waveform: Tensor, grid: Grid, names: Sequence[tuple[str, ...]]):
         self.waveform, self.grid, self.names = waveform, grid, names
 
     def grid_of(self, clip: int) -> Grid:
         """The grid with the names of a clip's own components."""
         return replace(self.grid, rows=self.names[clip])
-
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound: the parts sum to the clip, so this is ``synthesise(1 - mask)``."""
-        return pick(self.waveform, index, len(kept)) - kept
 
 
 class SpectralAnalysis(_Components):

@@ -38,8 +38,6 @@ def config_at(sample_rate: int) -> StftConfig:
 class StftAnalysis(Analysis):
     """The STFTs of a batch, and how a grid of cells covers them."""
 
-    feeds = "waveform"
-
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.config, self.waveform = grid, config_at(sample_rate), waveform
         self.spec = stft(waveform, self.config)  # (batch, bin, frame)
@@ -53,10 +51,6 @@ class StftAnalysis(Analysis):
         check_mask(mask, self.grid)
         spec = pick(self.spec, index, len(mask))
         return istft(spec * expand(mask, self.over_freq, self.over_time), self.config, self.waveform.shape[-1])
-
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound: the transform is linear, so this is ``synthesise(1 - mask)``."""
-        return pick(self.waveform, index, len(kept)) - kept
 
     def amplitude(self) -> Tensor:
         """Root of each cell's energy."""

@@ -27,8 +27,6 @@ from otoscope.domains.base import (
 class TimeAnalysis(Analysis):
     """Waveforms of a batch, and the weight of each segment at each sample."""
 
-    feeds = "waveform"
-
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.waveform = grid, waveform
         moments = (np.arange(waveform.shape[-1]) + 0.5) / sample_rate
@@ -43,10 +41,6 @@ class TimeAnalysis(Analysis):
         gains = mask[:, 0]
         gain = gains[:, self.left] * (1 - self.share) + gains[:, self.right] * self.share
         return pick(self.waveform, index, len(mask)) * gain
-
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound."""
-        return pick(self.waveform, index, len(kept)) - kept
 
     def amplitude(self) -> Tensor:
         """Root of each segment's energy."""

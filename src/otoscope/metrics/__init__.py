@@ -24,7 +24,8 @@ from otoscope.metrics.ground_truth import GroundTruth, chance_levels, measure_tr
 from otoscope.metrics.measure import measure, metric_of
 from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
 from otoscope.metrics.paired import compare, holm, sign_flip, wilcoxon
-from otoscope.metrics.sanity import Cascade, cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
+from otoscope.metrics.sanity import Cascade, cascade, seed_agreement, seed_spread
+from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
 from otoscope.metrics.statistics import agreement, bootstrap
 
 __all__ = [

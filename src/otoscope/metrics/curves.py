@@ -83,8 +83,7 @@ def insertion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
 
 @register(
     "metric", "ff_top", family="faithfulness", of="curve", short="FF top", title="Faithfulness of the top cells",
-    unit="", higher_is_better=True, low=None, high=None,
-    source="bolanos2025benchmarking",
+    unit="", higher_is_better=True, low=None, high=None, source="bolanos2025benchmarking",
     means="How much the target's log-odds drop when the top share of the cells is removed; ff_top_20 for 20 %.",
 )  # fmt: skip
 def ff_top(original_log_odds: float, removed_log_odds: float) -> float:

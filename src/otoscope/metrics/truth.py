@@ -27,9 +27,8 @@ _truth = partial(register, "metric", family="truth", of="truth", higher_is_bette
 
 
 @_truth(
-    "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement",
-    unit="dB", low=-2 * LIMIT_DB, high=2 * LIMIT_DB, source="leroux2019sdr",
-     chance="0 dB for a mask that keeps a share of everything",
+    "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement", unit="dB", low=-2 * LIMIT_DB,
+    high=2 * LIMIT_DB, source="leroux2019sdr", chance="0 dB for a mask that keeps a share of everything",
     means="How much closer the kept sound is to the true source than the mixture was.",
 )  # fmt: skip
 def si_sdr_improvement_db(
@@ -182,9 +181,8 @@ def relevance_mass(values: np.ndarray, inside: np.ndarray) -> float:
 
 
 @_truth(
-    "relevance_mass_energy", short="Mass (E)", title="Relevance mass by energy",
-    unit="", low=0.0, high=1.0, source="arras2022clevr",
-    chance="mean over the cells of the source's share",
+    "relevance_mass_energy", short="Mass (E)", title="Relevance mass by energy", unit="", low=0.0, high=1.0,
+    source="arras2022clevr", chance="mean over the cells of the source's share",
     means="As relevance mass, each cell counting by the share of its energy that is the source's.",
 )  # fmt: skip
 def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
@@ -334,9 +332,8 @@ def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
 
 
 @_truth(
-    "time_iou", short="IoU (time)", title="IoU over time",
-    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking",
-    chance="share of the frames inside events, for a mask that keeps everything",
+    "time_iou", short="IoU (time)", title="IoU over time", unit="", low=0.0, high=1.0,
+    source="bolanos2025benchmarking", chance="share of the frames inside events, for a mask that keeps everything",
     means="Frames that the mask shows and events share, of those that either has.",
 )  # fmt: skip
 def time_iou(

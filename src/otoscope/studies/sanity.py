@@ -23,14 +23,8 @@ from otoscope.core.files import write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.domains import bound
 from otoscope.explanation.explainers import CellExplainer
-from otoscope.metrics.sanity import (
-    UNCHANGED,
-    cascade,
-    noise_sensitivity,
-    seed_agreement,
-    seed_spread,
-    shift_sensitivity,
-)
+from otoscope.metrics.sanity import UNCHANGED, cascade, seed_agreement, seed_spread
+from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan

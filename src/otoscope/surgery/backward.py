@@ -59,6 +59,11 @@ class Call(NamedTuple):
         """What it gives."""
         return self.run(*self.args, **self.kwargs)
 
+    def value(self) -> Any:
+        """What it gives, without a graph."""
+        with torch.no_grad():
+            return self()
+
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by place or name."""
         return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
