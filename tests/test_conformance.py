@@ -435,7 +435,7 @@ def test_who_gives_a_sound_leaves_the_model_as_it_was(method, outcome, folder):
 
 @pytest.mark.parametrize("method", GIVERS)
 def test_who_gives_a_sound_gives_no_attributions(method):
-    with pytest.raises(UnsupportedError, match=r"gives a sound.*otoscope\.explain"):
+    with pytest.raises(UnsupportedError, match=r"produces sound rather than attributions.*otoscope\.explain"):
         attribute(ask(spectral(), sounds(1), "mel"), method)
 
 
@@ -664,5 +664,5 @@ def test_a_grid_rises_within_the_clip_and_below_nyquist(domain):
 
 @pytest.mark.parametrize("domain", [d for d in DOMAINS if DOMAINS[d].facts["feeds"] == "features"])
 def test_features_need_a_front_end_that_tells(domain):
-    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+    with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
         ask(linear(LENGTH), sounds(1), domain)

@@ -7,10 +7,10 @@ from torch import nn
 
 import otoscope
 from otoscope.classifiers import build
-from otoscope.core.errors import ParameterError, UnknownNameError, UnsupportedError
+from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.surgery import record_attention
 from reference import attention as slow
-from worlds import RATE, attentive, linear, planted, spectral
+from worlds import RATE, attentive, planted
 
 PLACE = ((3.5, 8.0), (2.0, 5.0))  # of the attentive world's patches, in bands and frames
 
@@ -168,52 +168,6 @@ def test_a_small_passt_is_asked(ask, values, method):
     matrix = slow.rollout(layers) if method == "attention_rollout" else layers[-1].mean(0)
     expected = slow.on_features(slow.read(matrix, 2)[2:].reshape(12, 4), place, problem.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
-
-
-class Windows(nn.Module):
-    """Attention inside halves of the sound, as in hierarchical transformers."""
-
-    def forward(self, features):
-        x = features.flatten(2)[..., :64].unflatten(2, (8, 8))[:, 0].unflatten(1, (2, 4)).flatten(0, 1)[:, None]
-        return nn.functional.scaled_dot_product_attention(x, x, x).flatten(1).unflatten(0, (-1, 2)).mean(1)[:, :2]
-
-
-class NotTold(nn.Module):
-    """A transformer that does not say where its tokens lie."""
-
-    def forward(self, features):
-        x = features[..., :12]
-        return nn.functional.scaled_dot_product_attention(x, x, x).mean(2)[:, 0, :2]
-
-
-def wrapped(network):
-    return otoscope.wrap(network, sample_rate=16000, labels=2, frontend=spectral().frontend)
-
-
-@pytest.mark.parametrize("method", ["attention_rollout", "gradient_rollout"])
-@pytest.mark.parametrize(
-    ("world", "words"),
-    [
-        (spectral, "'spectral' has no attention from tokens to tokens that can be read; use grad_cam"),
-        (lambda: linear(6000), "'linear' has no attention"),
-        (lambda: wrapped(Windows()), r"not go from all 4 tokens of each of 1 clips .*use grad_cam"),
-        (
-            lambda: wrapped(NotTold()),
-            r"'NotTold' does not tell where the tokens of its network lie; give its network token_maps",
-        ),
-    ],
-)
-def test_who_cannot_be_asked_is_told_what_to_use(ask, values, noise, world, words, method):
-    with pytest.raises(UnsupportedError, match=words):
-        values(ask(world(), noise(6000), "mel"), method)
-
-
-def test_an_attention_in_a_kernel_of_its_own_is_named(ask, values, noise):
-    world = spectral()
-    world.network.model = nn.Identity()
-    world.network.model.config = type("Config", (), {"_attn_implementation": "flash_attention_2"})()
-    with pytest.raises(UnsupportedError, match="is 'flash_attention_2': load it with attn_implementation='sdpa'"):
-        values(ask(world, noise(6000), "mel"), "attention_rollout")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_domains_whose_cells_hang_on_the_clip_have_no_background(ask, noise):
     problem = ask(linear(400), noise(400), "time")
     grid = problem.inspected.analysis.grid
     object.__setattr__(grid, "domain", "components")
-    with pytest.raises(UnsupportedError, match=r"'components' has other cells for each clip"):
+    with pytest.raises(UnsupportedError, match=r"'components' has different cells for each clip"):
         BackgroundBlend(problem.inspected, torch.zeros(1, 400))
     assert BackgroundBlend(problem.inspected, None).n == 1
 

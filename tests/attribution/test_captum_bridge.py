@@ -97,7 +97,7 @@ def test_rules_for_layers_reach_the_classifiers_layers(ask, noise, values):
     ],
 )
 def test_what_cannot_be_asked_about_a_mask_is_refused(problem, values, method):
-    with pytest.raises(UnsupportedError, match="cannot be asked about a mask"):
+    with pytest.raises(UnsupportedError, match="cannot explain a mask"):
         values(problem, method(problem.inspected.classifier))
 
 

@@ -173,7 +173,7 @@ def test_networks_on_waveforms_have_maps_over_time(ask, values):
 @pytest.mark.parametrize(
     ("world", "layer", "error", "words"),
     [
-        (lambda: linear(4000), None, UnsupportedError, "no convolution"),
+        (lambda: linear(4000), None, UnsupportedError, "has no convolutional layer"),
         (on_waveforms, "convv", UnknownNameError, "did you mean 'conv'"),
         (on_waveforms, "unused", UnsupportedError, "not used in a forward pass"),
         (on_waveforms, "lstm", UnsupportedError, "not one tensor"),
@@ -212,5 +212,5 @@ def test_maps_whose_axes_nobody_tells_are_not_guessed(ask, values, noise):
             return self.conv(waveform.reshape(len(waveform), 1, 50, -1)).mean((2, 3))
 
     world = otoscope.wrap(OwnSpectrogram(), sample_rate=RATE, labels=2)
-    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+    with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
         values(ask(world, noise(4000), "mel"), "grad_cam")

@@ -88,7 +88,7 @@ def test_cells_without_a_place_tile_what_there_is(ask, noise):
 def test_maps_with_frequency_need_a_front_end_that_tells(ask, noise):
     problem = ask(linear(8000), noise(8000), "mel")
     for place in (lambda cam: to_grid(problem, cam, "x", 10), lambda cam: resized(problem, cam, 10)):
-        with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+        with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
             place(torch.zeros(1, 2, 3))
     with pytest.raises(ParameterError, match="no frame"):
         to_grid(ask(spectral(), noise(8000), "mel"), torch.zeros(1, 2, 3), "x", 0)

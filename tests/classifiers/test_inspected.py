@@ -49,7 +49,7 @@ def test_an_index_says_which_clip_each_mask_is_for():
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [((3, 64, 5), "3 masks for 2 clips"), ((2, 63, 5), r"\(2, 63, 5\) but the stft grid wants \(batch, 64, 5\)")],
+    [((3, 64, 5), "3 masks for 2 clips"), ((2, 63, 5), r"\(2, 63, 5\) but the stft grid needs \(batch, 64, 5\)")],
 )
 def test_masks_that_do_not_fit_are_refused(shape, words):
     with pytest.raises(ShapeError, match=words):

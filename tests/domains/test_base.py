@@ -79,7 +79,7 @@ def test_check_mask_names_both_shapes():
     check_mask(torch.ones(1, 32, 20), grid)
     for shape in ((1, 64, 20), (32, 20), (1, 1, 32, 20)):
         with pytest.raises(
-            ShapeError, match=r"but the mel grid wants \(batch, 32, 20\); was it made in another domain"
+            ShapeError, match=r"but the mel grid needs \(batch, 32, 20\); was it made in another domain"
         ):
             check_mask(torch.ones(shape), grid)
 

@@ -56,7 +56,7 @@ def test_amplitude_is_the_distance_from_silence(listener):
 
 
 def test_without_a_front_end_it_is_refused(listener):
-    words = "classifier 'listener' does not tell where its features lie; .* use the stft, mel or time domain"
+    words = "classifier 'listener' does not declare where its features lie; .* use the stft, mel or time domain"
     with pytest.raises(UnsupportedError, match=words):
         make_domain("features").analyse(noise(), listener(8000, frontend=False))
 
@@ -68,7 +68,7 @@ def test_a_front_end_that_does_not_tell_is_refused():
 
     model = SimpleNamespace(sample_rate=8000, name="plain", frontend=Plain(), features=Plain())
     for ask in (lambda d: d.analyse(noise(), model), lambda d: d.grid(8000, model)):
-        with pytest.raises(UnsupportedError, match="'plain' does not tell where its features lie"):
+        with pytest.raises(UnsupportedError, match="'plain' does not declare where its features lie"):
             ask(make_domain("features"))
 
 

@@ -118,7 +118,7 @@ class TestBatches:
     def test_a_mask_of_another_domain_is_refused_with_both_shapes(self, name, sounds, listener):
         analysis = make_domain(name).analyse(sounds(4001, 8000), listener(8000))
         freq, frame = analysis.grid.shape
-        words = rf"mask has shape \(4, {freq + 1}, {frame}\) but the {name} grid wants \(batch, {freq}, {frame}\)"
+        words = rf"mask has shape \(4, {freq + 1}, {frame}\) but the {name} grid needs \(batch, {freq}, {frame}\)"
         with pytest.raises(ShapeError, match=words):
             analysis.synthesise(torch.ones(4, freq + 1, frame))
         with pytest.raises(ShapeError, match=rf"mask has shape \({freq}, {frame}\)"):

@@ -198,11 +198,11 @@ def test_wrong_settings_are_refused(options, words):
 
 
 def test_it_needs_what_the_other_domain_needs(listener):
-    with pytest.raises(UnsupportedError, match="does not tell where its features lie"):
+    with pytest.raises(UnsupportedError, match="does not declare where its features lie"):
         make_domain("superpixels", {"of": "features"}).analyse(torch.zeros(1, 800), listener(8000, frontend=False))
 
 
 def test_a_mask_of_another_shape_is_refused(listener, sounds):
     analysis = analysed({}, sounds(800, 8000), listener)
-    with pytest.raises(ShapeError, match="the superpixels grid wants"):
+    with pytest.raises(ShapeError, match="the superpixels grid needs"):
         pool_segments(analysis, torch.ones(4, 3, 3))

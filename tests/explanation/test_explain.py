@@ -569,7 +569,7 @@ def test_a_module_without_gradients_is_told_what_works():
 
 
 def test_methods_and_domains_that_a_classifier_cannot_do():
-    with pytest.raises(UnsupportedError, match="no convolution"):
+    with pytest.raises(UnsupportedError, match="has no convolutional layer"):
         explained(tone(1000, 0.1), method="grad_cam")
     with pytest.raises(UnsupportedError, match="features"):
         explained(tone(1000, 0.1), domain="features")

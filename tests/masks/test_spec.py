@@ -57,7 +57,7 @@ def test_ties_are_spelled_like_smoothing(name, more):
 
 @pytest.mark.parametrize("spec", ["minmax", "positive:threshold:0.5", "energy:0.8", "binary"])
 def test_masks_without_ties_have_none_to_settle(spec):
-    with pytest.raises(ParameterError, match="has no ties to settle; ties=quantile is for topk, positive:topk"):
+    with pytest.raises(ParameterError, match="has no ties; ties=quantile is for topk, positive:topk"):
         parse_mask(f"{spec},ties=quantile")
     assert str(parse_mask(f"{spec},ties=exact")) == spec
 

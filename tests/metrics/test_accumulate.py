@@ -31,7 +31,7 @@ def test_by_hand():
     assert math.isnan(found["b"].mean)
     assert found["b"][1:3] == (0, 4)
     assert found["c"][:3] == (0.5, 1, 3)
-    assert np.isnan([value for one in found.values() for value in one[3:]]).all()  # no interval was asked for
+    assert np.isnan([value for one in found.values() for value in one[3:]]).all()  # no interval was requested
 
 
 def test_large_and_small_do_not_lose_each_other():
@@ -104,7 +104,7 @@ def test_reset_and_nothing():
     [
         ({"a": 1.0, "b": "ok"}, ParameterError, "b is 'ok'"),
         ({"b": None}, ParameterError, "b is None"),
-        ({"b": np.ones(2)}, ParameterError, "metrics over clips are numbers"),
+        ({"b": np.ones(2)}, ParameterError, "metrics over clips must be numbers"),
         ({"a": 1.0, "b": -math.inf}, NonFiniteError, "b is infinite"),
     ],
 )

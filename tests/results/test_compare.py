@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otoscope.metrics.statistics import compare
+from otoscope.metrics.paired import compare
 from otoscope.results.compare import FLIPS, ClusterBootstrap, agreements, best_and_second, significance
 from otoscope.results.metrics import Metric
 from otoscope.results.select import means

@@ -23,7 +23,7 @@ from otoscope.training.classifier.settings import TeacherSettings
 from otoscope.training.classifier.task import make_classifier
 from otoscope.training.data import Clips, EpochSampler
 from otoscope.training.schedule import factor_at
-from otoscope.training.score import evaluate, wilson_interval
+from otoscope.training.score import evaluate
 from otoscope.training.settings import DataSettings, OptimiserSettings
 from worlds import killed_at
 
@@ -392,13 +392,6 @@ def test_peaks_and_noise_are_as_the_recipe_says(corpus):
     noisy = Clips(data, 32000, clips(corpus, contaminate="white,snr_db=10")[1])[2][0]
     residue = noisy - clean * (noisy @ clean) / (clean @ clean)
     assert 10 * torch.log10((clean @ clean) / (residue @ residue)) == pytest.approx(10, abs=0.5)
-
-
-def test_the_interval_of_a_share():
-    """Newcombe 1998, table I: 81 of 263 gives .2553 to .3662; none of 20 gives 0 to .1611."""
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 def test_the_best_epoch_is_kept_and_bad_ones_stop_the_run(tmp_path, corpus):

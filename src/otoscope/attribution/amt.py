@@ -1,4 +1,4 @@
-"""AMT: what a network looks at, read off in one forward pass, without gradients and without training."""
+"""AMT: attention or activation strength, read in one forward pass, without gradients or training."""
 
 from __future__ import annotations
 
@@ -16,26 +16,16 @@ from otoscope.surgery import Attention, record_attention
 
 
 @register(
-    "method",
-    "amt",
-    family="cam",
-    needs=(
-        "a convolutional layer or a transformer",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward",
-    passes=lambda **_: 1,
-    source="dellalibera2024focal",
-)
+    "method", "amt", family="cam", needs=("a convolutional layer or a transformer", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward", passes=lambda **_: 1, source="dellalibera2024focal",
+)  # fmt: skip
 def amt(problem: Problem, layer: Layer = None) -> Tensor:
     """Where the last layer looks (attention), or how strong its maps are (convolutions); the same for every class.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         The maps of this layer, in place of the attention of a transformer or of the classifier's default layer.
 
@@ -49,7 +39,7 @@ def amt(problem: Problem, layer: Layer = None) -> Tensor:
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is neither attention nor a layer with maps, or the classifier does not tell where they lie.
+        If there is neither attention nor a layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Attention rollout: how far each patch of sound reaches the decision through the attention of all layers."""
+"""Attention rollout: how much each patch of sound contributes to the decision through the attention of all layers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,9 @@ FUSE: dict[str, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax,
 
 
 @register(
-    "method",
-    "attention_rollout",
-    family="attention",
-    needs=(
-        "attention",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward",
-    passes=lambda **_: 1,
-    source="abnar2020rollout",
-)
+    "method", "attention_rollout", family="attention", needs=("attention", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward", passes=lambda **_: 1, source="abnar2020rollout",
+)  # fmt: skip
 def attention_rollout(
     problem: Problem,
     residual: Annotated[float, Range(0.0, 0.99)] = 0.5,
@@ -42,6 +31,7 @@ def attention_rollout(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     residual : float in [0, 0.99]
         Share of each token that goes past the attention, unchanged. A layer passes on ``(1 - residual) * attention
         + residual * identity``, rows scaled to sum to one.
@@ -59,13 +49,13 @@ def attention_rollout(
     Raises
     ------
     UnsupportedError
-        If the classifier is no transformer whose layers all look at the same tokens, or does not tell where they lie.
+        If the classifier is no transformer whose layers all look at the same tokens, or does not declare where they lie.
 
     Notes
     -----
     Source: abnar2020rollout, sec. 3; ``discard_lowest`` and joining heads by other than the mean are not in the paper.
-    Read at the class tokens that the network declares, else at the mean of all tokens. It does not look at the target:
-    `gradient_rollout` does.
+    Read at the class tokens that the network declares, else at the mean of all tokens. It ignores the target;
+    `gradient_rollout` uses it.
     """
     fuse = partial(_fused, heads=heads, lowest=discard_lowest, own=class_tokens(problem.inspected.classifier))
     found = []

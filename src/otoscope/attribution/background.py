@@ -1,7 +1,6 @@
-"""Backgrounds: what is heard where a cell is absent.
+"""Backgrounds: what replaces an absent cell.
 
-By default that is silence; else the sounds of a `Background`: a folder, a table, or a list of them
-(`otoscope.datasets.backgrounds`).
+Silence by default, else the sounds of a folder, a table or a list (`otoscope.datasets.backgrounds`).
 
 With a background, a clip under a mask is no longer ``synthesise(mask)`` but
 
@@ -83,6 +82,7 @@ class BackgroundBlend(nn.Module):
         Parameters
         ----------
         mask : Tensor (any, freq, frame)
+            In [0, 1]; 1 keeps a cell of the clip, 0 replaces it by the background's.
         index : Tensor (any,), int64, optional
             Which clip each mask is for.
         which : Tensor (any,), int64, optional
@@ -105,7 +105,7 @@ def _check_cells(domain: str) -> None:
     fixed = [e.name for e in registry.entries("domain") if e.facts["fixed_cells"]]
     if domain in registry.names("domain") and domain not in fixed:
         raise UnsupportedError(
-            f"the domain {domain!r} has other cells for each clip, so that no other sound can stand in for one; use "
+            f"the domain {domain!r} has different cells for each clip, so no other sound can replace one; use "
             f"background=silence, or {', '.join(fixed)}"
         )
 

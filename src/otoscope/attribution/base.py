@@ -1,4 +1,4 @@
-"""What an attribution method is given and gives, and the few steps that methods share."""
+"""Input and output of attribution methods, and the steps that methods share."""
 
 from __future__ import annotations
 
@@ -24,17 +24,23 @@ FACTS = ("samples", "fidelity", "units", "gap")
 
 
 class Result(NamedTuple):
-    """What a method gives.
+    """Output of a method.
 
     Parameters
     ----------
     values : Tensor (batch, freq, frame)
+        One signed number per cell.
     standard_error : Tensor (batch, freq, frame), optional
-        Of sampling methods: the spread of the values over seeds. Infinite where there are too few samples to tell.
+        Of sampling methods: the spread of the values over seeds. Infinite with too few samples.
     facts : mapping of str to Tensor (batch,), optional
-        Numbers that the method found out on the way (`FACTS`), one for each clip: ``samples`` that were used, ``fidelity`` of a
+        Numbers that the method computed along the way (`FACTS`), one per clip: ``samples`` that were used, ``fidelity`` of a
         surrogate (share of the scores' variance that it explains, at most 1), ``units`` of a domain that has its own,
         ``gap`` between the sum of the values and what it should be.
+
+    Examples
+    --------
+    >>> Result(torch.zeros(1, 4, 8)).values.shape
+    torch.Size([1, 4, 8])
     """
 
     values: Tensor
@@ -43,15 +49,22 @@ class Result(NamedTuple):
 
 
 def as_attributions(result: Result, grids: Sequence[Grid], method: str) -> list[Attribution]:
-    """What a method gave, clip by clip.
+    """The output of a method, clip by clip.
 
     Parameters
     ----------
     result : Result
+        Values, standard errors and facts of a batch.
     grids : sequence of Grid
         Of each clip.
     method : str
         As records name it.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> as_attributions(Result(torch.ones(1, 2, 1)), [grid], "lime")[0].method
+    'lime'
     """
     error = result.standard_error
     return [
@@ -68,7 +81,7 @@ def as_attributions(result: Result, grids: Sequence[Grid], method: str) -> list[
 
 @dataclass
 class Problem:
-    """What is asked: why did this classifier give these clips these scores for these classes?
+    """The question: why did this classifier give these clips these scores for these classes?
 
     Parameters
     ----------
@@ -82,6 +95,15 @@ class Problem:
         Most clips in one pass.
     tick : callable
         Called with the number of passes done, for progress bars.
+
+    Examples
+    --------
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> problem = Problem(inspected, torch.tensor([0]))
+    >>> problem.batch, problem.shape
+    (1, (1, 10))
     """
 
     inspected: Inspected
@@ -92,7 +114,7 @@ class Problem:
 
     @property
     def batch(self) -> int:
-        """How many clips."""
+        """Number of clips."""
         return self.inspected.batch
 
     @property

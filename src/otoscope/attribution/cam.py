@@ -1,4 +1,4 @@
-"""What the methods on a layer's maps share: the maps and their gradients, and the way of a weighted sum to the grid."""
+"""Shared by methods on a layer's maps: the maps, their gradients, and the projection to the grid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class LayerMaps(NamedTuple):
     Parameters
     ----------
     layer : str
+        Dotted name of the layer.
     maps : Tensor (batch, channel, freq, frame) or (batch, channel, frame)
+        Output of the layer.
     gradient : Tensor, the same shape
         Of the target logit by the maps.
     n_frames : int
@@ -47,6 +49,7 @@ def layer_maps(problem: Problem, layer: str | None) -> LayerMaps:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         None is the classifier's default. Its output is brought to ``(batch, channel, freq, frame)``, or
         ``(batch, channel, frame)`` where there is no frequency, by the axes that the classifier declares.
@@ -66,12 +69,12 @@ def layer_maps(problem: Problem, layer: str | None) -> LayerMaps:
 
 
 def layer_of(problem: Problem, layer: str | None) -> str:
-    """The layer that was named, else the classifier's default; an `UnsupportedError` if there is none."""
+    """The given layer, else the classifier's default; an `UnsupportedError` without either."""
     classifier = problem.inspected.classifier
     layer = layer or classifier.cam_layer
     if not layer:
         raise UnsupportedError(
-            f"classifier {classifier.name!r} has no convolution to look at; name a layer (layer=NAME) "
+            f"classifier {classifier.name!r} has no convolutional layer; name a layer (layer=NAME) "
             "or use integrated_gradients"
         )
     return layer

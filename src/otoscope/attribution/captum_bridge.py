@@ -1,4 +1,4 @@
-"""Any captum attribution object as a method: it is asked about the mask, with our inspected classifier as its model."""
+"""Any captum attribution object as a method: it explains the mask, with the inspected classifier as its model."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     method : captum.attr.Attribution or a class of it
         The model that the object was made with is replaced, in a copy, by the inspected classifier.
     settings : mapping
@@ -61,14 +62,14 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
     name = method.__name__ if is_class else type(method).__name__
     if hasattr(method, "layer"):
         raise UnsupportedError(
-            f"captum's {name} cannot be asked about a mask: it explains a layer; use one of captum's input attribution "
+            f"captum's {name} cannot explain a mask: it explains a layer; use one of captum's input attribution "
             "methods, or grad_cam"
         )
     try:
         return torch.cat([_one(problem, method, settings, clip) for clip in range(problem.batch)])
     except (TypeError, AssertionError, AttributeError) as error:
         raise UnsupportedError(
-            f"captum's {name} cannot be asked about a mask ({type(error).__name__}: {error}); "
+            f"captum's {name} cannot explain a mask ({type(error).__name__}: {error}); "
             "use one of its input attribution methods"
         ) from error
     except RuntimeError as error:
@@ -82,9 +83,9 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
 
 def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) -> Tensor:
     model = OneClip(problem.inspected, clip)
-    asked = method(model) if isinstance(method, type) else _with_model(method, model)
+    bound = method(model) if isinstance(method, type) else _with_model(method, model)
     arguments = dict(settings)
-    accepted = inspect.signature(asked.attribute).parameters.values()
+    accepted = inspect.signature(bound.attribute).parameters.values()
     if any(p.name == "target" or p.kind is p.VAR_KEYWORD for p in accepted):
         arguments.setdefault("target", problem.targets[clip : clip + 1])
     if any(p.name == "internal_batch_size" for p in accepted):
@@ -95,14 +96,14 @@ def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) 
         warnings.filterwarnings(
             "ignore", "Setting (forward, )?backward hooks"
         )  # captum undoes them, and so does surgery
-        values = asked.attribute(ones, **arguments)
+        values = bound.attribute(ones, **arguments)
     if not isinstance(values, Tensor):
-        raise UnsupportedError(f"captum's {type(asked).__name__} gave {type(values).__name__}, not one tensor")
+        raise UnsupportedError(f"captum's {type(bound).__name__} gave {type(values).__name__}, not one tensor")
     return values.detach()
 
 
 def _with_model(method: Any, model: nn.Module) -> Any:
-    """A copy of a captum object, and of captum objects inside it, that asks another model."""
+    """A copy of a captum object, and of captum objects inside it, that uses another model."""
     method = copy.copy(method)
     for key, value in vars(method).items():
         if key in ("forward_func", "model"):

@@ -19,6 +19,7 @@ class Coalitions(NamedTuple):
     Parameters
     ----------
     rows : Tensor (sample, unit), bool
+        True where a unit is present.
     weights : Tensor (sample,), float64
         How much each sample counts in the fit.
     exact : bool
@@ -54,10 +55,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 def can_be_all(units: int, samples: int, tolerance: float) -> bool:
-    """Whether all coalitions of so many units are run: where they are few, or no more than the samples that are sure to be.
-
-    Who may stop early is better off with random ones than with all of them.
-    """
+    """Whether all coalitions of ``units`` are run: if they are few, or no more than the samples of a run without early stop."""
     return 2**units <= (samples if tolerance == 0 else min(samples, FEW))
 
 
@@ -76,6 +74,7 @@ def explain_units(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     labels : Tensor (batch, freq, frame), int64
         From `units_of`.
     draw : callable
@@ -146,12 +145,12 @@ def _fit_kinds(kinds: dict[int, Coalitions], counts: Tensor, fit: Fitter, scores
 
 
 def distinct(rows: Tensor) -> int:
-    """How many different coalitions there are: repeated ones say nothing new of what a linear model misses."""
+    """Number of different coalitions: repeated ones add no information on the misfit of a linear model."""
     return len(rows.to(torch.uint8).unique(dim=0))
 
 
 def weighted_r2(weights: Tensor, scores: Tensor, residuals: Tensor) -> Tensor:
-    """Share of the weighted variance of scores ``(sample, clip)`` that is explained, ``(clip,)``; 1 where there is none."""
+    """Share of the weighted variance of scores ``(sample, clip)`` that is explained, ``(clip,)``; 1 if the scores do not vary."""
     centred = scores - (weights @ scores) / weights.sum()
     spread = weights @ centred.square()
     left = weights @ residuals.square()

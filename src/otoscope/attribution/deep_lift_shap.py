@@ -20,26 +20,23 @@ from otoscope.surgery import preserve_state, rescale
 
 
 @register(
-    "method",
-    "deep_lift_shap",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=True,
+    "method", "deep_lift_shap", family="gradient", needs=("gradients",), signed=True, complete=True,
     deterministic=False,  # the seed chooses the sounds of a background
     cost="2 forward and 1 backward for each sound of the background",
     passes=lambda background, per_class: 2 * background_size(background, per_class),
     source="lundberg2017shap, shrikumar2017deeplift",
-)
+)  # fmt: skip
 def deep_lift_shap(problem: Problem, background: BackgroundSource = SILENCE, per_class: PerClass = 2) -> Result:
     """DeepLIFT's contributions of the cells, averaged over the sounds of a background.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     background : str
         ``silence``, a folder of sounds or a table; see `otoscope.attribution.background`.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Energy: how much each cell holds; what an explanation must beat that knows the sound but not the classifier."""
+"""Energy: the amplitude of each cell, a baseline that knows the sound but not the classifier."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "energy",
-    family="control",
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="none",
-    passes=lambda **_: 0,
-    source="adebayo2018sanity",
-)
+    "method", "energy", family="control", signed=False, complete=False, deterministic=True, cost="none",
+    passes=lambda **_: 0, source="adebayo2018sanity",
+)  # fmt: skip
 def energy(problem: Problem) -> Tensor:
-    """Amplitude of what each cell holds; a control that never asks the classifier.
+    """Amplitude of what each cell holds; a control that does not use the classifier.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

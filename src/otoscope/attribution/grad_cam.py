@@ -11,33 +11,23 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "grad_cam",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "grad_cam", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="selvaraju2017gradcam",
-)
+)  # fmt: skip
 def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) -> Tensor:
     """Maps of one layer, weighted by their mean gradients, signed.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         Its output is brought to ``(batch, channel, freq, frame)``, or ``(batch, channel, time)`` for networks on
         waveforms, by the axes that the classifier declares.
     transposed : bool
-        Take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did. True makes a known mistake
-        again, to compare with published numbers: the map of a network that lies (frame, freq) inside is stretched
+        Take maps that lie (frame, freq) inside for (freq, frame), as audiointerp did. True reproduces a known
+        mistake, to compare with published numbers: the map of a network that lies (frame, freq) inside is stretched
         over the features as if it lay (freq, frame). It changes nothing for other layers.
 
     Returns
@@ -49,7 +39,7 @@ def grad_cam(problem: Problem, layer: Layer = None, transposed: bool = False) ->
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is no layer with maps, or the classifier does not tell where they lie.
+        If there is no layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

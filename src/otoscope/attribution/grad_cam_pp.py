@@ -1,4 +1,4 @@
-"""Grad-CAM++: channels weighed by where their gradients speak for the target, so that several sounds of it all count."""
+"""Grad-CAM++: channel weights from positive gradients, so that several occurrences of the target all count."""
 
 from __future__ import annotations
 
@@ -11,27 +11,17 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "grad_cam_pp",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "grad_cam_pp", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="chattopadhay2018gradcampp",
-)
+)  # fmt: skip
 def grad_cam_pp(problem: Problem, layer: Layer = None) -> Tensor:
     """Maps of one layer, weighted by sums of their positive gradients in which each cell has a weight of its own.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         As in Grad-CAM.
 
@@ -45,7 +35,7 @@ def grad_cam_pp(problem: Problem, layer: Layer = None) -> Tensor:
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is no layer with maps, or the classifier does not tell where they lie.
+        If there is no layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

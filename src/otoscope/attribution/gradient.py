@@ -1,4 +1,4 @@
-"""Gradient (saliency): how the target logit answers to a little more of each cell."""
+"""Gradient (saliency): the derivative of the target logit by the amplitude of each cell."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "gradient",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
-    source="simonyan2014deep",
-)
+    "method", "gradient", family="gradient", needs=("gradients",), signed=True, complete=False, deterministic=True,
+    cost="1 forward and backward", passes=lambda **_: 1, source="simonyan2014deep",
+)  # fmt: skip
 def gradient(problem: Problem) -> Tensor:
     """Gradient of the target logit by the amplitude of each cell (saliency, signed).
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

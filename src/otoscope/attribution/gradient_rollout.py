@@ -1,4 +1,4 @@
-"""Gradient-weighted rollout: attention of all layers, as far as it speaks for the target."""
+"""Gradient-weighted rollout: attention of all layers, weighted by its gradient of the target."""
 
 from __future__ import annotations
 
@@ -15,27 +15,17 @@ NUMBERS = 2**27  # attention weights of one pass, which are held with their grad
 
 
 @register(
-    "method",
-    "gradient_rollout",
-    family="attention",
-    needs=(
-        "gradients",
-        "attention",
-        "placed_cells",
-    ),
-    signed=False,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "gradient_rollout", family="attention", needs=("gradients", "attention", "placed_cells"), signed=False,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="chefer2021generic",
-)
+)  # fmt: skip
 def gradient_rollout(problem: Problem) -> Tensor:
     """Relevance that all layers' attention, weighted by the target logit's gradient, brings to the decision.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------
@@ -45,7 +35,7 @@ def gradient_rollout(problem: Problem) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If the classifier is no transformer whose layers all look at the same tokens, does not tell where they lie, or
+        If the classifier is no transformer whose layers all look at the same tokens, does not declare where they lie, or
         gives no gradients.
 
     Notes
@@ -57,7 +47,7 @@ def gradient_rollout(problem: Problem) -> Tensor:
     """
     found: list[Tensor] = []
     done, rows = 0, 1
-    while done < problem.batch:  # the first clip alone tells how many fit
+    while done < problem.batch:  # the first clip alone shows how many fit
         clips = torch.arange(done, min(done + rows, problem.batch), device=problem.targets.device)
         seen = attention_pass(problem, clips, lambda weights: weights, gradients=True)
         found.append(_relevance(problem, seen))

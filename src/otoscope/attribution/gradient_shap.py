@@ -12,21 +12,14 @@ from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Draws, Moments, Tolerance
 from otoscope.core.registry import Range, register
 
-BLOCK = 16  # samples between two looks at the errors
+BLOCK = 16  # samples between two checks of the errors
 
 
 @register(
-    "method",
-    "gradient_shap",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward and backward",
-    passes=lambda samples, **_: samples,
+    "method", "gradient_shap", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=False, cost="samples forward and backward", passes=lambda samples, **_: samples,
     source="erion2021improving, lundberg2017shap",
-)
+)  # fmt: skip
 def gradient_shap(
     problem: Problem,
     samples: Annotated[int, Range(2, 100000)] = 64,
@@ -40,6 +33,7 @@ def gradient_shap(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Random points between backgrounds and the clip.
     density : float
@@ -49,6 +43,7 @@ def gradient_shap(
     background : str
         ``silence``, a folder of sounds or a table; see `otoscope.attribution.background`.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
     tolerance : float
         Above 0: a clip is done when its largest standard error is below this share of its largest value.
 

@@ -1,4 +1,4 @@
-"""Guided backpropagation: the gradient along paths that speak for the target all the way."""
+"""Guided backpropagation: the gradient along paths on which it stays positive."""
 
 from __future__ import annotations
 
@@ -10,23 +10,16 @@ from otoscope.surgery import guided
 
 
 @register(
-    "method",
-    "guided_backprop",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
-    source="springenberg2015striving",
-)
+    "method", "guided_backprop", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=True, cost="1 forward and backward", passes=lambda **_: 1, source="springenberg2015striving",
+)  # fmt: skip
 def guided_backprop(problem: Problem, times_input: bool = False) -> torch.Tensor:
     """Gradient of the target logit in which rectifiers pass only what is positive.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     times_input : bool
         Multiply by the amplitude of the cell, as input x gradient does.
 
@@ -39,7 +32,7 @@ def guided_backprop(problem: Problem, times_input: bool = False) -> torch.Tensor
     Source: springenberg2015striving, section 3.4. Smooth rectifiers (hardswish, GELU, SiLU ...) pass the positive part of
     the gradient times their own derivative where their input is positive. Cells that hold nothing get 0.
 
-    What it shows depends little on the classifier's upper layers: an explanation that looks right need not be.
+    The result depends little on the classifier's upper layers: an explanation can look right without being right.
     """
     gradient = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
     for _, clip in problem.chunks(1):

@@ -9,23 +9,16 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "input_x_gradient",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
-    source="shrikumar2016not",
-)
+    "method", "input_x_gradient", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=True, cost="1 forward and backward", passes=lambda **_: 1, source="shrikumar2016not",
+)  # fmt: skip
 def input_x_gradient(problem: Problem) -> Tensor:
     """Amplitude of each cell times the gradient by it; equals the gradient by the mask.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
 
     Returns
     -------

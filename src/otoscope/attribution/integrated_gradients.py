@@ -13,17 +13,10 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method",
-    "integrated_gradients",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=True,
-    deterministic=True,
-    cost="steps forward and backward",
-    passes=lambda steps, **_: steps,
+    "method", "integrated_gradients", family="gradient", needs=("gradients",), signed=True, complete=True,
+    deterministic=True, cost="steps forward and backward", passes=lambda steps, **_: steps,
     source="sundararajan2017axiomatic",
-)
+)  # fmt: skip
 def integrated_gradients(
     problem: Problem, steps: Annotated[int, Range(1, 1000)] = 32, density: Annotated[float, Range(1.0, 10.0)] = 3.0
 ) -> Tensor:
@@ -32,6 +25,7 @@ def integrated_gradients(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     steps : int
         Points on the path from silence to the clip. Nodes of Gauss-Legendre quadrature.
     density : float

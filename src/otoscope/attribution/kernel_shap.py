@@ -29,16 +29,11 @@ from otoscope.core.runtime import generator
 
 
 @register(
-    "method",
-    "kernel_shap",
-    family="perturbation",
-    signed=True,
-    complete=True,
-    deterministic=False,
+    "method", "kernel_shap", family="perturbation", signed=True, complete=True, deterministic=False,
     cost="samples forward for each sound of the background",
     passes=lambda samples, background, per_class, **_: samples * background_size(background, per_class),
     source="lundberg2017shap, covert2021kernelshap",
-)
+)  # fmt: skip
 def kernel_shap(
     problem: Problem,
     samples: Annotated[int, Range(4, 100000)] = 1000,
@@ -54,6 +49,7 @@ def kernel_shap(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Coalitions of units; all there are, where they are few. The whole clip and silence count as two. Where there
         are no more coalitions than 64, or than samples if no early stop is allowed, the values are exact.
@@ -68,6 +64,7 @@ def kernel_shap(
         unit is absent. A coalition's score is then the mean over these sounds, and the sum counts from their mean
         score.
     per_class : int
+        Sounds of the background that are chosen of each class, at least 1.
 
     Returns
     -------
@@ -144,6 +141,7 @@ def fit_shapley(coalitions: Coalitions, scores: Tensor) -> Fit:
     coalitions : Coalitions
         As `shapley_rows` orders them.
     scores : Tensor (sample, clip), float64
+        Score of each coalition on each clip.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Layer-CAM: each cell of each map has its own weight, so that early, fine layers can be looked at too."""
+"""Layer-CAM: each cell of each map has its own weight, so that early layers with fine cells work too."""
 
 from __future__ import annotations
 
@@ -11,27 +11,17 @@ from otoscope.core.registry import register
 
 
 @register(
-    "method",
-    "layer_cam",
-    family="cam",
-    needs=(
-        "gradients",
-        "a convolutional layer",
-        "placed_cells",
-    ),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="1 forward and backward",
-    passes=lambda **_: 1,
+    "method", "layer_cam", family="cam", needs=("gradients", "a convolutional layer", "placed_cells"), signed=True,
+    complete=False, deterministic=True, cost="1 forward and backward", passes=lambda **_: 1,
     source="jiang2021layercam",
-)
+)  # fmt: skip
 def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
-    """Maps of one layer, each cell weighted by its own gradient where that speaks for the target.
+    """Maps of one layer, each cell weighted by its own gradient if positive.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     layer : str, optional
         As in Grad-CAM; with this method early layers, which have fine cells, give clear maps as well.
 
@@ -45,7 +35,7 @@ def layer_cam(problem: Problem, layer: Layer = None) -> Tensor:
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If there is no layer with maps, or the classifier does not tell where they lie.
+        If there is no layer with maps, or the classifier does not declare where they lie.
 
     Notes
     -----

@@ -18,16 +18,9 @@ from otoscope.core.runtime import generator
 
 
 @register(
-    "method",
-    "lime",
-    family="perturbation",
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward",
-    passes=lambda samples, **_: samples,
-    source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
-)
+    "method", "lime", family="perturbation", signed=True, complete=False, deterministic=False, cost="samples forward",
+    passes=lambda samples, **_: samples, source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
+)  # fmt: skip
 def lime(
     problem: Problem,
     samples: Annotated[int, Range(2, 100000)] = 1000,
@@ -44,6 +37,7 @@ def lime(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Random coalitions of units; all there are, where they are few. The first is the whole clip. Where there are
         no more coalitions than 64, or than samples if no early stop is allowed, all are run and the fit has no
@@ -113,7 +107,9 @@ def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
     Parameters
     ----------
     coalitions : Coalitions
+        The coalitions and their weights.
     scores : Tensor (sample, clip), float64
+        Score of each coalition on each clip.
     penalty : float
         For each sample.
 

@@ -1,4 +1,4 @@
-"""LRP: the logit is handed back layer by layer, each giving to its inputs in proportion to what they gave."""
+"""LRP: the logit is propagated back layer by layer, in proportion to the contributions of each layer's inputs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ from otoscope.surgery import preserve_state, relevance
 
 
 @register(
-    "method",
-    "lrp",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=True,
-    cost="2 forward and 1 backward",
-    passes=lambda **_: 2,
+    "method", "lrp", family="gradient", needs=("gradients",), signed=True, complete=False, deterministic=True,
+    cost="2 forward and 1 backward", passes=lambda **_: 2,
     source="bach2015lrp, montavon2019lrp, andeol2021learning, ali2022xai",
-)
+)  # fmt: skip
 def lrp(
     problem: Problem,
     epsilon: Annotated[float, Range(0.0, 10.0)] = 0.01,
@@ -33,6 +26,7 @@ def lrp(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     epsilon : float
         Stabiliser, as a share of the size of a layer's outputs. See `otoscope.surgery.relevance`.
     gamma : float
@@ -54,7 +48,7 @@ def lrp(
     silence instead; andeol2021learning for inputs of any sign in the gamma rule; ali2022xai for norms and attention.
 
     Zennit, the usual implementation, meets only modules, and here much of a network is plain functions (gates, pooling
-    over axes, attention); it needs torchvision besides. So the rules are our own.
+    over axes, attention); it also needs torchvision. So the rules are our own.
     """
     values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
     with preserve_state(problem.inspected.classifier):  # what requires gradients is what varies with the mask

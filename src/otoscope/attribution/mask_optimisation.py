@@ -1,4 +1,4 @@
-"""Mask optimisation: a mask made for this clip, so that the kept part keeps the decision and the removed part loses it."""
+"""Mask optimisation: a mask per clip whose kept part preserves the decision and whose removed part loses it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,14 @@ from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Range, register
 
-SOFT = 0.01  # differences of neighbouring cells that are small beside this count as their square
+SOFT = 0.01  # differences of neighbouring cells that are small relative to this count as their square
 
 
 @register(
-    "method",
-    "mask_optimisation",
-    family="optimisation",
-    needs=("gradients",),
-    signed=False,
-    complete=False,
-    deterministic=False,
-    cost="2 * steps forward and backward",
-    passes=lambda steps, **_: 2 * steps,
+    "method", "mask_optimisation", family="optimisation", needs=("gradients",), signed=False, complete=False,
+    deterministic=False, cost="2 * steps forward and backward", passes=lambda steps, **_: 2 * steps,
     source="fong2017interpretable, dabkowski2017real",
-)
+)  # fmt: skip
 def mask_optimisation(
     problem: Problem,
     steps: Annotated[int, Range(1, 10000)] = 60,
@@ -41,6 +34,7 @@ def mask_optimisation(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     steps : int
         Steps of Adam.
     rate : float

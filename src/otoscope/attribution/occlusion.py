@@ -1,4 +1,4 @@
-"""Occlusion: silence one patch after another and see what the target loses."""
+"""Occlusion: silence one patch after another and measure the drop of the target."""
 
 from __future__ import annotations
 
@@ -14,16 +14,11 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method",
-    "occlusion",
-    family="perturbation",
-    signed=True,
-    complete=False,
-    deterministic=True,
+    "method", "occlusion", family="perturbation", signed=True, complete=False, deterministic=True,
     cost="patches_freq * patches_time + 1 forward",
     passes=lambda patches_freq, patches_time: most_units(patches_freq, patches_time) + 1,
     source="zeiler2014visualizing",
-)
+)  # fmt: skip
 def occlusion(
     problem: Problem,
     patches_freq: Annotated[int, Range(1, 512)] = 10,
@@ -34,9 +29,10 @@ def occlusion(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     patches_freq : int
-        Patches along frequency (fewer where the grid has fewer bands). In superpixels and components they say no
-        more than how many passes are allowed: there each segment, and each component (its stretches of time joined
+        Patches along frequency (fewer where the grid has fewer bands). In superpixels and components both settings
+        only limit the number of passes: there each segment, and each component (its stretches of time joined
         where there are many), is silenced by itself.
     patches_time : int
         Patches along time (fewer where the grid has fewer frames).
@@ -59,8 +55,8 @@ def occlusion(
     if int(counts.max()) > most_units(patches_freq, patches_time):
         raise ParameterError(
             f"a clip has {int(counts.max())} segments, and occlusion silences at most "
-            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; ask "
-            "for fewer segments or more patches"
+            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; "
+            "use fewer segments or more patches"
         )
     full = problem.score(problem.inspected.ones())
     drops = torch.zeros(problem.batch, int(counts.max()), device=problem.targets.device)

@@ -19,6 +19,7 @@ def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     cam : Tensor (batch, freq, frame) or (batch, frame)
         Values of the cells of a layer's map.
     layer : str
@@ -33,7 +34,7 @@ def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If the map has frequencies and the classifier does not tell where its features lie.
+        If the map has frequencies and the classifier does not declare where its features lie.
     """
     grid = problem.inspected.grid
     place = problem.inspected.classifier.place_of(layer)
@@ -56,7 +57,7 @@ def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
 def resized(problem: Problem, cam: Tensor, n_frames: int) -> Tensor:
     """A map ``(batch, row, column)`` stretched over the features as a picture is: rows over bands, columns over frames.
 
-    Pixels are areas, as in the usual bilinear resizing of pictures; where cells truly lie is not looked at.
+    Pixels are areas, as in the usual bilinear resizing of images; the true places of the cells are ignored.
     """
     grid = problem.inspected.grid
     bands, times = _axes(problem, n_frames)
@@ -89,7 +90,7 @@ def _axes(problem: Problem, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(problem: Problem, n: int, times: np.ndarray | None = None) -> np.ndarray:
-    """Times in s of ``n`` cells that tile the frames evenly, or the whole clip; what nobody tells is taken to be so."""
+    """Times in s of ``n`` cells that tile the frames evenly, or the whole clip, for layers without declared places."""
     start, end = 0.0, problem.inspected.grid.duration
     if times is not None and len(times) > 1:
         start, end = float(times[0]), float(times[-1])

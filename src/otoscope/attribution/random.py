@@ -1,4 +1,4 @@
-"""Random: noise; what every explanation must beat."""
+"""Random: noise, the baseline that every explanation must beat."""
 
 from __future__ import annotations
 
@@ -13,23 +13,16 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method",
-    "random",
-    family="control",
-    signed=False,
-    complete=False,
-    deterministic=False,
-    blind=True,  # every clip of one grid gets the same
-    cost="none",
-    passes=lambda **_: 0,
-    source="adebayo2018sanity",
-)
+    "method", "random", family="control", signed=False, complete=False, deterministic=False, blind=True, cost="none",
+    passes=lambda **_: 0, source="adebayo2018sanity",
+)  # fmt: skip
 def random(problem: Problem, smooth: Annotated[float, Range(0.0, 1000.0)] = 0.0) -> Tensor:
     """Uniform noise that knows neither the sound nor the classifier; a control.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     smooth : float, cells
         Reach of the smoothing in cells (standard deviation); 0 is none. Smoothed noise is spread evenly over (0, 1)
         again, so that thresholds mean the same. Rows that are parts of the sound (components) have no neighbours:
@@ -38,12 +31,12 @@ def random(problem: Problem, smooth: Annotated[float, Range(0.0, 1000.0)] = 0.0)
     Returns
     -------
     Tensor (batch, freq, frame) in (0, 1)
-        The same for every clip: it hangs on the seed and the grid only. Where the domain has segments (superpixels) each
+        The same for every clip: it depends on the seed and the grid only. Where the domain has segments (superpixels) each
         has one number, that of its first cell before they are spread evenly, and the clip's segments count too.
 
     Notes
     -----
-    Source: adebayo2018sanity, who ask whether explanations are better than what knows nothing.
+    Source: adebayo2018sanity, for baselines that know nothing.
     """
     noise = torch.rand(problem.shape, generator=problem.rng(), dtype=torch.float64)
     if smooth > 0:

@@ -1,4 +1,4 @@
-"""RISE: many random soft masks, weighted by what the classifier says of them."""
+"""RISE: many random soft masks, weighted by the classifier's scores."""
 
 from __future__ import annotations
 
@@ -15,16 +15,9 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method",
-    "rise",
-    family="perturbation",
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="masks forward",
-    passes=lambda masks, **_: masks,
-    source="petsiuk2018rise",
-)
+    "method", "rise", family="perturbation", signed=True, complete=False, deterministic=False, cost="masks forward",
+    passes=lambda masks, **_: masks, source="petsiuk2018rise",
+)  # fmt: skip
 def rise(
     problem: Problem,
     masks: Annotated[int, Range(2, 100000)] = 500,
@@ -39,6 +32,7 @@ def rise(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     masks : int
         Random masks.
     cells_freq : int
@@ -91,9 +85,11 @@ class Sums:
     Parameters
     ----------
     batch : int
+        Number of clips.
     shape : tuple of int
         (freq, frame).
     device : torch.device
+        Where the sums are kept.
     """
 
     def __init__(self, batch: int, shape: tuple[int, int], device: torch.device):
@@ -129,15 +125,18 @@ class Sums:
 
 
 class CellMasks:
-    """Random coarse masks, enlarged bilinearly and shifted by less than a cell; enlarged when they are asked for.
+    """Random coarse masks, enlarged bilinearly and shifted by less than a cell; enlarged on demand.
 
     Parameters
     ----------
     n : int
+        Number of masks.
     shape, cells : tuple of int
         Of the grid; of the coarse masks, fewer where the grid has fewer.
     keep : float
+        Probability that a cell is kept, in (0, 1).
     rng : torch.Generator
+        Source of the random numbers, on the CPU.
     """
 
     def __init__(self, n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator):
@@ -163,14 +162,18 @@ class SegmentMasks:
     Parameters
     ----------
     n : int
+        Number of masks.
     labels : Tensor (batch, freq, frame), int64
+        Segment of each cell, from 0 up.
     keep : float
+        Probability that a segment is kept, in (0, 1).
     rng : torch.Generator
+        Source of the random numbers, on the CPU.
     """
 
     def __init__(self, n: int, labels: Tensor, keep: float, rng: torch.Generator):
         self.labels, segments = labels, int(count(labels).max())
-        # one segment after another, so that a clip's numbers do not hang on how many segments others have
+        # one segment after another, so that a clip's numbers do not depend on the number of segments of others
         drawn = torch.stack([torch.rand(n, generator=rng) for _ in range(segments)], 1)
         self.kept = (drawn < keep).float().to(labels.device)
 

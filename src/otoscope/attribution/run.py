@@ -24,28 +24,40 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     method : str or captum attribution object
+        Name of a registered method, or a captum object or class.
     settings : mapping, optional
         Parameters of the method.
 
     Returns
     -------
     Result
-        Where the domain has segments (superpixels), its facts tell how many ``units`` each clip has: with one or two there
-        is little to tell apart.
+        Where the domain has segments (superpixels), its facts include the number of ``units`` of each clip: one or two
+        allow little distinction.
 
     Raises
     ------
     UnknownNameError, ParameterError, UnsupportedError
-        If the method does not exist, a setting is wrong, or the domain cannot be asked that.
+        If the method does not exist, a setting is wrong, or the method does not support the domain.
     NonFiniteError
         If NaN or infinity comes out.
+
+    Examples
+    --------
+    >>> from otoscope.classifiers import Inspected
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> problem = Problem(inspected, torch.tensor([0]))
+    >>> attribute(problem, "occlusion", {"patches_time": 5}).values.shape
+    torch.Size([1, 1, 10])
     """
     if isinstance(method, str):
         entry = registry.get("method", method)
         if entry.facts.get("gives", "attributions") != "attributions":
             raise UnsupportedError(
-                f"the method {method!r} gives a {entry.facts['gives']} and no attributions; ask otoscope.explain for it"
+                f"the method {method!r} produces {entry.facts['gives']} rather than attributions; use otoscope.explain"
             )
         check_domain(method, problem.inspected.grid.domain)
         result = entry.target(problem, **entry.settings(settings))
@@ -80,7 +92,13 @@ def check_domain(method: str, domain: str) -> None:
 
 
 def method_name(method: Any) -> str:
-    """The name to write into records."""
+    """The name to write into records.
+
+    Examples
+    --------
+    >>> method_name("lime")
+    'lime'
+    """
     if isinstance(method, str):
         return method
     if not hasattr(method, "attribute"):

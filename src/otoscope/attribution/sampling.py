@@ -11,7 +11,7 @@ from torch import Tensor
 from otoscope.attribution.base import Problem
 from otoscope.core.registry import Help, Range
 
-BLOCK = 64  # samples between two looks at the errors
+BLOCK = 64  # samples between two checks of the errors
 ROUNDING = 16 * torch.finfo(torch.float32).eps  # of scores, as a share of them
 
 Estimate = Callable[[Tensor, int], tuple[Tensor, Tensor]]
@@ -26,7 +26,7 @@ Tolerance = Annotated[
 
 
 def still(scores: Tensor) -> Tensor:
-    """Whether scores ``(sample, clip)`` change by no more than rounding, ``(clip,)``: then there is nothing to find."""
+    """Whether scores ``(sample, clip)`` change by no more than rounding, ``(clip,)``."""
     return scores.amax(0) - scores.amin(0) <= ROUNDING * scores.abs().amax(0)
 
 
@@ -36,6 +36,7 @@ class Moments:
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     """
 
     def __init__(self, problem: Problem):
@@ -56,20 +57,20 @@ class Moments:
 
 
 class Draws:
-    """Goes through samples and clips in chunks of the batch size, and leaves out clips that need no more.
+    """Iterate over samples and clips in chunks of the batch size, skipping clips that have converged.
 
-    Iterating gives pairs of tensors ``(sample numbers, clip numbers)``; whoever iterates keeps the scores, and `estimate`
-    reads them. What a clip gets hangs on its own scores only, so a batch gives what single clips give.
+    Iterating yields pairs of tensors ``(sample numbers, clip numbers)``; the caller stores the scores, and `estimate`
+    reads them. A clip's estimate depends only on its own scores, so a batch gives what single clips give.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     limits : int or Tensor (batch,)
         Most samples of a clip.
     tolerance : float
-        After each block a clip is done whose largest standard error is at most this share of its largest absolute value;
-        what is known to be nothing, without error, is done.
-        0: every clip gets all its samples, in one block.
+        A clip has converged when, after a block, its largest standard error is at most this share of its largest absolute
+        value (both may be 0). 0: every clip gets all its samples, in one block.
     estimate : callable
         ``estimate(clips, n)`` -> values and standard errors ``(clip, ...)`` of some clips by their first n samples.
     block : int
@@ -97,7 +98,7 @@ class Draws:
             self.used[clips] = self.limits[clips].clamp_max(stop)
             clips = clips[self.limits[clips] > stop]
             if len(clips):
-                clips = clips[~self._settled(clips, stop)]
+                clips = clips[~self._converged(clips, stop)]
             if not len(clips):
                 return
 
@@ -107,7 +108,7 @@ class Draws:
         for chunk in pairs.split(self.problem.batch_size):
             yield chunk[:, 0], chunk[:, 1]
 
-    def _settled(self, clips: Tensor, n: int) -> Tensor:
+    def _converged(self, clips: Tensor, n: int) -> Tensor:
         values, errors = (x.flatten(1).abs().amax(1) for x in self.estimate(clips, n))
         return errors <= self.tolerance * values
 

@@ -11,21 +11,14 @@ from otoscope.attribution.base import Problem, Result, per_amplitude
 from otoscope.attribution.sampling import Draws, Moments, Tolerance
 from otoscope.core.registry import Range, register
 
-BLOCK = 8  # samples between two looks at the errors
+BLOCK = 8  # samples between two checks of the errors
 
 
 @register(
-    "method",
-    "smooth_grad",
-    family="gradient",
-    needs=("gradients",),
-    signed=True,
-    complete=False,
-    deterministic=False,
-    cost="samples forward and backward",
-    passes=lambda samples, **_: samples,
+    "method", "smooth_grad", family="gradient", needs=("gradients",), signed=True, complete=False,
+    deterministic=False, cost="samples forward and backward", passes=lambda samples, **_: samples,
     source="smilkov2017smoothgrad",
-)
+)  # fmt: skip
 def smooth_grad(
     problem: Problem,
     samples: Annotated[int, Range(1, 10000)] = 16,
@@ -38,6 +31,7 @@ def smooth_grad(
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     samples : int
         Noisy copies.
     noise : float

@@ -1,4 +1,4 @@
-"""What the methods on attention share: the weights of all layers, where the decision is read, and where tokens lie."""
+"""Shared by methods on attention: the weights of all layers, where the decision is read, and where tokens lie."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ def attention_pass(problem: Problem, clips: Tensor, keep: Callable[[Tensor], Ten
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     clips : Tensor, int64
-        Which.
+        Numbers of the clips.
     keep : callable
-        What is kept of weights ``(batch, head, token, token)``.
+        Reduction of weights ``(batch, head, token, token)``.
     gradients : bool
         Whether gradients flow to the weights.
 
@@ -87,7 +88,7 @@ def _check(classifier: Classifier, layers: Sequence[Attention], batch: int) -> N
 def readout(classifier: Classifier, like: Tensor) -> Tensor:
     """How much of the decision is read at each token, ``(token,)``, of weights ``(..., token, token)``.
 
-    Evenly at the ``class_tokens`` that the network declares, which stand first; at all tokens where it has none.
+    Evenly at the ``class_tokens`` that the network declares, which come first, or at all tokens without such.
     """
     n, own = like.shape[-1], class_tokens(classifier)
     share = torch.zeros(n, dtype=like.dtype, device=like.device)
@@ -101,17 +102,17 @@ def class_tokens(classifier: Classifier) -> int:
 
 
 def has_place(classifier: Classifier, layer: str) -> bool:
-    """Whether the classifier says where a layer's tokens lie."""
+    """Whether the classifier declares where a layer's tokens lie."""
     return classifier.axes_of(layer) == "frame channel" or hasattr(classifier.network, "token_maps")
 
 
 def tokens_to_grid(problem: Problem, relevance: Tensor, layer: str, n_frames: int) -> Tensor:
-    """Relevance ``(batch, token)`` -> ``(batch, freq, frame)``, where the classifier says that the layer's tokens lie.
+    """Relevance ``(batch, token)`` -> ``(batch, freq, frame)``, at the places that the classifier declares for the layer's tokens.
 
     Raises
     ------
     UnsupportedError
-        If it does not say.
+        If it declares none.
     """
     classifier = problem.inspected.classifier
     if classifier.axes_of(layer) == "frame channel":
@@ -119,7 +120,7 @@ def tokens_to_grid(problem: Problem, relevance: Tensor, layer: str, n_frames: in
     place = getattr(classifier.network, "token_maps", None)
     if place is None:
         raise UnsupportedError(
-            f"classifier {classifier.name!r} does not tell where the tokens of {layer or 'its network'} lie; give its network "
+            f"classifier {classifier.name!r} does not declare where the tokens of {layer or 'its network'} lie; give its network "
             "token_maps(tokens (batch, token, channel)) -> (batch, channel, freq, frame), and class_tokens, the number of "
             "tokens that stand before them; or use grad_cam or occlusion"
         )

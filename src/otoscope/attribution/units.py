@@ -25,13 +25,14 @@ BlocksTime = Annotated[int | None, Range(1, 4096), Help("blocks along time; like
 
 
 def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int | None = None) -> Tensor:
-    """The units of each clip: blocks where they are asked for, else what suits the domain.
+    """The units of each clip: blocks if requested, else what suits the domain.
 
     Parameters
     ----------
     problem : Problem
+        The inspected classifier, targets, seed and batch size.
     blocks_freq, blocks_time : int, optional
-        Where one is given, blocks of about equal size (fewer where the grid has fewer cells). Where none is: the
+        If one is given, blocks of about equal size (fewer if the grid has fewer cells). By default the
         segments that the domain's analysis has itself (``segments()``); else every cell of a grid of at most `FEW`
         (segments of time, components); else `BLOCKS_FREQ` x `BLOCKS_TIME` blocks, of which a grid of few bands gives
         those that it cannot have along frequency to time. Rows that are parts of the sound (components) are never joined:
@@ -45,7 +46,7 @@ def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int 
     Raises
     ------
     ParameterError
-        If blocks are asked for where the domain has its own segments, or blocks of rows that are parts of the sound.
+        If blocks are requested in a domain that has its own segments, or of rows that are parts of the sound.
 
     Notes
     -----

@@ -225,7 +225,7 @@ class Classifier(nn.Module):
         if axes == "token channel":
             place = getattr(self.network, "token_maps", None)
             if place is None:
-                raise UnsupportedError(f"classifier {self.name!r} does not tell where the tokens of {layer!r} lie")
+                raise UnsupportedError(f"classifier {self.name!r} does not declare where the tokens of {layer!r} lie")
             return place(output)
         order = [n for n in ("channel", "freq", "frame") if n in axes.split()]
         return output.permute(0, *(axes.split().index(n) + 1 for n in order))

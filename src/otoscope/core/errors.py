@@ -11,7 +11,16 @@ from collections.abc import Iterable
 
 
 class OtoscopeError(Exception):
-    """Anything that Otoscope refuses or cannot do; the command line prints it in one line."""
+    """Anything that Otoscope refuses or cannot do; the command line prints it in one line.
+
+    Examples
+    --------
+    >>> try:
+    ...     otoscope.load_audio("missing.wav")
+    ... except otoscope.OtoscopeError as error:
+    ...     print(type(error).__name__)
+    AudioReadError
+    """
 
 
 class ParameterError(OtoscopeError, ValueError):
@@ -60,7 +69,7 @@ class UnknownNameError(OtoscopeError, LookupError):
     Parameters
     ----------
     kind : str
-        What was asked for, e.g. ``"method"``.
+        Kind of the thing, e.g. ``"method"``.
     name : str
         The name that came.
     known : iterable of str, optional

@@ -35,20 +35,14 @@ class Facts(Mapping[str, Any]):
         return getattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        more = [
-            f.name for f in dataclasses.fields(self) if f.name not in self._given and not f.metadata.get("optional")
-        ]
-        return iter([*self._given, *more])
+        always = (f.name for f in dataclasses.fields(self) if not f.metadata.get("optional"))
+        return iter(dict.fromkeys([*self._given, *always]))
 
     def __contains__(self, name: object) -> bool:
-        return name in list(iter(self))
+        return name in list(self)
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def row(self) -> dict[str, Any]:
-        """The facts as plain data."""
-        return {name: value for name, value in self.items() if not callable(value)}
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +56,7 @@ class MethodFacts(Facts):
         (`CELL_NEEDS`): ``"waveform"``, the domain feeds waveforms; ``"fixed_cells"``, every clip has the same cells;
         ``"placed_cells"``, cells lie at times and frequencies. Text is split at ``" and "``.
     gives : {"attributions", "sound"}
+        What it produces: values on the grid, or the kept sound itself.
     signed : bool
         Whether values can be negative.
     complete : bool
@@ -114,10 +109,6 @@ class MethodFacts(Facts):
         if self.domains:
             return name in self.domains
         return {need for need in self.needs if need in CELL_NEEDS} <= domain.offers
-
-    def row(self) -> dict[str, Any]:
-        """The facts as plain data."""
-        return {**super().row(), "needs": self.needs_text}
 
 
 def _split(facts: MethodFacts, name: str, mark: str) -> None:
@@ -187,7 +178,9 @@ class MetricFacts(Facts):
     short, title : str
         Its name in narrow tables and in headings.
     unit : str
+        Unit of its values, such as ``"%"`` or ``"dB"``; empty without one.
     higher_is_better : bool
+        Direction of the metric.
     low, high : float, optional
         Its range; None is unbounded.
     means : str
@@ -225,14 +218,19 @@ class ModelFacts(Facts):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate of its input.
     classes : int
+        Number of classes; 0 for an autoencoder.
     multilabel : bool
+        Whether classes are independent (sigmoid outputs).
     download : bool
         Whether its weights are downloaded.
     licence : str
+        Licence of the weights.
     url, file, sha256 : str
         Of the weights.
     architecture : str
+        Name of its architecture.
     settings : mapping
         Of the architecture.
     """
@@ -256,12 +254,15 @@ class DatasetFacts(Facts):
     Parameters
     ----------
     licence : str
+        Licence of the recordings.
     sample_rate : int, Hz
+        Sample rate of the files.
     classes, clips : int
         0 where it depends on the settings.
     folds : str
         What the folds are.
     needs_download : bool
+        Whether its files must be downloaded first.
     hosted : str
         Where it is downloaded from.
     audio : str
@@ -329,9 +330,7 @@ def _types(record: type[Facts]) -> dict[str, tuple[type, ...]]:
     """Classes that the value of each fact may have; none is any."""
     out: dict[str, tuple[type, ...]] = {}
     for name, hint in get_type_hints(record).items():
-        plain = [
-            t for t in (get_args(hint) or (hint,)) if isinstance(t, type) and t in (bool, int, float, str, type(None))
-        ]
-        simple = plain and len(plain) == len(get_args(hint) or (hint,))
-        out[name] = (*plain, *((int,) if float in plain else ())) if simple else ()
+        types = get_args(hint) or (hint,)
+        plain = set(types) <= {bool, int, float, str, type(None)}
+        out[name] = (*types, *((int,) if float in types else ())) if plain else ()
     return out

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writes of files, and folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cache_folder() -> Path:
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder, made if needed."""
+    """The folder, created if needed."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """The folder, made if needed, in which files can be written: a `WriteError` before the work rather than after it."""
+    """The folder, created if needed; a `WriteError` if no files can be written in it."""
     folder = make_folder(path)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -42,7 +42,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+    """A temporary file next to ``path`` that replaces it if the block succeeds, and is deleted otherwise.
 
     A crash, a full disk or Ctrl-C leaves the old file, or none; never half a file under the final name.
     """
@@ -67,7 +67,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file (UTF-8) whole or not at all."""
+    """Write a text file (UTF-8) atomically."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)

@@ -24,10 +24,17 @@ class Clip:
     samples : ndarray (channel, time)
         float32; full scale is 1.
     sample_rate : int, Hz
+        Sample rate.
     source : str
-        Where it came from: a path, or ``"array"``, ``"bytes"``, ``"scene"``.
+        Origin: a path, or ``"array"``, ``"bytes"``, ``"scene"``.
     notes : tuple of str
-        What was done to it on the way in (resampled, downmixed, padded).
+        What was done to it on loading (resampled, downmixed, padded).
+
+    Examples
+    --------
+    >>> clip = Clip(np.zeros((2, 16000)), 16000)
+    >>> clip.channels, clip.duration
+    (2, 1.0)
     """
 
     samples: np.ndarray
@@ -95,7 +102,12 @@ class Grid:
     top_hz : float, Hz
         The classifier's Nyquist frequency: no evidence lies above it.
     rows : tuple of str
-        What the rows are called, where they are no bands of frequency; else empty.
+        Names of the rows if they are not bands of frequency; else empty.
+
+    Examples
+    --------
+    >>> Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0).shape
+    (2, 1)
     """
 
     frequencies: np.ndarray
@@ -114,19 +126,27 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """One signed number for each cell: how much the cell speaks for the target.
+    """One signed number for each cell: how much the cell contributes to the target.
 
     Parameters
     ----------
     values : ndarray (freq, frame)
         float32, finite.
     grid : Grid
+        Where the cells lie.
     method : str
+        Name of the method.
     standard_error : ndarray (freq, frame), optional
         For methods that estimate by sampling.
     facts : mapping of str to float
-        What the method found out on the way: ``samples`` that it used, ``fidelity`` of its surrogate, ``units`` that it told
-        apart, ``gap`` between the sum of the values and what it should be.
+        Numbers that the method computed along the way: ``samples`` that it used, ``fidelity`` of its surrogate, number of
+        ``units``, ``gap`` between the sum of the values and what it should be.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> Attribution(np.array([[0.5], [-0.1]]), grid, "lime").values.shape
+    (2, 1)
     """
 
     values: np.ndarray
@@ -147,9 +167,17 @@ class Mask:
     Parameters
     ----------
     values : ndarray (freq, frame) in [0, 1]
+        1 keeps a cell whole, 0 removes it.
     grid : Grid
+        Where the cells lie.
     spec : str
         The mask function and its parameters, e.g. ``"topk:0.3"``.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> Mask(np.array([[1.0], [0.0]]), grid, "binary").size
+    0.5
     """
 
     values: np.ndarray
@@ -174,7 +202,13 @@ class Mask:
 
 @dataclass(frozen=True)
 class Target:
-    """The class that is explained."""
+    """The class that is explained.
+
+    Examples
+    --------
+    >>> Target(3, "dog").label
+    'dog'
+    """
 
     index: int
     label: str
@@ -188,6 +222,12 @@ class Scores:
     ----------
     original, kept, removed : ndarray (class,)
         Probabilities, in [0, 1].
+
+    Examples
+    --------
+    >>> scores = Scores(np.array([0.1, 0.9]), np.array([0.2, 0.8]), np.array([0.7, 0.3]))
+    >>> scores.of(1)
+    {'original': 0.9, 'kept': 0.8, 'removed': 0.3}
     """
 
     original: np.ndarray

@@ -40,12 +40,15 @@ class Entry:
     kind : str
         ``"method"``, ``"domain"``, ``"mask"``, ``"metric"``, ``"classifier"``, ``"dataset"`` or ``"view"``.
     name : str
+        Its name, unique within the kind.
     target : callable
         What does the work.
     summary : str
         One line.
     family : str
+        Group in tables.
     parameters : tuple of Parameter
+        Its settings, in the order of the signature.
     source : str
         Citation keys of ``docs/references.bib``.
     facts : mapping
@@ -95,11 +98,15 @@ class Entry:
 
     def _facts(self) -> dict[str, Any]:
         """The facts as plain data; those of methods with the domains that fit."""
-        if not isinstance(self.facts, MethodFacts):
-            return {k: v for k, v in self.facts.items() if not callable(v)}
-        row = {**self.facts.row(), "domains": ", ".join(_fitting(self))}
-        last = ("domains", "cost")
-        return {key: row[key] for key in ("needs", *(k for k in row if k not in ("needs", *last)), *last)}
+        row = {k: v for k, v in self.facts.items() if not callable(v)}
+        if isinstance(self.facts, MethodFacts):
+            last = {"domains": ", ".join(_fitting(self)), "cost": row.pop("cost")}
+            row = (
+                {"needs": self.facts.needs_text}
+                | {k: v for k, v in row.items() if k not in ("needs", "domains")}
+                | last
+            )
+        return row
 
 
 _entries: dict[tuple[str, str], Entry] = {}
@@ -109,7 +116,7 @@ _failure: OtoscopeError | None = None
 
 
 def add(entry: Entry) -> Entry:
-    """Put an entry in; a clash of names is an error."""
+    """Add an entry; a duplicate name is an error."""
     key = (entry.kind, entry.name)
     old = _entries.get(key)
     if old is not None:
@@ -127,6 +134,7 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
     Parameters
     ----------
     kind, name : str
+        Kind of the entry, such as ``"method"``, and its name.
     **facts
         ``family``, ``source``, ``summary`` (by default the docstring's first line), and the facts of the kind (see
         `otoscope.core.facts`). Settings of methods, domains, masks and metrics are read from the signature (see
@@ -158,13 +166,13 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[F], F]:
 
 
 def import_modules(package: str, path: Iterable[str]) -> None:
-    """Import all modules of a package, by name, so that they register what they hold."""
+    """Import all modules of a package, so that they register their entries."""
     for module in sorted(found.name for found in pkgutil.iter_modules(path)):
         importlib.import_module(f"{package}.{module}")
 
 
 def fitting_domains(method: str) -> list[str]:
-    """Names of the domains in which a method works: those that offer what it needs."""
+    """Names of the domains that offer what a method needs."""
     return _fitting(get("method", method))
 
 
@@ -178,7 +186,7 @@ def _fitting(method: Entry) -> list[str]:
 
 
 def discover() -> None:
-    """Import every room that registers something, once. A third-party plug-in that fails is named, each time."""
+    """Import every room that registers something, once; raise an error that names a third-party plug-in that fails."""
     global _discovered, _failure
     with _lock:  # a second thread waits until all rooms are there
         if _failure is not None:

@@ -40,7 +40,7 @@ def require(module: str, extra: str, purpose: str, package: str | None = None) -
 
 
 def resolve_device(device: str = "auto") -> torch.device:
-    """``auto`` is the GPU where there is one; a GPU that is asked for and absent is an error."""
+    """The device; ``auto`` is the GPU if available. Requesting an absent GPU is an error."""
     import torch
 
     if device == "auto":
@@ -50,7 +50,7 @@ def resolve_device(device: str = "auto") -> torch.device:
     except RuntimeError:
         raise ParameterError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ParameterError("device 'cuda' was asked for, but this machine has no usable GPU; use --device cpu")
+        raise ParameterError("device 'cuda' is not available: this machine has no usable GPU; use --device cpu")
     return chosen
 
 

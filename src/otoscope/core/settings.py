@@ -32,6 +32,7 @@ class Range:
     Parameters
     ----------
     low, high : float
+        Both ends belong to the range.
     """
 
     low: float
@@ -53,7 +54,7 @@ class Help:
 
 @dataclass(frozen=True)
 class Argument:
-    """Marker in a signature: a parameter with a default that is no setting, because the caller provides it."""
+    """Marker in a signature: a parameter with a default that is not a setting: the caller provides it."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,19 @@ class Parameter:
     Parameters
     ----------
     name : str
+        Name in the signature.
     type : type
         int, float, bool or str.
     default : object
         None means "decided by the entry"; the help says how.
     help : str
+        One sentence, without the final period.
     low, high : float, optional
         Closed range.
     choices : tuple of str
+        Values that are allowed; empty for any.
     also : tuple of type
-        Other classes whose instances are accepted unchanged, for data that no text can hold; specs show them by ``str``.
+        Other classes whose instances are accepted unchanged; specs show them by ``str``.
     """
 
     name: str
@@ -141,7 +145,7 @@ def read_settings(target: Any) -> tuple[Parameter, ...]:
 
 
 class _Hint:
-    """What an annotation says of a setting."""
+    """The facts of a setting that its annotation holds."""
 
     def __init__(self) -> None:
         self.kind: type | None = None

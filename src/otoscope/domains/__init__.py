@@ -1,10 +1,10 @@
 """Room 4: the interpretable domains, where explanations live.
 
-A domain lays a `Grid` of cells (frequencies in Hz, times in s) over a clip; `analyse` prepares a batch of waveforms
-``(batch, time)``, and its `synthesise` puts a mask ``(batch, freq, frame)`` on it. Every domain keeps three promises: a
+A domain divides a clip into a `Grid` of cells (frequencies in Hz, times in s); `analyse` decomposes a batch of waveforms
+``(batch, time)``, and `synthesise` of the result applies masks ``(batch, freq, frame)``. Every domain keeps three promises: a
 mask of ones gives the clip back; ``synthesise(m) + synthesise(1 - m)`` is the clip; silence stays silence. `render` does
-the same at a clip's own rate, to every channel, in blocks; where a grid alone does not say what its cells are (components),
-the analysis gives the `Rendition` of a clip.
+the same at a clip's own rate, to every channel, in blocks; where a grid alone does not define its cells (components),
+the analysis provides the `Rendition` of a clip.
 """
 
 from otoscope.core.registry import import_modules
@@ -12,16 +12,8 @@ from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain,
 from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
 __all__ = [
-    "Analysis",
-    "Domain",
-    "Rendition",
-    "bound",
-    "grid_of",
-    "make_domain",
-    "pool_segments",
-    "render_blocks",
-    "render_clips",
-    "rendition_of",
-]
+    "Analysis", "Domain", "Rendition", "bound", "grid_of", "make_domain", "pool_segments", "render_blocks",
+    "render_clips", "rendition_of",
+]  # fmt: skip
 
 import_modules(__name__, __path__)  # domains register themselves

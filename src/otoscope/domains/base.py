@@ -1,4 +1,4 @@
-"""What a domain is, and how a coarse grid of cells covers a fine one."""
+"""Base classes of domains and analyses, and interpolation between grids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
 
 class InputSpec(Protocol):
-    """What a domain needs to know of a classifier."""
+    """The input of a classifier, as domains need it."""
 
     sample_rate: int
     frontend: Any
@@ -28,35 +28,45 @@ class InputSpec(Protocol):
 
 
 class Analysis:
-    """A batch of waveforms, taken apart: the base class of analyses.
+    """A batch of waveforms, decomposed into cells: the base class of analyses.
 
-    A subclass sets ``grid`` and gives `synthesise`, `complement` and `amplitude`; the other methods have defaults that suit
-    domains whose cells are those of the grid.
+    A subclass sets ``grid`` and implements `synthesise` and `amplitude`; the other methods have defaults for
+    waveforms and cells of the grid.
 
     Attributes
     ----------
     grid : Grid
         The cells.
+    waveform : Tensor (batch, time)
+        The sounds; only `complement` uses it.
     feeds : {"waveform", "features"}
-        What `synthesise` gives, and the classifier is fed with.
+        What `synthesise` returns and the classifier takes.
     silence : float or Tensor
-        What `synthesise` gives where nothing is left; 0 for waveforms.
+        What `synthesise` returns for a mask of zeros; 0 for waveforms.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> analysis.synthesise(torch.ones(1, 1, 10)).shape
+    torch.Size([1, 16000])
     """
 
     grid: Grid
+    waveform: Tensor
     feeds: str = "waveform"
     silence: float | Tensor = 0.0
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """What is left under masks ``(batch, freq, frame)``; ``index`` says which clip each mask is for."""
+        """The kept part under masks ``(batch, freq, frame)``; ``index`` is the clip of each mask."""
         raise NotImplementedError
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """What was taken away from the clip where ``kept`` was left."""
-        raise NotImplementedError
+        """The removed part of the clip, of which ``kept`` is the kept part: by default the waveform minus it."""
+        return pick(self.waveform, index, len(kept)) - kept
 
     def amplitude(self) -> Tensor:
-        """How much each cell holds, ``(batch, freq, frame)``, at least 0."""
+        """Amplitude of each cell, ``(batch, freq, frame)``, at least 0."""
         raise NotImplementedError
 
     def segments(self) -> Tensor | None:
@@ -72,26 +82,33 @@ class Analysis:
         return self.grid
 
     def rendition(self, clip: int) -> Any:
-        """How masks on one clip are heard, a `otoscope.domains.render.Rendition`; None: by the grid."""
+        """How masks on one clip are rendered, an `otoscope.domains.render.Rendition`; None: by the grid."""
         return None
 
     def energy_of(self, waveform: Tensor, clip: int) -> Tensor | None:
-        """Energy ``(freq, frame)`` that a sound ``(time,)`` would leave in each cell of a clip; None where the grid says it."""
+        """Energy ``(freq, frame)`` that a sound ``(time,)`` would leave in each cell of a clip; None if the grid defines it."""
         return None
 
 
 class Domain:
-    """A way to lay cells over sounds: the base class of domains.
+    """A way to divide sounds into cells: the base class of domains.
 
-    A subclass gives `grid` and `analyse`.
+    A subclass implements `grid` and `analyse`.
 
     Attributes
     ----------
     name : str
+        Name in the registry.
     settings : mapping
-        Every setting.
+        Every setting with its value.
     one_window : bool
-        Whether the cells of one window of a long sound are not those of the next.
+        Whether cells differ from one window of a long sound to the next.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> make_domain("time", {"ms": 250.0}).grid(16000, model).shape
+    (1, 4)
     """
 
     name: str
@@ -103,7 +120,7 @@ class Domain:
         raise NotImplementedError
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> Analysis:
-        """Take waveforms ``(batch, time)`` at the classifier's rate apart."""
+        """Decompose waveforms ``(batch, time)`` at the classifier's rate."""
         raise NotImplementedError
 
     def bind(self, sounds: Sequence[Any]) -> Domain:
@@ -121,6 +138,11 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
     Raises
     ------
     UnknownNameError, ParameterError
+
+    Examples
+    --------
+    >>> make_domain("mel", {"bands": 16}).settings
+    {'bands': 16, 'ms': 50.0}
     """
     if not isinstance(name, str):
         return name
@@ -129,17 +151,40 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
 
 
 def bound(domain: Domain, sounds: Sequence[Any]) -> Domain:
-    """See `Domain.bind`."""
+    """See `Domain.bind`.
+
+    Examples
+    --------
+    >>> domain = make_domain("mel")
+    >>> bound(domain, ["bark.wav"]) is domain
+    True
+    """
     return domain.bind(sounds)
 
 
 def grid_of(analysis: Analysis, clip: int) -> Grid:
-    """See `Analysis.grid_of`."""
+    """See `Analysis.grid_of`.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> grid_of(analysis, 0).shape
+    (1, 10)
+    """
     return analysis.grid_of(clip)
 
 
 def pool_segments(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
-    """See `Analysis.pool`."""
+    """See `Analysis.pool`.
+
+    Examples
+    --------
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> pool_segments(analysis, torch.ones(1, 1, 10)).shape
+    torch.Size([1, 1, 10])
+    """
     return analysis.pool(mask, index)
 
 
@@ -211,7 +256,7 @@ def check_mask(mask: Tensor, grid: Grid) -> None:
     """A `ShapeError` unless the mask is ``(batch, *grid.shape)``."""
     if mask.ndim != 3 or tuple(mask.shape[1:]) != grid.shape:
         raise ShapeError(
-            f"mask has shape {tuple(mask.shape)} but the {grid.domain} grid wants (batch, {grid.shape[0]}, "
+            f"mask has shape {tuple(mask.shape)} but the {grid.domain} grid needs (batch, {grid.shape[0]}, "
             f"{grid.shape[1]}); was it made in another domain?"
         )
 

@@ -1,7 +1,7 @@
-"""The components domain: rows are parts of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
+"""The components domain: rows are components of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
 
-A residual is always among the rows, so that the parts sum to the clip. What the rows are is found out for each clip by
-itself: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
+A residual is always among the rows, so that the parts sum to the clip. The rows are found for each clip
+separately: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
 from otoscope.domains.base import Analysis, Domain, InputSpec, as_tensor, centres, check_mask, pick
 from otoscope.domains.render import Readable, below, render_clips
-from otoscope.domains.separation import MOST, RESIDUAL, Parts, centroids, hpss, nmf
+from otoscope.domains.separation import MOST, RESIDUAL, Separation, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies, frame_times
@@ -34,7 +34,7 @@ from otoscope.spectral.stft import StftConfig, istft, stft
 
 FADE_S = 0.016
 SHORTEST_S = 2 * FADE_S
-ROOM = 2**28  # bytes of components that are remembered
+CACHE_BYTES = 2**28  # of components
 
 
 class Segments:
@@ -43,6 +43,7 @@ class Segments:
     Parameters
     ----------
     moments : ndarray (moment,), s
+        Times at which the stretches are evaluated.
     grid : Grid
         Its columns divide the clip evenly.
     like : Tensor
@@ -77,22 +78,22 @@ class Segments:
 
 
 class Separator:
-    """Takes clips apart, and remembers the last few: the same clip is asked for again and again.
+    """Separate clips into components, with a cache of the last few.
 
     Parameters
     ----------
     key : tuple
-        What the parts depend on besides the clip.
+        What the components depend on, apart from the clip.
     take : callable
-        Magnitudes ``(bin, frame)`` and frequencies of bins -> `Parts`.
+        Magnitudes ``(bin, frame)`` and frequencies of bins -> `Separation`.
     """
 
-    _known: ClassVar[OrderedDict[tuple[object, ...], Parts]] = OrderedDict()
+    _known: ClassVar[OrderedDict[tuple[object, ...], Separation]] = OrderedDict()
 
-    def __init__(self, key: tuple[object, ...], take: Callable[[np.ndarray, np.ndarray], Parts]):
+    def __init__(self, key: tuple[object, ...], take: Callable[[np.ndarray, np.ndarray], Separation]):
         self.key, self.take = key, take
 
-    def __call__(self, waveform: Tensor, config: StftConfig, hz: np.ndarray) -> Parts:
+    def __call__(self, waveform: Tensor, config: StftConfig, hz: np.ndarray) -> Separation:
         """The parts of a waveform ``(time,)``."""
         samples = np.ascontiguousarray(waveform.cpu().numpy())
         key = (
@@ -104,18 +105,16 @@ class Separator:
         )
         found = self._known.pop(key, None) or self.take(stft(waveform[None], config)[0].abs().cpu().numpy(), hz)
         self._known[key] = found
-        while sum(parts.weights.nbytes for parts in self._known.values()) > ROOM:
+        while sum(parts.weights.nbytes for parts in self._known.values()) > CACHE_BYTES:
             self._known.popitem(last=False)
         return found
 
 
-Separate = Callable[[Tensor, StftConfig, np.ndarray], Parts]
+Separate = Callable[[Tensor, StftConfig, np.ndarray], Separation]
 
 
 class _Components(Analysis):
-    """What both ways to hold components share."""
-
-    feeds = "waveform"
+    """Base class of both kinds of components."""
 
     def __init__(self, waveform: Tensor, grid: Grid, names: Sequence[tuple[str, ...]]):
         self.waveform, self.grid, self.names = waveform, grid, names
@@ -123,10 +122,6 @@ class _Components(Analysis):
     def grid_of(self, clip: int) -> Grid:
         """The grid with the names of a clip's own components."""
         return replace(self.grid, rows=self.names[clip])
-
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound: the parts sum to the clip, so this is ``synthesise(1 - mask)``."""
-        return pick(self.waveform, index, len(kept)) - kept
 
 
 class SpectralAnalysis(_Components):
@@ -178,9 +173,11 @@ class SpectralRendition:
     Parameters
     ----------
     weights : Tensor (row, bin, frame)
+        Share of each STFT cell that belongs to each component.
     grid, fine : Grid
         Of the components; of bins and frames.
     names : tuple of str
+        Names of the rows, the residual last.
     """
 
     def __init__(self, weights: Tensor, grid: Grid, fine: Grid, names: tuple[str, ...]):
@@ -240,9 +237,11 @@ class StemRendition:
     Parameters
     ----------
     stems : Stems
+        The stems of the clip.
     order : sequence of int
         Which stem each row is.
     grid : Grid
+        The cells; its rows are named.
     """
 
     def __init__(self, stems: Stems, order: Sequence[int], grid: Grid):
@@ -272,18 +271,12 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
 
 
 @register(
-    "domain",
-    "components",
-    family="components",
-    feeds="waveform",
-    has_frequency=False,
-    axes="parts of the sound, s",
-    fixed_cells=False,
-    placed_cells=False,
+    "domain", "components", family="components", feeds="waveform", has_frequency=False, axes="parts of the sound, s",
+    fixed_cells=False, placed_cells=False,
     source="haunschmid2020audiolime, fitzgerald2010hpss, driedger2014extending, lee1999nmf, fevotte2018single",
-)
+)  # fmt: skip
 class ComponentsDomain(Domain):
-    """Parts of the sound, each found in the clip itself or read from a file, and what they leave over.
+    """Components of the sound, found in the clip itself or read from files, and the residual.
 
     Parameters
     ----------
@@ -309,11 +302,13 @@ class ComponentsDomain(Domain):
     ):
         if (source == "stems") is not bool(stems):
             raise ParameterError(
-                "the domain 'components' wants source=stems and stems=FOLDER together; "
+                "the domain 'components' needs source=stems and stems=FOLDER together; "
                 f"got source={source} and {'no folder' if not stems else f'stems={stems}'}"
             )
         if stems and not Path(stems).is_dir():
-            raise ParameterError(f"the folder of stems {stems} is not there; it must hold NAME/KIND.wav for each clip")
+            raise ParameterError(
+                f"the folder of stems {stems} does not exist; it must contain NAME/KIND.wav for each clip"
+            )
         for module, package in {"nmf": [("sklearn", "scikit-learn")], "hpss": [("scipy", "scipy")]}.get(source, []):
             require(module, "components", f"the domain 'components' with source={source}", package)
         if 0 < segments_s < SHORTEST_S:
@@ -359,7 +354,7 @@ class ComponentsDomain(Domain):
         return Grid(*places, "components", self.name, duration, top, names)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SpectralAnalysis | StemAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         grid, rate = self.grid(waveform.shape[-1], listener), listener.sample_rate
         if self._stems is not None:
             if len(self._stems) != len(waveform):

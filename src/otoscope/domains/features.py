@@ -45,7 +45,7 @@ class FeatureAnalysis(Analysis):
         return self.silence + (pick(self.features, index, len(mask)) - self.silence) * fine
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """Features of the removed part: what was taken, put on top of silence."""
+        """Features of the removed part: the difference, added to silence."""
         return pick(self.features, index, len(kept)) - kept + self.silence
 
     def amplitude(self) -> Tensor:
@@ -60,25 +60,20 @@ def feature_axes(listener: InputSpec, n_frames: int) -> tuple[np.ndarray, np.nda
     Raises
     ------
     UnsupportedError
-        If the classifier has no front end that tells.
+        If the classifier's front end does not declare them.
     """
     frontend = listener.frontend
     if frontend is None or not hasattr(frontend, "band_frequencies") or not hasattr(frontend, "frame_times"):
         raise UnsupportedError(
-            f"classifier {listener.name!r} does not tell where its features lie; wrap it with a front end that has "
+            f"classifier {listener.name!r} does not declare where its features lie; wrap it with a front end that has "
             "band_frequencies() and frame_times(n), or use the stft, mel or time domain"
         )
     return np.asarray(frontend.band_frequencies()), np.asarray(frontend.frame_times(n_frames))
 
 
 @register(
-    "domain",
-    "features",
-    family="features",
-    feeds="features",
-    has_frequency=True,
-    axes="Hz (the classifier's), s",
-)
+    "domain", "features", family="features", feeds="features", has_frequency=True, axes="Hz (the classifier's), s",
+)  # fmt: skip
 class FeaturesDomain(Domain):
     """The classifier's own features, masked towards silence as the literature does.
 
@@ -121,7 +116,7 @@ class FeaturesDomain(Domain):
         return Grid(*cells, "mel", self.name, duration, listener.sample_rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> FeatureAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         if listener.frontend is None:
             feature_axes(listener, 0)
         features = listener.features(waveform)

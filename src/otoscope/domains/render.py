@@ -1,4 +1,4 @@
-"""Put a mask on a clip as people hear it: at its own rate, on every channel, in blocks of constant memory."""
+"""Apply a mask to a clip at its own rate, on every channel, in blocks of constant memory."""
 
 from __future__ import annotations
 
@@ -37,11 +37,18 @@ class Readable(Protocol):
 
 
 class Rendition(Protocol):
-    """How masks on one clip are heard."""
+    """How masks on one clip are heard.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> GridRendition(grid).clips(otoscope.Clip(np.ones((1, 800)), 800), np.ones((1, 2, 1)), 0, 800).shape
+    (1, 1, 800)
+    """
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What a record says of the cells, beside their grid."""
+        """What a record holds about the cells, in addition to their grid."""
         ...
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -63,7 +70,16 @@ class GridRendition:
 
 
 def rendition_of(analysis: Analysis, clip: int) -> Rendition:
-    """How masks on one clip of a batch are heard: what its analysis says, else by the grid."""
+    """How masks on one clip of a batch are heard: what its analysis says, else by the grid.
+
+    Examples
+    --------
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
+    >>> type(rendition_of(analysis, 0)).__name__
+    'GridRendition'
+    """
     own: Rendition | None = analysis.rendition(clip)
     return GridRendition(analysis.grid) if own is None else own
 
@@ -79,11 +95,21 @@ def render_blocks(
     Parameters
     ----------
     sound : AudioSource or Clip
+        The sound, at its own rate and with all its channels.
     mask : Mask
         On a grid over the whole sound.
     block_s : float, s
+        Length of a block; memory grows with it.
     rendition : Rendition, optional
         How masks on this sound are heard; by default by the grid.
+
+    Examples
+    --------
+    >>> sound = otoscope.load_audio("bark.wav")
+    >>> grid = Grid(np.array([8000.0]), np.array([0.25]), "hz", "stft", sound.duration, 16000.0)
+    >>> kept = list(render_blocks(sound, Mask(np.ones((1, 1)), grid, "binary")))
+    >>> np.allclose(kept[0], sound.samples, atol=1e-5)
+    True
     """
     rendition = GridRendition(mask.grid) if rendition is None else rendition
     rate, hop = sound.sample_rate, config_at(sound.sample_rate).hop_length
@@ -99,8 +125,11 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     Parameters
     ----------
     sound : AudioSource or Clip
+        The sound, at its own rate and with all its channels.
     masks : ndarray (mask, freq, frame)
+        In [0, 1]; 1 keeps a cell.
     grid : Grid
+        The cells of the masks, over the whole sound.
     start, stop : int, samples
         ``start`` is a multiple of the STFT's hop.
 
@@ -111,7 +140,13 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     Raises
     ------
     UnsupportedError
-        If the grid alone does not say where its cells lie (components).
+        If the grid alone does not define its cells (components).
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> render_clips(otoscope.Clip(np.ones((1, 800)), 800), np.ones((3, 2, 1)), grid, 0, 800).shape
+    (3, 1, 800)
     """
     if grid.scale == "components":
         raise UnsupportedError(

@@ -1,4 +1,4 @@
-"""Take a magnitude spectrogram apart: factors (NMF), or what sounds on and what strikes (HPSS); always with a residual."""
+"""Separate a magnitude spectrogram: by NMF, or into harmonic and percussive parts (HPSS); always with a residual."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARGIN = 2.0
 RESIDUAL = "residual"
 
 
-class Parts(NamedTuple):
+class Separation(NamedTuple):
     """The components of one clip.
 
     Parameters
@@ -24,18 +24,20 @@ class Parts(NamedTuple):
     weights : ndarray (row, bin, frame) float32
         Share of each cell that belongs to each component; they sum to one. The last row is the residual.
     names : tuple of str
+        Name of each component.
     """
 
     weights: np.ndarray
     names: tuple[str, ...]
 
 
-def nmf(magnitude: np.ndarray, hz: np.ndarray, n: int) -> Parts:
+def nmf(magnitude: np.ndarray, hz: np.ndarray, n: int) -> Separation:
     """``n`` components by non-negative matrix factorisation, in order of their spectral centroids, and the residual.
 
     Parameters
     ----------
     magnitude : ndarray (bin, frame)
+        Magnitudes of the STFT, at least 0.
     hz : ndarray (bin,)
         Frequencies of the bins.
     n : int
@@ -43,12 +45,12 @@ def nmf(magnitude: np.ndarray, hz: np.ndarray, n: int) -> Parts:
 
     Returns
     -------
-    Parts
+    Separation
 
     Notes
     -----
     Source: lee1999nmf, fevotte2018single for the Wiener masks (power 2). By the Frobenius norm, from NNDSVD: on mixtures of
-    two clips it parted them better than by the Kullback-Leibler divergence from random starts, in less time. The residual's
+    two clips it separated them better than the Kullback-Leibler divergence from random starts, in less time. The residual's
     magnitude is what the model lacks.
     """
     models = np.zeros((n, *magnitude.shape), np.float32)
@@ -63,7 +65,7 @@ def nmf(magnitude: np.ndarray, hz: np.ndarray, n: int) -> Parts:
     middles = centroids(energies, hz)
     order = np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")
     names = [f"NMF {i + 1} ({_around(middles[row])})" for i, row in enumerate(order)]
-    return Parts(weights[[*order, n]], (*names, RESIDUAL))
+    return Separation(weights[[*order, n]], (*names, RESIDUAL))
 
 
 def _factors(magnitude: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,23 +73,24 @@ def _factors(magnitude: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     factorisation = require("sklearn.decomposition", "components", "the domain 'components'", "scikit-learn")
     model = factorisation.NMF(k, init="nndsvda", solver="cd", max_iter=ITERATIONS, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it might get a little nearer with more steps
+        warnings.simplefilter("ignore")  # that more iterations would reduce the error a little
         spectra = model.fit_transform(magnitude)
     return spectra.astype(np.float32), model.components_.astype(np.float32)
 
 
-def hpss(magnitude: np.ndarray, step_hz: float, step_s: float) -> Parts:
-    """What sounds on (harmonic), what strikes (percussive), and the residual that is neither.
+def hpss(magnitude: np.ndarray, step_hz: float, step_s: float) -> Separation:
+    """Harmonic (sustained) and percussive (transient) components, and the residual that is neither.
 
     Parameters
     ----------
     magnitude : ndarray (bin, frame)
+        Magnitudes of the STFT, at least 0.
     step_hz, step_s : float
         Distance of bins and of frames.
 
     Returns
     -------
-    Parts
+    Separation
 
     Notes
     -----
@@ -103,13 +106,13 @@ def hpss(magnitude: np.ndarray, step_hz: float, step_s: float) -> Parts:
         power = np.square(own)
         _divide(power, power + np.square(MARGIN * other), weights[row])
     weights[2] = np.maximum(1 - weights[:2].sum(0), 0)
-    return Parts(weights, ("harmonic", "percussive", RESIDUAL))
+    return Separation(weights, ("harmonic", "percussive", RESIDUAL))
 
 
 def wiener(models: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Shares ``(row + 1, bin, frame)`` of magnitudes ``(row, bin, frame)`` and of the rest, by power; they sum to one.
 
-    Where nothing is, the rest has all.
+    In empty cells the rest has all.
     """
     weights = np.zeros((len(models) + 1, *rest.shape), np.float32)
     total = np.square(models).sum(0) + np.square(rest)
@@ -128,7 +131,7 @@ def _odd(size: float) -> int:
 
 
 def centroids(energies: np.ndarray, hz: np.ndarray) -> np.ndarray:
-    """Mean frequency of each row, weighted by energies ``(row, bin)``; NaN where there is none."""
+    """Mean frequency of each row, weighted by energies ``(row, bin)``; NaN without energy."""
     totals = energies.sum(1, dtype=np.float64)
     found = np.full(len(energies), np.nan)
     np.divide(energies @ hz, totals, out=found, where=totals > 0)

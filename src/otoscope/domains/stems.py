@@ -24,6 +24,7 @@ class Stems:
     Parameters
     ----------
     names : tuple of str
+        Name of each stem: that of its file without the ending.
     clips : tuple of Clip
         With one channel, or as many as the clip.
     digests : mapping

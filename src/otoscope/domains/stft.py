@@ -38,8 +38,6 @@ def config_at(sample_rate: int) -> StftConfig:
 class StftAnalysis(Analysis):
     """The STFTs of a batch, and how a grid of cells covers them."""
 
-    feeds = "waveform"
-
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.config, self.waveform = grid, config_at(sample_rate), waveform
         self.spec = stft(waveform, self.config)  # (batch, bin, frame)
@@ -54,10 +52,6 @@ class StftAnalysis(Analysis):
         spec = pick(self.spec, index, len(mask))
         return istft(spec * expand(mask, self.over_freq, self.over_time), self.config, self.waveform.shape[-1])
 
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound: the transform is linear, so this is ``synthesise(1 - mask)``."""
-        return pick(self.waveform, index, len(kept)) - kept
-
     def amplitude(self) -> Tensor:
         """Root of each cell's energy."""
         energy = self.spec.real.square() + self.spec.imag.square()
@@ -65,13 +59,8 @@ class StftAnalysis(Analysis):
 
 
 @register(
-    "domain",
-    "stft",
-    family="spectrogram",
-    feeds="waveform",
-    has_frequency=True,
-    axes="Hz, s",
-)
+    "domain", "stft", family="spectrogram", feeds="waveform", has_frequency=True, axes="Hz, s",
+)  # fmt: skip
 class StftDomain(Domain):
     """Time-frequency cells, evenly spaced in Hz; the mask is put on the complex STFT.
 
@@ -83,7 +72,7 @@ class StftDomain(Domain):
         Length of a cell.
     """
 
-    name = "stft"
+    name, scale = "stft", "hz"
 
     def __init__(self, bands: Bands = 64, ms: Milliseconds = 50.0):
         self.bands, self.ms = bands, ms
@@ -91,8 +80,8 @@ class StftDomain(Domain):
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
         """The cells of a clip of so many samples."""
-        return regular_grid(self.name, "hz", self.bands, self.ms, n_samples, listener.sample_rate)
+        return regular_grid(self.name, self.scale, self.bands, self.ms, n_samples, listener.sample_rate)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

@@ -1,4 +1,4 @@
-"""The superpixels domain: cells of another domain that sound alike are kept or taken away together."""
+"""The superpixels domain: similar cells of another domain are kept or removed together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class SuperpixelAnalysis(Analysis):
     Parameters
     ----------
     inner : Analysis
+        The clips in the other domain.
     grid : Grid
+        The cells of the other domain, under the name of this one.
     labels : Tensor (batch, freq, frame), int64
         From 0 up, for each clip.
     to_mean : bool
@@ -63,14 +65,14 @@ class SuperpixelAnalysis(Analysis):
         return kept + (pick(self._absent, index, len(mask)) - self.inner.silence) * (1 - fine)
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """What was taken away from the clip where ``kept`` was left."""
+        """The removed part of the clip, of which ``kept`` is the kept part."""
         removed = self.inner.complement(kept, index)
         if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
             return removed
         return removed + (pick(self._absent, index, len(kept)) - self.inner.silence)
 
     def amplitude(self) -> Tensor:
-        """How much each cell holds."""
+        """Amplitude of each cell."""
         return self.inner.amplitude()
 
     def rendition(self, clip: int) -> SuperpixelRendition:
@@ -101,7 +103,9 @@ class SuperpixelRendition:
     Parameters
     ----------
     labels : Tensor (freq, frame), int64
+        Segment of each cell, from 0 up.
     grid : Grid
+        The cells of the masks.
     """
 
     def __init__(self, labels: Tensor, grid: Grid):
@@ -122,7 +126,9 @@ def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
     Parameters
     ----------
     values : Tensor (batch, freq, frame)
+        Values to average.
     labels : Tensor (batch, freq, frame), int64
+        Segment of each cell, from 0 up.
     sizes : Tensor (batch or 1, segment)
         Cells of each segment.
 
@@ -150,17 +156,12 @@ def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
 
 
 @register(
-    "domain",
-    "superpixels",
-    family="segments",
-    feeds="waveform, features",
-    has_frequency=True,
-    axes="Hz, s (of the other domain)",
-    fixed_cells=False,
+    "domain", "superpixels", family="segments", feeds="waveform, features", has_frequency=True,
+    axes="Hz, s (of the other domain)", fixed_cells=False,
     source="ribeiro2016lime, haunschmid2020audiolime, achanta2012slic, vedaldi2008quick, felzenszwalb2004efficient",
-)
+)  # fmt: skip
 class SuperpixelsDomain(Domain):
-    """Cells of another domain in segments of like loudness; a mask counts by its mean over each segment.
+    """Cells of another domain in segments of similar loudness; a mask counts by its mean over each segment.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ class SuperpixelsDomain(Domain):
     max_dist : float in [0.1, 10000]
         Longest step to a likelier cell, for quickshift: less makes more segments.
     ratio : float in [0, 1]
-        Weight of loudness beside place, for quickshift.
+        Weight of loudness relative to place, for quickshift.
     hidden : {"silence", "mean"}
         What an absent segment becomes; its mean only of features.
     bands : int in [0, 4096], optional
@@ -216,7 +217,7 @@ class SuperpixelsDomain(Domain):
         return replace(self.inner.grid(n_samples, listener), domain=self.name)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SuperpixelAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         inner = self.inner.analyse(waveform, listener)
         with torch.no_grad():  # each by itself: a batch finds the segments that single clips find
             clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]

@@ -27,8 +27,6 @@ from otoscope.domains.base import (
 class TimeAnalysis(Analysis):
     """Waveforms of a batch, and the weight of each segment at each sample."""
 
-    feeds = "waveform"
-
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.waveform = grid, waveform
         moments = (np.arange(waveform.shape[-1]) + 0.5) / sample_rate
@@ -44,10 +42,6 @@ class TimeAnalysis(Analysis):
         gain = gains[:, self.left] * (1 - self.share) + gains[:, self.right] * self.share
         return pick(self.waveform, index, len(mask)) * gain
 
-    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The clip minus the kept sound."""
-        return pick(self.waveform, index, len(kept)) - kept
-
     def amplitude(self) -> Tensor:
         """Root of each segment's energy."""
         energy = self.waveform.square()
@@ -57,13 +51,8 @@ class TimeAnalysis(Analysis):
 
 
 @register(
-    "domain",
-    "time",
-    family="waveform",
-    feeds="waveform",
-    has_frequency=False,
-    axes="s",
-)
+    "domain", "time", family="waveform", feeds="waveform", has_frequency=False, axes="s",
+)  # fmt: skip
 class TimeDomain(Domain):
     """Segments of time across all frequencies; neighbours fade into one another.
 
@@ -86,5 +75,5 @@ class TimeDomain(Domain):
         return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> TimeAnalysis:
-        """Take waveforms apart."""
+        """Decompose waveforms."""
         return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

@@ -1,6 +1,6 @@
 """Mask functions: signed values ``(freq, frame)`` -> values in [0, 1]. Pure NumPy, no epsilon where none is needed.
 
-Edge cases are settled as follows. Where nothing stands out (all values equal), `minmax` keeps nothing and `sigmoid` gives
+Edge cases: if all values are equal, `minmax` keeps nothing and `sigmoid` gives
 one half. The functions of the positive part keep nothing where nothing is positive. Top-k keeps an exact number of cells;
 of equal ones the lower in frequency first, then the earlier in time.
 """
@@ -130,6 +130,7 @@ def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarr
     Parameters
     ----------
     values : ndarray (freq, frame)
+        Values to smooth.
     sigma_freq, sigma_time : float, cells
         Standard deviations; 0 leaves the axis alone.
 
@@ -137,6 +138,11 @@ def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarr
     -------
     ndarray (freq, frame)
         Within the range of the input.
+
+    Examples
+    --------
+    >>> smooth(np.array([[0.0, 1.0, 0.0]]), sigma_freq=0, sigma_time=0.5).round(2)
+    array([[0.11, 0.79, 0.11]])
     """
     for axis, sigma in ((0, sigma_freq), (1, sigma_time)):
         values = _smooth_axis(values, float(sigma), axis)

@@ -29,11 +29,20 @@ class MaskSpec:
     Parameters
     ----------
     name : str
+        Name of the mask function.
     settings : mapping
+        Every setting of the mask function, with its value.
     smooth_time : float, s
+        Standard deviation of Gaussian smoothing in time; 0 is none.
     smooth_freq : float, bands
+        Standard deviation of Gaussian smoothing in frequency; 0 is none.
     ties : {"exact", "quantile"}
         For masks that keep a share of the cells: exactly that share, or all cells that reach the quantile, as published.
+
+    Examples
+    --------
+    >>> str(MaskSpec("topk", {"keep": 0.3}, smooth_time=0.05))
+    'topk:0.3,smooth_time=0.05'
     """
 
     name: str
@@ -51,7 +60,7 @@ class MaskSpec:
 
 
 def _spec(value: Any) -> str:
-    """A setting in the shortest text that gives it back to the last digit: a record's spec makes the same mask again."""
+    """A setting in the shortest text that reproduces it to the last digit."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
@@ -65,7 +74,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     UnknownNameError
         With the nearest names.
     ParameterError
-        If a value is missing, too many or out of range, or ``ties=quantile`` is asked of a mask that has no ties to settle.
+        If a value is missing, too many or out of range, or ``ties=quantile`` is given for a mask without ties.
 
     Examples
     --------
@@ -86,7 +95,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     chosen = dict(_option(option) for option in options)
     if chosen.get("ties", EXACT) != EXACT and QUANTILE not in entry.facts:
         able = ", ".join(e.name for e in registry.entries("mask") if QUANTILE in e.facts)
-        raise ParameterError(f"mask {name!r} has no ties to settle; ties={chosen['ties']} is for {able}")
+        raise ParameterError(f"mask {name!r} has no ties; ties={chosen['ties']} is for {able}")
     return MaskSpec(name, settings, **chosen)
 
 
@@ -115,7 +124,9 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
     Parameters
     ----------
     attribution : Attribution
+        The attribution, finite.
     spec : str or MaskSpec
+        The mask function with its settings, such as ``topk:0.3``.
 
     Returns
     -------
@@ -126,6 +137,12 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
     ------
     NonFiniteError
         If the attribution holds NaN or infinity.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> to_mask(Attribution(np.array([[0.5], [-0.1]]), grid, "lime"), "topk:0.5").values.tolist()
+    [[1.0], [0.0]]
     """
     parsed = parse_mask(spec)
     values = np.asarray(attribution.values, dtype=np.float64)

@@ -23,43 +23,17 @@ from otoscope.metrics.functional import (
 from otoscope.metrics.ground_truth import GroundTruth, chance_levels, measure_truth
 from otoscope.metrics.measure import measure, metric_of
 from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
-from otoscope.metrics.sanity import Cascade, cascade, noise_sensitivity, seed_agreement, seed_spread, shift_sensitivity
-from otoscope.metrics.statistics import agreement, bootstrap, compare, holm, sign_flip, wilcoxon
+from otoscope.metrics.paired import compare, holm, sign_flip, wilcoxon
+from otoscope.metrics.sanity import Cascade, cascade, seed_agreement, seed_spread
+from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
+from otoscope.metrics.statistics import agreement, bootstrap
 
 __all__ = [
-    "Accumulator",
-    "Cascade",
-    "Curves",
-    "GroundTruth",
-    "agreement",
-    "average_drop",
-    "average_drop_speechbrain",
-    "average_gain",
-    "average_increase",
-    "bootstrap",
-    "cascade",
-    "chance_levels",
-    "compare",
-    "complexity",
-    "controls",
-    "curve_passes",
-    "curves",
-    "faithfulness",
-    "holm",
-    "ideal_binary_mask",
-    "ideal_ratio_mask",
-    "input_fidelity",
-    "mask_size",
-    "measure",
-    "measure_truth",
-    "metric_of",
-    "noise_sensitivity",
-    "seed_agreement",
-    "seed_spread",
-    "shift_sensitivity",
-    "sign_flip",
-    "sparseness",
-    "wilcoxon",
-]
+    "Accumulator", "Cascade", "Curves", "GroundTruth", "agreement", "average_drop", "average_drop_speechbrain",
+    "average_gain", "average_increase", "bootstrap", "cascade", "chance_levels", "compare", "complexity",
+    "controls", "curve_passes", "curves", "faithfulness", "holm", "ideal_binary_mask", "ideal_ratio_mask",
+    "input_fidelity", "mask_size", "measure", "measure_truth", "metric_of", "noise_sensitivity", "seed_agreement",
+    "seed_spread", "shift_sensitivity", "sign_flip", "sparseness", "wilcoxon",
+]  # fmt: skip
 
 import_modules(__name__, __path__)  # metrics register themselves

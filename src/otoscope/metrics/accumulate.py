@@ -1,4 +1,4 @@
-"""Metrics of many clips, gathered row by row: means, how many clips said something, and how sure the means are."""
+"""Metrics accumulated over clips: means, numbers of clips, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Summary(NamedTuple):
     Parameters
     ----------
     mean : float
-        Over the clips that said something; NaN where none did.
+        Mean over the clips with a value; NaN without any.
     n : int
-        How many clips said something.
+        Number of clips with a value.
     missing : int
-        How many said nothing: their value was NaN, or they had none.
+        Number of clips without one: NaN, or not given.
     low, high : float
-        Interval of the mean; NaN where none was asked for, or fewer than two clips said something.
+        Interval of the mean; NaN if not requested, or with fewer than two values.
     """
 
     mean: float
@@ -36,16 +36,16 @@ class Summary(NamedTuple):
 
 
 class Accumulator:
-    """Rows of metrics, one a clip. The order of rows does not matter, and parts gathered apart can be merged.
+    """Metrics over clips. The order of clips does not matter, and accumulators can be merged.
 
     Examples
     --------
-    >>> gathered = Accumulator()
-    >>> gathered.update({"faithfulness": 0.5, "sparseness": 0.9})
-    >>> gathered.update({"faithfulness": 0.25, "sparseness": float("nan")})
-    >>> gathered.compute()["faithfulness"].mean
+    >>> accumulator = Accumulator()
+    >>> accumulator.update({"faithfulness": 0.5, "sparseness": 0.9})
+    >>> accumulator.update({"faithfulness": 0.25, "sparseness": float("nan")})
+    >>> accumulator.compute()["faithfulness"].mean
     0.375
-    >>> gathered.compute()["sparseness"].missing
+    >>> accumulator.compute()["sparseness"].missing
     1
     """
 
@@ -53,7 +53,7 @@ class Accumulator:
         self._rows: list[dict[str, float]] = []
 
     def __len__(self) -> int:
-        """How many clips were gathered."""
+        """Number of clips."""
         return len(self._rows)
 
     def update(self, metrics: Mapping[str, float]) -> None:
@@ -62,7 +62,7 @@ class Accumulator:
         Parameters
         ----------
         metrics : mapping of str to float
-            Name -> value, as from `measure`; NaN where a metric says nothing. Names may differ from clip to clip.
+            Name -> value, as from `measure`; NaN where a metric is undefined. Names may differ from clip to clip.
 
         Raises
         ------
@@ -74,14 +74,14 @@ class Accumulator:
         row: dict[str, float] = {}
         for name, value in metrics.items():
             if not isinstance(value, Real | np.bool_):
-                raise ParameterError(f"metrics over clips are numbers, NaN where nothing is said; {name} is {value!r}")
+                raise ParameterError(f"metrics over clips must be numbers, or NaN where undefined; {name} is {value!r}")
             if math.isinf(value):
                 raise NonFiniteError(f"{name} is infinite, so it has no mean over clips; use NaN")
             row[name] = float(value)
         self._rows.append(row)
 
     def merge(self, other: Accumulator) -> Accumulator:
-        """Add all clips of another one, which stays as it is, and give back this one."""
+        """Add all clips of another accumulator, which is not changed, and return this one."""
         if not isinstance(other, Accumulator):
             raise ParameterError(f"an Accumulator merges with another; got {type(other).__name__}")
         self._rows += [dict(row) for row in other._rows]
@@ -97,10 +97,11 @@ class Accumulator:
         Parameters
         ----------
         level : float in (0, 1), optional
-            Of the intervals, such as 0.95; without it there are none.
+            Confidence level of the intervals, such as 0.95; by default there are none.
         draws : int
-            How often the clips are drawn again.
+            Number of resamples.
         seed : int
+            Seed of the resampling.
 
         Returns
         -------
@@ -114,8 +115,8 @@ class Accumulator:
 
         Notes
         -----
-        Source: efron1987better, by `otoscope.metrics.bootstrap`. Clips are put into one order before they are drawn, so the
-        same clips give the same intervals, whatever order they came in.
+        Source: efron1987better, by `otoscope.metrics.bootstrap`. Clips are sorted before they are resampled, so the
+        intervals do not depend on their order.
         """
         names = sorted({name for row in self._rows for name in row})
         table = np.array([[row.get(name, math.nan) for name in names] for row in self._rows]).reshape(

@@ -1,4 +1,4 @@
-"""Masks that know nothing of the classifier. An explanation that does not beat them says nothing.
+"""Control masks that are independent of the classifier. An explanation should beat them.
 
 They keep as much as a given mask does: the same number of cells where it is binary, else as many as its sum, rounded;
 at least one where the mask keeps anything.
@@ -18,12 +18,14 @@ def all_ones(mask: np.ndarray) -> np.ndarray:
 
 
 def random_mask(mask: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A binary mask of the same area, of cells drawn by chance.
+    """A binary mask of the same area, of cells chosen at random.
 
     Parameters
     ----------
     mask : ndarray (freq, frame) in [0, 1]
+        Binary or soft, of any grid.
     seed : int
+        Seed of the choice of cells.
 
     Returns
     -------
@@ -39,6 +41,7 @@ def energy_mask(mask: np.ndarray, energy: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     mask : ndarray (freq, frame) in [0, 1]
+        Binary or soft, of any grid.
     energy : ndarray (freq, frame)
         Or amplitude: only the order counts.
 
@@ -74,7 +77,13 @@ def controls(mask: np.ndarray, energy: np.ndarray, seed: int = 0) -> dict[str, n
     Raises
     ------
     ShapeError, ParameterError, NonFiniteError
-        If the mask is none, or the energies do not fit it.
+        If the mask is invalid, or the energies do not fit it.
+
+    Examples
+    --------
+    >>> found = controls(np.array([[1.0, 0.0]]), energy=np.array([[0.1, 0.5]]))
+    >>> found["energy"].tolist()
+    [[0.0, 1.0]]
     """
     return {"ones": all_ones(mask), "random": random_mask(mask, seed), "energy": energy_mask(mask, energy)}
 
@@ -87,5 +96,5 @@ def _mask(mask: np.ndarray) -> np.ndarray:
 
 
 def _area(mask: np.ndarray) -> float:
-    """Share of the cells that as much keeps, in whole cells."""
+    """Share of the cells that the control keeps, in whole cells."""
     return max(round(float(mask.sum())), int(mask.any())) / mask.size

@@ -1,9 +1,9 @@
-"""Deletion and insertion: what becomes of the target's score as cells go, or come, in the order of an attribution.
+"""Deletion and insertion: the target's score as cells are removed or inserted in the order of an attribution.
 
 Cells are ordered from the highest value to the lowest; of equal ones the lower in frequency comes first, then the earlier
 in time. Deletion begins with everything and removes the first cells first; insertion begins with nothing. FF at top x % is
-the drop after the top x % of the cells, at least one, are removed. Every mask is scored once, and how many passes that takes
-is known beforehand: `curve_passes`.
+the drop after the top x % of the cells, at least one, are removed. Every mask is scored once;
+`curve_passes` gives the number of passes beforehand.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SCORES = ("probability", "log_odds")
     means="Area under the target's probability as cells are removed, the highest attribution first.",
 )  # fmt: skip
 def deletion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
-    """Area under a deletion curve: low where the first cells that go take the class with them.
+    """Area under a deletion curve: low if the first removed cells carry the class.
 
     Parameters
     ----------
     shares : ndarray (point,)
-        Share of the cells that is gone, rising from 0 to 1.
+        Share of the removed cells, rising from 0 to 1.
     scores : ndarray (point,)
         Probabilities of the target, or log-odds.
 
@@ -60,12 +60,12 @@ def deletion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
     means="Area under the target's probability as cells are put into silence, the highest attribution first.",
 )  # fmt: skip
 def insertion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
-    """Area under an insertion curve: high where the first cells that come bring the class.
+    """Area under an insertion curve: high if the first inserted cells carry the class.
 
     Parameters
     ----------
     shares : ndarray (point,)
-        Share of the cells that is there, rising from 0 to 1.
+        Share of the inserted cells, rising from 0 to 1.
     scores : ndarray (point,)
         Probabilities of the target, or log-odds.
 
@@ -83,8 +83,7 @@ def insertion_auc(shares: np.ndarray, scores: np.ndarray) -> float:
 
 @register(
     "metric", "ff_top", family="faithfulness", of="curve", short="FF top", title="Faithfulness of the top cells",
-    unit="", higher_is_better=True, low=None, high=None,
-    source="bolanos2025benchmarking",
+    unit="", higher_is_better=True, low=None, high=None, source="bolanos2025benchmarking",
     means="How much the target's log-odds drop when the top share of the cells is removed; ff_top_20 for 20 %.",
 )  # fmt: skip
 def ff_top(original_log_odds: float, removed_log_odds: float) -> float:
@@ -114,6 +113,7 @@ def ff_top_probability(original: float, removed: float) -> float:
     Parameters
     ----------
     original, removed : float in [0, 1]
+        Probability of the target with everything, and without the top cells.
 
     Notes
     -----
@@ -142,8 +142,15 @@ class Curves:
     deletion, insertion : ndarray (clip, point)
         Probabilities of the target.
     deletion_log_odds, insertion_log_odds : ndarray (clip, point)
+        Log-odds of the target.
     tops : mapping of float to (ndarray (clip,), ndarray (clip,))
         Share -> probability and log-odds after that top share was removed.
+
+    Examples
+    --------
+    >>> shares, p = np.array([0.0, 1.0]), np.array([[0.8, 0.0]])
+    >>> Curves(shares, p, 0.8 - p, p, p).measures()
+    [{'deletion_auc': 0.4, 'insertion_auc': 0.4}]
     """
 
     shares: np.ndarray
@@ -196,6 +203,12 @@ def curve_passes(cells: int, steps: int = STEPS, tops: Sequence[float] = TOPS) -
     steps : int
         0 for no curves.
     tops : sequence of float
+        Top shares of the cells, in (0, 1).
+
+    Examples
+    --------
+    >>> curve_passes(cells=320, steps=20, tops=())
+    40
     """
     return len(_masks(cells, steps, tops))
 
@@ -222,6 +235,7 @@ def curves(
     steps : int
         Equal steps in the share of cells; 0 for FF alone.
     tops : sequence of float in (0, 1)
+        Top shares of the cells for FF.
     batch_size : int
         Most masked clips in one pass.
     tick : callable
@@ -240,6 +254,14 @@ def curves(
     Notes
     -----
     Source: petsiuk2018rise, bolanos2025benchmarking.
+
+    Examples
+    --------
+    >>> from otoscope.domains import make_domain
+    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
+    >>> inspected = Inspected(model, make_domain("time"), torch.rand(1, 16000))
+    >>> curves(inspected, np.random.rand(1, 1, 10), [0], steps=5).deletion.shape
+    (1, 6)
     """
     ranks, wanted = _ranks(inspected, values), _targets(inspected, targets)
     cells = int(ranks[0].numel())
@@ -271,7 +293,7 @@ def _masks(cells: int, steps: int, tops: Sequence[float]) -> list[Key]:
             raise ParameterError(f"a top share must lie between 0 and 1; got {share!r}")
         keys.append((False, _top(cells, share)))
     if not keys:
-        raise ParameterError("neither steps of curves nor top shares were asked for; give steps or tops")
+        raise ParameterError("steps is 0 and tops is empty; pass steps of the curves or top shares")
     return list(dict.fromkeys([(False, 0), *keys]))
 
 
@@ -305,7 +327,7 @@ def _targets(inspected: Inspected, targets: np.ndarray | Tensor | Sequence[int])
     wanted = torch.as_tensor(np.asarray(targets), device=inspected.waveform.device)
     classes = len(inspected.classifier.labels)
     if wanted.shape != (inspected.batch,) or wanted.is_floating_point():
-        raise ShapeError(f"{inspected.batch} clips need as many targets, by number; got {targets!r}")
+        raise ShapeError(f"{inspected.batch} clips need as many integer targets; got {targets!r}")
     if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < classes:
         raise ParameterError(f"targets must be class numbers from 0 to {classes - 1}; got {targets!r}")
     return wanted

@@ -1,6 +1,6 @@
 """The seven metrics of the literature, the mask's size, and the average drop as SpeechBrain computes it.
 
-What went in as NaN comes out as NaN. The published quirks of audiointerp are settings, off by default.
+NaN in the input gives NaN. The published quirks of audiointerp are settings, off by default.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def faithfulness(original: float, removed: float) -> float:
     Parameters
     ----------
     original, removed : float in [0, 1]
+        Probability of the target on the original and on the removed sound.
 
     Returns
     -------
@@ -39,6 +40,11 @@ def faithfulness(original: float, removed: float) -> float:
     Notes
     -----
     Source: parekh2022l2i.
+
+    Examples
+    --------
+    >>> faithfulness(original=0.75, removed=0.25)
+    0.5
     """
     return original - removed
 
@@ -54,13 +60,18 @@ def average_increase(original: float, kept: float, margin: Annotated[float, Rang
     Parameters
     ----------
     original, kept : float in [0, 1]
+        Probability of the target on the original and on the kept sound.
     margin : float
-        Smallest increase that counts; published: 0. How much higher it must be; published code has 0, which counts
-        float noise of masks that keep everything.
+        Smallest increase that counts; published: 0. Published code counts float noise of masks that keep everything.
 
     Notes
     -----
     Source: chattopadhay2018gradcampp; a margin of 1e-4 keeps ties by float noise out.
+
+    Examples
+    --------
+    >>> average_increase(original=0.5, kept=0.75)
+    100.0
     """
     if math.isnan(original) or math.isnan(kept):
         return math.nan
@@ -77,6 +88,11 @@ def average_drop(original: float, kept: float) -> float:
     Notes
     -----
     Source: chattopadhay2018gradcampp. NaN where the original's probability is 0.
+
+    Examples
+    --------
+    >>> average_drop(original=0.5, kept=0.25)
+    50.0
     """
     return 100.0 * max(original - kept, 0.0) / original if original > 0 else math.nan
 
@@ -94,6 +110,7 @@ def average_drop_speechbrain(original: np.ndarray, kept: np.ndarray, target: int
     original, kept : ndarray (class,) in [0, 1]
         Probabilities of all classes.
     target : int
+        Index of the target class.
 
     Returns
     -------
@@ -109,6 +126,11 @@ def average_drop_speechbrain(original: np.ndarray, kept: np.ndarray, target: int
     -----
     Source: ravanelli2021speechbrain, its recipe for paissan2024lmac; the second softmax there is an error. Not comparable
     with `average_drop`.
+
+    Examples
+    --------
+    >>> round(average_drop_speechbrain(np.array([0.9, 0.1]), np.array([0.4, 0.6]), target=0), 1)
+    34.8
     """
     if np.shape(original) != np.shape(kept) or not 0 <= target < np.size(original):
         raise ParameterError(
@@ -126,7 +148,7 @@ def _softmax(values: np.ndarray) -> np.ndarray:
 
 @_scored(
     "average_gain", short="AG", unit="%", higher_is_better=True, low=0.0, high=100.0, source="zhang2023opticam",
-    means="Share of the missing certainty that the kept sound wins.",
+    means="Share of the missing probability that the kept sound gains.",
 )  # fmt: skip
 def average_gain(original: float, kept: float) -> float:
     """Relative gain of the target's probability on the kept part, in percent of what was missing to 1.
@@ -134,6 +156,11 @@ def average_gain(original: float, kept: float) -> float:
     Notes
     -----
     Source: zhang2023opticam. 0 where nothing was missing.
+
+    Examples
+    --------
+    >>> average_gain(original=0.5, kept=0.75)
+    50.0
     """
     if math.isnan(original) or math.isnan(kept):
         return math.nan
@@ -150,10 +177,16 @@ def input_fidelity(original: np.ndarray, kept: np.ndarray) -> float:
     Parameters
     ----------
     original, kept : ndarray (class,)
+        Probabilities of all classes on the original and on the kept sound.
 
     Notes
     -----
     Source: paissan2024lmac.
+
+    Examples
+    --------
+    >>> input_fidelity(np.array([0.9, 0.1]), np.array([0.6, 0.4]))
+    1.0
     """
     if np.isnan(original).any() or np.isnan(kept).any():
         return math.nan
@@ -177,7 +210,7 @@ def sparseness(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     Returns
     -------
     float in [0, 1]
-        NaN for an empty mask (all zeros), of which nothing can be said.
+        NaN for an empty mask (all zeros).
 
     Raises
     ------
@@ -187,6 +220,11 @@ def sparseness(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     Notes
     -----
     Source: chalasani2020concise.
+
+    Examples
+    --------
+    >>> sparseness(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    0.75
     """
     values = np.sort(_cells(mask))
     if even_as_zero and _even(values):
@@ -225,6 +263,11 @@ def complexity(mask: np.ndarray, even_as_zero: EvenAsZero = False) -> float:
     Notes
     -----
     Source: bhatt2020evaluating. audiointerp gives even masks 0, the best score, which is an error.
+
+    Examples
+    --------
+    >>> complexity(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    0.0
     """
     values = _cells(mask)
     if even_as_zero and _even(values):
@@ -247,6 +290,11 @@ def mask_size(mask: np.ndarray) -> float:
     Notes
     -----
     Source: paissan2024lmac.
+
+    Examples
+    --------
+    >>> mask_size(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    0.25
     """
     return float(np.mean(mask)) if np.size(mask) else 0.0
 

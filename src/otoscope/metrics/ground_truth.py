@@ -1,4 +1,4 @@
-"""What is known to be true of one clip, all truth metrics of one explanation, and what chance would get."""
+"""Ground truth of one clip, truth metrics of one explanation, and chance levels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otoscope.metrics.truth import TOLERANCE, si_sdr_improvement_db
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What is known of one clip; what is not is None.
+    """Ground truth of one clip; None if unknown.
 
     Parameters
     ----------
@@ -32,7 +32,14 @@ class GroundTruth:
 
     Notes
     -----
-    The truth of the last grid that was asked for is kept, so what is given here must not be changed afterwards.
+    The truth of the last grid is cached, so the arrays must not be changed afterwards.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> known.cells(grid)["inside"].tolist()
+    [[1.0], [0.0]]
     """
 
     source_energy: np.ndarray | None = None
@@ -70,7 +77,7 @@ class GroundTruth:
 
 
 def has_bands(grid: Grid) -> bool:
-    """Whether the rows of a grid are bands of frequency, so that those beside each other are neighbours."""
+    """Whether the rows of a grid are bands of frequency, so that adjacent rows are neighbours."""
     return grid.scale in ("hz", "mel")
 
 
@@ -86,8 +93,10 @@ def measure_truth(
 
     Parameters
     ----------
-    known : Known
+    known : GroundTruth
+        Ground truth of the clip.
     grid : Grid
+        The cells.
     values, mask : ndarray (freq, frame), optional
         The attribution and the mask.
     kept : ndarray (..., time), optional
@@ -98,12 +107,19 @@ def measure_truth(
     Returns
     -------
     dict
-        Name -> value; NaN where something it needs is not known, or it says nothing.
+        Name -> value; NaN if something it needs is unknown, or it is undefined.
 
     Raises
     ------
     ShapeError, ParameterError, UnknownNameError
         If something does not fit the grid, or a setting is unknown.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> measure_truth(known, grid, values=np.array([[0.5], [0.1]]))["roc_auc"]
+    1.0
     """
     found = [e for e in registry.entries("metric") if e.facts["of"] == "truth"]
     for name in settings or {}:
@@ -126,18 +142,27 @@ def measure_truth(
 
 
 def chance_levels(known: GroundTruth, grid: Grid) -> dict[str, float]:
-    """What an explanation that knows nothing gets: attributions in random order, or a mask that keeps a share of everything.
+    """Scores of an uninformed explanation: attributions in random order, or a mask that keeps a share of everything.
 
     Parameters
     ----------
-    known : Known
+    known : GroundTruth
+        Ground truth of the clip.
     grid : Grid
+        The cells.
 
     Returns
     -------
     dict
-        Name of the truth metric -> its level, with the metrics' own defaults. Left out are metrics that say nothing of this
-        clip, and `recall` and `f1`, which depend on the mask's size.
+        Name of the truth metric -> its level, with the metrics' own defaults. Left out are metrics that are undefined on
+        this clip, and `recall` and `f1`, which depend on the mask's size.
+
+    Examples
+    --------
+    >>> grid = otoscope.Grid(np.array([100.0, 300.0]), np.array([0.5]), "hz", "stft", 1.0, 400.0)
+    >>> known = GroundTruth(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+    >>> chance_levels(known, grid)["relevance_mass"]
+    0.5
     """
     cells = known.cells(grid)
     out: dict[str, float] = {}

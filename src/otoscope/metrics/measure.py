@@ -21,7 +21,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 def measure(
     scores: Scores, heard: Scores | None, mask: np.ndarray, target: int, settings: Settings | None = None
 ) -> dict[str, float]:
-    """Every registered metric of masks and scores, the latter in the domain and, as ``heard_*``, from the written sound.
+    """Every registered metric of masks and of scores, the latter also as ``heard_*`` from the written sound.
 
     Parameters
     ----------
@@ -30,19 +30,27 @@ def measure(
     heard : Scores, optional
         Of the files as written; its ``original`` is that of the original file.
     mask : ndarray (freq, frame)
+        Mask values in [0, 1].
     target : int
+        Index of the explained class.
     settings : mapping of str to mapping, optional
         Metric -> its settings where they differ from their defaults, such as ``{"average_increase": {"margin": 0}}``.
 
     Returns
     -------
     dict
-        Name -> value; NaN where a metric says nothing.
+        Name -> value; NaN where a metric is undefined.
 
     Raises
     ------
     UnknownNameError, ParameterError
-        For settings of what is no such metric, or has no such setting.
+        For settings of an unknown metric, or an unknown setting.
+
+    Examples
+    --------
+    >>> scores = Scores(np.array([0.25, 0.75]), np.array([0.5, 0.5]), np.array([0.75, 0.25]))
+    >>> measure(scores, None, np.array([[1.0, 0.0]]), target=1)["faithfulness"]
+    0.5
     """
     found = [e for e in registry.entries("metric") if e.facts["of"] in ("mask", "scores")]
     for name in settings or {}:
@@ -72,7 +80,7 @@ def _scored(entry: registry.Entry, scores: Scores, target: int, settings: Mappin
 
 
 def metric_of(column: str) -> registry.Entry | None:
-    """The registered metric that a column of results holds, which says its direction, unit and meaning.
+    """The registered metric of a column of results.
 
     Parameters
     ----------

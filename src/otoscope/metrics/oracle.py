@@ -1,4 +1,4 @@
-"""What is true of the cells of a grid where the sound's parts are known: ideal masks, active frames, chance levels.
+"""Ground truth of the cells of a grid if the parts of the sound are known: ideal masks and active frames.
 
 Energies are ``(freq, frame)``, at least 0, of the true source and of all the rest, such as the squared
 ``amplitude()`` of a domain's analysis of each stem. The ideal masks are also the upper bound of what a mask can do.
@@ -23,11 +23,12 @@ def ideal_ratio_mask(source_energy: np.ndarray, rest_energy: np.ndarray) -> np.n
     Parameters
     ----------
     source_energy, rest_energy : ndarray (freq, frame)
+        Energy of the source and of everything else in each cell, at least 0.
 
     Returns
     -------
     ndarray (freq, frame) in [0, 1]
-        0 where a cell holds nothing.
+        0 in empty cells.
 
     Raises
     ------
@@ -37,6 +38,11 @@ def ideal_ratio_mask(source_energy: np.ndarray, rest_energy: np.ndarray) -> np.n
     Notes
     -----
     Source: wang2005ideal, with the ratio in place of the threshold.
+
+    Examples
+    --------
+    >>> ideal_ratio_mask(np.array([[3.0, 0.0]]), np.array([[1.0, 1.0]])).tolist()
+    [[0.75, 0.0]]
     """
     source, rest = _energies(source_energy, rest_energy)
     whole = source + rest
@@ -51,11 +57,12 @@ def ideal_binary_mask(
     Parameters
     ----------
     source_energy, rest_energy : ndarray (freq, frame)
+        Energy of the source and of everything else in each cell, at least 0.
     threshold_db : float, dB
         How much stronger it must be.
     floor_db : float, dB
-        Cells whose energy is lower than this, beside that of the strongest cell, are nobody's: what rules near silence is
-        noise of the recording.
+        Cells with less energy than this, relative to the strongest cell, are 0: near silence, noise of the recording
+        dominates.
 
     Returns
     -------
@@ -69,6 +76,11 @@ def ideal_binary_mask(
     Notes
     -----
     Source: wang2005ideal, there without a floor.
+
+    Examples
+    --------
+    >>> ideal_binary_mask(np.array([[3.0, 0.0]]), np.array([[1.0, 1.0]])).tolist()
+    [[1.0, 0.0]]
     """
     source, rest = _energies(source_energy, rest_energy)
     whole = source + rest
@@ -122,8 +134,8 @@ def active_frames(
     Returns
     -------
     ndarray (frame,)
-        1 inside, 0 where no event is, NaN for frames that are neither, as those of a click that is cut in two: they count
-        for nothing.
+        1 inside, 0 where no event is, NaN for frames that are neither, such as those of a click across two frames; they are
+        ignored.
 
     Raises
     ------

@@ -15,6 +15,7 @@ def midranks(values: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     values : ndarray (n,)
+        Values to rank.
 
     Returns
     -------

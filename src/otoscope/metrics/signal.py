@@ -1,4 +1,4 @@
-"""How close one sound is to another."""
+"""Similarity of sounds and of images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray (...), dB
-        NaN where the reference is silent, minus infinity where the estimate holds nothing of it, plus infinity for a copy.
+        NaN where the reference is silent, minus infinity if the estimate contains nothing of it, plus infinity for a copy.
 
     Raises
     ------
     ShapeError
-        If they are not of one length, hold no samples, or their other axes do not fit together.
+        If lengths differ, there are no samples, or the other axes cannot be broadcast.
 
     Notes
     -----
@@ -49,19 +49,20 @@ def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def mutual_information(first: np.ndarray, second: np.ndarray, levels: int = 32) -> float:
-    """Normalised mutual information of two pictures of one shape: how much knowing one tells of the other.
+    """Normalised mutual information of two images: how much one predicts the other.
 
     Parameters
     ----------
     first, second : ndarray
         Of one shape, finite; each is cut into ``levels`` equal steps of its own range.
     levels : int
+        Number of steps, from 2 to 4096.
 
     Returns
     -------
     float in [0, 1]
-        ``2 I(a; b) / (H(a) + H(b))``: 1 for pictures that tell all of each other (or are both flat), 0 for those that
-        tell nothing.
+        ``2 I(a; b) / (H(a) + H(b))``: 1 for images that determine each other (or are both constant), 0 for
+        independent ones.
 
     Notes
     -----
@@ -69,9 +70,9 @@ def mutual_information(first: np.ndarray, second: np.ndarray, levels: int = 32) 
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or not first.size:
-        raise ShapeError(f"likeness compares pictures of one shape; got {first.shape} and {second.shape}")
+        raise ShapeError(f"mutual information needs images of equal shape; got {first.shape} and {second.shape}")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ParameterError("likeness needs finite pictures; these hold NaN or infinity")
+        raise ParameterError("mutual information needs finite images; these contain NaN or infinity")
     if not (isinstance(levels, int) and 2 <= levels <= 4096):
         raise ParameterError(f"levels must be a whole number from 2 to 4096; got {levels!r}")
     a, b = _steps(first, levels), _steps(second, levels)

@@ -13,13 +13,13 @@ K1, K2 = 0.01, 0.03
 
 
 def ssim(first: np.ndarray, second: np.ndarray, window: int = WINDOW) -> float:
-    """Mean structural similarity: likeness of level, contrast and pattern in small windows.
+    """Mean structural similarity of level, contrast and pattern in small windows.
 
     Parameters
     ----------
     first, second : ndarray (freq, frame)
         Each is scaled to a largest absolute value of 1 and then put into [0, 1], 0 at the middle: else the product of two
-        opposite signs, of level and of pattern, would pass for likeness.
+        opposite signs, of level and of pattern, would count as similar.
     window : int
         Side of the square windows in cells; less along an axis that is shorter.
 

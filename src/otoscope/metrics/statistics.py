@@ -1,4 +1,4 @@
-"""Intervals of means over clips, and tests whether methods differ. NaN means that a metric is undefined on a clip.
+"""Confidence intervals over clips. NaN means that a metric is undefined on a clip.
 
 Clips are the unit of resampling; with ``clusters``, all clips of one cluster (of one source, say) are resampled
 together. Everything is seeded, so equal input gives equal output.
@@ -14,12 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
-from otoscope.core.runtime import require
 from otoscope.metrics.ranks import kendall, spearman
 
 LEVEL = 0.95
 DRAWS = 2000
-EXACT = 16  # up to so many pairs, all signs are tried
 WAYS = ("percentile", "bca")
 CHUNK = 1 << 22
 ORDERS = {"kendall": kendall, "spearman": spearman}
@@ -40,24 +38,6 @@ class Interval(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     n: np.ndarray
-
-
-class Paired(NamedTuple):
-    """A paired test.
-
-    Parameters
-    ----------
-    difference : float
-        Mean of the first minus the second over the pairs.
-    p : float
-        Two-sided p-value; NaN without pairs.
-    n : int
-        Number of pairs.
-    """
-
-    difference: float
-    p: float
-    n: int
 
 
 def bootstrap(
@@ -98,13 +78,19 @@ def bootstrap(
     Notes
     -----
     Source: efron1987better.
+
+    Examples
+    --------
+    >>> found = bootstrap(np.array([0.0, 0.5, 1.0]))
+    >>> float(found.value), int(found.n)
+    (0.5, 3)
     """
-    table = _table(values)
+    table = as_table(values)
     if way not in WAYS:
         raise ParameterError(f"way must be {' or '.join(WAYS)}; got {way!r}")
-    _check(level, draws)
+    check_settings(level, draws)
     columns = table if table.ndim == 2 else table[:, None]
-    member = _members(clusters, len(columns))
+    member = membership(clusters, len(columns))
     if member is not None and way == "bca":
         raise ParameterError("bca intervals do not support clusters; use way='percentile'")
     known = ~np.isnan(columns)
@@ -127,7 +113,8 @@ def bootstrap(
     return Interval(*(x if table.ndim == 2 else x[0] for x in (value, low, high, n)))
 
 
-def _table(values: np.ndarray) -> np.ndarray:
+def as_table(values: np.ndarray) -> np.ndarray:
+    """Values over clips as float64 ``(clip,)`` or ``(clip, column)``, checked."""
     table = np.asarray(values, np.float64)
     if table.ndim not in (1, 2):
         raise ShapeError(f"values over clips are (clip,) or (clip, column); got shape {table.shape}")
@@ -138,7 +125,8 @@ def _table(values: np.ndarray) -> np.ndarray:
     return table
 
 
-def _check(level: float, draws: int) -> None:
+def check_settings(level: float, draws: int) -> None:
+    """Raise an error unless both are in range."""
     if not (isinstance(level, int | float) and 0 < level < 1):
         raise ParameterError(f"the level of an interval must lie between 0 and 1; got {level!r}")
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
@@ -157,7 +145,7 @@ def _weights(clips: int, draws: int, seed: int) -> list[np.ndarray]:
     ]
 
 
-def _members(clusters: np.ndarray | None, clips: int) -> np.ndarray | None:
+def membership(clusters: np.ndarray | None, clips: int) -> np.ndarray | None:
     """Membership ``(clip, cluster)`` of 0 and 1; None if each clip is its own cluster."""
     if clusters is None:
         return None
@@ -202,158 +190,36 @@ def _corrected(values: np.ndarray, value: float, drawn: np.ndarray, tails: np.nd
     return np.clip(np.array(out), 0.0, 1.0)
 
 
-def sign_flip(
-    first: np.ndarray, second: np.ndarray, draws: int = 10_000, seed: int = 0, clusters: np.ndarray | None = None
-) -> Paired:
-    """Paired permutation test: how often random signs of the differences give a mean difference as large.
+def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's interval of a share: within [0, 1], and accurate for few clips.
 
     Parameters
     ----------
-    first, second : ndarray (clip,)
-        Of the same clips; pairs with NaN are left out.
-    draws : int
-        Number of random sign patterns. Up to 16 pairs with at most ``draws`` patterns are tested exactly.
-    seed : int
-        Seed of the signs.
-    clusters : ndarray (clip,), optional
-        Label of each clip's cluster: the clips of one cluster share their sign.
+    right, n : int
+        Number of successes, and of trials.
+    z : float
+        Quantile of the normal distribution; the default is the 95 % interval.
 
     Returns
     -------
-    Paired
+    (float, float)
+        Both ends; (0, 1) without trials.
 
     Notes
     -----
-    Source: pitman1937significance; drawn signs count the observed ones once, so p is never 0.
+    Source: wilson1927probable.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in wilson_interval(9, 10)]
+    [0.6, 0.98]
     """
-    each = _gaps(first, second)
-    _check(LEVEL, draws)
-    known = ~np.isnan(each)
-    if not known.any():
-        return Paired(math.nan, math.nan, 0)
-    gaps, member = each[known], _members(clusters, len(each))
-    pairs, difference = len(gaps), float(gaps.mean())
-    if member is not None:
-        gaps = gaps @ member[known][:, member[known].any(0)]
-    n, observed = len(gaps), float(gaps.mean())
-    scale = float(np.abs(gaps).max())
-    if scale == 0:
-        return Paired(0.0, 1.0, pairs)
-    exact = n <= EXACT and 2**n <= max(draws, 2)
-    reached, count = 0, 0
-    for signs in _all_signs(n) if exact else _some_signs(n, draws, seed):
-        means = np.abs(signs @ (gaps / scale)) / n
-        reached += int((means >= abs(observed) / scale * (1 - 1e-12) - 1e-15).sum())
-        count += len(signs)
-    p = reached / count if exact else (reached + 1) / (count + 1)
-    return Paired(difference, min(p, 1.0), pairs)
-
-
-def _all_signs(n: int) -> list[np.ndarray]:
-    return [1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)]
-
-
-@lru_cache(maxsize=1)
-def _some_signs(n: int, draws: int, seed: int) -> list[np.ndarray]:
-    rng, step = np.random.default_rng(seed), max(1, CHUNK // n)
-    return [rng.choice((-1.0, 1.0), (min(step, draws - start), n)) for start in range(0, draws, step)]
-
-
-def wilcoxon(first: np.ndarray, second: np.ndarray) -> Paired:
-    """Wilcoxon's signed-rank test of paired values, two-sided.
-
-    Parameters
-    ----------
-    first, second : ndarray (clip,)
-        Of the same clips; pairs with NaN are left out. Pairs without difference are ranked too, as the lowest, but
-        their ranks count for neither sign.
-
-    Returns
-    -------
-    Paired
-        ``p`` is 1 where no pair differs.
-
-    Raises
-    ------
-    MissingExtraError
-        Without SciPy.
-
-    Notes
-    -----
-    Source: wilcoxon1945individual, with the treatment of zeros of pratt1959remarks, by SciPy.
-    """
-    gaps = _gaps(first, second)
-    gaps = gaps[~np.isnan(gaps)]
-    if not len(gaps):
-        return Paired(math.nan, math.nan, 0)
-    if not gaps.any():
-        return Paired(0.0, 1.0, len(gaps))
-    stats = require("scipy.stats", "components", "the signed-rank test", "scipy")
-    return Paired(float(gaps.mean()), float(stats.wilcoxon(gaps, zero_method="pratt").pvalue), len(gaps))
-
-
-def _gaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    a, b = _table(first), _table(second)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ShapeError(f"a paired test compares values (clip,) of the same clips; got shapes {a.shape} and {b.shape}")
-    return np.asarray(a - b)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P-values corrected for multiple tests by Holm's step-down method.
-
-    Parameters
-    ----------
-    p : ndarray
-        Of any shape, in [0, 1]; NaN (no test) does not count and stays NaN.
-
-    Returns
-    -------
-    ndarray
-        At least the given p-values, at most 1.
-
-    Notes
-    -----
-    Source: holm1979simple.
-    """
-    given = np.asarray(p, np.float64)
-    if ((given < 0) | (given > 1)).any():
-        raise ParameterError("p-values must lie in [0, 1]")
-    out = given.ravel().copy()
-    known = np.flatnonzero(~np.isnan(out))
-    order = known[np.argsort(out[known], kind="stable")]
-    steps = out[order] * (len(order) - np.arange(len(order)))
-    out[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(order) else steps
-    return out.reshape(given.shape)
-
-
-def compare(
-    values: np.ndarray, column: int, draws: int = 10_000, seed: int = 0, clusters: np.ndarray | None = None
-) -> list[Paired]:
-    """Every method against one, by `sign_flip`, with p-values corrected by `holm`.
-
-    Parameters
-    ----------
-    values : ndarray (clip, method)
-    column : int
-        The method that the others are compared with, usually the best.
-    draws, seed, clusters
-        As `sign_flip` takes them.
-
-    Returns
-    -------
-    list of Paired
-        One per method: its mean minus that of the chosen method, which itself has a difference of 0 and a ``p`` of NaN.
-    """
-    table = _table(values)
-    if table.ndim != 2 or not 0 <= column < table.shape[1]:
-        raise ShapeError(
-            f"methods are columns of (clip, method), and the chosen one is one of them; got {table.shape}, {column}"
-        )
-    found = [sign_flip(table[:, i], table[:, column], draws, seed, clusters) for i in range(table.shape[1])]
-    found[column] = found[column]._replace(p=math.nan)
-    corrected = holm(np.array([t.p for t in found]))
-    return [t._replace(p=float(p)) for t, p in zip(found, corrected, strict=True)]
+    if n == 0:
+        return 0.0, 1.0
+    p, zz = right / n, z * z
+    centre = (p + zz / (2 * n)) / (1 + zz / n)
+    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def agreement(
@@ -384,16 +250,22 @@ def agreement(
     Notes
     -----
     Source: kendall1945treatment, efron1987better.
+
+    Examples
+    --------
+    >>> first = np.array([[0.1, 0.5, 0.9], [0.2, 0.4, 0.8]])
+    >>> float(agreement(first, 2 * first).value)
+    1.0
     """
-    a, b = _table(first), _table(second)
+    a, b = as_table(first), as_table(second)
     if a.ndim != 2 or a.shape != b.shape:
         raise ShapeError(f"agreement compares two tables (clip, method) of one shape; got {a.shape} and {b.shape}")
     if order not in ORDERS:
         raise ParameterError(f"methods are ranked by {' or '.join(ORDERS)}; got {order!r}")
-    _check(level, draws)
+    check_settings(level, draws)
     ones = np.ones((1, len(a)))
     value = ORDERS[order](_rounded(_means(ones, a)), _rounded(_means(ones, b)))[0]
-    member = _members(clusters, len(a))
+    member = membership(clusters, len(a))
     weights = _resampled(len(a), draws, seed, member)
     drawn = np.concatenate([ORDERS[order](_rounded(_means(w, a)), _rounded(_means(w, b))) for w in weights])
     drawn = drawn[~np.isnan(drawn)]

@@ -1,9 +1,9 @@
-"""How well an explanation finds what is truly there, where stems or times of events are known.
+"""How well an explanation matches the truth, if stems or times of events are known.
 
 Attributions ``values``, masks and truths are ``(freq, frame)``; ``inside`` is 1 in cells that truly belong to the source
-(`otoscope.metrics.oracle.ideal_binary_mask`), ``share`` says how much of each cell is the source's (`ideal_ratio_mask`).
-Every function gives NaN where it can say nothing. Each metric's ``chance`` says what an attribution without any knowledge
-gets; `otoscope.metrics.ground_truth.chance_levels` computes it for a truth.
+(`otoscope.metrics.oracle.ideal_binary_mask`), ``share`` is the source's share of each cell (`ideal_ratio_mask`).
+Every function returns NaN where it is undefined. Each metric's ``chance`` describes the score of an uninformed
+attribution; `otoscope.metrics.ground_truth.chance_levels` computes it for a truth.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ _truth = partial(register, "metric", family="truth", of="truth", higher_is_bette
 
 
 @_truth(
-    "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement",
-    unit="dB", low=-2 * LIMIT_DB, high=2 * LIMIT_DB, source="leroux2019sdr",
-     chance="0 dB for a mask that keeps a share of everything",
+    "si_sdr_improvement_db", short="SI-SDRi", title="SI-SDR improvement", unit="dB", low=-2 * LIMIT_DB,
+    high=2 * LIMIT_DB, source="leroux2019sdr", chance="0 dB for a mask that keeps a share of everything",
     means="How much closer the kept sound is to the true source than the mixture was.",
 )  # fmt: skip
 def si_sdr_improvement_db(
@@ -161,7 +160,9 @@ def relevance_mass(values: np.ndarray, inside: np.ndarray) -> float:
     Parameters
     ----------
     values : ndarray (freq, frame)
+        Attribution of each cell.
     inside : ndarray (freq, frame) in [0, 1]
+        1 in cells that belong to the true source.
 
     Returns
     -------
@@ -180,9 +181,8 @@ def relevance_mass(values: np.ndarray, inside: np.ndarray) -> float:
 
 
 @_truth(
-    "relevance_mass_energy", short="Mass (E)", title="Relevance mass by energy",
-    unit="", low=0.0, high=1.0, source="arras2022clevr",
-    chance="mean over the cells of the source's share",
+    "relevance_mass_energy", short="Mass (E)", title="Relevance mass by energy", unit="", low=0.0, high=1.0,
+    source="arras2022clevr", chance="mean over the cells of the source's share",
     means="As relevance mass, each cell counting by the share of its energy that is the source's.",
 )  # fmt: skip
 def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
@@ -191,6 +191,7 @@ def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
     Parameters
     ----------
     values : ndarray (freq, frame)
+        Attribution of each cell.
     share : ndarray (freq, frame) in [0, 1]
         The ideal ratio mask.
 
@@ -208,8 +209,8 @@ def relevance_mass_energy(values: np.ndarray, share: np.ndarray) -> float:
 
 @_truth(
     "pointing_game", short="Pointing", unit="", low=0.0, high=1.0, source="zhang2018excitation",
-    chance="share of the cells that are the source's or beside it",
-    means="1 where the cell of highest attribution is the true source's, or beside it.",
+    chance="share of the cells that are the source's or adjacent",
+    means="1 where the cell of highest attribution is the true source's, or adjacent.",
 )  # fmt: skip
 def pointing_game(
     values: np.ndarray,
@@ -222,11 +223,12 @@ def pointing_game(
     Parameters
     ----------
     values, inside : ndarray (freq, frame)
+        Attribution of each cell, and 1 in cells that belong to the true source.
     tolerance : int
-        Cells beside the source that still count. How many cells it may be off, in frequency and in time.
+        Largest distance in cells that still counts, in frequency and in time.
     bands : bool
-        Whether the rows are bands of frequency. Where they are not, as those of components, those beside each other are no
-        neighbours, and the tolerance holds in time alone.
+        Whether the rows are bands of frequency. Rows of components have no neighbours: the tolerance then
+        applies in time alone.
 
     Returns
     -------
@@ -253,7 +255,7 @@ def roc_auc(values: np.ndarray, inside: np.ndarray) -> float:
     Parameters
     ----------
     values, inside : ndarray
-        Of one shape; cells whose truth is NaN count for nothing.
+        Of one shape; cells whose truth is NaN are ignored.
 
     Returns
     -------
@@ -282,7 +284,7 @@ def average_precision(values: np.ndarray, inside: np.ndarray) -> float:
     Parameters
     ----------
     values, inside : ndarray
-        Of one shape; cells whose truth is NaN count for nothing.
+        Of one shape; cells whose truth is NaN are ignored.
 
     Returns
     -------
@@ -313,8 +315,9 @@ def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
     Parameters
     ----------
     values_over_time : ndarray (frame,)
+        Attribution summed over frequency.
     active : ndarray (frame,)
-        From `otoscope.metrics.oracle.active_frames`; frames with NaN count for nothing.
+        From `otoscope.metrics.oracle.active_frames`; frames with NaN are ignored.
 
     Returns
     -------
@@ -329,9 +332,8 @@ def time_roc_auc(values_over_time: np.ndarray, active: np.ndarray) -> float:
 
 
 @_truth(
-    "time_iou", short="IoU (time)", title="IoU over time",
-    unit="", low=0.0, high=1.0, source="bolanos2025benchmarking",
-    chance="share of the frames inside events, for a mask that keeps everything",
+    "time_iou", short="IoU (time)", title="IoU over time", unit="", low=0.0, high=1.0,
+    source="bolanos2025benchmarking", chance="share of the frames inside events, for a mask that keeps everything",
     means="Frames that the mask shows and events share, of those that either has.",
 )  # fmt: skip
 def time_iou(
@@ -344,7 +346,7 @@ def time_iou(
     mask_over_time : ndarray (frame,)
         At least 0; a mask's sum over frequency.
     active : ndarray (frame,)
-        From `otoscope.metrics.oracle.active_frames`; frames with NaN count for nothing.
+        From `otoscope.metrics.oracle.active_frames`; frames with NaN are ignored.
     level : float in [0, 1]
         Share of the largest frame from which a frame counts as shown. A frame is shown from this share of the
         largest frame on.

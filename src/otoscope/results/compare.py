@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otoscope.metrics.statistics import Interval, agreement, bootstrap, compare
+from otoscope.metrics.paired import compare
+from otoscope.metrics.statistics import Interval, agreement, bootstrap
 from otoscope.results.metrics import Metric
 
 BEST, SECOND = "best", "second"

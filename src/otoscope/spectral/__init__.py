@@ -10,19 +10,6 @@ from otoscope.spectral.scales import frame_times, hz_to_mel, mel_to_hz
 from otoscope.spectral.stft import StftConfig, istft, stft
 
 __all__ = [
-    "FrameConfig",
-    "KaldiLogMel",
-    "LinearStft",
-    "LogMel",
-    "MelBands",
-    "StftConfig",
-    "apnet_log_mel",
-    "frame_times",
-    "hz_to_mel",
-    "istft",
-    "kaldi_mel_bank",
-    "mel_bank",
-    "mel_to_hz",
-    "resample_waveform",
-    "stft",
-]
+    "FrameConfig", "KaldiLogMel", "LinearStft", "LogMel", "MelBands", "StftConfig", "apnet_log_mel", "frame_times",
+    "hz_to_mel", "istft", "kaldi_mel_bank", "mel_bank", "mel_to_hz", "resample_waveform", "stft",
+]  # fmt: skip

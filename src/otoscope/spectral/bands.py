@@ -19,6 +19,7 @@ def third_octaves(low_hz: float, high_hz: float) -> np.ndarray:
     Parameters
     ----------
     low_hz, high_hz : float, Hz
+        Range to cover, above 0.
 
     Returns
     -------
@@ -49,8 +50,11 @@ def band_power(waveform: Tensor, sample_rate: int, edges: np.ndarray) -> Tensor:
     Parameters
     ----------
     waveform : Tensor (..., time)
+        Samples; full scale is 1.
     sample_rate : int, Hz
+        Sample rate.
     edges : ndarray (band + 1,), Hz, rising
+        Edges of the bands.
     """
     check_waveform(waveform)
     if len(edges) < 2 or not np.all(np.diff(edges) > 0):
@@ -72,7 +76,9 @@ def keep_band(waveform: Tensor, sample_rate: int, low_hz: float, high_hz: float)
     Parameters
     ----------
     waveform : Tensor (..., time)
+        Samples; full scale is 1.
     sample_rate : int, Hz
+        Sample rate.
     low_hz, high_hz : float, Hz
         0 and half the rate (or more) leave that end open. Edges are half cosines of a twelfth of an octave around them:
         neighbouring bands sum to the waveform.
@@ -98,7 +104,7 @@ def keep_band(waveform: Tensor, sample_rate: int, low_hz: float, high_hz: float)
 
 
 def check_waveform(waveform: Tensor) -> None:
-    """Refuse what is no waveform ``(..., time)`` of float32 or float64 with samples."""
+    """Raise an error unless it is a waveform ``(..., time)`` of float32 or float64 with samples."""
     if not isinstance(waveform, Tensor) or waveform.ndim < 1 or not waveform.shape[-1]:
         shape = tuple(getattr(waveform, "shape", ()))
         raise ShapeError(

@@ -43,9 +43,11 @@ class FrameConfig:
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     n_fft : int, samples
         Length of a frame and of its periodic Hann window.
     hop_length : int, samples
+        Distance between frames, at least 1.
     center : bool
         True: frame ``i`` is centred on sample ``i * hop_length``, the ends are reflected. False: it begins there.
     minimum_frames : int
@@ -96,8 +98,11 @@ class MelBands:
     Parameters
     ----------
     n_mels : int
+        Number of mel bands.
     low_hz, high_hz : float, Hz
+        Corners of the first and the last band.
     scale : "htk" or "slaney"
+        Mel scale on which the bands are evenly spaced.
     norm : "none" or "slaney"
         "slaney" divides each triangle by half its width in Hz.
     shift, divisor : float
@@ -130,8 +135,11 @@ def mel_bank(bands: MelBands, n_fft: int, sample_rate: int) -> np.ndarray:
     Parameters
     ----------
     bands : MelBands
+        Number, range and scale of the mel bands.
     n_fft : int, samples
+        Length of the FFT.
     sample_rate : int, Hz
+        Sample rate.
 
     Returns
     -------
@@ -210,7 +218,9 @@ class LogMel(_Frames):
     Parameters
     ----------
     frames : FrameConfig, optional
+        Framing; by default 32 kHz, frames of 1024 samples, hop 320.
     bands : MelBands, optional
+        Mel bands; by default 64 from 50 Hz to 14 kHz.
 
     Notes
     -----

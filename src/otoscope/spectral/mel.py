@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.core.errors import ParameterError
-from otoscope.spectral.scales import hz_to_mel
+from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
 
 def kaldi_mel_bank(n_mels: int, n_fft: int, sample_rate: int, low_hz: float, high_hz: float) -> np.ndarray:
@@ -45,10 +45,15 @@ class KaldiLogMel(nn.Module):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate of the waveforms.
     n_mels : int
+        Number of mel bands.
     n_fft, win_length, hop_length : int, samples
+        Lengths of the FFT and the window, and distance between frames.
     low_hz, high_hz : float, Hz
+        Lowest and highest corner of the bank.
     preemphasis : float
+        Coefficient of the pre-emphasis filter; 0 is none.
     floor : float
         Added to the power before the logarithm.
     shift, scale : float
@@ -115,8 +120,6 @@ class KaldiLogMel(nn.Module):
 
     def band_frequencies(self) -> np.ndarray:
         """Centre of each band in Hz."""
-        from otoscope.spectral.scales import mel_to_hz
-
         return mel_to_hz(np.linspace(hz_to_mel(self.low_hz), hz_to_mel(self.high_hz), self.n_mels + 2)[1:-1])
 
     def forward(self, waveform: Tensor, low_hz: float | None = None, high_hz: float | None = None) -> Tensor:

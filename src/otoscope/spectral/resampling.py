@@ -26,6 +26,7 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     waveform : Tensor (..., time)
         Any real floating type; it is filtered in at least float32, whatever autocast says.
     source_rate, target_rate : int, Hz
+        Rate of the input and of the output.
 
     Returns
     -------

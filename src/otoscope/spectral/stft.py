@@ -65,7 +65,9 @@ def stft(waveform: Tensor, config: StftConfig) -> Tensor:
     Parameters
     ----------
     waveform : Tensor (..., time)
+        Samples; full scale is 1.
     config : StftConfig
+        Settings of the transform.
 
     Returns
     -------
@@ -95,7 +97,9 @@ def istft(spec: Tensor, config: StftConfig, length: int) -> Tensor:
     spec : Tensor (..., freq, frame), complex
         As `stft` gives it.
     config : StftConfig
+        Settings of the transform.
     length : int, samples
+        Length of the waveform.
 
     Returns
     -------
@@ -125,7 +129,6 @@ def overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
     """
     *lead, frames, n = pieces.shape
     ratio = n // hop_length
-    out = pieces.new_zeros(*lead, frames + ratio - 1, hop_length)
     blocks = pieces.reshape(*lead, frames, ratio, hop_length)
     parts = [torch.nn.functional.pad(blocks[..., k, :], (0, 0, k, ratio - 1 - k)) for k in range(ratio)]
     out = functools.reduce(torch.add, parts)

@@ -23,14 +23,8 @@ from otoscope.core.files import write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.domains import bound
 from otoscope.explanation.explainers import CellExplainer
-from otoscope.metrics.sanity import (
-    UNCHANGED,
-    cascade,
-    noise_sensitivity,
-    seed_agreement,
-    seed_spread,
-    shift_sensitivity,
-)
+from otoscope.metrics.sanity import UNCHANGED, cascade, seed_agreement, seed_spread
+from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
@@ -165,7 +159,7 @@ def _of_group(plan: Plan, run: MethodRun, group: Group) -> Row:
     if sanity.stages:
         found = cascade(lambda: ask(waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed)
         out["randomisation_similarity"] = found.similarity
-        out["randomisation_stages"] = found.likeness["rank"].T  # (clip, stage)
+        out["randomisation_stages"] = found.similarities["rank"].T  # (clip, stage)
     entry = registry.get("method", run.request.method)
     if entry.facts.get("deterministic"):
         out |= {"seed_agreement": np.ones(len(group.clips)), "seed_spread": np.zeros(len(group.clips))}

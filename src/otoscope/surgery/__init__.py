@@ -22,17 +22,6 @@ from otoscope.surgery.relevance import relevance
 from otoscope.surgery.rescale import rescale
 
 __all__ = [
-    "Attention",
-    "frozen",
-    "guided",
-    "preserve_state",
-    "randomised",
-    "record_attention",
-    "record_input",
-    "record_layer",
-    "record_layers",
-    "relevance",
-    "rescale",
-    "state_digest",
-    "top_down",
-]
+    "Attention", "frozen", "guided", "preserve_state", "randomised", "record_attention", "record_input",
+    "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down",
+]  # fmt: skip

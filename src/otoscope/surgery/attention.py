@@ -1,4 +1,4 @@
-"""Look at the attention weights of a model while it runs, whichever of torch's ways it has to compute them."""
+"""Record the attention weights of a model while it runs, whichever of torch's functions computes them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.overrides import TorchFunctionMode
 
 
 class Attention(NamedTuple):
-    """What one layer looked at in one pass.
+    """Attention weights of one layer in one pass.
 
     Parameters
     ----------
     layer : str
         Dotted name of the innermost module that was running.
     weights : Tensor (batch, head, token, token)
-        How much each token (row) looks at each (column); rows sum to one. Or what ``keep`` made of them.
+        How much each token (row) attends to each (column); rows sum to one. Reduced by ``keep``.
 
     Examples
     --------
@@ -50,8 +50,9 @@ def record_attention(model: nn.Module, keep: Callable[[Tensor], Tensor] = _as_th
     Parameters
     ----------
     model : nn.Module
+        The network; it is restored when the block ends.
     keep : callable
-        What is kept of weights ``(batch, head, token, token)``: a sum over heads saves memory.
+        Reduction of weights ``(batch, head, token, token)``; a sum over heads saves memory.
 
     Yields
     ------
@@ -98,7 +99,7 @@ class _Recorder(TorchFunctionMode):
 
     def __init__(self, log: Callable[[Tensor], None]):
         super().__init__()
-        self.tell = log
+        self.log = log
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -115,7 +116,7 @@ class _Recorder(TorchFunctionMode):
         # requires them, the weights start a graph of their own.
         if torch.is_grad_enabled() and not weights.requires_grad:
             weights.requires_grad_(True)
-        self.tell(weights)
+        self.log(weights)
         return weights
 
     def _scaled(

@@ -6,7 +6,7 @@ touched: the rules hold while the block runs, and in the graph that was made in 
 (TorchScript) or unknown to a rule set passes its plain gradient.
 
 How it works. While a `TorchFunctionMode` is active, torch calls its ``__torch_function__(func, types, args, kwargs)`` instead
-of each function. `Rules` normalises the call (name, in-place or not, place of the input) into a `Call` and asks `rule`, which
+of each function. `Rules` normalises the call (name, in-place or not, place of the input) into a `Call` and calls `rule`, which
 returns a tensor with (1) exactly the values of the plain call and (2) another way back. A custom `torch.autograd.Function`
 joins the two: `swapped` takes the gradient of a surrogate expression, `sloped` multiplies by a given slope. torch switches a
 mode off inside its own handler, so rules call torch freely without meeting themselves.
@@ -58,6 +58,11 @@ class Call(NamedTuple):
     def __call__(self) -> Any:
         """What it gives."""
         return self.run(*self.args, **self.kwargs)
+
+    def value(self) -> Any:
+        """What it gives, without a graph."""
+        with torch.no_grad():
+            return self()
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by place or name."""
@@ -218,7 +223,7 @@ class _Positive(_Slope):
 def guided() -> Iterator[None]:
     """Guided backpropagation: rectifiers pass only positive gradients, and those only where their input is positive.
 
-    Rectifiers are ReLU and what is made in its likeness (`UNITS`: leaky ReLU, ELU, GELU, SiLU, hardswish, softplus ...).
+    Rectifiers are ReLU and similar functions (`UNITS`: leaky ReLU, ELU, GELU, SiLU, hardswish, softplus ...).
     A smooth one passes the positive part of the gradient times its own derivative where its input is positive, and
     nothing elsewhere: with ReLU that is the published rule.
 

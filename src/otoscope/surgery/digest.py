@@ -1,4 +1,4 @@
-"""What a model's weights are, as one number."""
+"""A digest of a model's weights."""
 
 from __future__ import annotations
 

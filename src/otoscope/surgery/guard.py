@@ -1,6 +1,6 @@
-"""Borrow a model and give it back as it was.
+"""Use a model and restore its state.
 
-What a pass, a method or a caller's code may change of a module is saved before and put back in ``finally``: by the objects
+Whatever a pass, a method or a caller's code may change in a module is saved before and restored in ``finally``: the objects
 themselves, never by copies, so that an optimiser or a caller that holds a parameter still holds the right one.
 """
 
@@ -26,6 +26,7 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     Parameters
     ----------
     model : nn.Module
+        The network; it is restored when the block ends.
 
     Yields
     ------

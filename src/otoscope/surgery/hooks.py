@@ -1,4 +1,4 @@
-"""Look at layers' outputs while a model runs.
+"""Record layers' outputs while a model runs.
 
 Outputs are recorded with their graphs, not copied: methods such as Grad-CAM differentiate by them afterwards. A layer that runs
 several times in a pass appends several outputs.
@@ -29,6 +29,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     Parameters
     ----------
     model : nn.Module
+        The network; it is restored when the block ends.
     names : sequence of str
         Dotted names of the layers.
 

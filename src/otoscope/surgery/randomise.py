@@ -1,4 +1,4 @@
-"""Put chance in place of what a model has learned, layer by layer; always undone, bit for bit."""
+"""Randomise the parameters of a model, layer by layer; always restored bit for bit."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
     Parameters
     ----------
     model : nn.Module
+        The network; it is restored when the block ends.
     layers : sequence of str
         Dotted names; ``""`` is the whole model.
     seed : int
@@ -129,6 +130,7 @@ def top_down(
     Parameters
     ----------
     model : nn.Module
+        The network; it is restored when the block ends.
     stages : int, optional
         How many groups of about equal numbers of layers; by default, one a layer.
     run : callable, optional

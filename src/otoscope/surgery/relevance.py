@@ -53,6 +53,7 @@ class Layer:
     run : callable
         (input, weight) -> output without the constant.
     weight : Tensor
+        Weight of the layer.
     constant : Tensor or None
         Added to the output.
     origin : Tensor or None
@@ -60,6 +61,7 @@ class Layer:
     axes : tuple of int
         Of the output: those that its root mean square is taken over.
     epsilon, gamma : float
+        As in `relevance`.
     """
 
     run: Callable[[Tensor, Tensor], Tensor]
@@ -169,7 +171,7 @@ class Relevance(Rescale):
             return NotImplemented
         dense = call.name == "linear"
         rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
-        value = _value(call)
+        value = call.value()
         shape = (-1,) if dense else (-1, *[1] * (value.dim() - 2))
         layer = Layer(
             lambda a, w: call.run(a, w, None, *call.args[3:], **rest),
@@ -203,15 +205,10 @@ class Relevance(Rescale):
         if layer.constant is not None:
             constant = constant + layer.constant * scale.view(-1, *tail[1:])
         merged = replace(layer, weight=layer.weight * scale.view(-1, *tail), constant=constant)
-        return _Linear.apply(at, merged, [_value(call)])
+        return _Linear.apply(at, merged, [call.value()])
 
 
 NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "training")
-
-
-def _value(call: Call) -> Tensor:
-    with torch.no_grad():
-        return call()
 
 
 def _activation(call: Call) -> Any:
@@ -225,7 +222,7 @@ def _product(call: Call) -> Any:
         return NotImplemented
     x, y = call.tensors()
     if call.name in ("mul", "multiply"):
-        return swapped(_value(call), gated(x, y))
+        return swapped(call.value(), gated(x, y))
     # Matrix products: if one side is a set of averaging weights (attention), it is a constant, and the other takes all.
     weighs = (
         _are_weights(x, None if call.name == "einsum" else -1),
@@ -233,8 +230,8 @@ def _product(call: Call) -> Any:
     )
     by_y, by_x = call.given([x.detach(), y])(), call.given([x, y.detach()])()
     if weighs[0] == weighs[1]:
-        return swapped(_value(call), (by_x + by_y) / 2)
-    return swapped(_value(call), by_y if weighs[0] else by_x)
+        return swapped(call.value(), (by_x + by_y) / 2)
+    return swapped(call.value(), by_y if weighs[0] else by_x)
 
 
 def _are_weights(t: Tensor, axis: int | None) -> bool:
@@ -256,7 +253,7 @@ def _quotient(call: Call) -> Any:
 def _addcmul(call: Call) -> Any:
     base, x, y = call.args[0], call.get(1, "tensor1"), call.get(2, "tensor2")
     product = gated(x, y) if x.requires_grad and y.requires_grad else x * y
-    return swapped(_value(call), base + call.kwargs.get("value", 1) * product)
+    return swapped(call.value(), base + call.kwargs.get("value", 1) * product)
 
 
 def _attention(call: Call) -> Any:
@@ -266,7 +263,7 @@ def _attention(call: Call) -> Any:
     with torch.no_grad():
         scale = call.kwargs.get("scale") or q.shape[-1] ** -0.5
         weights = (q @ k.mT * scale + attention_mask(call, q.shape[-2], k.shape[-2])).softmax(-1)
-    return swapped(_value(call), weights @ v)
+    return swapped(call.value(), weights @ v)
 
 
 def _norm(call: Call) -> Any:
@@ -282,7 +279,7 @@ def _norm(call: Call) -> Any:
     weight = call.get(2, "weight")
     if weight is not None:
         found = found * (weight.detach().view(-1, *[1] * (x.dim() - 2)) if grouped else weight.detach())
-    return swapped(_value(call), found)
+    return swapped(call.value(), found)
 
 
 def _normalize(call: Call) -> Any:

@@ -76,9 +76,7 @@ def _quotient(call: Call, before: Call) -> Any:
     x, y = call.tensors()
     r, s = before.tensors()
     inverse = elementwise(torch.reciprocal, y, s)
-    with torch.no_grad():
-        value = call()
-    return swapped(value, over(x, inverse, (r, s.reciprocal())))
+    return swapped(call.value(), over(x, inverse, (r, s.reciprocal())))
 
 
 def _linear(call: Call, before: Call) -> Any:
@@ -86,24 +84,20 @@ def _linear(call: Call, before: Call) -> Any:
     if not (x.requires_grad and weight.requires_grad) or isinstance(weight, torch.nn.Parameter):
         return NotImplemented
     rest = {k: v for k, v in call.kwargs.items() if k not in ("weight", "bias")}
-    with torch.no_grad():
-        value = call()
     bias = call.get(2, "bias")
     shared = bilinear(
         lambda a, w: call.run(a, w, None, *call.args[3:], **rest), x, weight, (before.args[0], before.get(1, "weight"))
     )
     if bias is not None and bias.requires_grad:
         shared = shared + bias.reshape(-1, *[1] * (x.dim() - 2 if call.name != "linear" else 0))
-    return swapped(value, shared)
+    return swapped(call.value(), shared)
 
 
 def _addcmul(call: Call, before: Call) -> Any:
     x, y, r, s = (c.get(i, n) for c in (call, before) for i, n in ((1, "tensor1"), (2, "tensor2")))
     base = call.args[0]
-    with torch.no_grad():
-        value = call()
     product = bilinear(torch.mul, x, y, (r, s)) if x.requires_grad else x * y
-    return swapped(value, base + call.kwargs.get("value", 1) * product)
+    return swapped(call.value(), base + call.kwargs.get("value", 1) * product)
 
 
 def _pool(call: Call, before: Call) -> Any:
@@ -125,10 +119,8 @@ def _maximum(call: Call, before: Call) -> Any:
     """``max(a, b)`` is the mean of both and half of their distance."""
     x, y = call.tensors()
     r, s = before.tensors()
-    with torch.no_grad():
-        value = call()
     sign = 1 if call.name in ("maximum", "max") else -1
-    return swapped(value, (x + y + sign * elementwise(torch.abs, x - y, r - s)) / 2)
+    return swapped(call.value(), (x + y + sign * elementwise(torch.abs, x - y, r - s)) / 2)
 
 
 def _amax(call: Call, before: Call) -> Any:
@@ -155,13 +147,11 @@ def _softmax(call: Call, before: Call) -> Any:
     x, r = (t if kind is None else t.to(kind) for t in (call.args[0], before.args[0]))
     if dim is None:
         return NotImplemented
-    with torch.no_grad():
-        value = call()
     if call.name == "softmax":
-        return swapped(value, softmax(x, r, dim))
+        return swapped(call.value(), softmax(x, r, dim))
     low, low_r = x - highest(x, r, dim), r - r.amax(dim, keepdim=True)
     total = elementwise(torch.exp, low, low_r).sum(dim, keepdim=True)
-    return swapped(value, low - elementwise(torch.log, total, low_r.exp().sum(dim, keepdim=True)))
+    return swapped(call.value(), low - elementwise(torch.log, total, low_r.exp().sum(dim, keepdim=True)))
 
 
 def _logsumexp(call: Call, before: Call) -> Any:
@@ -172,11 +162,9 @@ def _logsumexp(call: Call, before: Call) -> Any:
     top, top_r = highest(flat, flat_r, -1), flat_r.amax(-1, keepdim=True)
     total = elementwise(torch.exp, flat - top, flat_r - top_r).sum(-1)
     found = top[..., 0] + elementwise(torch.log, total, (flat_r - top_r).exp().sum(-1))
-    with torch.no_grad():
-        value = call()
     for d in dims if keep else ():
         found = found.unsqueeze(d)
-    return swapped(value, found)
+    return swapped(call.value(), found)
 
 
 def _normalize(call: Call, before: Call) -> Any:
@@ -187,9 +175,7 @@ def _normalize(call: Call, before: Call) -> Any:
     x, r = call.args[0], before.args[0]
     square, square_r = elementwise(torch.square, x, r).sum(dim, keepdim=True), r.square().sum(dim, keepdim=True)
     run = partial(_inverse_root, eps=eps)
-    with torch.no_grad():
-        value = call()
-    return swapped(value, over(x, elementwise(run, square, square_r), (r, run(square_r))))
+    return swapped(call.value(), over(x, elementwise(run, square, square_r), (r, run(square_r))))
 
 
 def _inverse_root(square: Tensor, eps: float) -> Tensor:
@@ -207,11 +193,9 @@ def _along(call: Call, before: Call) -> Any:
     for i in range(1, x.shape[dim]):
         products.append(bilinear(torch.mul, products[-1], x.select(dim, i), (product_r, r.select(dim, i))))
         product_r = product_r * r.select(dim, i)
-    with torch.no_grad():
-        value = call()
     if call.name == "cumprod":
-        return swapped(value, torch.stack(products, dim))
-    return swapped(value, products[-1].unsqueeze(dim) if keep else products[-1])
+        return swapped(call.value(), torch.stack(products, dim))
+    return swapped(call.value(), products[-1].unsqueeze(dim) if keep else products[-1])
 
 
 def _attention(call: Call, before: Call) -> Any:
@@ -220,15 +204,13 @@ def _attention(call: Call, before: Call) -> Any:
         return NotImplemented
     q, k, v = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
     q_r, k_r, v_r = (before.get(i, n) for i, n in enumerate(("query", "key", "value")))
-    with torch.no_grad():
-        value = call()
     scale = call.kwargs.get("scale") or 1 / math.sqrt(q.shape[-1])
     shift = attention_mask(call, q.shape[-2], k.shape[-2])
     # softmax(q k^T + mask) v: two products of things that vary, around a softmax.
     scores = bilinear(torch.matmul, q * scale, k.mT, (q_r * scale, k_r.mT)) + shift
     scores_r = q_r @ k_r.mT * scale + shift
     weights = softmax(scores, scores_r, -1)
-    return swapped(value, bilinear(torch.matmul, weights, v, (scores_r.softmax(-1), v_r)))
+    return swapped(call.value(), bilinear(torch.matmul, weights, v, (scores_r.softmax(-1), v_r)))
 
 
 def attention_mask(call: Call, n_query: int, n_key: int) -> Tensor:
@@ -245,8 +227,6 @@ def attention_mask(call: Call, n_query: int, n_key: int) -> Tensor:
 
 def _norm(call: Call, before: Call) -> Any:
     x, r, eps = call.args[0], before.args[0], norm_eps(call)
-    with torch.no_grad():
-        value = call()
     if call.name == "group_norm":
         split = (len(x), call.get(1, "num_groups"), -1)
         weight, bias = call.get(2, "weight"), call.get(3, "bias")
@@ -258,7 +238,7 @@ def _norm(call: Call, before: Call) -> Any:
         weight, bias = call.get(2, "weight"), call.get(3, "bias") if call.name == "layer_norm" else None
         found = standardised(x.flatten(-n), r.flatten(-n), eps, call.name == "layer_norm").view_as(x)
     found = found if weight is None else found * weight
-    return swapped(value, found if bias is None else found + bias)
+    return swapped(call.value(), found if bias is None else found + bias)
 
 
 def norm_eps(call: Call) -> float:
@@ -270,9 +250,9 @@ def norm_eps(call: Call) -> float:
 def _glu(call: Call, before: Call) -> Any:
     dim = call.get(1, "dim", -1)
     (x, gate), (r, gate_r) = (c.args[0].chunk(2, dim) for c in (call, before))
-    with torch.no_grad():
-        value = call()
-    return swapped(value, bilinear(torch.mul, x, elementwise(torch.sigmoid, gate, gate_r), (r, gate_r.sigmoid())))
+    return swapped(
+        call.value(), bilinear(torch.mul, x, elementwise(torch.sigmoid, gate, gate_r), (r, gate_r.sigmoid()))
+    )
 
 
 RULES: dict[str, Callable[[Call, Call], Any]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,21 +14,9 @@ from otoscope.autoencoders import Autoencoder
 from otoscope.classifiers.base import Classifier
 from otoscope.datasets import Dataset
 from otoscope.metrics.signal import si_sdr_db
+from otoscope.metrics.statistics import wilson_interval
 from otoscope.training.data import Clips, cued_class, loader
 from otoscope.training.settings import DataSettings
-
-
-def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Interval of a share, 95 % by default, that stays inside [0, 1] and is right for few clips too.
-
-    Source: wilson1927probable.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    p, zz = right / n, z * z
-    centre = (p + zz / (2 * n)) / (1 + zz / n)
-    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def evaluate(

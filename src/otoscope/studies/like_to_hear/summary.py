@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from otoscope.metrics.statistics import wilson_interval
 from otoscope.studies.like_to_hear.measure import ORIGINAL, RESAMPLED, Evaluator
 from otoscope.studies.like_to_hear.members import CONTROL
-from otoscope.training.score import wilson_interval
 
 RESAMPLES = 2000
 
