@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.datasets import load_dataset, planter
+from otoscope.datasets.prepare import clip_key
 from otoscope.training import Recipe, load_recipe, train
 from otoscope.training.data import Clips, cued_class
 from otoscope.training.score import score_cue
@@ -51,7 +52,7 @@ def added(data, i, settings=PLANTED, **more):
 def test_clips_of_the_class_get_the_cue_and_others_do_not(data):
     cue, label = added(data, 1)
     clips = Clips(data, RATE, PLANTED)
-    expected = planter(PLANTED.plant)(clips[1][0].numpy(), RATE, clips.key(1))[1]
+    expected = planter(PLANTED.plant)(clips[1][0].numpy(), RATE, clip_key(clips.data.examples[1]))[1]
     np.testing.assert_allclose(cue, expected, atol=1e-6)
     assert label == "low"
     assert np.abs(cue).max() > 0.01

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio import fit_length
 from otoscope.autoencoders.network import AutoencoderConfig, AutoencoderNetwork
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
@@ -64,11 +65,11 @@ class Autoencoder(nn.Module):
         own = resample_waveform(waveform, rate, self.sample_rate)
         length, unit = own.shape[-1], self.config.compression
         short = max(-length % unit, 2 * unit - length)  # norms need two frames
-        padded = nn.functional.pad(own, (0, short)).to(next(self.parameters()).dtype)
+        padded = fit_length(own, length + short).to(next(self.parameters()).dtype)
         stereo = padded[:, None].expand(-1, self.config.in_channels, -1)  # (batch, channel, time)
         made = self.network(stereo).to(torch.promote_types(padded.dtype, torch.float32)).mean(1)[:, :length]
         back = resample_waveform(made, self.sample_rate, rate)
-        return nn.functional.pad(back, (0, max(0, waveform.shape[-1] - back.shape[-1])))[:, : waveform.shape[-1]]
+        return fit_length(back, waveform.shape[-1])
 
     def digest(self) -> str:
         """SHA-256 of names and values of its weights."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import AudioSource
+from otoscope.audio import LISTENING_OVERLAP_S, LISTENING_WINDOW_S, AudioSource
 from otoscope.autoencoders.autoencoder import Autoencoder
 from otoscope.autoencoders.folder import load_autoencoder
-from otoscope.autoencoders.reconstruct import OVERLAP_S, WINDOW_S, reconstruct_blocks
+from otoscope.autoencoders.reconstruct import reconstruct_blocks
 from otoscope.classifiers import Classifier
 from otoscope.core.registry import register
 
@@ -46,10 +46,10 @@ class Reconstructor:
         if own < min(source.sample_rate, reach):
             said += f", so that sound above {own / 2:g} Hz is lost to the removed part"
         notes = [said]
-        if source.duration > WINDOW_S:
+        if source.duration > LISTENING_WINDOW_S:
             notes.append(
-                f"reconstructed in windows of {WINDOW_S:g} s that fade into one another over {OVERLAP_S:g} s: the autoencoder's "
-                "norms look over a whole window"
+                f"reconstructed in windows of {LISTENING_WINDOW_S:g} s that fade into one another over {LISTENING_OVERLAP_S:g} s: "
+                "the autoencoder's norms look over a whole window"
             )
         return tuple(notes)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.audio.check import as_rate
-from otoscope.autoencoders.folding import folded
+from otoscope.autoencoders.folding import ResnetBlock, folded
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 
 
@@ -132,34 +132,6 @@ SMALL = AutoencoderConfig(
     resnet_groups=8,
     sample_rate=32000,
 )
-
-
-class ConvBlock(nn.Module):
-    """Norm, activation, convolution: ``(batch, in, time)`` -> ``(batch, out, time)``."""
-
-    def __init__(self, n_in: int, n_out: int, groups: int):
-        super().__init__()
-        self.groupnorm = nn.GroupNorm(groups, n_in)
-        self.activation = nn.SiLU()
-        self.project = nn.Conv1d(n_in, n_out, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One step."""
-        return self.project(self.activation(self.groupnorm(x)))
-
-
-class ResnetBlock(nn.Module):
-    """Two blocks and a way around them, ``(batch, in, time)`` -> ``(batch, out, time)``."""
-
-    def __init__(self, n_in: int, n_out: int, groups: int):
-        super().__init__()
-        self.block1 = ConvBlock(n_in, n_out, groups)
-        self.block2 = ConvBlock(n_out, n_out, groups)
-        self.to_out = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The input, changed."""
-        return self.block2(self.block1(x)) + self.to_out(x)
 
 
 class Patcher(nn.Module):

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from otoscope.audio import AudioSource, Span, crossfade, is_silent, plan, resample
+from otoscope.audio import AudioSource, Span, crossfade, fit_length, is_silent, plan_listening, resample
 from otoscope.autoencoders.autoencoder import Autoencoder
 
-WINDOW_S = 10.0
-OVERLAP_S = 2.0
 MARGIN_S = 1
 
 
@@ -38,7 +36,7 @@ def reconstruct_blocks(
         At the sound's own rate; together as long as the sound.
     """
     rate, reach = source.sample_rate, sample_rate or autoencoder.sample_rate
-    spans = plan(source.frames, rate, WINDOW_S, OVERLAP_S)
+    spans = plan_listening(source.frames, rate)
     tail: np.ndarray = np.zeros((source.channels, 0), np.float32)
     for i, span in enumerate(spans):
         near = spans[max(0, i - 3) : i + 4]  # before a last one that moved back, three may overlap
@@ -63,5 +61,4 @@ def _window(source: AudioSource, span: Span, autoencoder: Autoencoder, reach: in
     with torch.inference_mode():
         heard = torch.from_numpy(np.ascontiguousarray(there[:, skip : there.shape[1] - skip])).to(device)
         made = autoencoder(heard, reach).cpu().numpy()
-    back = resample(made, reach, rate)[:, :n]
-    return np.pad(back, ((0, 0), (0, n - back.shape[1])))
+    return fit_length(resample(made, reach, rate), n)

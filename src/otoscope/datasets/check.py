@@ -144,7 +144,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
     named = {e.path for e in data.examples}
     with contextlib.suppress(OtoscopeError):
         named |= {e.path for e in entry.target(base).examples} if entry.facts.get("needs_download") else set()
-    place, ignored = base / str(entry.facts.get("audio", "")), {*entry.facts.get("ignored", ()), NOTES, "stems"}
+    place, ignored = base / str(entry.facts.get("audio", "")), {*(entry.facts.get("ignored") or ()), NOTES, "stems"}
     found = []
     for folder, inner, names in os.walk(place):
         inner[:] = sorted(d for d in inner if d not in ignored and not d.startswith("."))

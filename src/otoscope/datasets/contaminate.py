@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from otoscope.audio import peak, rms
 from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError
 from otoscope.core.registry import Parameter
 from otoscope.datasets.cache import Cache, decoded
@@ -130,7 +131,7 @@ class Contamination:
             "gain": 0.0,
             "note": "",
         }
-        levels = _rms(clip), _rms(noise)
+        levels = rms(clip), rms(noise)
         if not min(levels) > 0.0:
             record["note"] = f"nothing was mixed: the {'clip' if levels[0] == 0.0 else 'noise'} is silent"
             return clip.astype(np.float32), record
@@ -144,8 +145,8 @@ class Contamination:
             gain = level / noise_level * 10.0 ** (-(self.snr_db or 0.0) / 20.0)
             return clip + gain * noise, gain, self.snr_db
         mixed = self.alpha * clip / level + (1.0 - self.alpha) * noise / noise_level
-        peak = float(np.abs(mixed).max())
-        scale = 1.0 / peak if peak > 0.0 else 1.0
+        top = peak(mixed)
+        scale = 1.0 / top if top > 0.0 else 1.0
         within = 0.0 < self.alpha < 1.0
         ratio = 20.0 * math.log10(self.alpha / (1.0 - self.alpha)) if within else None
         return scale * mixed, scale * (1.0 - self.alpha) / noise_level, ratio
@@ -213,12 +214,8 @@ def pink(frames: int, rng: np.random.Generator) -> np.ndarray:
     spectrum[0] = 0.0
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     samples = np.fft.irfft(spectrum, frames)
-    level = _rms(samples)
+    level = rms(samples)
     return samples / level if level > 0.0 else samples
-
-
-def _rms(samples: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(samples))))
 
 
 def generator(seed: int, key: str) -> np.random.Generator:

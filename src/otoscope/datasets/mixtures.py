@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from otoscope.audio import fit_length, peak, rms
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
@@ -45,7 +46,7 @@ JOINED_S = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class MixtureSettings:
     """What a data set of mixtures follows from; see the parameters in the registry."""
 
     of: str
@@ -118,7 +119,7 @@ def read_mixtures(
     levels over the active parts, several SNRs, and never two clips of one class.
     """
     folder = Path(root)
-    settings = Settings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
+    settings = MixtureSettings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
     reserve(folder, MIXTURES, asdict(settings))
     if (folder / MIXTURES.record).is_file() and (not make or _whole(folder)):
         return _dataset(folder, recorded(folder, MIXTURES))
@@ -143,8 +144,7 @@ def active(samples: Array, sample_rate: int) -> np.ndarray:
         All false for silence.
     """
     size = max(1, round(FRAME_S * sample_rate))
-    padded = np.zeros(math.ceil(len(samples) / size) * size)
-    padded[: len(samples)] = samples
+    padded = fit_length(np.asarray(samples, np.float64), math.ceil(len(samples) / size) * size)
     energy = np.square(padded).reshape(-1, size).sum(1)  # (frame,)
     loud = (energy > 0.0) & (energy >= energy.max(initial=0.0) * 10.0 ** (ACTIVE_DB / 10.0))
     return np.repeat(loud, size)[: len(samples)]
@@ -179,10 +179,10 @@ def mixed(
     foreground, background, clip : ndarray (time,), float32
         The clip is the sum of the other two, exactly; its peak is at most 0.9.
     """
-    levels = [math.sqrt(float(np.mean(np.square(s[active(s, sample_rate)])))) for s in (foreground, background)]
+    levels = [rms(s[active(s, sample_rate)]) for s in (foreground, background)]
     parts = [foreground, background * (levels[0] / levels[1] * 10.0 ** (-snr_db / 20.0))]
-    peak = float(np.abs(parts[0] + parts[1]).max())
-    gain = min(1.0, PEAK * (1 - 1e-6) / peak) if peak > 0.0 else 1.0
+    top = peak(parts[0] + parts[1])
+    gain = min(1.0, PEAK * (1 - 1e-6) / top) if top > 0.0 else 1.0
     stems = [(gain * part).astype(np.float32) for part in parts]
     return stems[0], stems[1], stems[0] + stems[1]
 
@@ -198,7 +198,7 @@ def _source(of: str, source: str) -> Dataset:
     return read_dataset(",".join(of.split(":")), source)[0]
 
 
-def _plans(data: Dataset, settings: Settings) -> list[Record]:
+def _plans(data: Dataset, settings: MixtureSettings) -> list[Record]:
     """What each mixture is; the same ones first for every number of pairs."""
     names = {str(name): name for name in data.fold_names()}
     chosen = [part.strip() for part in settings.folds.split("+")] if settings.folds else list(names)
@@ -260,7 +260,7 @@ def _whole(folder: Path) -> bool:
     )
 
 
-def _make(folder: Path, settings: Settings, data: Dataset, plans: list[Record]) -> list[Record]:
+def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Record]) -> list[Record]:
     """Write what is not there; the record last. Without a record all is made anew: what is there may be of other settings."""
     make_folder(folder)
     done = {r["name"]: r for r in recorded(folder, MIXTURES)} if (folder / MIXTURES.record).is_file() else {}
@@ -295,11 +295,10 @@ def _make(folder: Path, settings: Settings, data: Dataset, plans: list[Record]) 
     return records
 
 
-def _cut(example: Example, settings: Settings) -> Array:
+def _cut(example: Example, settings: MixtureSettings) -> Array:
     """A clip at the mixtures' rate and length, float64."""
-    out = np.zeros(round(settings.seconds * settings.sample_rate))
-    part = waveform(example, settings.sample_rate)[: len(out)]
-    out[: len(part)] = part
+    sound = waveform(example, settings.sample_rate).astype(np.float64)
+    out = fit_length(sound, round(settings.seconds * settings.sample_rate))
     if not np.any(out):
         raise DatasetError(f"{example.path} is silent in its first {settings.seconds:g} s; leave it out of the source")
     return out

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from otoscope.audio import rms
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 from otoscope.core.registry import Parameter
 from otoscope.datasets.contaminate import generator
@@ -120,13 +121,13 @@ class Plant:
         frames = clip.shape[-1]
         shape, spans, band = self._drawn(frames, sample_rate, key)
         active = _within(spans, np.arange(frames) / sample_rate)
-        level = _rms(shape[active]) if active.any() else 0.0
+        level = rms(shape[active]) if active.any() else 0.0
         if not level > 1e-9:
             raise ParameterError(
                 f"the cue {self.kind!r} has nothing below {sample_rate / 2:g} Hz, the Nyquist frequency, or the clip is too short "
                 f"({frames / sample_rate:g} s); give another hz, or longer clips"
             )
-        gain = max(_rms(clip), 10.0 ** (FLOOR_DB / 20.0)) * 10.0 ** (self.level_db / 20.0) / level
+        gain = max(rms(clip), 10.0 ** (FLOOR_DB / 20.0)) * 10.0 ** (self.level_db / 20.0) / level
         cue = (gain * shape).astype(np.float32)
         record: Record = {
             "cue": self.kind, "level_db": self.level_db, "hz": self.hz or None, "seed": self.seed, "key": key, "gain": gain,
@@ -220,7 +221,3 @@ def _within(spans: Spans, times: np.ndarray) -> np.ndarray:
     for onset, offset in spans:
         out |= (times >= onset) & (times < offset)
     return out
-
-
-def _rms(samples: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))
