@@ -36,7 +36,9 @@ class Decoding:
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     channels : int
+        Number of channels.
     frames : int or None
         Length in samples where it is known beforehand.
     exact : bool

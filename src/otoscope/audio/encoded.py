@@ -22,6 +22,7 @@ class Encoded:
     name : str
         What to call it.
     path : Path, optional
+        The file, for a sound on disk.
     data : bytes, optional
         Its content, where it has no path.
     """

@@ -37,6 +37,7 @@ def rms_db(samples: np.ndarray) -> float:
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def peak(samples: np.ndarray) -> float:
     Parameters
     ----------
     samples : ndarray, any shape
+        Full scale is 1.
 
     Returns
     -------
@@ -76,7 +78,9 @@ def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
     threshold_db : float, dB
+        Level re full scale below which a sound counts as silent.
 
     Returns
     -------
@@ -96,6 +100,7 @@ def level_gain(samples: np.ndarray, reference_rms: float) -> float:
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
     reference_rms : float >= 0
         Linear, full scale is 1.
 

@@ -83,8 +83,11 @@ class FileSource:
     read : callable
         Gives ``count`` samples from ``start``, ``(time, channel)``.
     sample_rate : int, Hz
+        Sample rate.
     channels, frames : int
+        Number of channels, and length in samples.
     source : str
+        Where the sound comes from, for messages and records.
     stack : ExitStack
         What to close at the end.
 

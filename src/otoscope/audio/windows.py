@@ -42,7 +42,9 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
     Parameters
     ----------
     frames : int >= 1, samples
+        Length of the sound.
     sample_rate : int, Hz
+        Sample rate.
     window_s : float > 0, s
         Longest window.
     overlap_s : float in [0, window_s), s
@@ -82,6 +84,7 @@ def plan_listening(frames: int, sample_rate: int, longest_s: float = LISTENING_W
     frames : int >= 1, samples
         Length of the sound.
     sample_rate : int, Hz
+        Sample rate.
     longest_s : float > 0, s
         What the network can take at most, where that is less than 10 s; the overlap is then at most a fifth of it.
 
@@ -146,6 +149,7 @@ def crossfade(
         Times from the start of the whole at which the weights are wanted, such as the centres of a grid's frames; times
         before the start or after the end count as these. With it, ``sample_rate`` is needed.
     sample_rate : int, Hz
+        Of the whole; needed with ``times_s``.
 
     Returns
     -------

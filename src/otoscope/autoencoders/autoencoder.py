@@ -24,7 +24,9 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     network : AutoencoderNetwork
+        The bare network.
     name : str
+        Name for messages and records.
     info : mapping, optional
         Where it comes from: ``licence``, ``trained_on``, and for a tuned one ``tuned_to``: ``name``, ``sha256`` (of the
         classifier's weights) and ``labels``.
@@ -50,6 +52,7 @@ class Autoencoder(nn.Module):
         Parameters
         ----------
         waveform : Tensor (batch, time)
+            Mono waveforms, full scale 1.
         sample_rate : int, Hz, optional
             Of the waveforms; by default the autoencoder's own. At another one they are resampled on both ways.
 

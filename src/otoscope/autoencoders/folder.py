@@ -119,7 +119,9 @@ def save_autoencoder(
     Parameters
     ----------
     autoencoder : Autoencoder
+        What to save.
     folder : path
+        Folder to write to; made if needed.
     card : str, optional
         Its card (Markdown); without one, a short card of the facts that are known.
     half : bool

@@ -22,7 +22,9 @@ class Reconstructor:
     Parameters
     ----------
     autoencoder : Autoencoder
+        The autoencoder.
     classifier : Classifier
+        Who is to hear the reconstruction.
     """
 
     def __init__(self, autoencoder: Autoencoder, classifier: Classifier):
@@ -84,6 +86,7 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     Parameters
     ----------
     classifier : Classifier
+        Who is to hear the reconstruction.
     autoencoder : str
         Name or folder of an autoencoder; best one tuned to the classifier. Name or folder.
 

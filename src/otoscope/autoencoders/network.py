@@ -250,6 +250,7 @@ class AutoencoderNetwork(nn.Module):
     Parameters
     ----------
     config : AutoencoderConfig
+        Its shape.
 
     Notes
     -----

@@ -25,7 +25,9 @@ def reconstruct_blocks(
     Parameters
     ----------
     source : AudioSource or Clip
+        The sound, ``(channel, time)`` at any rate.
     autoencoder : Autoencoder
+        The autoencoder.
     sample_rate : int, Hz, optional
         The rate of the classifier that listens: what lies above its reach does not go into the autoencoder. By default
         the autoencoder's own.

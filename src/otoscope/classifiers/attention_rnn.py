@@ -56,7 +56,9 @@ class AttentionRnn(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     n_mels : int
+        Number of mel bands.
     units : int
         Of each direction of each recurrent layer.
     bn_momentum : float in (0, 1]

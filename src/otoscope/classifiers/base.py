@@ -38,6 +38,7 @@ class Classifier(nn.Module):
         Waveform ``(batch, time)`` -> features ``(batch, 1, freq, frame)``, differentiable, with ``band_frequencies()``
         (Hz), ``frame_times(n)`` (s), ``silence`` (the feature value of silence) and ``minimum_length`` (samples).
     name : str
+        Name for messages and records.
     cam_layer : str, optional
         Dotted name, inside ``network``, of the layer that CAM methods look at unless told otherwise.
     axes : mapping of str to str, optional
@@ -305,6 +306,7 @@ def wrap(
     cam_layer : str, optional
         Default layer of CAM methods; else the last convolution.
     name : str, optional
+        Name for messages and records; by default the class of the module.
 
     Returns
     -------

@@ -28,6 +28,7 @@ class Checkpoint:
     name : str
         What `load_classifier` calls it.
     architecture : str
+        Registered name of its architecture.
     settings : mapping
         Of the architecture.
     url : str
@@ -39,8 +40,11 @@ class Checkpoint:
     labels : callable
         Gives the names of the classes.
     multilabel : bool
+        Whether classes are independent (sigmoid) rather than exclusive (softmax).
     sample_rate : int, Hz
+        Sample rate of its input.
     summary, licence, source : str
+        One line on what it is, its licence, and its key in ``docs/references.bib``.
     convert : callable, optional
         The file's tensors -> the network's; for files that also hold a front end.
     """

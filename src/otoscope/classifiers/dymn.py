@@ -61,6 +61,7 @@ class DyMNSettings:
     width : float
         Multiplies every channel count; 0.4 is dymn04, 1.0 dymn10, 2.0 dymn20.
     dropout : float in [0, 1)
+        Probability that an activation is zeroed in training.
     bn_momentum : float in (0, 1]
         0.01 as published, for long pre-training; training from random weights on little data wants 0.1.
     coordinate_attention, dynamic_convolution, dynamic_relu : {"on", "off", "absent"}
@@ -134,7 +135,9 @@ class DyMN(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     settings : DyMNSettings, optional
+        Width, depth and dynamic layers; by default the published ones.
 
     Raises
     ------

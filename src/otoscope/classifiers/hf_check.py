@@ -36,7 +36,9 @@ def check_front_end(classifier: Classifier, extractor: Any, reference: Callable[
     Parameters
     ----------
     classifier : Classifier
+        The classifier.
     extractor : feature extractor of transformers
+        The one that the model was published with.
     reference : callable
         The extractor's output as tensors -> logits ``(1, class)``.
 

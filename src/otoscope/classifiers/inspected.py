@@ -24,7 +24,9 @@ class Inspected(nn.Module):
     Parameters
     ----------
     classifier : Classifier
+        The classifier behind the domain.
     domain : Domain
+        Takes waveforms apart and puts them together.
     waveform : Tensor (batch, time)
         At the classifier's rate.
 

@@ -14,7 +14,9 @@ def class_numbers(labels: Sequence[str], classifier: Classifier, optional: bool 
     Parameters
     ----------
     labels : sequence of str
+        Names of the data set's classes.
     classifier : Classifier
+        The classifier.
     optional : bool
         Where it does not know one of them: give none at all, no error.
 

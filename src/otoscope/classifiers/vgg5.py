@@ -39,6 +39,7 @@ class Vgg5(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     channels : int
         Of each block.
     """

@@ -137,6 +137,7 @@ def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
     Parameters
     ----------
     url : str
+        Address, ``http`` or ``https``.
     file_name : str
         Name in the cache.
     sha256 : str, optional

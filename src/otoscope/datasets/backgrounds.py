@@ -36,6 +36,7 @@ class BackgroundSound(NamedTuple):
     Parameters
     ----------
     path : Path
+        The sound file.
     label : str
         Its class; empty where the sounds have no classes.
     """
@@ -119,7 +120,9 @@ class Background:
         per_class : int
             Sounds of each class.
         seed : int
+            Determines everything that is drawn.
         sample_rate : int, Hz
+            Sample rate of the result.
         n_samples : int
             Length of each row.
 

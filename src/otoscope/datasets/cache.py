@@ -48,7 +48,9 @@ def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None)
     Parameters
     ----------
     path : path-like
+        The sound file.
     sample_rate : int, Hz
+        Sample rate of the result.
     cache : path-like or False, optional
         Folder of the cache; by default ``decoded`` in `cache_folder` (``$OTOSCOPE_CACHE``). False: no cache.
 
@@ -95,8 +97,11 @@ def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndar
     Parameters
     ----------
     example : Example
+        The clip.
     sample_rate : int, Hz
+        Sample rate of the result.
     cache : path-like or False, optional
+        Folder of the cache; by default that of `decoded`. False: no cache.
 
     Returns
     -------

@@ -49,6 +49,7 @@ class Finding:
     what : str
         The file, relative to the folder, or the source.
     why : str
+        What is wrong, in words.
     """
 
     kind: str
@@ -63,9 +64,13 @@ class Report:
     Parameters
     ----------
     name : str
+        Name of the data set.
     folder : Path
+        Where it lies.
     clips : int
+        Number of clips.
     findings : tuple of Finding
+        What is wrong; empty for an intact data set.
     notes : tuple of str
         What one should know, but is not wrong.
     """
@@ -158,7 +163,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
 def _counted(entry: registry.Entry, settings: dict[str, Any], data: Dataset) -> list[Finding]:
     """The number of clips and classes against what the release has."""
     text = registry.format_spec(entry, settings).partition(",")[2]
-    wholes = {"": (entry.facts.get("classes", 0), entry.facts.get("clips", 0)), **entry.facts.get("wholes", {})}
+    wholes = {"": (entry.facts.get("classes", 0), entry.facts.get("clips", 0)), **(entry.facts.get("wholes") or {})}
     wanted = wholes.get(text, (0, 0))
     have = (len(data.labels), len(data))
     if not wanted[1] or have == tuple(wanted):

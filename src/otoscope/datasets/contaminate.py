@@ -48,6 +48,7 @@ class Contamination:
     alpha : float in [0, 1], optional
         Mix by audiointerp's rule; not together with ``snr_db``.
     seed : int >= 0
+        With a clip's key, determines everything that is drawn.
     pool : tuple of path
         The clips that ``"clip"`` draws from.
     cache : path-like or False, optional
@@ -99,7 +100,9 @@ class Contamination:
         Parameters
         ----------
         waveform : ndarray (time,)
+            Mono samples, full scale 1.
         sample_rate : int, Hz
+            Sample rate.
         key : str
             Who the clip is, such as its file name; with the seed it decides all that is drawn.
 
@@ -171,9 +174,11 @@ def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: 
     Parameters
     ----------
     spec : str
+        Noise and settings, comma-separated.
     pool : iterable of path
         For ``clip``.
     cache : path-like or False, optional
+        Folder of the cache; by default that of `decoded`. False: no cache.
 
     Returns
     -------
@@ -203,7 +208,9 @@ def pink(frames: int, rng: np.random.Generator) -> np.ndarray:
     Parameters
     ----------
     frames : int >= 1
+        Length, samples.
     rng : Generator
+        Source of random numbers.
 
     Returns
     -------

@@ -35,7 +35,9 @@ def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1
     Parameters
     ----------
     remote : Remote
+        What to fetch.
     folder : Path
+        Where the file goes.
     attempts : int >= 1
         In a row without a byte of progress.
     pause_s : float >= 0, s
@@ -175,7 +177,9 @@ def file_sum(file: Path, kind: str) -> str:
     Parameters
     ----------
     file : Path
+        The file.
     kind : {"md5", "sha256"}
+        The algorithm.
 
     Returns
     -------

@@ -27,6 +27,7 @@ class LabelError(OtoscopeError, ValueError):
     Parameters
     ----------
     path : Path
+        The label file.
     reason : str
         What came, and what was expected.
     place : int or str
@@ -80,9 +81,13 @@ class LabelFile:
     Parameters
     ----------
     path : Path
+        The file.
     form : {"audacity", "raven", "table", "jams", "empty"}
+        The form that its content has.
     rows : tuple of Row
+        Its events, in the order of the file.
     notes : tuple of str
+        What was changed or left out.
     """
 
     path: Path
@@ -246,6 +251,7 @@ def write_audacity(path: str | os.PathLike[str], events: Iterable[Event]) -> Pat
     Parameters
     ----------
     path : path
+        The file to write.
     events : iterable of Event
         `read_labels` gives the same ones back, to the nanosecond and the microhertz.
 

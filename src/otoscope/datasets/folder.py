@@ -83,6 +83,7 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
     labels : str
         Name of the file of labels.
     folds : int
+        Number of folds that sources are dealt to if the clips have none; at least 2.
 
     Returns
     -------

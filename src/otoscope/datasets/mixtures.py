@@ -136,7 +136,9 @@ def active(samples: Array, sample_rate: int) -> np.ndarray:
     Parameters
     ----------
     samples : ndarray (time,)
+        Mono samples, full scale 1.
     sample_rate : int, Hz
+        Sample rate.
 
     Returns
     -------
@@ -172,7 +174,9 @@ def mixed(
     foreground, background : ndarray (time,)
         Of one length, neither silent.
     sample_rate : int, Hz
+        Sample rate.
     snr_db : float, dB
+        RMS level of the foreground over that of the background.
 
     Returns
     -------

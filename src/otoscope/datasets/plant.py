@@ -60,6 +60,7 @@ class Plant:
     partials : int
         Of a hum; the n-th is n times softer than the first.
     seed : int >= 0
+        With a clip's key, determines everything that is drawn.
 
     Raises
     ------
@@ -97,6 +98,7 @@ class Plant:
         waveform : ndarray (time,) or (channel, time)
             Every channel gets the same cue.
         sample_rate : int, Hz
+            Sample rate.
         key : str
             Who the clip is, such as its file name; with the seed it decides all that is drawn.
 
@@ -185,6 +187,7 @@ def planter(spec: str) -> Plant:
     Parameters
     ----------
     spec : str
+        Kind of cue and settings, comma-separated.
 
     Returns
     -------

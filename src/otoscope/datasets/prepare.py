@@ -20,6 +20,7 @@ class Prepared(NamedTuple):
     Parameters
     ----------
     samples : ndarray (time,), float32
+        The clip with noise and cue.
     cue : ndarray (time,), float32, optional
         The planted cue alone.
     noise_record, cue_record : dict, optional
@@ -50,11 +51,15 @@ def add_noise_and_cue(
     Parameters
     ----------
     samples : ndarray (time,)
+        Mono samples, full scale 1.
     sample_rate : int, Hz
+        Of the samples.
     key : str
         See `clip_key`.
     noise : Contamination, optional
+        The noise; none is mixed in by default.
     cue : Plant, optional
+        The cue; none is planted by default.
 
     Returns
     -------

@@ -26,10 +26,13 @@ class Example:
     Parameters
     ----------
     path : Path
+        The sound file.
     label : str
+        Name of the class.
     index : int
         Of the class, in the data set's labels.
     fold : int or str
+        The fold that it belongs to.
     source : str
         Name of the recording that it was cut from, or of who speaks; clips of one source belong in one fold.
     start_s, stop_s : float, s
@@ -52,9 +55,13 @@ class Dataset:
     Parameters
     ----------
     name : str
+        Name for messages and records.
     labels : tuple of str
+        Names of the classes, in the order of their indices.
     examples : tuple of Example
+        The clips.
     licence : str
+        Licence of the clips; empty if not recorded.
     citation : str
         Keys of ``docs/references.bib``.
     validation : mapping of fold to fold

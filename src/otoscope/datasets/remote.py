@@ -21,6 +21,7 @@ class Remote:
     Parameters
     ----------
     url : str
+        Address, ``http`` or ``https``.
     name : str
         Of the file.
     checksum : str
@@ -71,7 +72,9 @@ def remotes_of(entry: Entry, settings: Mapping[str, Any], mirror: str = "") -> t
     Parameters
     ----------
     entry : Entry
+        Registry entry of the data set.
     settings : mapping
+        Its settings, as `otoscope.core.registry.parse` returns them.
     mirror : str
         An address that holds the same files by their names, in place of the usual ones.
 

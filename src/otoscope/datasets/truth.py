@@ -49,6 +49,7 @@ def truth_of(example: Example, labels: str | os.PathLike[str] | None = None) -> 
     Parameters
     ----------
     example : Example
+        The clip.
     labels : path, optional
         A label file, about this clip or about many, or a folder with one for each clip, called as the clip is. Else one
         beside the clip is looked for, such as ``clip.jams`` or ``clip.txt`` beside ``clip.wav``. Given, its events stand in

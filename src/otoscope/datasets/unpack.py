@@ -31,7 +31,9 @@ def unpack(archive: Path, folder: Path, strip: str = "") -> int:
     Parameters
     ----------
     archive : Path
+        A zip or tar file.
     folder : Path
+        Where its files go; made if needed.
     strip : str
         A folder at the top of the archive that is left out of the names.
 

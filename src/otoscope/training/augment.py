@@ -40,7 +40,9 @@ def mix(sounds: Tensor, target: Tensor, share: Tensor, rng: Generator) -> tuple[
     Parameters
     ----------
     sounds : Tensor (batch, ...)
+        Waveforms or features.
     target : Tensor (batch, class)
+        Label weights in [0, 1].
     share : Tensor (batch,) in [0, 1]
         Of the clip itself.
     rng : Generator

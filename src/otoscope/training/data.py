@@ -27,8 +27,11 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
     Parameters
     ----------
     data : Dataset
+        The clips.
     sample_rate : int, Hz
+        Sample rate of the batches.
     settings : DataSettings
+        Length, noise and cue of the clips.
     seed : int, optional
         Draws the stretches of ``crop_s``; without one clips are whole.
     pool : Dataset, optional

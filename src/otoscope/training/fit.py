@@ -33,10 +33,13 @@ def make_trainer(
     Parameters
     ----------
     lightning : module
+        The imported package.
     recipe : RunSettings
+        The recipe of the run.
     out : Path
         Folder of the run.
     device : torch.device
+        Where to train.
     batches : int
         Batches an epoch.
     validates : bool
@@ -137,12 +140,15 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
     Parameters
     ----------
     trainer : lightning.Trainer
+        As `make_trainer` returns it.
     settings : OptimiserSettings
+        Epochs, and which weights are kept.
     module : LightningModule
         With ``prepare()``, called before it trains.
     batches : pair of loaders
         To train on, and to watch (or None).
     out : Path
+        Folder of the run.
     """
     training, validation = batches
     last, best = out / "last.ckpt", out / "best.ckpt"

@@ -55,7 +55,9 @@ class TrainingModule(lightning.LightningModule):
     Parameters
     ----------
     network : nn.Module
+        What is trained.
     recipe : RunSettings
+        The recipe of the run.
     batches : int
         Batches an epoch.
     """

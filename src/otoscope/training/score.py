@@ -111,9 +111,13 @@ def score_reconstructions(
     Parameters
     ----------
     autoencoder : Autoencoder
+        The autoencoder.
     classifier : Classifier or None
+        The frozen classifier; None for an autoencoder that was not tuned.
     data : Dataset
+        The test clips.
     settings : DataSettings
+        Length and level of the clips.
     numbers : sequence of int
         The classifier's number of each of the data set's classes; none where they are not its classes: then what it says
         of the original counts as right.

@@ -88,6 +88,7 @@ class Task(abc.ABC):
         Parameters
         ----------
         folder : Path
+            The model folder; made if needed.
         result : dict
             Of `score`, with ``train_s`` and ``parameters``.
 

@@ -63,6 +63,7 @@ class Scene:
     snr_db : float, dB
         Energy of the first stem over that of the sum of the others, over the whole clip; infinite for a single stem.
     seed : int
+        Determines everything that is drawn.
     """
 
     clip: Clip
@@ -88,7 +89,9 @@ class Scene:
         Parameters
         ----------
         label : str
+            Name of the class.
         times : array_like of any shape, s
+            Times from the start of the clip.
 
         Returns
         -------
@@ -111,9 +114,11 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
     kind : str
         One of `kinds`.
     duration : float in [0.05, 3600], s
+        Length of the sound.
     sample_rate : int >= 1000, Hz
         Partials above its Nyquist frequency are left out; the events are the same at every rate.
     seed : int >= 0
+        Determines the samples.
 
     Returns
     -------
@@ -154,7 +159,9 @@ def make_scene(
     kinds : sequence of str
         What sounds, each kind once; the first is the foreground. The others are equally loud where they sound.
     duration : float in [0.05, 3600], s
+        Length of the sound.
     sample_rate : int >= 1000, Hz
+        Sample rate of the clip.
     snr_db : float in [-120, 120], dB
         Energy of the first stem over that of the sum of the others, over the whole clip.
     seed : int >= 0
@@ -205,7 +212,9 @@ def demo_scene(sample_rate: int = 32000, seed: int = 0) -> Scene:
     Parameters
     ----------
     sample_rate : int >= 1000, Hz
+        Sample rate of the clip.
     seed : int >= 0
+        Determines everything that is drawn.
 
     Returns
     -------

@@ -21,6 +21,7 @@ def multi_resolution_stft(made: Tensor, wanted: Tensor, resolutions: tuple[int, 
     Parameters
     ----------
     made, wanted : Tensor (batch, time)
+        Reconstructions and originals, of one length.
     resolutions : tuple of int, samples
         Window lengths; each window moves on by a quarter. Shorter clips are padded with silence to the longest.
 

@@ -26,7 +26,9 @@ class AutoencoderModule(TrainingModule):
     Parameters
     ----------
     autoencoder : Autoencoder
+        What is trained.
     recipe : AutoencoderRecipe
+        The recipe of the run.
     classifier : Classifier or None
         Frozen and in evaluation mode; it is no part of the module.
     numbers : sequence of int
@@ -97,6 +99,7 @@ class AutoencoderModule(TrainingModule):
         Parameters
         ----------
         waveform : Tensor (batch, time)
+            Mono waveforms, full scale 1.
         target : Tensor (batch, class)
             Shares of the classes.
         """

@@ -23,8 +23,11 @@ class ClassifierModule(TrainingModule):
     Parameters
     ----------
     classifier : Classifier
+        What is trained.
     recipe : Recipe
+        The recipe of the run.
     teacher : Classifier or None
+        The classifier that is distilled, if any.
     batches : int
         Batches an epoch.
     """
