@@ -17,7 +17,9 @@ from otoscope.datasets.unpack import is_archive
 
 def test_a_library_that_is_missing(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "mirdata", None)
-    with pytest.raises(MissingExtraError, match=r"'mirdata'; install it with: pip install 'otoscope\[data\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"'mirdata'; install it with: pip install mirdata .*pip install '\.\[data\]'"
+    ):
         get_dataset("medley-solos-db", tmp_path)
 
 

@@ -30,6 +30,12 @@ class Autoencoder(nn.Module):
     info : mapping, optional
         Where it comes from: ``licence``, ``trained_on``, and for a tuned one ``tuned_to``: ``name``, ``sha256`` (of the
         classifier's weights) and ``labels``.
+
+    Examples
+    --------
+    >>> autoencoder = Autoencoder(AutoencoderNetwork(SMALL))
+    >>> autoencoder(torch.zeros(1, 1000), sample_rate=16000).shape
+    torch.Size([1, 1000])
     """
 
     def __init__(self, network: AutoencoderNetwork, name: str = "autoencoder", info: Mapping[str, Any] | None = None):

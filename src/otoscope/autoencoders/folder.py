@@ -130,6 +130,12 @@ def save_autoencoder(
     Raises
     ------
     WriteError
+
+    Examples
+    --------
+    >>> folder = save_autoencoder(load_autoencoder("esc10-mn"), "tuned")
+    >>> load_autoencoder(folder).name
+    'esc10-mn'
     """
     config = {"autoencoder": autoencoder.config.as_dict(), "name": autoencoder.name, "info": autoencoder.info}
     card = _card(autoencoder) if card is None else card

@@ -42,6 +42,11 @@ class AutoencoderConfig:
         Groups of the group norms.
     sample_rate : int, Hz
         The rate of its sound.
+
+    Examples
+    --------
+    >>> AutoencoderConfig(channels=16).compression
+    32
     """
 
     in_channels: int = 2
@@ -256,6 +261,11 @@ class AutoencoderNetwork(nn.Module):
     -----
     Source: schneider2023archisound; with the default configuration it is its ``autoencoder1d-AT-v1`` (20,770,642
     parameters).
+
+    Examples
+    --------
+    >>> AutoencoderNetwork(SMALL).encode(torch.zeros(1, 1, 320)).shape
+    torch.Size([1, 16, 10])
     """
 
     def __init__(self, config: AutoencoderConfig):

@@ -36,6 +36,13 @@ def reconstruct_blocks(
     ------
     ndarray (channel, time)
         At the sound's own rate; together as long as the sound.
+
+    Examples
+    --------
+    >>> clip = otoscope.load_audio("bark.wav")
+    >>> blocks = reconstruct_blocks(clip, load_autoencoder("esc10-mn"))
+    >>> sum(block.shape[1] for block in blocks) == clip.frames
+    True
     """
     rate, reach = source.sample_rate, sample_rate or autoencoder.sample_rate
     spans = plan_listening(source.frames, rate)

@@ -47,6 +47,14 @@ class Checkpoint:
         One line on what it is, its licence, and its key in ``docs/references.bib``.
     convert : callable, optional
         The file's tensors -> the network's; for files that also hold a front end.
+
+    Examples
+    --------
+    >>> Checkpoint(
+    ...     "tiny", "vgg5", {"channels": 8}, "https://example.org/tiny.pt", "tiny.pt", lambda: ["dog", "rain"],
+    ...     summary="Two classes.", licence="MIT", source="",
+    ... ).architecture
+    'vgg5'
     """
 
     name: str
@@ -66,7 +74,18 @@ class Checkpoint:
 
 
 def register_checkpoint(checkpoint: Checkpoint) -> None:
-    """Make a checkpoint known to `load_classifier`, the command line and the docs."""
+    """Make a checkpoint known to `load_classifier`, the command line and the docs.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its name must not be taken.
+
+    Examples
+    --------
+    >>> register_checkpoint(checkpoint)  # doctest: +SKIP
+    >>> load_classifier(checkpoint.name, "random")  # doctest: +SKIP
+    """
     registry.add(
         registry.Entry(
             "classifier",

@@ -34,6 +34,13 @@ class Inspected(nn.Module):
     ----------
     precision : torch.dtype
         That of the network; float32 unless it is set. bfloat16 is faster where many passes are averaged.
+
+    Examples
+    --------
+    >>> classifier = build("vgg5", ["dog", "rain"])
+    >>> domain = otoscope.domains.make_domain("stft")
+    >>> Inspected(classifier, domain, torch.rand(1, 22050)).original().shape
+    torch.Size([1, 2])
     """
 
     def __init__(self, classifier: Classifier, domain: Domain, waveform: Tensor):

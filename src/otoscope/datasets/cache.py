@@ -66,6 +66,11 @@ def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None)
         If the file cannot be read.
     ParameterError
         If the rate is out of range.
+
+    Examples
+    --------
+    >>> decoded("bark.wav", 16000, cache=False).shape
+    (8000,)
     """
     file, rate = Path(path), as_rate(sample_rate)
     if cache is False:
@@ -111,6 +116,12 @@ def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndar
     ------
     AudioReadError
         If the file cannot be read, or ends before the example starts.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> waveform(Example(pathlib.Path("bark.wav"), "dog", 0, 1, "", stop_s=0.25), 16000, cache=False).shape
+    (4000,)
     """
     samples = decoded(example.path, sample_rate, cache)
     start = round(example.start_s * sample_rate)

@@ -187,6 +187,11 @@ def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: 
     Raises
     ------
     ParameterError, UnknownNameError
+
+    Examples
+    --------
+    >>> contaminator("pink,snr_db=5,seed=3").snr_db
+    5.0
     """
     noise, *options = [part.strip() for part in spec.split(",")]
     if not noise:

@@ -32,6 +32,15 @@ class LabelError(OtoscopeError, ValueError):
         What came, and what was expected.
     place : int or str
         The line, or the place in a JSON file; 0 for the whole file.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> _ = pathlib.Path("bark.txt").write_text("0.5\\t0.1\\tdog\\n")
+    >>> read_labels("bark.txt")
+    Traceback (most recent call last):
+    ...
+    otoscope.datasets.events.LabelError: bark.txt, line 1: the event ends at 0.1 s, before it begins at 0.5 s
     """
 
     def __init__(self, path: object, reason: str, place: int | str = 0):
@@ -68,6 +77,11 @@ class Labels:
         ``low_hz`` and ``high_hz`` are None where nobody said.
     notes : tuple of str
         What was changed or left out on the way.
+
+    Examples
+    --------
+    >>> Labels((otoscope.datasets.scenes.Event("dog", 0.1, 0.4),)).events[0].offset
+    0.4
     """
 
     events: tuple[Event, ...]
@@ -264,6 +278,12 @@ def write_audacity(path: str | os.PathLike[str], events: Iterable[Event]) -> Pat
     ParameterError
         For numbers that are not finite, and labels with tabs or line breaks.
     WriteError
+
+    Examples
+    --------
+    >>> from otoscope.datasets.scenes import Event
+    >>> write_audacity("bark.txt", [Event("dog", 0.1, 0.4)]).read_text()
+    '0.100000000\\t0.400000000\\tdog\\n'
     """
     lines = []
     for event in events:

@@ -96,6 +96,13 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
         is not in the file of labels.
     ParameterError
         For times or folds that are none.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> _ = pathlib.Path("metadata.csv").write_text("file,label,fold\\nbark.wav,dog,1\\nrain.wav,rain,2\\n")
+    >>> [(e.label, e.fold) for e in read_folder(".").examples]
+    [('dog', 1), ('rain', 2)]
     """
     folder, listing = _place(Path(root), table)
     found = _from_table(folder, listing) if listing is not None else _from_folders(folder)

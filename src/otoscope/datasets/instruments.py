@@ -27,7 +27,13 @@ FOLDS = 3
     audio="",
 )
 def read_instruments(root: str | os.PathLike[str]) -> Dataset:
-    """Single notes of eight instruments; the notes of each, by pitch, go to the folds 1, 2, 3, 1, 2, 3."""
+    """Single notes of eight instruments; the notes of each, by pitch, go to the folds 1, 2, 3, 1, 2, 3.
+
+    Examples
+    --------
+    >>> read_instruments("instruments").fold_names()  # doctest: +SKIP
+    [1, 2, 3]
+    """
     folder = Path(root)
     table = folder / "notes.csv"
     rows = read_rows(table, COLUMNS, "give the folder that holds notes.csv and a folder of notes for each instrument")

@@ -33,6 +33,11 @@ def load_dataset(spec: str, root: str | os.PathLike[str]) -> Dataset:
         For a spec that is none.
     DatasetError
         If the folder, a table or a clip is missing, or a table contradicts itself.
+
+    Examples
+    --------
+    >>> load_dataset("scenes,clips=2,seconds=0.1,sample_rate=8000,kinds=rain+bell", "toy").labels
+    ('rain', 'bell')
     """
     data, where = read_dataset(spec, root)
     return require_files(data, where)

@@ -117,6 +117,14 @@ def read_mixtures(
     -----
     Source: paissan2024lmac mixes clips with an L2 norm of 1 at 0.8 to 0.2 (12 dB), of any two classes. We take
     levels over the active parts, several SNRs, and never two clips of one class.
+
+    Examples
+    --------
+    >>> _ = load_dataset("scenes,clips=4,seconds=0.2,sample_rate=8000,kinds=rain+bell,folds=1", "toy")
+    >>> of = "scenes:clips=4:seconds=0.2:sample_rate=8000:kinds=rain+bell:folds=1"
+    >>> data = read_mixtures("mixed", of, "toy", pairs=2, snr_db="0+6", seconds=0.2, sample_rate=8000)
+    >>> len(data)  # each pair at each SNR
+    4
     """
     folder = Path(root)
     settings = MixtureSettings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)

@@ -197,6 +197,11 @@ def planter(spec: str) -> Plant:
     ------
     ParameterError, UnknownNameError
         For a kind or a setting that is none, or one of another kind.
+
+    Examples
+    --------
+    >>> planter("tone,hz=5000,level_db=-10").hz
+    5000.0
     """
     kind, *options = [part.strip() for part in spec.split(",")]
     if kind not in HZ:

@@ -130,6 +130,12 @@ def stems_of(example: Example) -> dict[str, Path]:
     ------
     DatasetError
         If the example is no clip of the data sets ``scenes`` and ``mixtures``.
+
+    Examples
+    --------
+    >>> data = load_dataset("scenes,clips=2,seconds=0.1,sample_rate=8000,kinds=rain+bell", "toy")
+    >>> list(stems_of(data.examples[0]))
+    ['rain', 'bell']
     """
     folder = example.path.parent.parent / "stems" / example.path.stem
     found = {file.stem: file for file in sorted(folder.glob("*.wav"))}

@@ -64,6 +64,12 @@ class Scene:
         Energy of the first stem over that of the sum of the others, over the whole clip; infinite for a single stem.
     seed : int
         Determines everything that is drawn.
+
+    Examples
+    --------
+    >>> scene = make_scene(["bell", "rain"], duration=1.0, sample_rate=8000, snr_db=3.0, seed=0)
+    >>> [stem.label for stem in scene.stems], scene.clip.samples.shape
+    (['bell', 'rain'], (1, 8000))
     """
 
     clip: Clip
@@ -220,6 +226,11 @@ def demo_scene(sample_rate: int = 32000, seed: int = 0) -> Scene:
     -------
     Scene
         5 s.
+
+    Examples
+    --------
+    >>> [stem.label for stem in demo_scene(sample_rate=8000).stems]
+    ['dog_bark', 'helicopter']
     """
     return make_scene(["dog_bark", "helicopter"], 5.0, sample_rate, snr_db=3.0, seed=seed)
 
