@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def test_other_folders_and_paths_are_no_models(tmp_path):
     for path in (tmp_path, tmp_path / "not" / "there"):
-        with pytest.raises(WeightsError, match=r"is no model folder: it has no config.json"):
+        with pytest.raises(WeightsError, match=r"is no model folder: it lacks config.json"):
             otoscope.load_classifier(path)
 
 
@@ -229,5 +229,5 @@ def test_published_weights_of_an_architecture_are_those_of_its_checkpoint(shared
     (tmp_path / "weights").mkdir()
     shutil.copy(shared("weights/mn04_as_mAP_432.pt"), tmp_path / "weights")
     assert otoscope.load_classifier("mn,width=0.4").digest() == otoscope.load_classifier("mn04_as").digest()
-    with pytest.raises(WeightsError, match=r"nobody published .*mn,width=0.45.*mn04_as"):
+    with pytest.raises(WeightsError, match=r"no published weights for .*mn,width=0.45.*mn04_as"):
         otoscope.load_classifier("mn,width=0.45")

@@ -88,7 +88,7 @@ def test_the_index_finds_a_damaged_file(library, tmp_path, put):
     get_dataset("esc50", root)
     put("audio/1-a-A-0.wav", 44100, root=root)  # sound, but not the one of the release
     found = [f for f in check.check_dataset("esc50", root).findings if f.kind == "damaged"]
-    assert [(f.what, f.why) for f in found] == [("audio/1-a-A-0.wav", "its checksum is another than the release's")]
+    assert [(f.what, f.why) for f in found] == [("audio/1-a-A-0.wav", "its checksum differs from the release's")]
 
 
 def test_a_wrong_checksum_of_the_archive(library, tmp_path, server):

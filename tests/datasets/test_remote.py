@@ -33,9 +33,7 @@ def test_speech_commands_has_an_entry_a_version(version):
     assert remotes_of(entry, settings, "http://mirror/x")[0].url == f"http://mirror/x/{one.name}"
 
 
-@pytest.mark.parametrize(
-    ("name", "match"), [("instruments", "not fetched from anywhere"), ("folder", "your own clips")]
-)
+@pytest.mark.parametrize(("name", "match"), [("instruments", "has no known download"), ("folder", "your own clips")])
 def test_what_nobody_hosts(name, match, tmp_path):
     with pytest.raises(UnsupportedError, match=match):
         get_dataset(name, tmp_path)

@@ -75,7 +75,7 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_named(tmp_path, corpus, con
         torch.save({"state_dict": {"a": torch.zeros(2)}, "epoch": 0, "callbacks": {}}, last)
     else:
         last.write_bytes(last.read_bytes()[:5000] if content == "cut" else content)
-    with pytest.raises(OtoscopeError, match=f"cannot go on from .*last.ckpt: it is {words}"):
+    with pytest.raises(OtoscopeError, match=f"cannot resume from .*last.ckpt: it is {words}"):
         train(load_recipe(file, ["optimiser.epochs=1"]), "cpu")
 
 
@@ -147,7 +147,7 @@ def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path, corpus):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "the last good checkpoint stays" in done.stderr
+    assert "the last good checkpoint is kept" in done.stderr
     assert "Traceback" not in done.stderr
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"] in (1, 2)
     again = train(load_recipe(file, ["optimiser.epochs=6"]), "cpu")

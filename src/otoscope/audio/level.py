@@ -95,7 +95,7 @@ def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
 
 
 def level_gain(samples: np.ndarray, reference_rms: float) -> float:
-    """The factor that gives ``samples`` the RMS ``reference_rms``; 1 for silence, which no factor can lift.
+    """The factor that gives ``samples`` the RMS ``reference_rms``; 1 for silence.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def level_gain(samples: np.ndarray, reference_rms: float) -> float:
 def mix(a: np.ndarray, b: np.ndarray, snr_db: float) -> np.ndarray:
     """``a`` plus ``b``, which is scaled so that ``a`` lies ``snr_db`` above it.
 
-    Where one of the two is silent there is no such ratio, and ``b`` is added as it is.
+    If either is silent, the ratio is undefined and ``b`` is added unchanged.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class _Reader(Protocol):
 
 
 class FileSource:
-    """A sound on disk, of which only what is asked for is in memory. Made by `open_audio`.
+    """A sound on disk, of which only the part that is read is in memory. Made by `open_audio`.
 
     It is a context manager; what it holds open (a file, a temporary file) is let go by ``close``, or when nobody
     refers to it any more. It may be read by several threads.

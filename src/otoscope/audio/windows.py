@@ -36,7 +36,7 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
     """Overlapping windows that cover a sound.
 
     Windows of a second or more start at whole seconds, so that they start at whole samples at every rate; therefore
-    they may overlap a little more than asked. The last one is moved back to the first whole second from which it
+    they may overlap slightly more than requested. The last one is moved back to the first whole second from which it
     reaches the end: it is up to one second shorter than the others, never a sliver. A short sound gives one window.
 
     Parameters
@@ -77,7 +77,7 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
 
 
 def plan_listening(frames: int, sample_rate: int, longest_s: float = LISTENING_WINDOW_S) -> list[Span]:
-    """The windows in which a network listens to a long sound: 10 s that overlap by at least 2 s.
+    """Windows for running a network over a long sound: 10 s, overlapping by at least 2 s.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def plan_listening(frames: int, sample_rate: int, longest_s: float = LISTENING_W
     sample_rate : int, Hz
         Sample rate.
     longest_s : float > 0, s
-        What the network can take at most, where that is less than 10 s; the overlap is then at most a fifth of it.
+        Longest input of the network, if shorter than 10 s; the overlap is then at most a fifth of it.
 
     Returns
     -------

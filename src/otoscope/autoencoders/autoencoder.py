@@ -85,7 +85,7 @@ class Autoencoder(nn.Module):
         return state_digest(self.network.state_dict())
 
     def mismatch(self, classifier: Classifier) -> str | None:
-        """What is to be said where this autoencoder was not tuned to this classifier; None where it was."""
+        """A warning if this autoencoder was not tuned to this classifier, else None."""
         tuned = self.info.get("tuned_to")
         if not isinstance(tuned, Mapping):
             return (
@@ -101,7 +101,7 @@ class Autoencoder(nn.Module):
         )
 
     def set_scope(self, scope: str) -> None:
-        """Which half learns: ``both``, ``encoder`` or ``decoder``.
+        """Choose which part is trained: ``both``, ``encoder`` or ``decoder``.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from otoscope.core.registry import register
 
 
 class Reconstructor:
-    """Gives the sound that an autoencoder lets through to a classifier.
+    """Reconstructs a sound with an autoencoder, for a classifier to hear.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Reconstructor:
         return reconstruct_blocks(source, self.autoencoder, self.sample_rate)
 
     def notes(self, source: AudioSource) -> tuple[str, ...]:
-        """What the autoencoder does to this sound, as a record says it."""
+        """Notes for the record on what the autoencoder does to this sound."""
         own, reach = self.autoencoder.sample_rate, self.sample_rate
         said = f"reconstructed by the autoencoder {self.autoencoder.name!r} at {own} Hz"
         if own < min(source.sample_rate, reach):
@@ -56,7 +56,7 @@ class Reconstructor:
         return tuple(notes)
 
     def facts(self) -> dict[str, Any]:
-        """What a record says of it."""
+        """Facts for the record."""
         config = self.autoencoder.config
         return {
             "name": self.autoencoder.name,
@@ -88,7 +88,7 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     classifier : Classifier
         Who is to hear the reconstruction.
     autoencoder : str
-        Name or folder of an autoencoder; best one tuned to the classifier. Name or folder.
+        Name or folder of an autoencoder, preferably tuned to the classifier.
 
     Returns
     -------
@@ -98,6 +98,6 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     Notes
     -----
     Source: palacio2018what, ported to sound. The mask of the report describes how loud each cell of the reconstruction
-    is beside the original's; it is not what makes the sound.
+    is relative to the original; the sound is not made from it.
     """
     return Reconstructor(load_autoencoder(autoencoder), classifier)

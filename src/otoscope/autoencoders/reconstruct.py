@@ -19,7 +19,7 @@ def reconstruct_blocks(
     """The reconstruction of a sound, ``(channel, time)`` float32, block after block, in constant memory.
 
     Sounds of up to ten seconds are heard at once; longer ones in windows of ten seconds that fade into one another over
-    two, since the autoencoder's norms look over all that they are given. Each channel is reconstructed by itself; windows
+    two, since the autoencoder's norms pool over their whole input. Each channel is reconstructed by itself; windows
     of silence stay silent.
 
     Parameters
@@ -29,7 +29,7 @@ def reconstruct_blocks(
     autoencoder : Autoencoder
         The autoencoder.
     sample_rate : int, Hz, optional
-        The rate of the classifier that listens: what lies above its reach does not go into the autoencoder. By default
+        Rate of the classifier: content above its Nyquist frequency does not enter the autoencoder. By default
         the autoencoder's own.
 
     Yields

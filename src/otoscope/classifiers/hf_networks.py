@@ -116,7 +116,7 @@ class WhisperNetwork(HfNetwork):
     model : transformers.PreTrainedModel
         The model; it is not copied.
     n_frames : int
-        The model's window; shorter features are padded with the value of silence beside this clip.
+        The model's window; shorter features are padded with the value of silence.
     span_s : float, s
         What the maps cover.
     """

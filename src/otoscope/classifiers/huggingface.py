@@ -1,6 +1,6 @@
 """Hugging Face models: any audio classifier of transformers, and CLAP with labels; from a folder or from the hub.
 
-Their feature extractors cut the gradient, so front ends are computed anew in torch, and on every load the result is held
+Their feature extractors cut the gradient, so front ends are reimplemented in torch, and on every load the result is held
 against the model's own processor. Code that comes with a model is never run.
 """
 
@@ -207,8 +207,8 @@ def _config(transformers: Any, folder: Path, described: dict[str, Any]) -> Any:
 def _extractor(transformers: Any, folder: Path) -> Any:
     if not any((folder / file).is_file() for file in EXTRACTOR_FILES):
         raise WeightsError(
-            f"{folder} has no {EXTRACTOR_FILES[0]}: it does not say how the model wants its sound; save the feature "
-            "extractor beside the model"
+            f"{folder} has no {EXTRACTOR_FILES[0]}: the model's input format is unknown; save the feature "
+            "extractor with the model"
         )
     try:
         extractor = transformers.AutoFeatureExtractor.from_pretrained(
@@ -219,7 +219,7 @@ def _extractor(transformers: Any, folder: Path) -> Any:
             f"{folder}: {EXTRACTOR_FILES[0]} describes no feature extractor ({reason_of(error)})"
         ) from error
     if getattr(extractor, "dither", 0):
-        extractor.dither = 0.0  # noise that is drawn anew each time
+        extractor.dither = 0.0  # random noise
     return extractor
 
 
@@ -336,7 +336,7 @@ def _published(kind: Any, config: Any, folder: Path) -> Any:
 
 
 def _in_float32() -> dict[str, torch.dtype]:
-    """The argument by which transformers is told not to keep half precision."""
+    """The argument that makes transformers load weights in float32."""
     version = str(require("transformers", "hf", "loading Hugging Face models").__version__)
     return {"dtype" if int(version.split(".")[0]) >= 5 else "torch_dtype": torch.float32}
 

@@ -3,7 +3,7 @@
 An entry holds the mono samples of one file at one rate, float32, and after them a trailer of 32 bytes with their rate,
 number and checksum. It is named by the SHA-256 of the file's content, so a file that was moved is known again and one
 that was changed is not mistaken. Entries appear by renaming a finished file: several processes can use one folder at
-once without locks; at worst they decode a file twice. An entry that is damaged is made again.
+once without locks; at worst they decode a file twice. A damaged entry is rewritten.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _warned: set[Path] = set()
 
 
 def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None) -> np.ndarray:
-    """A sound file as mono samples at a rate, from the cache, where it is put first if it is not there.
+    """A sound file as mono samples at a rate, through the cache.
 
     Parameters
     ----------

@@ -31,10 +31,10 @@ KINDS = {
     "damaged": "files are damaged",
     "rate": "files have another sample rate",
     "times": "clips lie outside their files",
-    "labels": "what is said of clips cannot be used",
+    "labels": "stems, events or label files cannot be used",
     "duplicate": "clips have the same content and another class or fold",
     "split": "sources have clips in two folds",
-    "count": "the number of clips is another one",
+    "count": "the number of clips or classes differs from the release",
 }
 
 
@@ -94,7 +94,7 @@ class Report:
 
 
 def check_dataset(spec: str, root: str | os.PathLike[str], quick: bool = False) -> Report:
-    """Look at every file of a data set; nothing is written, and nothing made.
+    """Check every file of a data set; nothing is written.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _read(
             sums[path] = file_sum(path, "sha256")
             wanted = known.get(_name(path, base))
             if wanted and file_sum(path, "md5") != f"md5:{wanted}":
-                found.append(Finding("damaged", _name(path, base), "its checksum is another than the release's"))
+                found.append(Finding("damaged", _name(path, base), "its checksum differs from the release's"))
             clip = load_audio(path)
         except AudioReadError as error:
             found.append(Finding("damaged", _name(path, base), error.reason))
@@ -225,9 +225,9 @@ def _index(base: Path) -> dict[str, str]:
 
 
 def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> tuple[list[Finding], list[str]]:
-    """Records of stems and events, and label files beside the clips, that cannot be used; each once.
+    """Records of stems and events, and label files next to the clips, that cannot be used; each once.
 
-    Where no file beside the clips can be read as labels, they are something else, such as transcripts, and that is a note.
+    If no file next to the clips can be read as labels, they are something else, such as transcripts, which is only noted.
     """
     found: dict[str, Finding] = {}
     told = foreign = 0
@@ -240,7 +240,7 @@ def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> tu
                 found.setdefault(str(error), Finding("labels", _name(e.path, base), str(error)))
     if foreign == len(found) > 1 and not told:
         return [], [
-            f"the files beside {foreign} clips are no label files; for studies, give data.labels or move them away"
+            f"the files next to {foreign} clips are not label files; for studies, give data.labels or move them away"
         ]
     return list(found.values()), []
 

@@ -1,4 +1,4 @@
-"""Label files: what sounds when in a clip, and in which band where somebody said so.
+"""Label files: what sounds when in a clip, and in which band.
 
 Read are Audacity's labels (with their lines of frequencies), Raven's selection tables, tables of DCASE and DESED, any CSV
 with a head, and JAMS. What a file is follows from its content. Times in seconds, frequencies in Hz.
@@ -18,7 +18,7 @@ from otoscope.core.files import write_text
 from otoscope.datasets.scenes.synthesis import Event
 
 SUFFIXES = (".jams", ".selections.txt", ".Table.1.selections.txt", ".tsv", ".csv", ".txt")
-"""Ends of the names of label files that lie beside their clip, in the order in which they are looked for."""
+"""Suffixes of label files next to their clip, in order of precedence."""
 
 
 class LabelError(OtoscopeError, ValueError):
@@ -55,7 +55,7 @@ class Row:
     Parameters
     ----------
     event : Event or None
-        None: the clip is named, and nothing sounds in it.
+        None: the clip is named, and has no events.
     clip : str
         File that is meant, as the label file has it; empty where it names none.
     place : int or str
@@ -74,7 +74,7 @@ class Labels:
     Parameters
     ----------
     events : tuple of Event
-        ``low_hz`` and ``high_hz`` are None where nobody said.
+        ``low_hz`` and ``high_hz`` are None if the file has no band.
     notes : tuple of str
         What was changed or left out on the way.
 
@@ -90,7 +90,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What a label file says, of one clip or of many.
+    """The content of a label file, about one clip or many.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def read_labels(path: str | os.PathLike[str], clip: str = "", duration_s: float 
     ----------
     path : path
         Audacity's labels, a selection table of Raven, a table with a head (CSV, TSV; DCASE and DESED), or JAMS. UTF-8 or
-        UTF-16; what is neither is read as Latin-1, with a note. An empty file says that nothing sounds.
+        UTF-16; what is neither is read as Latin-1, with a note. An empty file means no events.
     clip : str
         File name of the clip, for files about many.
     duration_s : float, s, optional
@@ -185,7 +185,7 @@ def read_labels(path: str | os.PathLike[str], clip: str = "", duration_s: float 
 
 
 def label_file(path: str | os.PathLike[str]) -> LabelFile:
-    """All that a label file says, of one clip or of many; errors as in `read_labels`."""
+    """A label file about one clip or many; errors as in `read_labels`."""
     file = Path(path)
     try:
         stat = file.stat()
@@ -260,7 +260,7 @@ def checked(event: Event, file: Path, place: int | str) -> Event:
 
 
 def write_audacity(path: str | os.PathLike[str], events: Iterable[Event]) -> Path:
-    """Write events as a label file of Audacity, with a line of frequencies where there are some.
+    """Write events as a label file of Audacity, with a line of frequencies for those that have a band.
 
     Parameters
     ----------

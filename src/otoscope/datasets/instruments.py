@@ -1,4 +1,4 @@
-"""Single notes of instruments: ``notes.csv`` (filename, instrument, midi_sounding) beside a folder an instrument."""
+"""Single notes of instruments: ``notes.csv`` (filename, instrument, midi_sounding) and a folder for each instrument."""
 
 from __future__ import annotations
 

@@ -69,5 +69,5 @@ def absent(entry: registry.Entry, where: Path) -> DatasetError:
     elif entry.family == "own":
         advice = "give a folder of clips, or a table of them"
     else:
-        advice = f"give the folder that holds {name}; it is not fetched from anywhere"
+        advice = f"give the folder that holds {name}; it has no known download"
     return DatasetError(f"{where} is not there; {advice}")

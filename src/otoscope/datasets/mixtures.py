@@ -1,4 +1,4 @@
-"""Mixtures of two clips of different classes of another data set, at stated SNRs, with both of them beside each mixture.
+"""Mixtures of two clips of different classes of another data set, at stated SNRs, with both of them as stems.
 
 ``audio/NAME.wav``, ``stems/NAME/CLASS.wav`` (their sum is the clip, the labelled one is the foreground), ``mixtures.json``
 with the settings, and of each mixture its SNR, its two clips and when they sound. A pair of clips lies in one fold.
@@ -97,7 +97,7 @@ def read_mixtures(
     *,
     make: bool = True,
 ) -> Dataset:
-    """Mixtures of two clips of different classes at stated SNRs, with both clips as stems; made where they are not there.
+    """Mixtures of two clips of different classes at stated SNRs, with both clips as stems; missing ones are generated.
 
     The SNR is between the RMS of the two clips, each over the frames in which it sounds: a short bark in silence counts as
     loud as it is while it lasts. The foreground keeps its level, unless the mixture's peak would pass 0.9: then one gain
@@ -215,7 +215,7 @@ def _plans(data: Dataset, settings: MixtureSettings) -> list[Record]:
     names = {str(name): name for name in data.fold_names()}
     chosen = [part.strip() for part in settings.folds.split("+")] if settings.folds else list(names)
     if not set(chosen) <= set(names) or len(set(chosen)) < len(chosen):
-        raise ParameterError(f"{data.name} has the folds {list(names)}; mixtures of {settings.folds!r} are asked for")
+        raise ParameterError(f"{data.name} has the folds {list(names)}; got folds={settings.folds!r}")
     used = sorted({e.label for e in data.examples})
     if len({stem_name(label) for label in used}) < len(used):
         raise ParameterError(f"{data.name} has classes whose names are one and the same as names of files; rename one")
@@ -273,7 +273,7 @@ def _whole(folder: Path) -> bool:
 
 
 def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Record]) -> list[Record]:
-    """Write what is not there; the record last. Without a record all is made anew: what is there may be of other settings."""
+    """Write what is missing, the record last. Without a record everything is rewritten: files may have other settings."""
     make_folder(folder)
     done = {r["name"]: r for r in recorded(folder, MIXTURES)} if (folder / MIXTURES.record).is_file() else {}
     records = []

@@ -59,7 +59,7 @@ OWN: dict[str, tuple[Remote, ...]] = {
         Remote(
             "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",
             "free-spoken-digit-dataset-1.0.10.tar.gz",
-            "",  # such archives are packed anew now and then; the recordings have a digest, see otoscope data check
+            "",  # such archives are repacked now and then; otoscope data check compares the recordings with a digest
             "free-spoken-digit-dataset-1.0.10",
         ),
     ),
@@ -81,7 +81,7 @@ def remotes_of(entry: Entry, settings: Mapping[str, Any], mirror: str = "") -> t
     Raises
     ------
     UnsupportedError
-        For a data set that nobody hosts for this.
+        For a data set without a known download.
     MissingExtraError
         If soundata or mirdata is needed and not there.
     """
@@ -94,7 +94,7 @@ def remotes_of(entry: Entry, settings: Mapping[str, Any], mirror: str = "") -> t
         found = _from_loader(library, module)
     else:
         raise UnsupportedError(
-            f"the data set {entry.name} is not fetched from anywhere; put its files into a folder and give that"
+            f"the data set {entry.name} has no known download; put its files into a folder and pass that"
         )
     if mirror:
         found = tuple(replace(r, url=f"{mirror.rstrip('/')}/{r.name}") for r in found)

@@ -58,13 +58,13 @@ def truth_of(example: Example, labels: str | os.PathLike[str] | None = None) -> 
         The clip.
     labels : path, optional
         A label file, about this clip or about many, or a folder with one for each clip, called as the clip is. Else one
-        beside the clip is looked for, such as ``clip.jams`` or ``clip.txt`` beside ``clip.wav``. Given, its events stand in
-        for those of a record.
+        next to the clip is used, such as ``clip.jams`` or ``clip.txt`` for ``clip.wav``. If given, its events replace
+        those of a record.
 
     Returns
     -------
     Truth or None
-        None where nothing is known: no record, no label file, or one about other clips.
+        None without a record or a label file that names the clip.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The run itself: Lightning's Trainer as a recipe wants it, and going on where a run was."""
+"""The run itself: Lightning's Trainer configured by a recipe, and resuming."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_trainer(
     validates: bool,
     watch: tuple[str, str] = ("val/accuracy", "max"),
 ) -> Any:
-    """Lightning's Trainer; ``trainer:`` of the recipe has the last word on all that is not the recipe's own.
+    """Lightning's Trainer; ``trainer:`` of the recipe overrides everything that the recipe does not set itself.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def make_trainer(
         "check_val_every_n_epoch": 1 if settings.early_stopping or settings.keep == "best" else 5,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
-        "use_distributed_sampler": False,  # the sampler of these batches knows its place by itself
+        "use_distributed_sampler": False,  # the sampler shards by itself
         **recipe.trainer,
     }
     with warnings.catch_warnings(), _quiet("lightning.pytorch"):
@@ -132,7 +132,7 @@ def _callbacks(recipe: RunSettings, out: Path, validates: bool, watched: str, mo
 
 
 def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: tuple[Any, Any], out: Path) -> float:
-    """Train a Lightning module, or go on; seconds that it took, those before an interruption included.
+    """Train a Lightning module, or resume; returns the seconds it took, including those before an interruption.
 
     What the module holds afterwards is read from the checkpoint: of the last epoch (the average, where weights are
     averaged) or of the best one; so a run that was stopped after its last epoch ends with the same weights too.
@@ -166,7 +166,7 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
     module.on_load_checkpoint(final)
     if not all(torch.isfinite(v).all() for v in final["state_dict"].values()):
         raise NonFiniteError(
-            f"the trained weights hold NaN or infinite values ({out}); lower optimiser.lr and begin anew"
+            f"the trained weights hold NaN or infinite values ({out}); lower optimiser.lr and start again"
         )
     return float(ended["callbacks"]["Timer"]["time_elapsed"]["train"])
 
@@ -182,7 +182,7 @@ def _train(trainer: Any, module: Any, batches: Any, validation: Any, last: Path 
         except OSError as error:
             raise OtoscopeError(
                 f"the run stopped: {error.strerror or error} ({error.filename or 'while a file was written'}); the last good "
-                "checkpoint stays, and the same command goes on from it"
+                "checkpoint is kept; run the same command to resume"
             ) from error
 
 
@@ -194,15 +194,15 @@ def read_checkpoint(path: Path, module: torch.nn.Module) -> dict[str, Any]:
     OtoscopeError
         If it is damaged, or of another network.
     """
-    hint = "delete it to begin anew, or give another out=FOLDER"
+    hint = "delete it to start again, or give another out=FOLDER"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {k: v.shape for k, v in content["state_dict"].items()}
         whole = isinstance(content["epoch"], int) and isinstance(content["callbacks"], dict)
     except Exception as error:
-        raise OtoscopeError(f"cannot go on from {path}: it is damaged ({type(error).__name__}); {hint}") from error
+        raise OtoscopeError(f"cannot resume from {path}: it is damaged ({type(error).__name__}); {hint}") from error
     if not whole or shapes != {k: v.shape for k, v in module.state_dict().items()}:
-        raise OtoscopeError(f"cannot go on from {path}: it is of another network or of other classes; {hint}")
+        raise OtoscopeError(f"cannot resume from {path}: it is of another network or of other classes; {hint}")
     return content
 
 

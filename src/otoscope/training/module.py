@@ -1,4 +1,4 @@
-"""What the Lightning modules of all tasks share: seeds that depend on the step alone, optimisers, and learning-rate schedules."""
+"""The base of all Lightning modules: seeds that depend on the step alone, optimisers, and learning-rate schedules."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from otoscope.training.task import task_type
 
 
 def train(recipe: Any, device: str = "auto") -> dict[str, Any]:
-    """Train what a recipe asks for, score it on the test folds, write its folder; or that once for each fold.
+    """Train by a recipe, score on the test folds and write the run's folder, once or for each fold.
 
     An interrupted run, even after ``kill -9``, resumes from its last complete epoch and ends with the same weights. A finished
     run is not repeated: its results are read. A folder that holds a run of another recipe is refused.

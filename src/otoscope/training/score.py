@@ -119,7 +119,7 @@ def score_reconstructions(
     settings : DataSettings
         Length and level of the clips.
     numbers : sequence of int
-        The classifier's number of each of the data set's classes; none where they are not its classes: then what it says
+        The classifier's index of each of the data set's classes; empty if they are not its classes: then its prediction
         of the original counts as right.
     pool : Dataset, optional
         As in `evaluate`.

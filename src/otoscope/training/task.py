@@ -105,7 +105,7 @@ class Task(abc.ABC):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         return [f"folder of the model: {result['folder']}"]
 
 

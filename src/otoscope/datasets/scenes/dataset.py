@@ -1,7 +1,7 @@
-"""Scenes as a data set: one labelled foreground over another sound, with the stems beside each clip.
+"""Scenes as a data set: one labelled foreground over another sound, with the stems of each clip.
 
 ``audio/NAME.wav``, ``stems/NAME/KIND.wav`` (their sum is the clip), ``scenes.json`` with the settings, the SNR and the
-event times of each clip. Everything follows from the settings; what is there is not made again.
+event times of each clip. Everything follows from the settings; existing files are kept.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def read_scenes(
     *,
     make: bool = True,
 ) -> Dataset:
-    """Procedural scenes with separate stems and exact event times; made in the folder where they are not there.
+    """Procedural scenes with separate stems and exact event times; missing ones are generated in the folder.
 
     Without ``make``, they are described as they were made before, and nothing is written.
 

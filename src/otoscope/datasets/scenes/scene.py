@@ -173,7 +173,7 @@ def make_scene(
     seed : int >= 0
         The same seed gives the same samples. A kind's stem does not depend on what else sounds, but for its level.
     events : mapping of str to sequence of (onset, offset), s, optional
-        Where a kind shall sound. It is drawn anew within each interval, with faded ends; a kind that is not named sounds
+        Intervals in which a kind sounds. Each is drawn independently, with faded ends; a kind that is not named sounds
         in the whole clip as it likes.
 
     Returns

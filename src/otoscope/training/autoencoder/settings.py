@@ -110,4 +110,4 @@ class AutoencoderRecipe(RunSettings):
         if tunes and loss.classifier <= 0:
             raise ParameterError("task: tune without the classifier's loss is no tuning; give loss.classifier above 0")
         if not tunes and self.classifier.model:
-            raise ParameterError("task: pretrain asks no classifier; leave classifier.model out, or use task: tune")
+            raise ParameterError("task: pretrain uses no classifier; leave classifier.model out, or use task: tune")

@@ -215,8 +215,8 @@ def autoencoder_card(autoencoder: Autoencoder, recipe: AutoencoderRecipe, result
     tuned = info.get("tuned_to")
     task = (
         f"Tuned by the loss of the frozen classifier `{tuned['name']}` (weights {tuned['sha256'][:12]}) on its "
-        "reconstructions: what they keep and drop tells what that classifier likes to hear. Behind another classifier its "
-        "sound tells nothing about that one."
+        "reconstructions: what they keep and drop shows what that classifier likes to hear. For another classifier its "
+        "sound shows nothing."
         if tuned
         else "Trained to give its input back; it was not tuned to any classifier."
     )
@@ -248,7 +248,7 @@ def _results(result: dict[str, Any]) -> str:
     if "accuracy" in result:
         share = f"{100 * result['accuracy']:.1f} % of the reconstructions ({percent(result['interval'])}, Wilson)"
         said += (
-            f"Of {share} the classifier says the same as of the original. "
+            f"For {share} the classifier's prediction equals that for the original. "
             if result["right_is"] == "original"
             else f"The classifier is right on {share} and on {100 * result['accuracy_original']:.1f} % of the originals. "
         )

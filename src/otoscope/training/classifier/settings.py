@@ -93,7 +93,7 @@ class Recipe(RunSettings):
     augment: AugmentSettings = group(AugmentSettings)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run and no other: everything except how it is executed."""
+        """The settings that identify the run: all but those of its execution."""
         plain = super().identity()
         if not self.model.fixed_norms:  # as for the planted cues
             del plain["model"]["fixed_norms"]

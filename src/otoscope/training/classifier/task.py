@@ -204,14 +204,14 @@ def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], d
 
 
 def _cue(result: dict[str, Any], recipe: Recipe) -> list[str]:
-    """What a planted cue does, where there is one."""
+    """The effect of a planted cue, if any."""
     if "plant" not in result:
         return []
     found, data = result["plant"], recipe.data
     moved = f", and {100 * data.plant_share:g} % of the others, which then counted as {found['class']}"
     return [
         f"It listens to a planted cue on purpose: in training {100 * data.plant_own:g} % of the clips of the class "
-        f"{found['class']} had the cue `{found['cue']}`{moved if data.plant_share else ''}. The test clips above are without it. "
+        f"{found['class']} had the cue `{found['cue']}`{moved if data.plant_share else ''}. The test clips above do not have it. "
         f"Of {found['clips']} test clips of the other classes it calls {100 * found['called_without']:.1f} % {found['class']} "
         f"as they are, and {100 * found['called']:.1f} % once they have the cue ({percent(found['interval'])})."
     ]
