@@ -113,7 +113,7 @@ def build(
 
 
 def label_names(labels: int | Sequence[str] | None, default: Sequence[str] = ()) -> list[str]:
-    """Names of the classes from names, from how many there are, or from the default.
+    """Names of the classes from names, from their number, or from the default.
 
     Raises
     ------

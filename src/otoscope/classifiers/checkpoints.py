@@ -21,7 +21,7 @@ from otoscope.core import registry
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights that somebody published.
+    """Published weights.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Checkpoint:
     sha256 : str, optional
         Checked after a download, where it is known.
     labels : callable
-        Gives the names of the classes.
+        Returns the names of the classes.
     multilabel : bool
         Whether classes are independent (sigmoid) rather than exclusive (softmax).
     sample_rate : int, Hz
@@ -113,7 +113,7 @@ def register_checkpoint(checkpoint: Checkpoint) -> None:
 def load_checkpoint(
     checkpoint: Checkpoint, weights: str | os.PathLike[str] = "published", labels: int | Sequence[str] | None = None
 ) -> Classifier:
-    """The classifier of a published checkpoint: with its weights, random ones, or those of a file that fits strictly."""
+    """The classifier of a published checkpoint: with its own weights, random ones, or those of a file."""
     model = build(
         checkpoint.architecture,
         label_names(labels, checkpoint.labels()),
@@ -135,7 +135,7 @@ def load_checkpoint(
 
 
 def is_cached(file: str) -> bool:
-    """Whether a published file is in the cache already."""
+    """Whether a published file is in the cache."""
     return cached(file).is_file()
 
 

@@ -54,7 +54,7 @@ KINDS: dict[str, type[Dynamic]] = {
 
 @dataclass(frozen=True)
 class DyMNSettings:
-    """How a `DyMN` is built.
+    """Settings of a `DyMN`.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class DyMN(nn.Module):
             self.switch(**before)
 
     def _switches(self) -> dict[str, bool]:
-        """Which of the parts that are there are on."""
+        """Which of the existing parts are on."""
         return {
             name: bool(module.active)
             for module in self.modules()

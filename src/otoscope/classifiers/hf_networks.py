@@ -261,12 +261,12 @@ class HfParts:
 
 
 def in_time(first: float, step: float) -> Place:
-    """The place of maps without frequency, whose bands are not looked at."""
+    """The place of maps without a frequency axis."""
     return ((0.0, 1.0), (float(first), float(step)))
 
 
 def last_layer(network: nn.Module, ending: str) -> str | None:
-    """The last layer whose dotted name ends so."""
+    """The last layer whose dotted name has this ending."""
     found = [name for name, _ in network.named_modules() if name.endswith(ending)]
     return found[-1] if found else None
 

@@ -108,7 +108,7 @@ def load_huggingface(
 
 
 def find_folder(source: str, with_weights: bool) -> tuple[Path, str | None]:
-    """A model's folder, fetched from the hub where it is none yet, with the hub's revision.
+    """A model's folder, fetched from the hub if needed, and the hub's revision.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def find_folder(source: str, with_weights: bool) -> tuple[Path, str | None]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What ``config.json`` says, at least ``model_type``.
+    """The content of ``config.json``, with at least ``model_type``.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def _extractor(transformers: Any, folder: Path) -> Any:
 def _classification(
     transformers: Any, folder: Path, config: Any, extractor: Any, weights: Any, labels: Any
 ) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
-    """An audio classifier, and what gives its logits from its own processor's output."""
+    """An audio classifier, and a function from its own processor's output to logits."""
     if config.problem_type == "regression":
         raise UnsupportedError(f"{folder} gives numbers, not classes (problem_type is regression)")
     kind = type(extractor).__name__
@@ -253,7 +253,7 @@ def _classification(
 def _clap(
     transformers: Any, folder: Path, config: Any, extractor: Any, weights: Any, labels: Any
 ) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
-    """CLAP with the embeddings of labels, and what gives its logits from its own processor's output."""
+    """CLAP with the embeddings of labels, and a function from its own processor's output to logits."""
     if labels is None or isinstance(labels, int):
         raise ParameterError(
             f"{folder} is CLAP, which compares sounds with texts: labels must be what to listen for, such as "

@@ -19,7 +19,7 @@ from otoscope.domains import Analysis, Domain
 
 
 class Inspected(nn.Module):
-    """A batch of waveforms, taken apart in a domain, with the classifier behind it.
+    """A batch of waveforms, analysed in a domain, with the classifier behind it.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class Inspected(nn.Module):
 
     @property
     def grid(self) -> Grid:
-        """The cells."""
+        """Grid of the domain's cells."""
         return self.analysis.grid
 
     @property
     def batch(self) -> int:
-        """How many clips."""
+        """Number of clips."""
         return len(self.waveform)
 
     def ones(self, batch: int | None = None) -> Tensor:
@@ -72,7 +72,7 @@ class Inspected(nn.Module):
         return torch.ones(batch or self.batch, *self.grid.shape, device=self.waveform.device)
 
     def classify(self, synthesised: Tensor) -> Tensor:
-        """Logits of what `synthesise` or `complement` gave."""
+        """Logits of the output of the analysis's `synthesise` or `complement`."""
         self.passes += len(synthesised)
         with memory_errors(len(synthesised)), model_errors(self.classifier):
             if self.precision is not torch.float32:
@@ -104,7 +104,7 @@ class Inspected(nn.Module):
 
 @contextlib.contextmanager
 def memory_errors(batch: int) -> Iterator[None]:
-    """Map "out of memory" to our error."""
+    """Map "out of memory" to a `DeviceMemoryError`."""
     try:
         yield
     except OtoscopeError:
@@ -123,7 +123,7 @@ def _too_big(batch: int) -> DeviceMemoryError:
 
 @contextlib.contextmanager
 def model_errors(classifier: Classifier) -> Iterator[None]:
-    """Map an error inside the user's module to ours, with its own words."""
+    """Map an error inside the user's module to a `ClassifierError` with its message."""
     try:
         yield
     except (OtoscopeError, MemoryError, torch.OutOfMemoryError):

@@ -110,7 +110,7 @@ class Contamination:
         -------
         waveform : ndarray (time,), float32
             At an SNR its peak may pass full scale. A silent clip, or one that would get a silent noise, comes back as
-            it was: there is no such ratio.
+            it was: the ratio is undefined.
         record : dict
             ``noise``, ``rule``, ``snr_db`` (of the mix; None where nothing was mixed), ``alpha``, ``seed``, ``key``,
             ``file`` and ``start_s`` of a recorded noise, ``gain`` of the noise, ``note``.

@@ -1,4 +1,4 @@
-"""Where data sets are fetched from: the entries of soundata and mirdata where they have them, else our own."""
+"""Download addresses of data sets: the entries of soundata and mirdata if they have them, else our own."""
 
 from __future__ import annotations
 

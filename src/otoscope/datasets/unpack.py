@@ -21,7 +21,7 @@ LITTER = {"__MACOSX", ".DS_Store"}
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file is to be unpacked, by its name."""
+    """Whether a file is an archive, by its name."""
     return file.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
 

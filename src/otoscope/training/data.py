@@ -89,7 +89,7 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         return (next(iter(self.cued)), True) if drawn < self.settings.plant_share else (label, False)
 
     def _cut(self, i: int) -> tuple[np.ndarray, int]:
-        """A clip as it is, cut or padded with silence to the length, and how many samples of it are the clip's."""
+        """A clip cut, or padded with silence, to the length, and its own number of samples."""
         heard = np.array(
             waveform(self.data.examples[i], self.sample_rate)[: self.length]
         )  # a copy: the cache is read-only
@@ -127,7 +127,7 @@ class EpochSampler(Sampler[int]):
 
 
 def _place() -> tuple[int, int]:
-    """This process's number among how many."""
+    """Rank of this process, and the number of processes."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
@@ -183,7 +183,7 @@ def divide(data: Dataset, settings: DataSettings) -> tuple[Dataset, Dataset | No
 
 
 def cued_class(data: Dataset, settings: DataSettings) -> tuple[int, ...]:
-    """Number of the class that gets the cue in training; none where no cue is planted.
+    """Index of the class that gets the cue in training; empty without a cue.
 
     Raises
     ------

@@ -207,7 +207,7 @@ def read_checkpoint(path: Path, module: torch.nn.Module) -> dict[str, Any]:
 
 
 def _is_over(checkpoint: dict[str, Any], epochs: int) -> bool:
-    """Whether a run had ended when this was saved: all epochs done, or stopped early."""
+    """Whether a checkpoint is of a finished run: all epochs done, or stopped early."""
     if checkpoint["epoch"] + 1 >= epochs:
         return True
     early = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
@@ -216,7 +216,7 @@ def _is_over(checkpoint: dict[str, Any], epochs: int) -> bool:
 
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """A library's log from warnings up, while the block runs."""
+    """Silence a library's log below warnings inside the block."""
     log = logging.getLogger(name)
     before = log.level
     log.setLevel(logging.WARNING)
@@ -227,7 +227,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 def lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
-    """Order a model's weights in memory."""
+    """Set the memory format of a model's weights."""
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
 
 

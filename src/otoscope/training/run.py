@@ -89,12 +89,12 @@ def _every_fold(recipe: Any, out: Path, device: str) -> dict[str, Any]:
 
 
 def _file_name(fold: int | str) -> str:
-    """A fold's name as a file can be called."""
+    """A fold's name as a file name."""
     return re.sub(r"[^\w.-]", "_", str(fold)).strip(".") or "_"
 
 
 def _once(recipe: RunSettings, out: Path, device: str, data: Dataset | None = None) -> dict[str, Any]:
-    """One run, from its data to its folder; a finished one is read."""
+    """One run, from its data to its folder; the results of a finished one are read."""
     import lightning
 
     kind, folder = task_type(recipe.task), out / "model"  # type: ignore[attr-defined]  # each recipe has one

@@ -20,7 +20,7 @@ from otoscope.training.settings import DataSettings
 
 
 def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Interval of a share, 95 % by default, that stays inside [0, 1] and is right for few clips too.
+    """Interval of a share, 95 % by default, that stays inside [0, 1] and holds for few clips.
 
     Source: wilson1927probable.
     """
@@ -35,7 +35,7 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
 def evaluate(
     classifier: Classifier, data: Dataset, settings: DataSettings, batch_size: int = 16, pool: Dataset | None = None
 ) -> dict[str, Any]:
-    """Accuracy with its interval, accuracy a class, confusion matrix (rows: truth) and each clip's outcome.
+    """Accuracy with its interval, accuracy of each class, confusion matrix (rows: truth) and each clip's outcome.
 
     Where clips are contaminated, each outcome says with what; ``pool`` is what other clips are drawn from.
     """
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def score_cue(classifier: Classifier, data: Dataset, settings: DataSettings, batch_size: int = 16) -> dict[str, Any]:
-    """How often clips of other classes are called the planted class: with the cue in them, and without.
+    """How often clips of other classes are classified as the planted class, with and without the cue.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def score_reconstructions(
     batch_size: int = 16,
     pool: Dataset | None = None,
 ) -> dict[str, Any]:
-    """How close reconstructions are, and what a classifier gets right on them and on the originals.
+    """Error of reconstructions, and a classifier's accuracy on them and on the originals.
 
     Parameters
     ----------

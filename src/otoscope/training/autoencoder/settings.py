@@ -12,7 +12,7 @@ Part = Literal["coordinate_attention", "dynamic_convolution", "dynamic_relu"]
 
 
 class AutoencoderSettings(Settings):
-    """Which autoencoder is trained, from which weights, and which half learns."""
+    """Which autoencoder is trained, from which weights, and which part is trained."""
 
     start: NameOrPath = Field(
         "random", description="``random``, a name (``archisound``), or the folder of an autoencoder."

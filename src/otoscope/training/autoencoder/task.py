@@ -37,7 +37,7 @@ class NumberedClips(Clips):
 
 
 class AutoencoderTask(Task):
-    """Train an autoencoder. A classifier that it is tuned to is frozen, and proven unchanged at the end."""
+    """Train an autoencoder. A classifier that it is tuned to is frozen, and verified to be unchanged at the end."""
 
     recipe_type = AutoencoderRecipe
     watch = ("val/loss", "min")
@@ -84,7 +84,7 @@ class AutoencoderTask(Task):
         return frozen(self.classifier) if self.classifier is not None else contextlib.nullcontext()
 
     def score(self, device: torch.device) -> dict[str, Any]:
-        """How close reconstructions are, and what the classifier gets right on them."""
+        """Error of the reconstructions, and the classifier's accuracy on them."""
         autoencoder, classifier = self.autoencoder.to(device).eval().requires_grad_(False), self.classifier
         if classifier is not None:
             lay_out(classifier.to(device), torch.contiguous_format)
@@ -95,7 +95,7 @@ class AutoencoderTask(Task):
         )
 
     def save(self, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-        """Write the folder; the result also says of which epoch the weights are."""
+        """Write the folder; the result records the epoch of the weights."""
         result = {**result, "kept_epoch": self.trained.kept_epoch if self.trained is not None else 0}
         card = autoencoder_card(self.autoencoder, self.recipe, result, self.data)
         save_autoencoder(self.autoencoder.to("cpu"), folder, card, half=self.recipe.half)
@@ -103,7 +103,7 @@ class AutoencoderTask(Task):
 
     @classmethod
     def is_whole(cls, result: Mapping[str, Any]) -> bool:
-        """Whether all numbers are there that a study reads."""
+        """Whether the result has all numbers that a study reads."""
         numbers = ["clips", "mse", *(["accuracy", "accuracy_original"] if "accuracy" in result else [])]
         whole = all(isinstance(result.get(key), int | float) for key in numbers)
         whole = whole and isinstance(result.get("si_sdr_db", ""), float | int | None)
@@ -111,7 +111,7 @@ class AutoencoderTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         ratio = result["si_sdr_db"]
         lines = [
             f"mean squared error on the test folds: {result['mse']:.3g} ({result['clips']} clips)",
@@ -129,7 +129,7 @@ class AutoencoderTask(Task):
 
 
 def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None = None) -> Autoencoder:
-    """The autoencoder that is to be trained, with its name and what is known of it before.
+    """The autoencoder to train, with its name and its history.
 
     A small one of random weights works at the rate of the classifier, unless its settings say another.
     """
@@ -157,14 +157,14 @@ def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None =
 
 
 def load_listener(settings: ListenerSettings) -> Classifier:
-    """The classifier that is listened to, in evaluation mode, with the parts switched off that are to be."""
+    """The frozen classifier, in evaluation mode, without the parts that the recipe switches off."""
     classifier = load_classifier(settings.model, settings.weights, list(settings.labels) or None)
     switch_off(classifier, settings.without)
     return classifier.eval()
 
 
 def switch_off(classifier: Classifier, parts: Sequence[str]) -> None:
-    """Switch parts of a DyMN off, for good; no parts, no change.
+    """Switch parts of a DyMN off permanently.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def check_gradients(classifier: Classifier) -> None:
 
 
 def autoencoder_card(autoencoder: Autoencoder, recipe: AutoencoderRecipe, result: dict[str, Any], data: Dataset) -> str:
-    """Markdown: what it is, to what it was tuned, data and licence, how it was trained, what it scores, where it ends."""
+    """The model card (Markdown): task, data and licence, training, results, limits."""
     config, info = autoencoder.config, autoencoder.info
     tuned = info.get("tuned_to")
     task = (

@@ -81,7 +81,7 @@ class ClassifierTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         if "folds" in result:
             lines = [f"  fold {fold:<15}{100 * accuracy:6.1f} %" for fold, accuracy in result["folds"].items()]
             lines.append(f"accuracy over all folds: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
@@ -106,7 +106,7 @@ def _teacher(recipe: Recipe) -> Classifier | None:
 
 
 def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
-    """The network that is to be trained: random weights, or a body that starts from another task's.
+    """The classifier to train: random weights, or a body with those of another classifier.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
 
 
 def _unlike(model: Classifier, start: Classifier) -> tuple[str, ...]:
-    """Parts of the head that a start of the same classes cannot bring along: features of another size (``bn0`` of PANNs)."""
+    """Parts of the head whose shapes differ although the classes agree: features of another size (``bn0`` of PANNs)."""
     own, other = model.network.state_dict(), start.network.state_dict()
     return tuple(
         part
@@ -162,7 +162,7 @@ def confusion_table(labels: list[str], confusion: list[list[int]]) -> str:
 
 
 def class_table(result: dict[str, Any]) -> str:
-    """Accuracy a class as a Markdown table."""
+    """Accuracy of each class as a Markdown table."""
     rows = [
         f"| {label} | {'none in the test folds' if share is None else f'{100 * share:.1f} %'} |"
         for label, share in result["per_class"].items()
@@ -171,7 +171,7 @@ def class_table(result: dict[str, Any]) -> str:
 
 
 def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], data: Dataset) -> str:
-    """Markdown: what it is, data and licence, how it was trained, what it scores, where it ends."""
+    """The model card (Markdown): architecture, data and licence, training, results, limits."""
     config = classifier.config or {}
     architecture = registry.get("architecture", config["architecture"])
     right = round(result["accuracy"] * result["clips"])
@@ -218,7 +218,7 @@ def _cue(result: dict[str, Any], recipe: Recipe) -> list[str]:
 
 
 def _origin(classifier: Classifier, recipe: Recipe) -> str:
-    """Whose weights are in the file."""
+    """Origin of the weights."""
     said = (
         f"It started from the weights of {classifier.info['started_from']}; all layers were trained on."
         if "started_from" in classifier.info
