@@ -85,8 +85,7 @@ class Recipe(RunSettings):
 
     task: ClassVar[str] = "classifier"
     folds: Literal["", "all"] = Field(
-        "",
-        description="``all``: train once for each fold as the test fold, and report mean and standard deviation.",
+        "", description="``all``: train once for each fold as the test fold, and report mean and standard deviation."
     )
     model: ModelSettings = group(ModelSettings)
     teacher: TeacherSettings = group(TeacherSettings)
