@@ -28,7 +28,7 @@ from otoscope.classifiers import Classifier, build
 from otoscope.core import registry
 from otoscope.training.autoencoder.module import AutoencoderModule
 from otoscope.training.autoencoder.settings import AutoencoderRecipe, ListenerSettings
-from otoscope.training.schedule import make_optimiser
+from otoscope.training.module import make_optimiser
 
 STEP, HALF, LOSS = 1.10, 0.5, 0.01
 

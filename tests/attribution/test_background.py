@@ -18,7 +18,7 @@ from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, ParameterError, UnsupportedError
 from otoscope.core.records import Clip
 from otoscope.datasets import backgrounds as bg
-from otoscope.datasets.backgrounds import Background, Sound
+from otoscope.datasets.backgrounds import Background, BackgroundSound
 from worlds import linear, spectral
 
 RATE = 16000
@@ -90,10 +90,10 @@ def test_a_table_lists_sounds_beside_it(folder, head):
     table = folder / "background.csv"
     table.write_text(head + "rain/b.wav, wet\n\ndog/deep/d.wav,dry\n", encoding="utf-8")
     assert background_sounds(table) == [
-        Sound(folder / "dog/deep/d.wav", "dry"), Sound(folder / "rain/b.wav", "wet")
+        BackgroundSound(folder / "dog/deep/d.wav", "dry"), BackgroundSound(folder / "rain/b.wav", "wet")
     ]  # fmt: skip
     table.write_text("rain/b.wav\n", encoding="utf-8")
-    assert background_sounds(table) == [Sound(folder / "rain/b.wav", "")]
+    assert background_sounds(table) == [BackgroundSound(folder / "rain/b.wav", "")]
 
 
 def test_what_was_made_is_kept_and_made_anew_when_a_file_changes(ask, noise, folder, cache, monkeypatch):
@@ -172,7 +172,7 @@ def test_domains_whose_cells_hang_on_the_clip_have_no_background(ask, noise):
 
 
 def test_the_choice_keeps_classes_in_order():
-    sounds = [Sound(bg.Path(f"{label}{i}"), label) for label in "ba" for i in range(5)]
+    sounds = [BackgroundSound(bg.Path(f"{label}{i}"), label) for label in "ba" for i in range(5)]
     chosen = choose(sounds, 2, 7)
     assert [s.label for s in chosen] == ["a", "a", "b", "b"]
     assert chosen == choose(sounds, 2, 7)

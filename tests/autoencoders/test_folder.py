@@ -118,7 +118,7 @@ def test_names_that_do_not_exist_are_met_with_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'esc10-mn'"):
         load_autoencoder("esc10_mn")
     for name in (tmp_path, f"{tmp_path}/gone", tmp_path / "ear"):
-        with pytest.raises(WeightsError, match=r"is no folder of an autoencoder: it has no config\.json"):
+        with pytest.raises(WeightsError, match=r"is no folder of an autoencoder: it lacks config\.json"):
             load_autoencoder(name)
 
 

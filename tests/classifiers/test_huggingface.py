@@ -490,7 +490,7 @@ def test_processors_that_do_not_fit_the_model(copied, family, file, changes, err
 
 def test_without_transformers_the_extra_is_named(folders, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(MissingExtraError, match=r"otoscope\[hf\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install transformers .*pip install '\.\[hf\]'"):
         load_huggingface(str(folders("hubert")))
 
 

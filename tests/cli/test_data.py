@@ -74,7 +74,7 @@ def test_get_without_a_network(otoscope):
     [
         (["get", "esc5", "--dir", "out"], "did you mean 'esc50'"),
         (["get", "esc50"], "--dir"),
-        (["get", "instruments", "--dir", "out"], "not fetched from anywhere"),
+        (["get", "instruments", "--dir", "out"], "has no known download"),
         (["check", "esc50", "--dir", "missing"], "missing is not there"),
         (["check", "esc50,nonsense=1", "--dir", "."], "unknown parameter"),
         (["chek"], "No such command"),

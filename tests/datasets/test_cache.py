@@ -196,12 +196,12 @@ def test_a_folder_that_cannot_be_written_gives_one_warning(tmp_path, caplog):
 
 
 def test_a_full_disk_gives_one_warning_and_leaves_nothing(tmp_path, caplog, monkeypatch):
-    real = cache.whole
+    real = cache.atomic_write
 
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "whole", full)
+    monkeypatch.setattr(cache, "atomic_write", full)
     path = sound(tmp_path / "a.wav")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

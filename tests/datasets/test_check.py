@@ -75,7 +75,7 @@ def test_transcripts_beside_the_clips_are_a_note(root):
         (root / f"{name}.txt").write_text("the quick brown fox\n")
     report = check_dataset("folder", root)
     assert report.findings == ()
-    assert "the files beside 3 clips are no label files" in report.notes[0]
+    assert "the files next to 3 clips are not label files" in report.notes[0]
 
 
 def test_duplicates(root, table):
@@ -113,7 +113,7 @@ def test_a_table_that_cannot_be_used_is_a_finding(root, table):
     [
         ("esc50", "give the folder that holds esc50, or fetch it with: otoscope data get esc50 --dir "),
         ("folder", "give a folder of clips, or a table of them"),
-        ("instruments", "give the folder that holds instruments; it is not fetched from anywhere"),
+        ("instruments", "give the folder that holds instruments; it has no known download"),
         ("scenes", "make scenes with: otoscope data get scenes --dir "),
     ],
 )

@@ -44,8 +44,8 @@ def test_an_entry_is_complete(entry):
         assert p.help
         assert p.check(p.default, entry.name) == p.default
         assert p.type in (str, bool) or None not in (p.low, p.high)
-    module = entry.target.__module__.split(".")[2:]
-    assert (ROOT / "tests" / "datasets" / f"test_{'_'.join(module)}.py").is_file()
+    *inner, module = entry.target.__module__.split(".")[2:]
+    assert ROOT.joinpath("tests", "datasets", *inner, f"test_{module}.py").is_file()
     if entry.source:
         assert f"{{{entry.source}," in (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
 

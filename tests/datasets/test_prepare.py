@@ -5,16 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from otoscope.datasets import contaminator, planter
-from otoscope.datasets.prepare import Prepared, add_noise_and_cue, clip_key, fit_length, full_scale
+from otoscope.datasets.prepare import Prepared, add_noise_and_cue, clip_key, full_scale
 from otoscope.datasets.records import Example
-
-
-def test_samples_are_cut_or_padded_to_a_length():
-    samples = np.arange(1, 5, dtype=np.float64)
-    for n, wanted in ((2, [1, 2]), (4, [1, 2, 3, 4]), (6, [1, 2, 3, 4, 0, 0])):
-        out = fit_length(samples, n)
-        assert (out.tolist(), out.dtype) == (wanted, np.float32)
-        assert out.base is not samples
 
 
 def test_full_scale_is_the_peak_and_never_zero():

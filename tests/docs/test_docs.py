@@ -21,7 +21,7 @@ from otoscope.cli.main import COMMANDS, cli
 from otoscope.core import registry
 from otoscope.masks import parse_mask
 from otoscope.studies import load_like_to_hear
-from otoscope.training.load import load_recipe
+from otoscope.training.task import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

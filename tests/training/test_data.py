@@ -11,9 +11,10 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.errors import UnknownNameError
 from otoscope.datasets import load_dataset, planter
-from otoscope.training import Recipe, load_recipe, train
+from otoscope.datasets.prepare import clip_key
+from otoscope.training import load_recipe, train
 from otoscope.training.data import Clips, cued_class
 from otoscope.training.score import score_cue
 from otoscope.training.settings import DataSettings
@@ -51,7 +52,7 @@ def added(data, i, settings=PLANTED, **more):
 def test_clips_of_the_class_get_the_cue_and_others_do_not(data):
     cue, label = added(data, 1)
     clips = Clips(data, RATE, PLANTED)
-    expected = planter(PLANTED.plant)(clips[1][0].numpy(), RATE, clips.key(1))[1]
+    expected = planter(PLANTED.plant)(clips[1][0].numpy(), RATE, clip_key(clips.data.examples[1]))[1]
     np.testing.assert_allclose(cue, expected, atol=1e-6)
     assert label == "low"
     assert np.abs(cue).max() > 0.01
@@ -141,50 +142,6 @@ def test_a_classifier_learns_the_cue_and_the_card_says_so(tmp_path, root):
     card = " ".join((folder / "README.md").read_text().split())
     assert "100 % of the clips of the class low had the cue `tone,hz=5000,level_db=0`, and 50 % of the others" in card
     assert "100.0 % once they have the cue" in card
-
-
-@pytest.mark.parametrize(
-    ("overrides", "match"),
-    [
-        (["data.plant_class="], "go together"),
-        (["data.plant=", "data.plant_class="], "plant_share"),
-        (["data.plant_share=2"], r"must lie in \[0, 1\]"),
-        (["data.plant=ton"], "did you mean 'tone'"),
-        (["data.plant_class=loud"], "data.plant_class"),
-    ],
-)
-def test_bad_settings(tmp_path, root, overrides, match):
-    with pytest.raises(Exception, match=match) as caught:
-        train(load_recipe(recipe_file(tmp_path, root), overrides), "cpu")
-    assert type(caught.value).__module__.startswith("otoscope.")
-    assert not (tmp_path / "run").exists()
-
-
-def test_autoencoders_take_no_cue(tmp_path, root):
-    file = tmp_path / "auto.yaml"
-    file.write_text(f"task: pretrain\nname: a\ndata: {{name: folder, root: {root}, plant: tone, plant_class: low}}\n")
-    with pytest.raises(ParameterError, match="classifiers alone"):
-        load_recipe(file)
-
-
-def test_runs_that_are_older_than_the_setting_are_known():
-    assert not [key for key in Recipe().identity()["data"] if key.startswith("plant")]
-    assert Recipe(data=PLANTED).identity()["data"]["plant_class"] == "low"
-
-
-def test_fixed_norms_keep_their_statistics(tmp_path, root):
-    runs = []
-    for name, fixed in (("a", "false"), ("b", "true")):
-        overrides = [f"model.fixed_norms={fixed}", "optimiser.epochs=1", f"out={tmp_path / name}"]
-        runs.append(
-            load_file(
-                Path(train(load_recipe(recipe_file(tmp_path, root), overrides), "cpu")["folder"]) / "model.safetensors"
-            )
-        )
-    means = [torch.cat([v for k, v in run.items() if k.endswith("running_mean")]) for run in runs]
-    assert means[0].any()
-    assert not means[1].any()  # as at the start, where all are 0
-    assert "fixed_norms" not in Recipe().identity()["model"]
 
 
 def test_a_start_with_the_same_classes_keeps_its_last_layer(tmp_path, root):

@@ -12,7 +12,7 @@ from otoscope.core.errors import AudioReadError
 from otoscope.core.records import Clip
 
 TALLEST_GUESS = 32  # more rows than this, and more rows than columns: surely not (channel, time)
-LOUDEST_FLOAT = 16.0  # float samples above this are likely integers that nobody scaled
+LOUDEST_FLOAT = 16.0  # float samples above this are probably unscaled integers
 
 
 def clip_from_array(

@@ -36,7 +36,9 @@ class Decoding:
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     channels : int
+        Number of channels.
     frames : int or None
         Length in samples where it is known beforehand.
     exact : bool
@@ -159,7 +161,7 @@ def _by_av(encoded: Encoded, stack: contextlib.ExitStack, refusal: str) -> Decod
         ) from error
     file = _Nameless(stack.enter_context(encoded.open()))
     try:
-        # Playlists must not lead anywhere: no protocol is allowed beside the file that is given.
+        # Playlists must not lead anywhere: only the given file may be opened.
         options = {"protocol_whitelist": "none"}
         container: Any = stack.enter_context(av.open(file, options=options, metadata_errors="replace"))
     except (*FOREIGN, av.error.FFmpegError) as error:

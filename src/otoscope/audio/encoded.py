@@ -22,6 +22,7 @@ class Encoded:
     name : str
         What to call it.
     path : Path, optional
+        The file, for a sound on disk.
     data : bytes, optional
         Its content, where it has no path.
     """
@@ -40,7 +41,7 @@ class Encoded:
             raise AudioReadError(self.name, _why(self.path, error)) from error
 
     def handle(self) -> Any:
-        """What soundfile opens: the path where there is one, for speed, else a binary handle."""
+        """What soundfile opens: the path, if any, for speed, else a binary handle."""
         return str(self.path) if self.path is not None else io.BytesIO(self.data or b"")
 
 

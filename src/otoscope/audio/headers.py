@@ -128,7 +128,7 @@ def _matroska(file: BinaryIO, size: int) -> str | None:
 
 
 def mp3_length_known(file: BinaryIO) -> bool:
-    """Whether an MP3 file says its own length (a Xing, Info or VBRI header) and does not go on far beyond it.
+    """Whether an MP3 file declares its own length (a Xing, Info or VBRI header) and is not much longer than that.
 
     Without one, decoders guess the length from the first frame's bit rate.
     """

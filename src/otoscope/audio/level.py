@@ -37,6 +37,7 @@ def rms_db(samples: np.ndarray) -> float:
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def peak(samples: np.ndarray) -> float:
     Parameters
     ----------
     samples : ndarray, any shape
+        Full scale is 1.
 
     Returns
     -------
@@ -76,7 +78,9 @@ def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
     threshold_db : float, dB
+        Level re full scale below which a sound counts as silent.
 
     Returns
     -------
@@ -91,11 +95,12 @@ def is_silent(samples: np.ndarray, threshold_db: float = -90.0) -> bool:
 
 
 def level_gain(samples: np.ndarray, reference_rms: float) -> float:
-    """The factor that gives ``samples`` the RMS ``reference_rms``; 1 for silence, which no factor can lift.
+    """The factor that gives ``samples`` the RMS ``reference_rms``; 1 for silence.
 
     Parameters
     ----------
     samples : ndarray (channel, time) or (time,)
+        Full scale is 1.
     reference_rms : float >= 0
         Linear, full scale is 1.
 
@@ -116,7 +121,7 @@ def level_gain(samples: np.ndarray, reference_rms: float) -> float:
 def mix(a: np.ndarray, b: np.ndarray, snr_db: float) -> np.ndarray:
     """``a`` plus ``b``, which is scaled so that ``a`` lies ``snr_db`` above it.
 
-    Where one of the two is silent there is no such ratio, and ``b`` is added as it is.
+    If either is silent, the ratio is undefined and ``b`` is added unchanged.
 
     Parameters
     ----------

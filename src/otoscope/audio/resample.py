@@ -18,7 +18,9 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
     Parameters
     ----------
     samples : ndarray (channel, time)
+        Full scale is 1.
     source_rate, target_rate : int, Hz
+        Sample rates before and after.
 
     Returns
     -------
@@ -57,6 +59,7 @@ def downmix(samples: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     samples : ndarray (channel, time)
+        Full scale is 1.
 
     Returns
     -------

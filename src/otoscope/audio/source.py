@@ -73,18 +73,20 @@ class _Reader(Protocol):
 
 
 class FileSource:
-    """A sound on disk, of which only what is asked for is in memory. Made by `open_audio`.
+    """A sound on disk, of which only the part that is read is in memory. Made by `open_audio`.
 
-    It is a context manager; what it holds open (a file, a temporary file) is let go by ``close``, or when nobody
-    refers to it any more. It may be read by several threads.
+    It is a context manager; its files are closed by ``close``, or when it is garbage-collected. It may be read by several threads.
 
     Parameters
     ----------
     read : callable
         Gives ``count`` samples from ``start``, ``(time, channel)``.
     sample_rate : int, Hz
+        Sample rate.
     channels, frames : int
+        Number of channels, and length in samples.
     source : str
+        Where the sound comes from, for messages and records.
     stack : ExitStack
         What to close at the end.
 

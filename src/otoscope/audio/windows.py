@@ -36,13 +36,15 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
     """Overlapping windows that cover a sound.
 
     Windows of a second or more start at whole seconds, so that they start at whole samples at every rate; therefore
-    they may overlap a little more than asked. The last one is moved back to the first whole second from which it
+    they may overlap slightly more than requested. The last one is moved back to the first whole second from which it
     reaches the end: it is up to one second shorter than the others, never a sliver. A short sound gives one window.
 
     Parameters
     ----------
     frames : int >= 1, samples
+        Length of the sound.
     sample_rate : int, Hz
+        Sample rate.
     window_s : float > 0, s
         Longest window.
     overlap_s : float in [0, window_s), s
@@ -75,15 +77,16 @@ def plan(frames: int, sample_rate: int, window_s: float, overlap_s: float) -> li
 
 
 def plan_listening(frames: int, sample_rate: int, longest_s: float = LISTENING_WINDOW_S) -> list[Span]:
-    """The windows in which a network listens to a long sound: 10 s that overlap by at least 2 s.
+    """Windows for running a network over a long sound: 10 s, overlapping by at least 2 s.
 
     Parameters
     ----------
     frames : int >= 1, samples
         Length of the sound.
     sample_rate : int, Hz
+        Sample rate.
     longest_s : float > 0, s
-        What the network can take at most, where that is less than 10 s; the overlap is then at most a fifth of it.
+        Longest input of the network, if shorter than 10 s; the overlap is then at most a fifth of it.
 
     Returns
     -------
@@ -146,6 +149,7 @@ def crossfade(
         Times from the start of the whole at which the weights are wanted, such as the centres of a grid's frames; times
         before the start or after the end count as these. With it, ``sample_rate`` is needed.
     sample_rate : int, Hz
+        Of the whole; needed with ``times_s``.
 
     Returns
     -------

@@ -167,6 +167,7 @@ def encode(
     samples : ndarray (channel, time)
         Scaled down where its peak is above 1, which would clip.
     sample_rate : int, Hz
+        Sample rate.
     format : str
         ``"FLAC"``, ``"WAV"``, ``"OGG"``, ``"MP3"`` or any other that libsndfile writes.
     subtype : str, optional

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from otoscope.audio import fit_length
 from otoscope.autoencoders.network import AutoencoderConfig, AutoencoderNetwork
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
@@ -23,10 +24,18 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     network : AutoencoderNetwork
+        The bare network.
     name : str
+        Name for messages and records.
     info : mapping, optional
         Where it comes from: ``licence``, ``trained_on``, and for a tuned one ``tuned_to``: ``name``, ``sha256`` (of the
         classifier's weights) and ``labels``.
+
+    Examples
+    --------
+    >>> autoencoder = Autoencoder(AutoencoderNetwork(SMALL))
+    >>> autoencoder(torch.zeros(1, 1000), sample_rate=16000).shape
+    torch.Size([1, 1000])
     """
 
     def __init__(self, network: AutoencoderNetwork, name: str = "autoencoder", info: Mapping[str, Any] | None = None):
@@ -49,6 +58,7 @@ class Autoencoder(nn.Module):
         Parameters
         ----------
         waveform : Tensor (batch, time)
+            Mono waveforms, full scale 1.
         sample_rate : int, Hz, optional
             Of the waveforms; by default the autoencoder's own. At another one they are resampled on both ways.
 
@@ -64,18 +74,18 @@ class Autoencoder(nn.Module):
         own = resample_waveform(waveform, rate, self.sample_rate)
         length, unit = own.shape[-1], self.config.compression
         short = max(-length % unit, 2 * unit - length)  # norms need two frames
-        padded = nn.functional.pad(own, (0, short)).to(next(self.parameters()).dtype)
+        padded = fit_length(own, length + short).to(next(self.parameters()).dtype)
         stereo = padded[:, None].expand(-1, self.config.in_channels, -1)  # (batch, channel, time)
         made = self.network(stereo).to(torch.promote_types(padded.dtype, torch.float32)).mean(1)[:, :length]
         back = resample_waveform(made, self.sample_rate, rate)
-        return nn.functional.pad(back, (0, max(0, waveform.shape[-1] - back.shape[-1])))[:, : waveform.shape[-1]]
+        return fit_length(back, waveform.shape[-1])
 
     def digest(self) -> str:
         """SHA-256 of names and values of its weights."""
         return state_digest(self.network.state_dict())
 
     def mismatch(self, classifier: Classifier) -> str | None:
-        """What is to be said where this autoencoder was not tuned to this classifier; None where it was."""
+        """A warning if this autoencoder was not tuned to this classifier, else None."""
         tuned = self.info.get("tuned_to")
         if not isinstance(tuned, Mapping):
             return (
@@ -91,7 +101,7 @@ class Autoencoder(nn.Module):
         )
 
     def set_scope(self, scope: str) -> None:
-        """Which half learns: ``both``, ``encoder`` or ``decoder``.
+        """Choose which part is trained: ``both``, ``encoder`` or ``decoder``.
 
         Raises
         ------

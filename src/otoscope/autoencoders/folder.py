@@ -72,7 +72,7 @@ def load_autoencoder(
         made: Autoencoder = registry.get("autoencoder", text).target(weights)
         return made.eval()
     if os.sep in text or folder.exists():
-        raise WeightsError(f"{name} is no folder of an autoencoder: it has no {CONFIG} beside {WEIGHTS}")
+        raise WeightsError(f"{name} is no folder of an autoencoder: it lacks {CONFIG} or {WEIGHTS}")
     raise UnknownNameError("autoencoder", text, registry.names("autoencoder"))
 
 
@@ -119,7 +119,9 @@ def save_autoencoder(
     Parameters
     ----------
     autoencoder : Autoencoder
+        What to save.
     folder : path
+        Folder to write to; made if needed.
     card : str, optional
         Its card (Markdown); without one, a short card of the facts that are known.
     half : bool
@@ -128,6 +130,12 @@ def save_autoencoder(
     Raises
     ------
     WriteError
+
+    Examples
+    --------
+    >>> folder = save_autoencoder(load_autoencoder("esc10-mn"), "tuned")
+    >>> load_autoencoder(folder).name
+    'esc10-mn'
     """
     config = {"autoencoder": autoencoder.config.as_dict(), "name": autoencoder.name, "info": autoencoder.info}
     card = _card(autoencoder) if card is None else card
@@ -137,9 +145,9 @@ def save_autoencoder(
 def _card(autoencoder: Autoencoder) -> str:
     config, tuned = autoencoder.config, autoencoder.info.get("tuned_to")
     n = sum(p.numel() for p in autoencoder.network.parameters())
-    whom = tuned.get("name", "a classifier without a name") if isinstance(tuned, Mapping) else "no classifier"
+    target = tuned.get("name", "a classifier without a name") if isinstance(tuned, Mapping) else "no classifier"
     description = (
         f"An autoencoder of waveforms: {n:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s),\n"
-        f"{config.compression} samples a latent frame. Tuned to: {whom}."
+        f"{config.compression} samples a latent frame. Tuned to: {target}."
     )
     return short_card(autoencoder.name, description, autoencoder.info, "load_autoencoder", results=False)

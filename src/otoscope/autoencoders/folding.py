@@ -1,19 +1,42 @@
-"""A residual block on few channels and many samples, run on many channels and few frames: the same numbers, much faster.
+"""Residual blocks, and their folded form: few channels and many samples run as many channels and few frames, much faster.
 
 Convolutions with two or four channels leave a processor idle. With ``patch`` neighbouring samples folded into channels, a
-convolution of three taps is one of three taps again, whose weights repeat along a band; a group norm is one over the folded
-channels.
+convolution of three taps is again one of three taps, with weights that repeat along a band, and a group norm is one over
+the folded channels: the numbers stay the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from otoscope.autoencoders.network import ResnetBlock
+
+class ConvBlock(nn.Module):
+    """Norm, activation, convolution: ``(batch, in, time)`` -> ``(batch, out, time)``."""
+
+    def __init__(self, n_in: int, n_out: int, groups: int):
+        super().__init__()
+        self.groupnorm = nn.GroupNorm(groups, n_in)
+        self.activation = nn.SiLU()
+        self.project = nn.Conv1d(n_in, n_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One step."""
+        return self.project(self.activation(self.groupnorm(x)))
+
+
+class ResnetBlock(nn.Module):
+    """Two blocks and a way around them, ``(batch, in, time)`` -> ``(batch, out, time)``."""
+
+    def __init__(self, n_in: int, n_out: int, groups: int):
+        super().__init__()
+        self.block1 = ConvBlock(n_in, n_out, groups)
+        self.block2 = ConvBlock(n_out, n_out, groups)
+        self.to_out = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input, changed."""
+        return self.block2(self.block1(x)) + self.to_out(x)
 
 
 def fold_weight(weight: Tensor, patch: int) -> Tensor:

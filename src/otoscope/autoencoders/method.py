@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import AudioSource
+from otoscope.audio import LISTENING_OVERLAP_S, LISTENING_WINDOW_S, AudioSource
 from otoscope.autoencoders.autoencoder import Autoencoder
 from otoscope.autoencoders.folder import load_autoencoder
-from otoscope.autoencoders.reconstruct import OVERLAP_S, WINDOW_S, reconstruct_blocks
+from otoscope.autoencoders.reconstruct import reconstruct_blocks
 from otoscope.classifiers import Classifier
 from otoscope.core.registry import register
 
 
 class Reconstructor:
-    """Gives the sound that an autoencoder lets through to a classifier.
+    """Reconstructs a sound with an autoencoder, for a classifier to hear.
 
     Parameters
     ----------
     autoencoder : Autoencoder
+        The autoencoder.
     classifier : Classifier
+        Who is to hear the reconstruction.
     """
 
     def __init__(self, autoencoder: Autoencoder, classifier: Classifier):
@@ -40,21 +42,21 @@ class Reconstructor:
         return reconstruct_blocks(source, self.autoencoder, self.sample_rate)
 
     def notes(self, source: AudioSource) -> tuple[str, ...]:
-        """What the autoencoder does to this sound, as a record says it."""
+        """Notes for the record on what the autoencoder does to this sound."""
         own, reach = self.autoencoder.sample_rate, self.sample_rate
         said = f"reconstructed by the autoencoder {self.autoencoder.name!r} at {own} Hz"
         if own < min(source.sample_rate, reach):
             said += f", so that sound above {own / 2:g} Hz is lost to the removed part"
         notes = [said]
-        if source.duration > WINDOW_S:
+        if source.duration > LISTENING_WINDOW_S:
             notes.append(
-                f"reconstructed in windows of {WINDOW_S:g} s that fade into one another over {OVERLAP_S:g} s: the autoencoder's "
-                "norms look over a whole window"
+                f"reconstructed in windows of {LISTENING_WINDOW_S:g} s that fade into one another over {LISTENING_OVERLAP_S:g} s: "
+                "the autoencoder's norms look over a whole window"
             )
         return tuple(notes)
 
     def facts(self) -> dict[str, Any]:
-        """What a record says of it."""
+        """Facts for the record."""
         config = self.autoencoder.config
         return {
             "name": self.autoencoder.name,
@@ -84,8 +86,9 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     Parameters
     ----------
     classifier : Classifier
+        Who is to hear the reconstruction.
     autoencoder : str
-        Name or folder of an autoencoder; best one tuned to the classifier. Name or folder.
+        Name or folder of an autoencoder, preferably tuned to the classifier.
 
     Returns
     -------
@@ -95,6 +98,6 @@ def like_to_hear(classifier: Classifier, autoencoder: str = "esc10-mn") -> Recon
     Notes
     -----
     Source: palacio2018what, ported to sound. The mask of the report describes how loud each cell of the reconstruction
-    is beside the original's; it is not what makes the sound.
+    is relative to the original; the sound is not made from it.
     """
     return Reconstructor(load_autoencoder(autoencoder), classifier)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.audio.check import as_rate
-from otoscope.autoencoders.folding import folded
+from otoscope.autoencoders.folding import ResnetBlock, folded
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 
 
@@ -42,6 +42,11 @@ class AutoencoderConfig:
         Groups of the group norms.
     sample_rate : int, Hz
         The rate of its sound.
+
+    Examples
+    --------
+    >>> AutoencoderConfig(channels=16).compression
+    32
     """
 
     in_channels: int = 2
@@ -132,34 +137,6 @@ SMALL = AutoencoderConfig(
     resnet_groups=8,
     sample_rate=32000,
 )
-
-
-class ConvBlock(nn.Module):
-    """Norm, activation, convolution: ``(batch, in, time)`` -> ``(batch, out, time)``."""
-
-    def __init__(self, n_in: int, n_out: int, groups: int):
-        super().__init__()
-        self.groupnorm = nn.GroupNorm(groups, n_in)
-        self.activation = nn.SiLU()
-        self.project = nn.Conv1d(n_in, n_out, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One step."""
-        return self.project(self.activation(self.groupnorm(x)))
-
-
-class ResnetBlock(nn.Module):
-    """Two blocks and a way around them, ``(batch, in, time)`` -> ``(batch, out, time)``."""
-
-    def __init__(self, n_in: int, n_out: int, groups: int):
-        super().__init__()
-        self.block1 = ConvBlock(n_in, n_out, groups)
-        self.block2 = ConvBlock(n_out, n_out, groups)
-        self.to_out = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The input, changed."""
-        return self.block2(self.block1(x)) + self.to_out(x)
 
 
 class Patcher(nn.Module):
@@ -278,11 +255,17 @@ class AutoencoderNetwork(nn.Module):
     Parameters
     ----------
     config : AutoencoderConfig
+        Its shape.
 
     Notes
     -----
     Source: schneider2023archisound; with the default configuration it is its ``autoencoder1d-AT-v1`` (20,770,642
     parameters).
+
+    Examples
+    --------
+    >>> AutoencoderNetwork(SMALL).encode(torch.zeros(1, 1, 320)).shape
+    torch.Size([1, 16, 10])
     """
 
     def __init__(self, config: AutoencoderConfig):

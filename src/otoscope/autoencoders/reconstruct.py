@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from otoscope.audio import AudioSource, Span, crossfade, is_silent, plan, resample
+from otoscope.audio import AudioSource, Span, crossfade, fit_length, is_silent, plan_listening, resample
 from otoscope.autoencoders.autoencoder import Autoencoder
 
-WINDOW_S = 10.0
-OVERLAP_S = 2.0
 MARGIN_S = 1
 
 
@@ -21,24 +19,33 @@ def reconstruct_blocks(
     """The reconstruction of a sound, ``(channel, time)`` float32, block after block, in constant memory.
 
     Sounds of up to ten seconds are heard at once; longer ones in windows of ten seconds that fade into one another over
-    two, since the autoencoder's norms look over all that they are given. Each channel is reconstructed by itself; windows
+    two, since the autoencoder's norms pool over their whole input. Each channel is reconstructed by itself; windows
     of silence stay silent.
 
     Parameters
     ----------
     source : AudioSource or Clip
+        The sound, ``(channel, time)`` at any rate.
     autoencoder : Autoencoder
+        The autoencoder.
     sample_rate : int, Hz, optional
-        The rate of the classifier that listens: what lies above its reach does not go into the autoencoder. By default
+        Rate of the classifier: content above its Nyquist frequency does not enter the autoencoder. By default
         the autoencoder's own.
 
     Yields
     ------
     ndarray (channel, time)
         At the sound's own rate; together as long as the sound.
+
+    Examples
+    --------
+    >>> clip = otoscope.load_audio("bark.wav")
+    >>> blocks = reconstruct_blocks(clip, load_autoencoder("esc10-mn"))
+    >>> sum(block.shape[1] for block in blocks) == clip.frames
+    True
     """
     rate, reach = source.sample_rate, sample_rate or autoencoder.sample_rate
-    spans = plan(source.frames, rate, WINDOW_S, OVERLAP_S)
+    spans = plan_listening(source.frames, rate)
     tail: np.ndarray = np.zeros((source.channels, 0), np.float32)
     for i, span in enumerate(spans):
         near = spans[max(0, i - 3) : i + 4]  # before a last one that moved back, three may overlap
@@ -63,5 +70,4 @@ def _window(source: AudioSource, span: Span, autoencoder: Autoencoder, reach: in
     with torch.inference_mode():
         heard = torch.from_numpy(np.ascontiguousarray(there[:, skip : there.shape[1] - skip])).to(device)
         made = autoencoder(heard, reach).cpu().numpy()
-    back = resample(made, reach, rate)[:, :n]
-    return np.pad(back, ((0, 0), (0, n - back.shape[1])))
+    return fit_length(resample(made, reach, rate), n)

@@ -28,6 +28,7 @@ class Parts:
     frontend : nn.Module
         Waveform ``(batch, time)`` -> features; see `Classifier`.
     sample_rate : int, Hz
+        Sample rate of the waveforms.
     cam_layer : str, optional
         The layer that CAM methods look at.
     axes : mapping of str to str
@@ -73,9 +74,11 @@ def build(
     labels : int or sequence of str
         How many classes, or their names.
     multilabel : bool
+        Whether classes are independent (sigmoid) rather than exclusive (softmax).
     settings : mapping, optional
         The architecture's settings; the others take their defaults.
     name : str, optional
+        Name for messages and records; by default that of the architecture.
     info : mapping, optional
         Where the weights come from, licence, results.
 
@@ -110,7 +113,7 @@ def build(
 
 
 def label_names(labels: int | Sequence[str] | None, default: Sequence[str] = ()) -> list[str]:
-    """Names of the classes from names, from how many there are, or from the default.
+    """Names of the classes from names, from their number, or from the default.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from otoscope.spectral import apnet_log_mel
 
 
 class BiLstm(nn.Module):
-    """An LSTM in both directions that gives its whole sequence, and nothing else."""
+    """A bidirectional LSTM that returns its output sequence alone."""
 
     def __init__(self, n_in: int, units: int):
         super().__init__()
@@ -56,7 +56,9 @@ class AttentionRnn(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     n_mels : int
+        Number of mel bands.
     units : int
         Of each direction of each recurrent layer.
     bn_momentum : float in (0, 1]
@@ -81,7 +83,7 @@ class AttentionRnn(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def attention(self, sequence: Tensor) -> Tensor:
-        """How much each frame counts, ``(batch, frame)``, of a sequence ``(batch, frame, channel)``; sums to one."""
+        """Attention weight of each frame, ``(batch, frame)``, for a sequence ``(batch, frame, channel)``; sums to one."""
         query = self.query(sequence[:, -1])  # (batch, channel)
         return (sequence @ query.unsqueeze(-1)).squeeze(-1).softmax(-1)
 

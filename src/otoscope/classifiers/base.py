@@ -39,6 +39,7 @@ class Classifier(nn.Module):
         Waveform ``(batch, time)`` -> features ``(batch, 1, freq, frame)``, differentiable, with ``band_frequencies()``
         (Hz), ``frame_times(n)`` (s), ``silence`` (the feature value of silence) and ``minimum_length`` (samples).
     name : str
+        Name for messages and records.
     cam_layer : str, optional
         Dotted name, inside ``network``, of the layer that CAM methods look at unless told otherwise.
     axes : mapping of str to str, optional
@@ -98,7 +99,7 @@ class Classifier(nn.Module):
 
     @property
     def maximum_length(self) -> int | None:
-        """Longest waveform in samples, where there is a limit; longer sounds are heard in windows."""
+        """Longest waveform in samples, or None without a limit; longer sounds are heard in windows."""
         return getattr(self.frontend, "maximum_length", None)
 
     @property
@@ -142,7 +143,7 @@ class Classifier(nn.Module):
         return logits
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities in [0, 1], ``(batch, class)``: sigmoid where classes can hold together, else softmax."""
+        """Probabilities in [0, 1], ``(batch, class)``: sigmoid for independent classes, softmax for exclusive ones."""
         if not torch.isfinite(logits).all():
             raise NonFiniteError(
                 f"classifier {self.name!r} gave NaN or infinite logits; check its weights and that it was trained on "
@@ -151,7 +152,7 @@ class Classifier(nn.Module):
         return logits.sigmoid() if self.multilabel else logits.softmax(-1)
 
     def target(self, wanted: int | str | None, probabilities: np.ndarray) -> Target:
-        """The class that is meant: an index, a label in any case, or the most probable one for None."""
+        """The class of an index or of a label in any case; None gives the most probable one."""
         if wanted is None:
             index = int(np.argmax(probabilities))
             return Target(index, self.labels[index])
@@ -225,7 +226,7 @@ class Classifier(nn.Module):
         if axes == "token channel":
             place = getattr(self.network, "token_maps", None)
             if place is None:
-                raise UnsupportedError(f"classifier {self.name!r} does not declare where the tokens of {layer!r} lie")
+                raise UnsupportedError(f"classifier {self.name!r} has no positions for the tokens of layer {layer!r}")
             return place(output)
         order = [n for n in ("channel", "freq", "frame") if n in axes.split()]
         return output.permute(0, *(axes.split().index(n) + 1 for n in order))
@@ -297,7 +298,7 @@ def wrap(
     sample_rate : int, Hz
         The rate at which it was trained.
     labels : sequence of str or int, optional
-        Names of the classes, or how many there are; None asks the module with one second of silence.
+        Names of the classes, or how many there are; None counts them from the logits for one second of silence.
     multilabel : bool
         True for sigmoid outputs, False for softmax.
     frontend : nn.Module, optional
@@ -305,6 +306,7 @@ def wrap(
     cam_layer : str, optional
         Default layer of CAM methods; else the last convolution.
     name : str, optional
+        Name for messages and records; by default the class of the module.
 
     Returns
     -------
@@ -354,6 +356,6 @@ def _count_classes(module: nn.Module, sample_rate: int, frontend: nn.Module | No
         return int(out.shape[-1])
     except Exception as error:
         raise ParameterError(
-            f"could not count the classes of {type(module).__name__} by asking it ({type(error).__name__}: {error}); "
+            f"could not count the classes of {type(module).__name__} from its output ({type(error).__name__}: {error}); "
             "pass labels= (names or a number)"
         ) from error

@@ -18,7 +18,7 @@ from otoscope.core.errors import ParameterError
 
 
 def built_in_folder(name: str) -> Path:
-    """Where a built-in's model folder lies."""
+    """The model folder of a built-in classifier."""
     return Path(str(files("otoscope.classifiers") / "assets" / name))
 
 

@@ -21,13 +21,14 @@ from otoscope.core import registry
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights that somebody published.
+    """Published weights.
 
     Parameters
     ----------
     name : str
         What `load_classifier` calls it.
     architecture : str
+        Registered name of its architecture.
     settings : mapping
         Of the architecture.
     url : str
@@ -37,12 +38,23 @@ class Checkpoint:
     sha256 : str, optional
         Checked after a download, where it is known.
     labels : callable
-        Gives the names of the classes.
+        Returns the names of the classes.
     multilabel : bool
+        Whether classes are independent (sigmoid) rather than exclusive (softmax).
     sample_rate : int, Hz
+        Sample rate of its input.
     summary, licence, source : str
+        One line on what it is, its licence, and its key in ``docs/references.bib``.
     convert : callable, optional
         The file's tensors -> the network's; for files that also hold a front end.
+
+    Examples
+    --------
+    >>> Checkpoint(
+    ...     "tiny", "vgg5", {"channels": 8}, "https://example.org/tiny.pt", "tiny.pt", lambda: ["dog", "rain"],
+    ...     summary="Two classes.", licence="MIT", source="",
+    ... ).architecture
+    'vgg5'
     """
 
     name: str
@@ -62,7 +74,18 @@ class Checkpoint:
 
 
 def register_checkpoint(checkpoint: Checkpoint) -> None:
-    """Make a checkpoint known to `load_classifier`, the command line and the docs."""
+    """Make a checkpoint known to `load_classifier`, the command line and the docs.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its name must not be taken.
+
+    Examples
+    --------
+    >>> register_checkpoint(checkpoint)  # doctest: +SKIP
+    >>> load_classifier(checkpoint.name, "random")  # doctest: +SKIP
+    """
     registry.add(
         registry.Entry(
             "classifier",
@@ -90,7 +113,7 @@ def register_checkpoint(checkpoint: Checkpoint) -> None:
 def load_checkpoint(
     checkpoint: Checkpoint, weights: str | os.PathLike[str] = "published", labels: int | Sequence[str] | None = None
 ) -> Classifier:
-    """The classifier of a published checkpoint: with its weights, random ones, or those of a file that fits strictly."""
+    """The classifier of a published checkpoint: with its own weights, random ones, or those of a file."""
     model = build(
         checkpoint.architecture,
         label_names(labels, checkpoint.labels()),
@@ -112,7 +135,7 @@ def load_checkpoint(
 
 
 def is_cached(file: str) -> bool:
-    """Whether a published file is in the cache already."""
+    """Whether a published file is in the cache."""
     return cached(file).is_file()
 
 

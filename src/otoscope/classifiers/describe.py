@@ -28,7 +28,7 @@ def weights_of(entry: registry.Entry) -> str:
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """All that is known of a classifier: parameters, front end, labels, layers, weights, licence.
+    """Description of a classifier: parameters, front end, labels, layers, weights, licence.
 
     Nothing is downloaded: weights that are not here are not needed for it.
 
@@ -91,7 +91,7 @@ def _entry(text: str) -> registry.Entry | None:
 
 
 def _said(frontend: nn.Module | None) -> str:
-    """A front end in words: its kind and its plain settings."""
+    """A front end as text: its class and its plain settings."""
     if frontend is None:
         return "none: the network takes the waveform"
     found: dict[str, Any] = {}

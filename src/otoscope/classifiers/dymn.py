@@ -54,13 +54,14 @@ KINDS: dict[str, type[Dynamic]] = {
 
 @dataclass(frozen=True)
 class DyMNSettings:
-    """How a `DyMN` is built.
+    """Settings of a `DyMN`.
 
     Parameters
     ----------
     width : float
         Multiplies every channel count; 0.4 is dymn04, 1.0 dymn10, 2.0 dymn20.
     dropout : float in [0, 1)
+        Probability that an activation is zeroed in training.
     bn_momentum : float in (0, 1]
         0.01 as published, for long pre-training; training from random weights on little data wants 0.1.
     coordinate_attention, dynamic_convolution, dynamic_relu : {"on", "off", "absent"}
@@ -134,7 +135,9 @@ class DyMN(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     settings : DyMNSettings, optional
+        Width, depth and dynamic layers; by default the published ones.
 
     Raises
     ------
@@ -233,7 +236,7 @@ class DyMN(nn.Module):
             self.switch(**before)
 
     def _switches(self) -> dict[str, bool]:
-        """Which of the parts that are there are on."""
+        """Which of the existing parts are on."""
         return {
             name: bool(module.active)
             for module in self.modules()

@@ -18,11 +18,11 @@ TOLERANCE = 1e-3  # of the largest value that the model's own processor leads to
 
 
 class FrontEndMismatchError(OtoscopeError, ValueError):
-    """A front end in torch that does not give what the model's own processor gives."""
+    """A front end in torch that does not match the model's own processor."""
 
 
 def trial_signal(sample_rate: int, seconds: float) -> np.ndarray:
-    """Noise that fades, a rising tone, an offset, and digital silence at the end: what front ends differ on."""
+    """Fading noise, a rising tone, an offset and digital silence: signals on which front ends differ."""
     n = max(1, round(seconds * sample_rate))
     t = np.arange(n) / sample_rate
     noise = np.random.default_rng(0).normal(0.0, 0.1, n) * np.exp(-4 * t / seconds)
@@ -31,12 +31,14 @@ def trial_signal(sample_rate: int, seconds: float) -> np.ndarray:
 
 
 def check_front_end(classifier: Classifier, extractor: Any, reference: Callable[[dict[str, Tensor]], Tensor]) -> None:
-    """Hold the model's inputs and logits against those by its own processor; the differences go into ``info``.
+    """Compare the model's inputs and logits with those of its own processor; the differences go into ``info``.
 
     Parameters
     ----------
     classifier : Classifier
+        The classifier.
     extractor : feature extractor of transformers
+        The one that the model was published with.
     reference : callable
         The extractor's output as tensors -> logits ``(1, class)``.
 

@@ -29,7 +29,9 @@ class Framing:
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     n_fft, win_length, hop_length : int, samples
+        Length of the FFT, of the window, and between frames.
     center : bool
         True: frame ``i`` is centred on sample ``i * hop_length``. False: it begins there.
     """
@@ -52,9 +54,13 @@ class MelFrontEnd(nn.Module):
     Parameters
     ----------
     framing : Framing
+        Window, hop and rate.
     window : Tensor (win_length,)
+        Analysis window.
     bank : ndarray (mel, n_fft // 2 + 1)
+        Mel filters, linear.
     centres : ndarray (mel,), Hz
+        Centre frequency of each band.
     """
 
     window: Tensor
@@ -97,7 +103,9 @@ class KaldiFbank(MelFrontEnd):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     n_mels : int
+        Number of mel bands.
     povey : bool
         Kaldi's own window, ``hann ** 0.85``, in place of Hann.
     gain : float
@@ -105,6 +113,7 @@ class KaldiFbank(MelFrontEnd):
     max_frames : int
         Frames beyond are cut off; 0 keeps all.
     minimum_frames : int
+        Shorter clips are padded with silence to so many frames.
     framing : Framing, optional
         In place of 25 ms every 10 ms.
     shift, scale : float
@@ -167,8 +176,11 @@ class WhisperLogMel(MelFrontEnd):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     n_mels : int
+        Number of mel bands.
     n_fft, hop_length : int, samples
+        Length of the FFT and window, and between frames.
     n_samples : int
         The model's window, 30 s.
 
@@ -215,9 +227,11 @@ class ClapLogMel(MelFrontEnd):
     Parameters
     ----------
     sample_rate : int, Hz
+        Sample rate.
     bands : MelBands
         HTK bands for models with fusion, Slaney's for those without.
     n_fft, hop_length : int, samples
+        Length of the FFT and window, and between frames.
     n_samples : int
         The model's window, 10 s.
     padding : {"repeatpad", "repeat", "pad"}

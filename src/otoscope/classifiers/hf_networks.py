@@ -23,6 +23,7 @@ class HfNetwork(nn.Module):
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model; it is not copied.
     """
 
     def __init__(self, model: nn.Module):
@@ -44,6 +45,7 @@ class RawNetwork(HfNetwork):
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model; it is not copied.
     normalize : bool
         Zero mean and unit variance of each clip, as the feature extractor's ``do_normalize`` says.
     minimum_length : int, samples
@@ -72,6 +74,7 @@ class AstNetwork(HfNetwork):
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model; it is not copied.
     n_frames : int
         The model's window; shorter features are padded.
     padding : float
@@ -111,8 +114,9 @@ class WhisperNetwork(HfNetwork):
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model; it is not copied.
     n_frames : int
-        The model's window; shorter features are padded with the value of silence beside this clip.
+        The model's window; shorter features are padded with the value of silence.
     span_s : float, s
         What the maps cover.
     """
@@ -137,9 +141,11 @@ class BertNetwork(HfNetwork):
     Parameters
     ----------
     model : transformers.PreTrainedModel
+        The model; it is not copied.
     stride : int
         How many frames are joined.
     padding : float
+        Feature value that stands for silence.
     """
 
     def __init__(self, model: nn.Module, stride: int, padding: float):
@@ -227,11 +233,17 @@ class HfParts:
     Parameters
     ----------
     network : nn.Module
+        Features ``(batch, 1, freq, frame)`` or waveforms ``(batch, time)`` -> logits ``(batch, class)``.
     frontend : nn.Module, optional
+        Waveform ``(batch, time)`` -> features; None for a network on the waveform.
     cam_layer : str, optional
+        Dotted name of the layer that CAM methods use.
     axes : mapping of str to str
+        Dotted layer name -> order of the axes of its output after the batch; see `Classifier`.
     places : mapping of str to ((float, float), (float, float))
+        Dotted layer name -> where its cells lie among the features; see `Classifier`.
     head : tuple of str
+        Prefixes of the parameters whose shape depends on the number of classes.
     window_s : float, s, optional
         How much of a clip the model hears.
     beyond : str, optional
@@ -249,12 +261,12 @@ class HfParts:
 
 
 def in_time(first: float, step: float) -> Place:
-    """The place of maps without frequency, whose bands are not looked at."""
+    """The place of maps without a frequency axis."""
     return ((0.0, 1.0), (float(first), float(step)))
 
 
 def last_layer(network: nn.Module, ending: str) -> str | None:
-    """The last layer whose dotted name ends so."""
+    """The last layer whose dotted name has this ending."""
     found = [name for name, _ in network.named_modules() if name.endswith(ending)]
     return found[-1] if found else None
 

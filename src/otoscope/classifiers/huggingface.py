@@ -1,6 +1,6 @@
 """Hugging Face models: any audio classifier of transformers, and CLAP with labels; from a folder or from the hub.
 
-Their feature extractors cut the gradient, so front ends are computed anew in torch, and on every load the result is held
+Their feature extractors cut the gradient, so front ends are reimplemented in torch, and on every load the result is held
 against the model's own processor. Code that comes with a model is never run.
 """
 
@@ -108,7 +108,7 @@ def load_huggingface(
 
 
 def find_folder(source: str, with_weights: bool) -> tuple[Path, str | None]:
-    """A model's folder, fetched from the hub where it is none yet, with the hub's revision.
+    """A model's folder, fetched from the hub if needed, and the hub's revision.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def find_folder(source: str, with_weights: bool) -> tuple[Path, str | None]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What ``config.json`` says, at least ``model_type``.
+    """The content of ``config.json``, with at least ``model_type``.
 
     Raises
     ------
@@ -207,8 +207,8 @@ def _config(transformers: Any, folder: Path, described: dict[str, Any]) -> Any:
 def _extractor(transformers: Any, folder: Path) -> Any:
     if not any((folder / file).is_file() for file in EXTRACTOR_FILES):
         raise WeightsError(
-            f"{folder} has no {EXTRACTOR_FILES[0]}: it does not say how the model wants its sound; save the feature "
-            "extractor beside the model"
+            f"{folder} has no {EXTRACTOR_FILES[0]}: the model's input format is unknown; save the feature "
+            "extractor with the model"
         )
     try:
         extractor = transformers.AutoFeatureExtractor.from_pretrained(
@@ -219,14 +219,14 @@ def _extractor(transformers: Any, folder: Path) -> Any:
             f"{folder}: {EXTRACTOR_FILES[0]} describes no feature extractor ({reason_of(error)})"
         ) from error
     if getattr(extractor, "dither", 0):
-        extractor.dither = 0.0  # noise that is drawn anew each time
+        extractor.dither = 0.0  # random noise
     return extractor
 
 
 def _classification(
     transformers: Any, folder: Path, config: Any, extractor: Any, weights: Any, labels: Any
 ) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
-    """An audio classifier, and what gives its logits from its own processor's output."""
+    """An audio classifier, and a function from its own processor's output to logits."""
     if config.problem_type == "regression":
         raise UnsupportedError(f"{folder} gives numbers, not classes (problem_type is regression)")
     kind = type(extractor).__name__
@@ -253,7 +253,7 @@ def _classification(
 def _clap(
     transformers: Any, folder: Path, config: Any, extractor: Any, weights: Any, labels: Any
 ) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
-    """CLAP with the embeddings of labels, and what gives its logits from its own processor's output."""
+    """CLAP with the embeddings of labels, and a function from its own processor's output to logits."""
     if labels is None or isinstance(labels, int):
         raise ParameterError(
             f"{folder} is CLAP, which compares sounds with texts: labels must be what to listen for, such as "
@@ -336,7 +336,7 @@ def _published(kind: Any, config: Any, folder: Path) -> Any:
 
 
 def _in_float32() -> dict[str, torch.dtype]:
-    """The argument by which transformers is told not to keep half precision."""
+    """The argument that makes transformers load weights in float32."""
     version = str(require("transformers", "hf", "loading Hugging Face models").__version__)
     return {"dtype" if int(version.split(".")[0]) >= 5 else "torch_dtype": torch.float32}
 

@@ -19,12 +19,14 @@ from otoscope.domains import Analysis, Domain
 
 
 class Inspected(nn.Module):
-    """A batch of waveforms, taken apart in a domain, with the classifier behind it.
+    """A batch of waveforms, analysed in a domain, with the classifier behind it.
 
     Parameters
     ----------
     classifier : Classifier
+        The classifier behind the domain.
     domain : Domain
+        Takes waveforms apart and puts them together.
     waveform : Tensor (batch, time)
         At the classifier's rate.
 
@@ -32,6 +34,13 @@ class Inspected(nn.Module):
     ----------
     precision : torch.dtype
         That of the network; float32 unless it is set. bfloat16 is faster where many passes are averaged.
+
+    Examples
+    --------
+    >>> classifier = build("vgg5", ["dog", "rain"])
+    >>> domain = otoscope.domains.make_domain("stft")
+    >>> Inspected(classifier, domain, torch.rand(1, 22050)).original().shape
+    torch.Size([1, 2])
     """
 
     def __init__(self, classifier: Classifier, domain: Domain, waveform: Tensor):
@@ -50,12 +59,12 @@ class Inspected(nn.Module):
 
     @property
     def grid(self) -> Grid:
-        """The cells."""
+        """Grid of the domain's cells."""
         return self.analysis.grid
 
     @property
     def batch(self) -> int:
-        """How many clips."""
+        """Number of clips."""
         return len(self.waveform)
 
     def ones(self, batch: int | None = None) -> Tensor:
@@ -63,7 +72,7 @@ class Inspected(nn.Module):
         return torch.ones(batch or self.batch, *self.grid.shape, device=self.waveform.device)
 
     def classify(self, synthesised: Tensor) -> Tensor:
-        """Logits of what `synthesise` or `complement` gave."""
+        """Logits of the output of the analysis's `synthesise` or `complement`."""
         self.passes += len(synthesised)
         with memory_errors(len(synthesised)), model_errors(self.classifier):
             if self.precision is not torch.float32:
@@ -95,7 +104,7 @@ class Inspected(nn.Module):
 
 @contextlib.contextmanager
 def memory_errors(batch: int) -> Iterator[None]:
-    """Map "out of memory" to our error."""
+    """Map "out of memory" to a `DeviceMemoryError`."""
     try:
         yield
     except OtoscopeError:
@@ -114,7 +123,7 @@ def _too_big(batch: int) -> DeviceMemoryError:
 
 @contextlib.contextmanager
 def model_errors(classifier: Classifier) -> Iterator[None]:
-    """Map an error inside the user's module to ours, with its own words."""
+    """Map an error inside the user's module to a `ClassifierError` with its message."""
     try:
         yield
     except (OtoscopeError, MemoryError, torch.OutOfMemoryError):

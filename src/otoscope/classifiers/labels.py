@@ -9,19 +9,21 @@ from otoscope.core.errors import ParameterError
 
 
 def class_numbers(labels: Sequence[str], classifier: Classifier, optional: bool = False) -> list[int]:
-    """The classifier's number of each of these labels; capitals, spaces and underscores do not count.
+    """The classifier's index of each label; capitals, spaces and underscores are ignored.
 
     Parameters
     ----------
     labels : sequence of str
+        Names of the data set's classes.
     classifier : Classifier
+        The classifier.
     optional : bool
-        Where it does not know one of them: give none at all, no error.
+        Return an empty list, instead of an error, if a class is unknown.
 
     Raises
     ------
     ParameterError
-        If the classifier does not know one of them.
+        If the classifier lacks one of them.
     """
     known = {_folded(label): i for i, label in enumerate(classifier.labels)}
     strange = [label for label in labels if _folded(label) not in known]
@@ -30,7 +32,7 @@ def class_numbers(labels: Sequence[str], classifier: Classifier, optional: bool 
     if strange:
         raise ParameterError(
             f"classifier {classifier.name!r} has no class {', '.join(map(repr, strange[:5]))} of the data set; use one that "
-            "was trained on these classes, or classifier.targets=own, which takes what it says of the originals"
+            "was trained on these classes, or classifier.targets=own, which takes its predictions for the originals"
         )
     return [known[_folded(label)] for label in labels]
 

@@ -110,12 +110,12 @@ def _load(
     if ":" in text and not folder.exists():
         return _own_code(text, weights, labels)
     if os.sep in text or folder.exists():
-        raise WeightsError(f"{name} is no model folder: it has no config.json beside model.safetensors")
+        raise WeightsError(f"{name} is no model folder: it lacks config.json or model.safetensors")
     raise UnknownNameError("model", text, [*registry.names("classifier"), *registry.names("architecture")])
 
 
 def _architecture(text: str, weights: str | os.PathLike[str], labels: int | Sequence[str] | None) -> Classifier:
-    """An architecture with settings; its published weights, where somebody published just that."""
+    """An architecture with settings, with published weights if a checkpoint has exactly these settings."""
     entry, settings = registry.parse("architecture", text)
     if weights == "published":
         found = [
@@ -126,7 +126,7 @@ def _architecture(text: str, weights: str | os.PathLike[str], labels: int | Sequ
         if found:
             return found[0].target(weights=weights, labels=labels)
         raise WeightsError(
-            f"nobody published weights of {registry.format_spec(entry, settings)!r}; give weights (a file, or 'random') or one "
+            f"no published weights for {registry.format_spec(entry, settings)!r}; give weights (a file, or 'random') or one "
             f"of {', '.join(e.name for e in registry.entries('classifier') if e.family == entry.family) or 'your own'}"
         )
     state = None if weights == "random" else read_state(weights)

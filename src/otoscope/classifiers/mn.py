@@ -140,9 +140,11 @@ class MN(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     width : float
         Multiplies every channel count; 1.0 is mn10, 0.4 is mn04.
     dropout : float in [0, 1)
+        Probability that an activation is zeroed in training.
     bn_momentum : float in (0, 1]
         0.01 as published, for long pre-training; training from random weights on little data wants 0.1.
     """

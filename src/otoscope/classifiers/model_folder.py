@@ -1,7 +1,7 @@
 """Model folders, of every kind of model: ``config.json``, ``model.safetensors`` and a card, on disk or on the Hugging Face hub.
 
-A kind of model says what its ``config.json`` must hold and how a network is built from it; the rest stands here. ``format``
-counts the versions of this layout: folders without it are older than it, and still load.
+A kind of model defines the keys of its ``config.json`` and how to build a network from them; the rest is shared. ``format`` is
+the version of this layout; folders without it are older, and still load.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def write_model_folder(
     kind : str
         The kind of model.
     config : mapping
-        What ``config.json`` holds besides ``format`` and ``kind``.
+        Content of ``config.json``, without ``format`` and ``kind``.
     state : mapping of str to Tensor
         The weights.
     card : str

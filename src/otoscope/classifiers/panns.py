@@ -55,6 +55,7 @@ class Panns(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     depth : 6, 10 or 14
         Four blocks of one 5x5 convolution, four of two 3x3, or six of two 3x3, the last without pooling.
     width : float

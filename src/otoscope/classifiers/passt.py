@@ -155,7 +155,9 @@ class PaSST(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     settings : PaSSTSettings, optional
+        Size of the transformer; by default the published one.
 
     Notes
     -----

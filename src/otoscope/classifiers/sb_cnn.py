@@ -57,10 +57,13 @@ class SbCnn(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     n_mels : int
+        Number of mel bands.
     frames : int
         Length of the window that the dense layer sees; shorter features are an error, longer ones are covered.
     sizes : Sizes, optional
+        Channels, kernels and pooling; by default those of the paper.
     """
 
     def __init__(self, n_classes: int, n_mels: int = 128, frames: int = 128, sizes: Sizes | None = None):

@@ -3,7 +3,7 @@
 Features ``(batch, 1, freq, frame)`` -> logits ``(batch, class)``. Five blocks, ``block1`` to ``block5``; each is a module
 with a ``conv`` and gives its map after ReLU and pooling, so that auralisation can walk back through them.
 
-Source: choi2015auralisation. We differ in the head, of which the published procedure says nothing: the original takes
+Source: choi2015auralisation. We differ in the head, which the published procedure does not specify: the original takes
 clips of four seconds; here the mean of the last map goes to one linear layer, and sounds may have any length.
 """
 
@@ -39,6 +39,7 @@ class Vgg5(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes, at least 1.
     channels : int
         Of each block.
     """

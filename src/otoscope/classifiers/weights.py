@@ -47,7 +47,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
             return load_file(file)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about a pickle's protocol; what it says is in our error
+            warnings.simplefilter("ignore")  # about a pickle's protocol; our error reports it
             content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -137,6 +137,7 @@ def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
     Parameters
     ----------
     url : str
+        Address, ``http`` or ``https``.
     file_name : str
         Name in the cache.
     sha256 : str, optional

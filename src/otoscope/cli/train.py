@@ -17,9 +17,8 @@ def train(recipe: str, overrides: tuple[str, ...], device: str) -> None:
     Run the same command again to resume an interrupted run.
     """
     from otoscope.cli.options import split_recipes
-    from otoscope.training.load import load_recipe
     from otoscope.training.run import train as run
-    from otoscope.training.task import task_type
+    from otoscope.training.task import load_recipe, task_type
 
     files, settings = split_recipes(recipe, overrides)
     wanted = load_recipe(files, settings)

@@ -30,12 +30,13 @@ FORM = "v1"  # changes with how cached waveforms are made
 SILENCE = "silence"
 
 
-class Sound(NamedTuple):
+class BackgroundSound(NamedTuple):
     """A background sound.
 
     Parameters
     ----------
     path : Path
+        The sound file.
     label : str
         Its class; empty where the sounds have no classes.
     """
@@ -52,7 +53,7 @@ class Background:
     ----------
     name : str
         How specs and records call it, e.g. ``"train"`` in ``background=train``.
-    sounds : iterable of Sound or of (path, label)
+    sounds : iterable of BackgroundSound or of (path, label)
         At least one. They are sorted by class and path, so that what is drawn does not depend on the order given.
     peak : bool
         Whether each sound is scaled at its own rate so that its absolute peak is 1.
@@ -72,12 +73,12 @@ class Background:
     """
 
     name: str
-    sounds: tuple[Sound, ...]
+    sounds: tuple[BackgroundSound, ...]
     peak: bool = False
     keep_order: InitVar[bool] = False
 
     def __post_init__(self, keep_order: bool) -> None:
-        sounds = [Sound(Path(path), str(label)) for path, label in self.sounds]
+        sounds = [BackgroundSound(Path(path), str(label)) for path, label in self.sounds]
         object.__setattr__(self, "sounds", tuple(sounds if keep_order else _sorted(sounds)))
         if not self.sounds or self.name.strip() in ("", SILENCE):
             raise ParameterError(
@@ -93,7 +94,7 @@ class Background:
         """SHA-256 of the contents of all files, in order."""
         return _digest(self.sounds, self.peak)
 
-    def choose(self, per_class: int, seed: int) -> tuple[Sound, ...]:
+    def choose(self, per_class: int, seed: int) -> tuple[BackgroundSound, ...]:
         """So many sounds of each class, drawn by the seed; all of a class that has no more."""
         return choose(self.sounds, per_class, seed)
 
@@ -119,7 +120,9 @@ class Background:
         per_class : int
             Sounds of each class.
         seed : int
+            Determines everything that is drawn.
         sample_rate : int, Hz
+            Sample rate of the result.
         n_samples : int
             Length of each row.
 
@@ -157,14 +160,15 @@ def read_background(source: str | os.PathLike[str] | Background) -> Background |
     return Background(os.fspath(source), tuple(background_sounds(source)), keep_order=True)
 
 
-def background_sounds(source: str | os.PathLike[str]) -> list[Sound]:
+def background_sounds(source: str | os.PathLike[str]) -> list[BackgroundSound]:
     """All sounds of a folder or a table, in the order of classes and names. Errors as in `read_background`."""
     if not os.fspath(source).strip():
         raise ParameterError("background= names nothing; name a folder of sounds, a table of their paths, or silence")
     root = Path(source).expanduser()
     if root.is_dir():
         found = [
-            Sound(path, path.relative_to(root).parts[0] if path.parent != root else "") for path in sound_files(root)
+            BackgroundSound(path, path.relative_to(root).parts[0] if path.parent != root else "")
+            for path in sound_files(root)
         ]
     elif root.is_file():
         found = _listed(root)
@@ -179,7 +183,7 @@ def background_sounds(source: str | os.PathLike[str]) -> list[Sound]:
     return found
 
 
-def _listed(table: Path) -> list[Sound]:
+def _listed(table: Path) -> list[BackgroundSound]:
     """The lines ``path[,class]`` of a table; empty lines, comments (#) and a header (path, file ...) are skipped."""
     try:
         lines = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines()))
@@ -199,17 +203,17 @@ def _listed(table: Path) -> list[Sound]:
             raise ParameterError(
                 f"{table}, line {number}: {path} is not there; paths are relative to the table's folder"
             )
-        found.append(Sound(path, cells[1] if len(cells) > 1 else ""))
+        found.append(BackgroundSound(path, cells[1] if len(cells) > 1 else ""))
     return _sorted(found)
 
 
-def _sorted(sounds: Iterable[Sound]) -> list[Sound]:
+def _sorted(sounds: Iterable[BackgroundSound]) -> list[BackgroundSound]:
     return sorted(sounds, key=lambda s: (s.label, str(s.path)))
 
 
-def choose(sounds: Iterable[Sound], per_class: int, seed: int) -> tuple[Sound, ...]:
+def choose(sounds: Iterable[BackgroundSound], per_class: int, seed: int) -> tuple[BackgroundSound, ...]:
     """So many sounds of each class, drawn by the seed, in their order; all of a class that has no more."""
-    by_class: dict[str, list[Sound]] = {}
+    by_class: dict[str, list[BackgroundSound]] = {}
     for sound in sounds:
         by_class.setdefault(sound.label, []).append(sound)
     rng = torch.Generator().manual_seed(int(seed))
@@ -224,7 +228,7 @@ def _unreadable(path: Path, error: OSError) -> ParameterError:
     return ParameterError(f"{path}, a sound of the background, cannot be read ({error.strerror})")
 
 
-def _digest(sounds: Iterable[Sound], peak: bool) -> str:
+def _digest(sounds: Iterable[BackgroundSound], peak: bool) -> str:
     mark = hashlib.sha256(b"peak" if peak else b"")
     for path, _ in sounds:
         try:
@@ -234,7 +238,7 @@ def _digest(sounds: Iterable[Sound], peak: bool) -> str:
     return mark.hexdigest()
 
 
-def _stamps(sounds: Iterable[Sound], peak: bool) -> str:
+def _stamps(sounds: Iterable[BackgroundSound], peak: bool) -> str:
     """Changes when one of the files does: names, sizes, times of modification."""
     mark = hashlib.sha256(f"{FORM}{'-peak' if peak else ''}".encode())
     for path, _ in sounds:
@@ -247,7 +251,9 @@ def _stamps(sounds: Iterable[Sound], peak: bool) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _waveforms(sounds: tuple[Sound, ...], peak: bool, sample_rate: int, n_samples: int, stamps: str) -> np.ndarray:
+def _waveforms(
+    sounds: tuple[BackgroundSound, ...], peak: bool, sample_rate: int, n_samples: int, stamps: str
+) -> np.ndarray:
     """``(sound, time)`` float32, read from the disk if cached there."""
     entry = cache_folder() / "backgrounds" / FORM / f"{stamps}-{sample_rate}-{n_samples}.npy"
     known = _read(entry, (len(sounds), n_samples))

@@ -3,7 +3,7 @@
 An entry holds the mono samples of one file at one rate, float32, and after them a trailer of 32 bytes with their rate,
 number and checksum. It is named by the SHA-256 of the file's content, so a file that was moved is known again and one
 that was changed is not mistaken. Entries appear by renaming a finished file: several processes can use one folder at
-once without locks; at worst they decode a file twice. An entry that is damaged is made again.
+once without locks; at worst they decode a file twice. A damaged entry is rewritten.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ _warned: set[Path] = set()
 
 
 def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None) -> np.ndarray:
-    """A sound file as mono samples at a rate, from the cache, where it is put first if it is not there.
+    """A sound file as mono samples at a rate, through the cache.
 
     Parameters
     ----------
     path : path-like
+        The sound file.
     sample_rate : int, Hz
+        Sample rate of the result.
     cache : path-like or False, optional
         Folder of the cache; by default ``decoded`` in `cache_folder` (``$OTOSCOPE_CACHE``). False: no cache.
 
@@ -64,6 +66,11 @@ def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None)
         If the file cannot be read.
     ParameterError
         If the rate is out of range.
+
+    Examples
+    --------
+    >>> decoded("bark.wav", 16000, cache=False).shape
+    (8000,)
     """
     file, rate = Path(path), as_rate(sample_rate)
     if cache is False:
@@ -95,8 +102,11 @@ def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndar
     Parameters
     ----------
     example : Example
+        The clip.
     sample_rate : int, Hz
+        Sample rate of the result.
     cache : path-like or False, optional
+        Folder of the cache; by default that of `decoded`. False: no cache.
 
     Returns
     -------
@@ -106,6 +116,12 @@ def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndar
     ------
     AudioReadError
         If the file cannot be read, or ends before the example starts.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> waveform(Example(pathlib.Path("bark.wav"), "dog", 0, 1, "", stop_s=0.25), 16000, cache=False).shape
+    (4000,)
     """
     samples = decoded(example.path, sample_rate, cache)
     start = round(example.start_s * sample_rate)

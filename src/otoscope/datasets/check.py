@@ -31,10 +31,10 @@ KINDS = {
     "damaged": "files are damaged",
     "rate": "files have another sample rate",
     "times": "clips lie outside their files",
-    "labels": "what is said of clips cannot be used",
+    "labels": "stems, events or label files cannot be used",
     "duplicate": "clips have the same content and another class or fold",
     "split": "sources have clips in two folds",
-    "count": "the number of clips is another one",
+    "count": "the number of clips or classes differs from the release",
 }
 
 
@@ -49,6 +49,7 @@ class Finding:
     what : str
         The file, relative to the folder, or the source.
     why : str
+        What is wrong, in words.
     """
 
     kind: str
@@ -63,9 +64,13 @@ class Report:
     Parameters
     ----------
     name : str
+        Name of the data set.
     folder : Path
+        Where it lies.
     clips : int
+        Number of clips.
     findings : tuple of Finding
+        What is wrong; empty for an intact data set.
     notes : tuple of str
         What one should know, but is not wrong.
     """
@@ -89,7 +94,7 @@ class Report:
 
 
 def check_dataset(spec: str, root: str | os.PathLike[str], quick: bool = False) -> Report:
-    """Look at every file of a data set; nothing is written, and nothing made.
+    """Check every file of a data set; nothing is written.
 
     Parameters
     ----------
@@ -144,7 +149,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
     named = {e.path for e in data.examples}
     with contextlib.suppress(OtoscopeError):
         named |= {e.path for e in entry.target(base).examples} if entry.facts.get("needs_download") else set()
-    place, ignored = base / str(entry.facts.get("audio", "")), {*entry.facts.get("ignored", ()), NOTES, "stems"}
+    place, ignored = base / str(entry.facts.get("audio", "")), {*(entry.facts.get("ignored") or ()), NOTES, "stems"}
     found = []
     for folder, inner, names in os.walk(place):
         inner[:] = sorted(d for d in inner if d not in ignored and not d.startswith("."))
@@ -158,7 +163,7 @@ def _extra(entry: registry.Entry, data: Dataset, base: Path) -> list[Finding]:
 def _counted(entry: registry.Entry, settings: dict[str, Any], data: Dataset) -> list[Finding]:
     """The number of clips and classes against what the release has."""
     text = registry.format_spec(entry, settings).partition(",")[2]
-    wholes = {"": (entry.facts.get("classes", 0), entry.facts.get("clips", 0)), **entry.facts.get("wholes", {})}
+    wholes = {"": (entry.facts.get("classes", 0), entry.facts.get("clips", 0)), **(entry.facts.get("wholes") or {})}
     wanted = wholes.get(text, (0, 0))
     have = (len(data.labels), len(data))
     if not wanted[1] or have == tuple(wanted):
@@ -191,7 +196,7 @@ def _read(
             sums[path] = file_sum(path, "sha256")
             wanted = known.get(_name(path, base))
             if wanted and file_sum(path, "md5") != f"md5:{wanted}":
-                found.append(Finding("damaged", _name(path, base), "its checksum is another than the release's"))
+                found.append(Finding("damaged", _name(path, base), "its checksum differs from the release's"))
             clip = load_audio(path)
         except AudioReadError as error:
             found.append(Finding("damaged", _name(path, base), error.reason))
@@ -220,9 +225,9 @@ def _index(base: Path) -> dict[str, str]:
 
 
 def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> tuple[list[Finding], list[str]]:
-    """Records of stems and events, and label files beside the clips, that cannot be used; each once.
+    """Records of stems and events, and label files next to the clips, that cannot be used; each once.
 
-    Where no file beside the clips can be read as labels, they are something else, such as transcripts, and that is a note.
+    If no file next to the clips can be read as labels, they are something else, such as transcripts, which is only noted.
     """
     found: dict[str, Finding] = {}
     told = foreign = 0
@@ -235,7 +240,7 @@ def _told(data: Dataset, rates: dict[Path, tuple[int, float]], base: Path) -> tu
                 found.setdefault(str(error), Finding("labels", _name(e.path, base), str(error)))
     if foreign == len(found) > 1 and not told:
         return [], [
-            f"the files beside {foreign} clips are no label files; for studies, give data.labels or move them away"
+            f"the files next to {foreign} clips are not label files; for studies, give data.labels or move them away"
         ]
     return list(found.values()), []
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from otoscope.audio import peak, rms
 from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError
 from otoscope.core.registry import Parameter
 from otoscope.datasets.cache import Cache, decoded
@@ -47,6 +48,7 @@ class Contamination:
     alpha : float in [0, 1], optional
         Mix by audiointerp's rule; not together with ``snr_db``.
     seed : int >= 0
+        With a clip's key, determines everything that is drawn.
     pool : tuple of path
         The clips that ``"clip"`` draws from.
     cache : path-like or False, optional
@@ -98,7 +100,9 @@ class Contamination:
         Parameters
         ----------
         waveform : ndarray (time,)
+            Mono samples, full scale 1.
         sample_rate : int, Hz
+            Sample rate.
         key : str
             Who the clip is, such as its file name; with the seed it decides all that is drawn.
 
@@ -106,7 +110,7 @@ class Contamination:
         -------
         waveform : ndarray (time,), float32
             At an SNR its peak may pass full scale. A silent clip, or one that would get a silent noise, comes back as
-            it was: there is no such ratio.
+            it was: the ratio is undefined.
         record : dict
             ``noise``, ``rule``, ``snr_db`` (of the mix; None where nothing was mixed), ``alpha``, ``seed``, ``key``,
             ``file`` and ``start_s`` of a recorded noise, ``gain`` of the noise, ``note``.
@@ -130,7 +134,7 @@ class Contamination:
             "gain": 0.0,
             "note": "",
         }
-        levels = _rms(clip), _rms(noise)
+        levels = rms(clip), rms(noise)
         if not min(levels) > 0.0:
             record["note"] = f"nothing was mixed: the {'clip' if levels[0] == 0.0 else 'noise'} is silent"
             return clip.astype(np.float32), record
@@ -144,8 +148,8 @@ class Contamination:
             gain = level / noise_level * 10.0 ** (-(self.snr_db or 0.0) / 20.0)
             return clip + gain * noise, gain, self.snr_db
         mixed = self.alpha * clip / level + (1.0 - self.alpha) * noise / noise_level
-        peak = float(np.abs(mixed).max())
-        scale = 1.0 / peak if peak > 0.0 else 1.0
+        top = peak(mixed)
+        scale = 1.0 / top if top > 0.0 else 1.0
         within = 0.0 < self.alpha < 1.0
         ratio = 20.0 * math.log10(self.alpha / (1.0 - self.alpha)) if within else None
         return scale * mixed, scale * (1.0 - self.alpha) / noise_level, ratio
@@ -170,9 +174,11 @@ def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: 
     Parameters
     ----------
     spec : str
+        Noise and settings, comma-separated.
     pool : iterable of path
         For ``clip``.
     cache : path-like or False, optional
+        Folder of the cache; by default that of `decoded`. False: no cache.
 
     Returns
     -------
@@ -181,6 +187,11 @@ def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: 
     Raises
     ------
     ParameterError, UnknownNameError
+
+    Examples
+    --------
+    >>> contaminator("pink,snr_db=5,seed=3").snr_db
+    5.0
     """
     noise, *options = [part.strip() for part in spec.split(",")]
     if not noise:
@@ -202,7 +213,9 @@ def pink(frames: int, rng: np.random.Generator) -> np.ndarray:
     Parameters
     ----------
     frames : int >= 1
+        Length, samples.
     rng : Generator
+        Source of random numbers.
 
     Returns
     -------
@@ -213,12 +226,8 @@ def pink(frames: int, rng: np.random.Generator) -> np.ndarray:
     spectrum[0] = 0.0
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     samples = np.fft.irfft(spectrum, frames)
-    level = _rms(samples)
+    level = rms(samples)
     return samples / level if level > 0.0 else samples
-
-
-def _rms(samples: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(samples))))
 
 
 def generator(seed: int, key: str) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Fetching big files: progress, going on after a break, checksums."""
+"""Fetching big files: progress, resuming, checksums."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ NETWORK = (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, h
 def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1.0) -> Path:
     """A file of a server, whole and checked, in a folder.
 
-    What has arrived is kept beside it as NAME.part; after a break, now or in a later run, the rest alone is fetched where
+    What has arrived is kept as NAME.part; after an interruption, now or in a later run, only the rest is fetched if
     the server can do that.
 
     Parameters
     ----------
     remote : Remote
+        What to fetch.
     folder : Path
+        Where the file goes.
     attempts : int >= 1
         In a row without a byte of progress.
     pause_s : float >= 0, s
@@ -99,7 +101,7 @@ def _check_address(url: str) -> None:
 
 
 def _failure(remote: Remote, reason: object, part: Path) -> DownloadError:
-    kept = f"; {_size(part)} bytes are kept, and the same command goes on there" if _size(part) else ""
+    kept = f"; {_size(part)} bytes are kept; run the same command to resume" if _size(part) else ""
     return DownloadError(f"could not fetch {remote.url} ({reason}); check the network{kept}")
 
 
@@ -142,7 +144,7 @@ def _receive(reply: Any, part: Path, have: int) -> bool:
     start = reply.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     have = have if reply.status == http.client.PARTIAL_CONTENT and start == str(have) else 0
     if reply.status == http.client.PARTIAL_CONTENT and start not in ("", str(have)):
-        raise ConnectionError(f"the server sent the part from byte {start}, which was not asked for")
+        raise ConnectionError(f"the server sent the part from byte {start}, which was not requested")
     total = have + length if length else 0
     tag = reply.headers.get("ETag") or ""
     _write(part, lambda: _tag(part).write_text("" if tag.startswith("W/") else tag, encoding="utf-8"))
@@ -175,7 +177,9 @@ def file_sum(file: Path, kind: str) -> str:
     Parameters
     ----------
     file : Path
+        The file.
     kind : {"md5", "sha256"}
+        The algorithm.
 
     Returns
     -------

@@ -78,5 +78,10 @@ def load_esc50(root: str | os.PathLike[str], esc10: bool = False) -> Dataset:
         If the table or a clip is missing.
     ParameterError
         If a fold or a class in the table is no whole number.
+
+    Examples
+    --------
+    >>> load_esc50("ESC-50-master", esc10=True).labels[0]  # doctest: +SKIP
+    'dog'
     """
     return require_files(read_esc50(root, esc10), Path(root) / "meta" / "esc50.csv")

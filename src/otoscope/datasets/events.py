@@ -1,4 +1,4 @@
-"""Label files: what sounds when in a clip, and in which band where somebody said so.
+"""Label files: what sounds when in a clip, and in which band.
 
 Read are Audacity's labels (with their lines of frequencies), Raven's selection tables, tables of DCASE and DESED, any CSV
 with a head, and JAMS. What a file is follows from its content. Times in seconds, frequencies in Hz.
@@ -18,7 +18,7 @@ from otoscope.core.files import write_text
 from otoscope.datasets.scenes.synthesis import Event
 
 SUFFIXES = (".jams", ".selections.txt", ".Table.1.selections.txt", ".tsv", ".csv", ".txt")
-"""Ends of the names of label files that lie beside their clip, in the order in which they are looked for."""
+"""Suffixes of label files next to their clip, in order of precedence."""
 
 
 class LabelError(OtoscopeError, ValueError):
@@ -27,10 +27,20 @@ class LabelError(OtoscopeError, ValueError):
     Parameters
     ----------
     path : Path
+        The label file.
     reason : str
         What came, and what was expected.
     place : int or str
         The line, or the place in a JSON file; 0 for the whole file.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> _ = pathlib.Path("bark.txt").write_text("0.5\\t0.1\\tdog\\n")
+    >>> read_labels("bark.txt")
+    Traceback (most recent call last):
+    ...
+    otoscope.datasets.events.LabelError: bark.txt, line 1: the event ends at 0.1 s, before it begins at 0.5 s
     """
 
     def __init__(self, path: object, reason: str, place: int | str = 0):
@@ -45,7 +55,7 @@ class Row:
     Parameters
     ----------
     event : Event or None
-        None: the clip is named, and nothing sounds in it.
+        None: the clip is named, and has no events.
     clip : str
         File that is meant, as the label file has it; empty where it names none.
     place : int or str
@@ -64,9 +74,14 @@ class Labels:
     Parameters
     ----------
     events : tuple of Event
-        ``low_hz`` and ``high_hz`` are None where nobody said.
+        ``low_hz`` and ``high_hz`` are None if the file has no band.
     notes : tuple of str
         What was changed or left out on the way.
+
+    Examples
+    --------
+    >>> Labels((otoscope.datasets.scenes.Event("dog", 0.1, 0.4),)).events[0].offset
+    0.4
     """
 
     events: tuple[Event, ...]
@@ -75,14 +90,18 @@ class Labels:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What a label file says, of one clip or of many.
+    """The content of a label file, about one clip or many.
 
     Parameters
     ----------
     path : Path
+        The file.
     form : {"audacity", "raven", "table", "jams", "empty"}
+        The form that its content has.
     rows : tuple of Row
+        Its events, in the order of the file.
     notes : tuple of str
+        What was changed or left out.
     """
 
     path: Path
@@ -138,7 +157,7 @@ def read_labels(path: str | os.PathLike[str], clip: str = "", duration_s: float 
     ----------
     path : path
         Audacity's labels, a selection table of Raven, a table with a head (CSV, TSV; DCASE and DESED), or JAMS. UTF-8 or
-        UTF-16; what is neither is read as Latin-1, with a note. An empty file says that nothing sounds.
+        UTF-16; what is neither is read as Latin-1, with a note. An empty file means no events.
     clip : str
         File name of the clip, for files about many.
     duration_s : float, s, optional
@@ -166,7 +185,7 @@ def read_labels(path: str | os.PathLike[str], clip: str = "", duration_s: float 
 
 
 def label_file(path: str | os.PathLike[str]) -> LabelFile:
-    """All that a label file says, of one clip or of many; errors as in `read_labels`."""
+    """A label file about one clip or many; errors as in `read_labels`."""
     file = Path(path)
     try:
         stat = file.stat()
@@ -241,11 +260,12 @@ def checked(event: Event, file: Path, place: int | str) -> Event:
 
 
 def write_audacity(path: str | os.PathLike[str], events: Iterable[Event]) -> Path:
-    """Write events as a label file of Audacity, with a line of frequencies where there are some.
+    """Write events as a label file of Audacity, with a line of frequencies for those that have a band.
 
     Parameters
     ----------
     path : path
+        The file to write.
     events : iterable of Event
         `read_labels` gives the same ones back, to the nanosecond and the microhertz.
 
@@ -258,6 +278,12 @@ def write_audacity(path: str | os.PathLike[str], events: Iterable[Event]) -> Pat
     ParameterError
         For numbers that are not finite, and labels with tabs or line breaks.
     WriteError
+
+    Examples
+    --------
+    >>> from otoscope.datasets.scenes import Event
+    >>> write_audacity("bark.txt", [Event("dog", 0.1, 0.4)]).read_text()
+    '0.100000000\\t0.400000000\\tdog\\n'
     """
     lines = []
     for event in events:

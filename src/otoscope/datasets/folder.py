@@ -1,8 +1,8 @@
-"""Anybody's clips: a folder a class, or a table of clips.
+"""Your own clips: a folder for each class, or a table of clips.
 
 A table (CSV, or Parquet with the extra ``data``) has the columns ``file`` (or filename, file_name, path) and ``label``
 (or class, category), and may have ``fold`` (or split), ``source``, ``start`` and ``end`` in seconds, written large or
-small. Without folds, the sources are dealt out.
+small. Without folds, sources are distributed over folds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Found:
-    """A clip before its class has a number; fold None where nobody said."""
+    """A clip before its class has a number; fold None if unknown."""
 
     path: Path
     label: str
@@ -56,7 +56,7 @@ class Found:
     "folder",
     family="own",
     parameters=(
-        Parameter("table", str, "", "the table, in the folder; else metadata.csv or manifest.csv where there is one"),
+        Parameter("table", str, "", "the table, in the folder; else metadata.csv or manifest.csv, if present"),
         Parameter(
             "labels", str, "", "a file with one class a line, in the order of their numbers; else by the alphabet"
         ),
@@ -83,6 +83,7 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
     labels : str
         Name of the file of labels.
     folds : int
+        Number of folds that sources are dealt to if the clips have none; at least 2.
 
     Returns
     -------
@@ -95,6 +96,13 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
         is not in the file of labels.
     ParameterError
         For times or folds that are none.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> _ = pathlib.Path("metadata.csv").write_text("file,label,fold\\nbark.wav,dog,1\\nrain.wav,rain,2\\n")
+    >>> [(e.label, e.fold) for e in read_folder(".").examples]
+    [('dog', 1), ('rain', 2)]
     """
     folder, listing = _place(Path(root), table)
     found = _from_table(folder, listing) if listing is not None else _from_folders(folder)
@@ -115,7 +123,7 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
 
 
 def _place(root: Path, table: str) -> tuple[Path, Path | None]:
-    """The folder, and the table where there is one."""
+    """The folder, and its table, if any."""
     if root.is_file():
         return root.parent, root
     if not root.is_dir():

@@ -39,7 +39,13 @@ TEST_TAKES, VALIDATION_TAKES = range(5), range(5, 10)
     digest="8e93d921858aef62b9e5418e7806b2a88053a987957b4e49c37c43e1662ea0ea",
 )
 def read_fsdd(root: str | os.PathLike[str], folds: str = "official") -> Dataset:
-    """Spoken digits by six speakers, 50 takes each."""
+    """Spoken digits by six speakers, 50 takes each.
+
+    Examples
+    --------
+    >>> read_fsdd("free-spoken-digit-dataset").labels[7]  # doctest: +SKIP
+    'seven'
+    """
     folder = Path(root) / "recordings"
     if not folder.is_dir():
         raise DatasetError(

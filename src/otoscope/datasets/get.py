@@ -23,7 +23,9 @@ class Fetched:
     Parameters
     ----------
     data : Dataset
+        The data set.
     folder : Path
+        Where it lies.
     files : tuple of str
         Names of the files that were fetched; empty where all was there, or was made here.
     """

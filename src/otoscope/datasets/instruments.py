@@ -1,4 +1,4 @@
-"""Single notes of instruments: ``notes.csv`` (filename, instrument, midi_sounding) beside a folder an instrument."""
+"""Single notes of instruments: ``notes.csv`` (filename, instrument, midi_sounding) and a folder for each instrument."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ FOLDS = 3
     audio="",
 )
 def read_instruments(root: str | os.PathLike[str]) -> Dataset:
-    """Single notes of eight instruments; the notes of each, by pitch, go to the folds 1, 2, 3, 1, 2, 3."""
+    """Single notes of eight instruments; the notes of each, by pitch, go to the folds 1, 2, 3, 1, 2, 3.
+
+    Examples
+    --------
+    >>> read_instruments("instruments").fold_names()  # doctest: +SKIP
+    [1, 2, 3]
+    """
     folder = Path(root)
     table = folder / "notes.csv"
     rows = read_rows(table, COLUMNS, "give the folder that holds notes.csv and a folder of notes for each instrument")

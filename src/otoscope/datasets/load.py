@@ -33,6 +33,11 @@ def load_dataset(spec: str, root: str | os.PathLike[str]) -> Dataset:
         For a spec that is none.
     DatasetError
         If the folder, a table or a clip is missing, or a table contradicts itself.
+
+    Examples
+    --------
+    >>> load_dataset("scenes,clips=2,seconds=0.1,sample_rate=8000,kinds=rain+bell", "toy").labels
+    ('rain', 'bell')
     """
     data, where = read_dataset(spec, root)
     return require_files(data, where)
@@ -64,5 +69,5 @@ def absent(entry: registry.Entry, where: Path) -> DatasetError:
     elif entry.family == "own":
         advice = "give a folder of clips, or a table of them"
     else:
-        advice = f"give the folder that holds {name}; it is not fetched from anywhere"
+        advice = f"give the folder that holds {name}; it has no known download"
     return DatasetError(f"{where} is not there; {advice}")

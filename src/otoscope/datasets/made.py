@@ -1,4 +1,4 @@
-"""Data sets that are made in a folder: whose folder it is, what was made there, and what a stopped run may have left.
+"""Data sets that are generated in a folder: reserving it, recording its clips, resuming an interrupted run.
 
 ``audio/NAME.wav``, ``stems/NAME/LABEL.wav`` (their sum is the clip) and a record that is written last.
 """
@@ -50,22 +50,22 @@ FORMS = (SCENES, MIXTURES)
 
 
 def clip_path(folder: Path, name: str) -> Path:
-    """Where a clip lies."""
+    """Path of a clip."""
     return folder / "audio" / f"{name}.wav"
 
 
 def stem_paths(folder: Path, name: str, labels: Sequence[str]) -> dict[str, Path]:
-    """Where the stems of a clip lie, by label."""
+    """Paths of a clip's stems, by label."""
     return {label: folder / "stems" / name / f"{stem_name(label)}.wav" for label in labels}
 
 
 def stem_name(label: str) -> str:
-    """A label as a file can be called."""
+    """A label as a file name."""
     return re.sub(r"[^\w .,()&+-]", "_", label).strip(". ") or "_"
 
 
 def reserve(folder: Path, form: Form, settings: Mapping[str, Any]) -> None:
-    """Make sure that the folder is empty, or holds what was made with the same settings, or what a stopped run left.
+    """Make sure that the folder is empty, or holds clips of the same settings or the files of an interrupted run.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def record_of(example: Example) -> tuple[Form, Record] | None:
 
 
 def write_stems(folder: Path, name: str, stems: Mapping[str, np.ndarray], sample_rate: int, clip: np.ndarray) -> None:
-    """Write the stems of a clip, each ``(time,)``, and then the clip ``(time,)``; what else lay among the stems goes."""
+    """Write the stems of a clip, each ``(time,)``, and then the clip ``(time,)``; other files among the stems are removed."""
     paths = stem_paths(folder, name, tuple(stems))
     for old in (folder / "stems" / name).glob("*.wav"):  # of a run with other settings that was stopped
         if old not in paths.values():
@@ -152,7 +152,7 @@ def _content(record: Path, form: Form) -> Record:
 
 
 def _strange(folder: Path, form: Form) -> Path | None:
-    """The first thing in the folder that a stopped run cannot have left there; hidden ones do not matter."""
+    """The first entry of the folder that no interrupted run could have left; hidden ones are ignored."""
     for top in sorted(folder.iterdir()):
         if top.name.startswith("."):
             continue
@@ -170,7 +170,7 @@ def levels(text: str, what: str, most: float) -> tuple[float, ...]:
     Raises
     ------
     ParameterError
-        If it is no such text, a level comes twice or lies outside of ``[-most, most]``.
+        For other text, a repeated level, or one outside ``[-most, most]``.
     """
     try:
         found = tuple(float(part) for part in str(text).split("+"))

@@ -33,7 +33,13 @@ SUBSETS = {"training": "train", "train": "train", "validation": "validation", "t
     audio="audio",
 )
 def read_medley_solos_db(root: str | os.PathLike[str]) -> Dataset:
-    """Solos of 3 s of eight instruments, split by song and collection."""
+    """Solos of 3 s of eight instruments, split by song and collection.
+
+    Examples
+    --------
+    >>> read_medley_solos_db("medley_solos_db").fold_names()  # doctest: +SKIP
+    ['train', 'validation', 'test']
+    """
     folder = Path(root)
     places = [folder / "annotation" / TABLE, folder / TABLE]
     table = next((p for p in places if p.is_file()), places[0])

@@ -1,4 +1,4 @@
-"""Mixtures of two clips of different classes of another data set, at stated SNRs, with both of them beside each mixture.
+"""Mixtures of two clips of different classes of another data set, at stated SNRs, with both of them as stems.
 
 ``audio/NAME.wav``, ``stems/NAME/CLASS.wav`` (their sum is the clip, the labelled one is the foreground), ``mixtures.json``
 with the settings, and of each mixture its SNR, its two clips and when they sound. A pair of clips lies in one fold.
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from otoscope.audio import fit_length, peak, rms
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.registry import Parameter, register
@@ -45,7 +46,7 @@ JOINED_S = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class MixtureSettings:
     """What a data set of mixtures follows from; see the parameters in the registry."""
 
     of: str
@@ -96,7 +97,7 @@ def read_mixtures(
     *,
     make: bool = True,
 ) -> Dataset:
-    """Mixtures of two clips of different classes at stated SNRs, with both clips as stems; made where they are not there.
+    """Mixtures of two clips of different classes at stated SNRs, with both clips as stems; missing ones are generated.
 
     The SNR is between the RMS of the two clips, each over the frames in which it sounds: a short bark in silence counts as
     loud as it is while it lasts. The foreground keeps its level, unless the mixture's peak would pass 0.9: then one gain
@@ -116,9 +117,17 @@ def read_mixtures(
     -----
     Source: paissan2024lmac mixes clips with an L2 norm of 1 at 0.8 to 0.2 (12 dB), of any two classes. We take
     levels over the active parts, several SNRs, and never two clips of one class.
+
+    Examples
+    --------
+    >>> _ = load_dataset("scenes,clips=4,seconds=0.2,sample_rate=8000,kinds=rain+bell,folds=1", "toy")
+    >>> of = "scenes:clips=4:seconds=0.2:sample_rate=8000:kinds=rain+bell:folds=1"
+    >>> data = read_mixtures("mixed", of, "toy", pairs=2, snr_db="0+6", seconds=0.2, sample_rate=8000)
+    >>> len(data)  # each pair at each SNR
+    4
     """
     folder = Path(root)
-    settings = Settings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
+    settings = MixtureSettings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
     reserve(folder, MIXTURES, asdict(settings))
     if (folder / MIXTURES.record).is_file() and (not make or _whole(folder)):
         return _dataset(folder, recorded(folder, MIXTURES))
@@ -135,7 +144,9 @@ def active(samples: Array, sample_rate: int) -> np.ndarray:
     Parameters
     ----------
     samples : ndarray (time,)
+        Mono samples, full scale 1.
     sample_rate : int, Hz
+        Sample rate.
 
     Returns
     -------
@@ -143,8 +154,7 @@ def active(samples: Array, sample_rate: int) -> np.ndarray:
         All false for silence.
     """
     size = max(1, round(FRAME_S * sample_rate))
-    padded = np.zeros(math.ceil(len(samples) / size) * size)
-    padded[: len(samples)] = samples
+    padded = fit_length(np.asarray(samples, np.float64), math.ceil(len(samples) / size) * size)
     energy = np.square(padded).reshape(-1, size).sum(1)  # (frame,)
     loud = (energy > 0.0) & (energy >= energy.max(initial=0.0) * 10.0 ** (ACTIVE_DB / 10.0))
     return np.repeat(loud, size)[: len(samples)]
@@ -172,17 +182,19 @@ def mixed(
     foreground, background : ndarray (time,)
         Of one length, neither silent.
     sample_rate : int, Hz
+        Sample rate.
     snr_db : float, dB
+        RMS level of the foreground over that of the background.
 
     Returns
     -------
     foreground, background, clip : ndarray (time,), float32
         The clip is the sum of the other two, exactly; its peak is at most 0.9.
     """
-    levels = [math.sqrt(float(np.mean(np.square(s[active(s, sample_rate)])))) for s in (foreground, background)]
+    levels = [rms(s[active(s, sample_rate)]) for s in (foreground, background)]
     parts = [foreground, background * (levels[0] / levels[1] * 10.0 ** (-snr_db / 20.0))]
-    peak = float(np.abs(parts[0] + parts[1]).max())
-    gain = min(1.0, PEAK * (1 - 1e-6) / peak) if peak > 0.0 else 1.0
+    top = peak(parts[0] + parts[1])
+    gain = min(1.0, PEAK * (1 - 1e-6) / top) if top > 0.0 else 1.0
     stems = [(gain * part).astype(np.float32) for part in parts]
     return stems[0], stems[1], stems[0] + stems[1]
 
@@ -198,12 +210,12 @@ def _source(of: str, source: str) -> Dataset:
     return read_dataset(",".join(of.split(":")), source)[0]
 
 
-def _plans(data: Dataset, settings: Settings) -> list[Record]:
+def _plans(data: Dataset, settings: MixtureSettings) -> list[Record]:
     """What each mixture is; the same ones first for every number of pairs."""
     names = {str(name): name for name in data.fold_names()}
     chosen = [part.strip() for part in settings.folds.split("+")] if settings.folds else list(names)
     if not set(chosen) <= set(names) or len(set(chosen)) < len(chosen):
-        raise ParameterError(f"{data.name} has the folds {list(names)}; mixtures of {settings.folds!r} are asked for")
+        raise ParameterError(f"{data.name} has the folds {list(names)}; got folds={settings.folds!r}")
     used = sorted({e.label for e in data.examples})
     if len({stem_name(label) for label in used}) < len(used):
         raise ParameterError(f"{data.name} has classes whose names are one and the same as names of files; rename one")
@@ -260,8 +272,8 @@ def _whole(folder: Path) -> bool:
     )
 
 
-def _make(folder: Path, settings: Settings, data: Dataset, plans: list[Record]) -> list[Record]:
-    """Write what is not there; the record last. Without a record all is made anew: what is there may be of other settings."""
+def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Record]) -> list[Record]:
+    """Write what is missing, the record last. Without a record everything is rewritten: files may have other settings."""
     make_folder(folder)
     done = {r["name"]: r for r in recorded(folder, MIXTURES)} if (folder / MIXTURES.record).is_file() else {}
     records = []
@@ -295,11 +307,10 @@ def _make(folder: Path, settings: Settings, data: Dataset, plans: list[Record]) 
     return records
 
 
-def _cut(example: Example, settings: Settings) -> Array:
+def _cut(example: Example, settings: MixtureSettings) -> Array:
     """A clip at the mixtures' rate and length, float64."""
-    out = np.zeros(round(settings.seconds * settings.sample_rate))
-    part = waveform(example, settings.sample_rate)[: len(out)]
-    out[: len(part)] = part
+    sound = waveform(example, settings.sample_rate).astype(np.float64)
+    out = fit_length(sound, round(settings.seconds * settings.sample_rate))
     if not np.any(out):
         raise DatasetError(f"{example.path} is silent in its first {settings.seconds:g} s; leave it out of the source")
     return out

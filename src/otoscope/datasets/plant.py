@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from otoscope.audio import rms
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
 from otoscope.core.registry import Parameter
 from otoscope.datasets.contaminate import generator
@@ -59,6 +60,7 @@ class Plant:
     partials : int
         Of a hum; the n-th is n times softer than the first.
     seed : int >= 0
+        With a clip's key, determines everything that is drawn.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class Plant:
         waveform : ndarray (time,) or (channel, time)
             Every channel gets the same cue.
         sample_rate : int, Hz
+            Sample rate.
         key : str
             Who the clip is, such as its file name; with the seed it decides all that is drawn.
 
@@ -120,13 +123,13 @@ class Plant:
         frames = clip.shape[-1]
         shape, spans, band = self._drawn(frames, sample_rate, key)
         active = _within(spans, np.arange(frames) / sample_rate)
-        level = _rms(shape[active]) if active.any() else 0.0
+        level = rms(shape[active]) if active.any() else 0.0
         if not level > 1e-9:
             raise ParameterError(
                 f"the cue {self.kind!r} has nothing below {sample_rate / 2:g} Hz, the Nyquist frequency, or the clip is too short "
                 f"({frames / sample_rate:g} s); give another hz, or longer clips"
             )
-        gain = max(_rms(clip), 10.0 ** (FLOOR_DB / 20.0)) * 10.0 ** (self.level_db / 20.0) / level
+        gain = max(rms(clip), 10.0 ** (FLOOR_DB / 20.0)) * 10.0 ** (self.level_db / 20.0) / level
         cue = (gain * shape).astype(np.float32)
         record: Record = {
             "cue": self.kind, "level_db": self.level_db, "hz": self.hz or None, "seed": self.seed, "key": key, "gain": gain,
@@ -184,6 +187,7 @@ def planter(spec: str) -> Plant:
     Parameters
     ----------
     spec : str
+        Kind of cue and settings, comma-separated.
 
     Returns
     -------
@@ -193,6 +197,11 @@ def planter(spec: str) -> Plant:
     ------
     ParameterError, UnknownNameError
         For a kind or a setting that is none, or one of another kind.
+
+    Examples
+    --------
+    >>> planter("tone,hz=5000,level_db=-10").hz
+    5000.0
     """
     kind, *options = [part.strip() for part in spec.split(",")]
     if kind not in HZ:
@@ -220,7 +229,3 @@ def _within(spans: Spans, times: np.ndarray) -> np.ndarray:
     for onset, offset in spans:
         out |= (times >= onset) & (times < offset)
     return out
-
-
-def _rms(samples: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))

@@ -1,4 +1,4 @@
-"""Clips as training and studies use them: cut to a length, with noise, with a planted cue, scaled to full scale."""
+"""Clips as training and studies use them: with noise, with a planted cue, scaled to full scale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from otoscope.audio import peak
 from otoscope.datasets.contaminate import Contamination, Record
 from otoscope.datasets.plant import Plant
 from otoscope.datasets.records import Example
@@ -19,6 +20,7 @@ class Prepared(NamedTuple):
     Parameters
     ----------
     samples : ndarray (time,), float32
+        The clip with noise and cue.
     cue : ndarray (time,), float32, optional
         The planted cue alone.
     noise_record, cue_record : dict, optional
@@ -36,17 +38,9 @@ def clip_key(example: Example) -> str:
     return f"{example.label}/{example.path.name}@{example.start_s:g}"
 
 
-def fit_length(samples: np.ndarray, n_samples: int) -> np.ndarray:
-    """Samples ``(time,)`` cut, or padded with zeros at the end, to a length; a new float32 array."""
-    out = np.zeros(n_samples, np.float32)
-    part = samples[:n_samples]
-    out[: len(part)] = part
-    return out
-
-
 def full_scale(samples: np.ndarray) -> float:
     """The absolute peak, at least `SMALLEST_PEAK`: samples divided by it have a peak of 1."""
-    return max(float(np.abs(samples).max()), SMALLEST_PEAK)
+    return max(peak(samples), SMALLEST_PEAK)
 
 
 def add_noise_and_cue(
@@ -57,11 +51,15 @@ def add_noise_and_cue(
     Parameters
     ----------
     samples : ndarray (time,)
+        Mono samples, full scale 1.
     sample_rate : int, Hz
+        Of the samples.
     key : str
         See `clip_key`.
     noise : Contamination, optional
+        The noise; none is mixed in by default.
     cue : Plant, optional
+        The cue; none is planted by default.
 
     Returns
     -------

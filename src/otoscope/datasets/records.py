@@ -16,7 +16,15 @@ OFFICIAL = ("train", "validation", "test")
 
 
 class DatasetError(OtoscopeError, FileNotFoundError):
-    """A data set folder that is missing, incomplete or contradicts itself."""
+    """A data set folder that is missing, incomplete or contradicts itself.
+
+    Examples
+    --------
+    >>> load_dataset("esc50", "nowhere")
+    Traceback (most recent call last):
+    ...
+    otoscope.datasets.records.DatasetError: nowhere is not there; give the folder that holds esc50, or fetch it ...
+    """
 
 
 @dataclass(frozen=True)
@@ -26,14 +34,23 @@ class Example:
     Parameters
     ----------
     path : Path
+        The sound file.
     label : str
+        Name of the class.
     index : int
         Of the class, in the data set's labels.
     fold : int or str
+        The fold that it belongs to.
     source : str
         Name of the recording that it was cut from, or of who speaks; clips of one source belong in one fold.
     start_s, stop_s : float, s
         The part of the file that is meant; None: to its end.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> Example(pathlib.Path("bark.wav"), label="dog", index=0, fold=1, source="garden").stop_s is None  # to its end
+    True
     """
 
     path: Path
@@ -52,13 +69,26 @@ class Dataset:
     Parameters
     ----------
     name : str
+        Name for messages and records.
     labels : tuple of str
+        Names of the classes, in the order of their indices.
     examples : tuple of Example
+        The clips.
     licence : str
+        Licence of the clips; empty if not recorded.
     citation : str
         Keys of ``docs/references.bib``.
     validation : mapping of fold to fold
         Which fold is for validation when a fold is for the test; for those not named, the next one in order.
+
+    Examples
+    --------
+    >>> data = load_dataset("scenes,clips=4,seconds=0.1,sample_rate=8000,kinds=rain+bell,folds=2", "toy")
+    >>> len(data), data.labels, data.fold_names()
+    (4, ('rain', 'bell'), [1, 2])
+    >>> train, validation, test = data.split(test=1, validation="")
+    >>> len(train), len(validation), len(test)
+    (2, 0, 2)
     """
 
     name: str

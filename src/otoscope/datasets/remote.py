@@ -1,4 +1,4 @@
-"""Where data sets are fetched from: the entries of soundata and mirdata where they have them, else our own."""
+"""Download addresses of data sets: the entries of soundata and mirdata if they have them, else our own."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Remote:
     Parameters
     ----------
     url : str
+        Address, ``http`` or ``https``.
     name : str
         Of the file.
     checksum : str
@@ -58,7 +59,7 @@ OWN: dict[str, tuple[Remote, ...]] = {
         Remote(
             "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",
             "free-spoken-digit-dataset-1.0.10.tar.gz",
-            "",  # such archives are packed anew now and then; the recordings have a digest, see otoscope data check
+            "",  # such archives are repacked now and then; otoscope data check compares the recordings with a digest
             "free-spoken-digit-dataset-1.0.10",
         ),
     ),
@@ -71,14 +72,16 @@ def remotes_of(entry: Entry, settings: Mapping[str, Any], mirror: str = "") -> t
     Parameters
     ----------
     entry : Entry
+        Registry entry of the data set.
     settings : mapping
+        Its settings, as `otoscope.core.registry.parse` returns them.
     mirror : str
         An address that holds the same files by their names, in place of the usual ones.
 
     Raises
     ------
     UnsupportedError
-        For a data set that nobody hosts for this.
+        For a data set without a known download.
     MissingExtraError
         If soundata or mirdata is needed and not there.
     """
@@ -91,7 +94,7 @@ def remotes_of(entry: Entry, settings: Mapping[str, Any], mirror: str = "") -> t
         found = _from_loader(library, module)
     else:
         raise UnsupportedError(
-            f"the data set {entry.name} is not fetched from anywhere; put its files into a folder and give that"
+            f"the data set {entry.name} has no known download; put its files into a folder and pass that"
         )
     if mirror:
         found = tuple(replace(r, url=f"{mirror.rstrip('/')}/{r.name}") for r in found)

@@ -35,7 +35,13 @@ NOISE = "_background_noise_"
     wholes={"version=v1": (30, 64721)},
 )
 def read_speech_commands(root: str | os.PathLike[str], version: str = "v2") -> Dataset:
-    """Single words of 1 s by many speakers, split by speaker; 35 words (v2) or 30 (v1)."""
+    """Single words of 1 s by many speakers, split by speaker; 35 words (v2) or 30 (v1).
+
+    Examples
+    --------
+    >>> len(read_speech_commands("speech_commands_v0.02").labels)  # doctest: +SKIP
+    35
+    """
     folder = Path(root)
     fold_of: dict[str, str] = {}
     for fold, name in LISTS.items():

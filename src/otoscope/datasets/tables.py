@@ -87,7 +87,7 @@ def whole_number(table: Path, row: Row, column: str) -> int:
 
 
 def inside(root: Path, name: str | Path, table: Path) -> Path:
-    """A path of a table, relative to its folder; one that is absolute is taken as it is meant.
+    """A path of a table, relative to its folder; an absolute one is kept.
 
     Raises
     ------

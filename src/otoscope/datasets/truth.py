@@ -30,6 +30,12 @@ class Truth:
         Of the labelled source over the others, where it is recorded.
     notes : tuple of str
         What was changed or left out of a label file.
+
+    Examples
+    --------
+    >>> from otoscope.datasets.scenes import Event
+    >>> Truth(events=(Event("dog", 0.1, 0.4), Event("rain", 0.0, 0.5))).sounding("dog")[0].onset
+    0.1
     """
 
     stems: Mapping[str, Path] = field(default_factory=dict)
@@ -49,15 +55,16 @@ def truth_of(example: Example, labels: str | os.PathLike[str] | None = None) -> 
     Parameters
     ----------
     example : Example
+        The clip.
     labels : path, optional
         A label file, about this clip or about many, or a folder with one for each clip, called as the clip is. Else one
-        beside the clip is looked for, such as ``clip.jams`` or ``clip.txt`` beside ``clip.wav``. Given, its events stand in
-        for those of a record.
+        next to the clip is used, such as ``clip.jams`` or ``clip.txt`` for ``clip.wav``. If given, its events replace
+        those of a record.
 
     Returns
     -------
     Truth or None
-        None where nothing is known: no record, no label file, or one about other clips.
+        None without a record or a label file that names the clip.
 
     Raises
     ------
@@ -65,6 +72,12 @@ def truth_of(example: Example, labels: str | os.PathLike[str] | None = None) -> 
         For a damaged record, and labels that are not there.
     LabelError
         For a label file that cannot be read.
+
+    Examples
+    --------
+    >>> data = load_dataset("scenes,clips=2,seconds=0.1,sample_rate=8000,kinds=rain+bell,snr_db=6", "toy")
+    >>> truth_of(data.examples[0]).snr_db
+    6.0
     """
     made = _recorded(example)
     if made is not None and labels is None:

@@ -21,7 +21,7 @@ LITTER = {"__MACOSX", ".DS_Store"}
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file is to be unpacked, by its name."""
+    """Whether a file is an archive, by its name."""
     return file.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
 
@@ -31,7 +31,9 @@ def unpack(archive: Path, folder: Path, strip: str = "") -> int:
     Parameters
     ----------
     archive : Path
+        A zip or tar file.
     folder : Path
+        Where its files go; made if needed.
     strip : str
         A folder at the top of the archive that is left out of the names.
 

@@ -31,7 +31,13 @@ COLUMNS = ("slice_file_name", "fsID", "fold", "classID", "class")
     audio="audio",
 )
 def read_urbansound8k(root: str | os.PathLike[str]) -> Dataset:
-    """Sounds of the city of up to 4 s in 10 classes and ten folds; the rates of its files differ."""
+    """Sounds of the city of up to 4 s in 10 classes and ten folds; the rates of its files differ.
+
+    Examples
+    --------
+    >>> len(read_urbansound8k("UrbanSound8K").fold_names())  # doctest: +SKIP
+    10
+    """
     folder = Path(root)
     table = folder / "metadata" / "UrbanSound8K.csv"
     rows = read_rows(table, COLUMNS, "give the folder of UrbanSound8K that holds metadata/ and audio/")

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, what it holds, where it was made."""
+"""Run folders: which recipe owns them, what they hold, and the machine that wrote them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import write_text
 from otoscope.core.runtime import versions
 
-PARTS = (  # of which a run has one once an epoch is done, and a grid study once a part is
+PARTS = (  # one exists after the first epoch of a training, or the first part of a study
     "last.ckpt", "model", "results.json", "fold-*", "parts", "results.parquet",
 )  # fmt: skip
 
 
 class Runnable(Protocol):
-    """A recipe, as its folder knows it."""
+    """A recipe that can own a run folder."""
 
     @property
     def out(self) -> str:
@@ -27,12 +27,12 @@ class Runnable(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run and no other."""
+        """The settings that identify the run."""
         ...
 
 
 def out_folder(recipe: Runnable, what: str = "run") -> Path:
-    """The folder that a recipe names, if it can be one."""
+    """The folder that a recipe names; a file is refused."""
     out = Path(recipe.out)
     if out.exists() and not out.is_dir():
         raise ParameterError(f"out={out} is a file; give the {what} a folder of its own")
@@ -40,9 +40,9 @@ def out_folder(recipe: Runnable, what: str = "run") -> Path:
 
 
 def ensure_same_recipe(out: Path, recipe: Runnable, parts: Sequence[str] = PARTS, what: str = "run") -> None:
-    """A folder that holds another run is left alone; how a run is run (threads, workers, devices) may change.
+    """Refuse a folder that holds another run; execution settings (threads, workers, devices) may differ.
 
-    One in which nothing of ``parts`` is there yet can be taken by any recipe.
+    A folder without any of ``parts`` is free for any recipe.
     """
     file = out / "recipe.json"
     begun = any(True for part in parts for _ in out.glob(part))
@@ -51,7 +51,7 @@ def ensure_same_recipe(out: Path, recipe: Runnable, parts: Sequence[str] = PARTS
 
 
 def reserve(out: Path, recipe: Runnable) -> None:
-    """Say that the folder is this recipe's."""
+    """Record that the folder belongs to this recipe."""
     write_text(out / "recipe.json", json.dumps(recipe.identity(), indent=1))
 
 
@@ -67,5 +67,5 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def made_here() -> dict[str, Any]:
-    """On what machine and with what versions."""
+    """Machine and package versions, for a record."""
     return {"versions": versions(), "cpus": os.cpu_count() or 0, "machine": platform.machine()}

@@ -138,7 +138,7 @@ def from_yaml(kind: Any, value: Any) -> Any:
 
 
 def _check_plain(value: Any) -> None:
-    """Only what a file can hold: texts, numbers, lists and groups of them."""
+    """Refuse values that a file cannot hold."""
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):

@@ -16,7 +16,7 @@ from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.runtime import resolve_device
 from otoscope.datasets import Dataset, Example, load_dataset
-from otoscope.datasets.backgrounds import Background, Sound
+from otoscope.datasets.backgrounds import Background, BackgroundSound
 from otoscope.explanation.explainers import Explainer, make_explainer
 from otoscope.explanation.scoring import score_sound
 from otoscope.studies.clips import Preparation, StudyClip, choose_clips, clip_names, known_truth, stem_alone
@@ -186,7 +186,7 @@ class Plan:
         folds = chosen or tuple(f for f in self.data.fold_names() if f not in self.recipe.data.folds)
         examples = self.data.folds(folds).examples if folds else ()
         explained = {e.path for e in self.examples}
-        found = [Sound(e.path.resolve(), e.label) for e in examples if e.path not in explained]
+        found = [BackgroundSound(e.path.resolve(), e.label) for e in examples if e.path not in explained]
         if not found:
             raise ParameterError(
                 "background=train needs clips that are not explained; give data.folds and data.background, or "

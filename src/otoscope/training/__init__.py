@@ -14,15 +14,15 @@ from otoscope.core import registry
 if TYPE_CHECKING:
     from otoscope.training.autoencoder.settings import AutoencoderRecipe
     from otoscope.training.classifier.settings import Recipe
-    from otoscope.training.load import load_recipe
     from otoscope.training.run import train
+    from otoscope.training.task import load_recipe
 
 __all__ = ["AutoencoderRecipe", "Recipe", "load_recipe", "train"]
 
 _HOMES = {
     "AutoencoderRecipe": "autoencoder.settings",
     "Recipe": "classifier.settings",
-    "load_recipe": "load",
+    "load_recipe": "task",
     "train": "run",
 }
 

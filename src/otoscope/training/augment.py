@@ -40,7 +40,9 @@ def mix(sounds: Tensor, target: Tensor, share: Tensor, rng: Generator) -> tuple[
     Parameters
     ----------
     sounds : Tensor (batch, ...)
+        Waveforms or features.
     target : Tensor (batch, class)
+        Label weights in [0, 1].
     share : Tensor (batch,) in [0, 1]
         Of the clip itself.
     rng : Generator
@@ -105,7 +107,7 @@ def augment_waveforms(
 def augment_features(
     features: Tensor, target: Tensor, settings: AugmentSettings, fill: Tensor, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Masks in frequency and time, filled with the given value, then mix-up of features where it is asked for."""
+    """Masks in frequency and time, filled with the given value, then mix-up of features if the settings say so."""
     if settings.frequency_mask > 0 or settings.time_mask > 0:
         features = spec_mask(features, settings.frequency_mask, settings.time_mask, fill, rng)
     if settings.mixup_on == "features" and settings.mixup_probability > 0:

@@ -18,7 +18,7 @@ def fill(paragraphs: Sequence[str]) -> str:
 
 
 def about_data(data: Dataset, recipe: RunSettings) -> str:
-    """Which data set, its licence, its test folds."""
+    """The data set, its licence and its test folds."""
     return (
         f"{data.name} ({data.citation or 'no reference'}); test folds: {', '.join(map(str, recipe.data.test))}. Licence of the "
         f"data: {data.licence or 'not recorded'}. The clips are not in this folder."
@@ -35,7 +35,7 @@ def about_training(recipe: RunSettings, result: Mapping[str, Any], most: str = "
 
 
 def made_today() -> str:
-    """When and where the results were made."""
+    """Date, machine and Python version of the results."""
     return f"Made on {datetime.date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}."
 
 

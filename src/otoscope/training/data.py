@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
+from otoscope.audio import fit_length
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.jsonable import to_jsonable
 from otoscope.datasets import Dataset, contaminator, planter, waveform
+from otoscope.datasets.prepare import add_noise_and_cue, clip_key, full_scale
 from otoscope.training.settings import DataSettings
 
 
@@ -25,8 +27,11 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
     Parameters
     ----------
     data : Dataset
+        The clips.
     sample_rate : int, Hz
+        Sample rate of the batches.
     settings : DataSettings
+        Length, noise and cue of the clips.
     seed : int, optional
         Draws the stretches of ``crop_s``; without one clips are whole.
     pool : Dataset, optional
@@ -61,13 +66,11 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
 
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
         out, n_heard = self._cut(i)
-        if self.noise is not None:
-            out = self.noise(out, self.sample_rate, self.key(i))[0].astype(np.float32)
         label, has_cue = self._planted(i)
-        if self.cue is not None and has_cue:
-            out = self.cue(out, self.sample_rate, self.key(i))[0]
+        cue = self.cue if has_cue else None
+        out = add_noise_and_cue(out, self.sample_rate, clip_key(self.data.examples[i]), self.noise, cue).samples
         if self.settings.peak:
-            out /= max(float(np.abs(out).max()), 1e-8)
+            out = out / full_scale(out)
         if self.crop:
             spare = max(0, n_heard - self.crop)  # within the sound, not in the padding
             start = int(np.random.default_rng((self.seed or 0, self.epoch, i)).integers(spare + 1))
@@ -86,22 +89,18 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
         return (next(iter(self.cued)), True) if drawn < self.settings.plant_share else (label, False)
 
     def _cut(self, i: int) -> tuple[np.ndarray, int]:
-        """A clip as it is, cut or padded with silence to the length, and how many samples of it are the clip's."""
-        out, cut = np.zeros(self.length, np.float32), waveform(self.data.examples[i], self.sample_rate)[: self.length]
-        out[: len(cut)] = cut
-        return out, len(cut)
-
-    def key(self, i: int) -> str:
-        """What a clip's noise hangs on: its class, file and place in it, not its number."""
-        example = self.data.examples[i]
-        return f"{example.label}/{example.path.name}@{example.start_s:g}"
+        """A clip cut, or padded with silence, to the length, and its own number of samples."""
+        heard = np.array(
+            waveform(self.data.examples[i], self.sample_rate)[: self.length]
+        )  # a copy: the cache is read-only
+        return fit_length(heard, self.length), len(heard)
 
     def contamination(self, i: int) -> dict[str, Any] | None:
         """What was mixed into a clip, or None."""
         if self.noise is None:
             return None
         out, _ = self._cut(i)
-        return to_jsonable(self.noise(out, self.sample_rate, self.key(i))[1])
+        return to_jsonable(self.noise(out, self.sample_rate, clip_key(self.data.examples[i]))[1])
 
 
 class EpochSampler(Sampler[int]):
@@ -128,7 +127,7 @@ class EpochSampler(Sampler[int]):
 
 
 def _place() -> tuple[int, int]:
-    """This process's number among how many."""
+    """Rank of this process, and the number of processes."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
@@ -184,7 +183,7 @@ def divide(data: Dataset, settings: DataSettings) -> tuple[Dataset, Dataset | No
 
 
 def cued_class(data: Dataset, settings: DataSettings) -> tuple[int, ...]:
-    """Number of the class that gets the cue in training; none where no cue is planted.
+    """Index of the class that gets the cue in training; empty without a cue.
 
     Raises
     ------

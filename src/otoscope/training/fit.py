@@ -1,4 +1,4 @@
-"""The run itself: Lightning's Trainer as a recipe wants it, and going on where a run was."""
+"""The run itself: Lightning's Trainer configured by a recipe, and resuming."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ def make_trainer(
     validates: bool,
     watch: tuple[str, str] = ("val/accuracy", "max"),
 ) -> Any:
-    """Lightning's Trainer; ``trainer:`` of the recipe has the last word on all that is not the recipe's own.
+    """Lightning's Trainer; ``trainer:`` of the recipe overrides everything that the recipe does not set itself.
 
     Parameters
     ----------
     lightning : module
+        The imported package.
     recipe : RunSettings
+        The recipe of the run.
     out : Path
         Folder of the run.
     device : torch.device
+        Where to train.
     batches : int
         Batches an epoch.
     validates : bool
@@ -71,7 +74,7 @@ def make_trainer(
         "check_val_every_n_epoch": 1 if settings.early_stopping or settings.keep == "best" else 5,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
-        "use_distributed_sampler": False,  # the sampler of these batches knows its place by itself
+        "use_distributed_sampler": False,  # the sampler shards by itself
         **recipe.trainer,
     }
     with warnings.catch_warnings(), _quiet("lightning.pytorch"):
@@ -129,7 +132,7 @@ def _callbacks(recipe: RunSettings, out: Path, validates: bool, watched: str, mo
 
 
 def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: tuple[Any, Any], out: Path) -> float:
-    """Train a Lightning module, or go on; seconds that it took, those before an interruption included.
+    """Train a Lightning module, or resume; returns the seconds it took, including those before an interruption.
 
     What the module holds afterwards is read from the checkpoint: of the last epoch (the average, where weights are
     averaged) or of the best one; so a run that was stopped after its last epoch ends with the same weights too.
@@ -137,12 +140,15 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
     Parameters
     ----------
     trainer : lightning.Trainer
+        As `make_trainer` returns it.
     settings : OptimiserSettings
+        Epochs, and which weights are kept.
     module : LightningModule
         With ``prepare()``, called before it trains.
     batches : pair of loaders
         To train on, and to watch (or None).
     out : Path
+        Folder of the run.
     """
     training, validation = batches
     last, best = out / "last.ckpt", out / "best.ckpt"
@@ -160,7 +166,7 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
     module.on_load_checkpoint(final)
     if not all(torch.isfinite(v).all() for v in final["state_dict"].values()):
         raise NonFiniteError(
-            f"the trained weights hold NaN or infinite values ({out}); lower optimiser.lr and begin anew"
+            f"the trained weights hold NaN or infinite values ({out}); lower optimiser.lr and start again"
         )
     return float(ended["callbacks"]["Timer"]["time_elapsed"]["train"])
 
@@ -176,7 +182,7 @@ def _train(trainer: Any, module: Any, batches: Any, validation: Any, last: Path 
         except OSError as error:
             raise OtoscopeError(
                 f"the run stopped: {error.strerror or error} ({error.filename or 'while a file was written'}); the last good "
-                "checkpoint stays, and the same command goes on from it"
+                "checkpoint is kept; run the same command to resume"
             ) from error
 
 
@@ -188,20 +194,20 @@ def read_checkpoint(path: Path, module: torch.nn.Module) -> dict[str, Any]:
     OtoscopeError
         If it is damaged, or of another network.
     """
-    hint = "delete it to begin anew, or give another out=FOLDER"
+    hint = "delete it to start again, or give another out=FOLDER"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {k: v.shape for k, v in content["state_dict"].items()}
         whole = isinstance(content["epoch"], int) and isinstance(content["callbacks"], dict)
     except Exception as error:
-        raise OtoscopeError(f"cannot go on from {path}: it is damaged ({type(error).__name__}); {hint}") from error
+        raise OtoscopeError(f"cannot resume from {path}: it is damaged ({type(error).__name__}); {hint}") from error
     if not whole or shapes != {k: v.shape for k, v in module.state_dict().items()}:
-        raise OtoscopeError(f"cannot go on from {path}: it is of another network or of other classes; {hint}")
+        raise OtoscopeError(f"cannot resume from {path}: it is of another network or of other classes; {hint}")
     return content
 
 
 def _is_over(checkpoint: dict[str, Any], epochs: int) -> bool:
-    """Whether a run had ended when this was saved: all epochs done, or stopped early."""
+    """Whether a checkpoint is of a finished run: all epochs done, or stopped early."""
     if checkpoint["epoch"] + 1 >= epochs:
         return True
     early = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
@@ -210,7 +216,7 @@ def _is_over(checkpoint: dict[str, Any], epochs: int) -> bool:
 
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """A library's log from warnings up, while the block runs."""
+    """Silence a library's log below warnings inside the block."""
     log = logging.getLogger(name)
     before = log.level
     log.setLevel(logging.WARNING)
@@ -221,7 +227,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 def lay_out(model: torch.nn.Module, memory_format: torch.memory_format) -> None:
-    """Order a model's weights in memory."""
+    """Set the memory format of a model's weights."""
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
 
 

@@ -1,14 +1,52 @@
-"""What the Lightning modules of all tasks share: seeds that depend on the step alone, the optimiser and its schedule."""
+"""The base of all Lightning modules: seeds that depend on the step alone, optimisers, and learning-rate schedules."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning
 import torch
 from torch import nn
 
-from otoscope.training.schedule import factor_of_step, make_optimiser
+from otoscope.training.settings import OptimiserSettings
+
+
+def factor_at(settings: OptimiserSettings, epoch: float) -> float:
+    """The learning rate's factor at an epoch (0.5 is the middle of the first)."""
+    warm = settings.warmup_epochs
+    if epoch < warm:
+        return math.exp(-5 * (1 - epoch / warm) ** 2) if settings.warmup == "exponential" else epoch / warm
+    if settings.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (epoch - warm) / max(1, settings.epochs - warm))))
+    if settings.schedule == "ramp":
+        done = min(1.0, max(0.0, (epoch - settings.ramp_start) / max(1, settings.ramp_epochs)))
+        return 1 - done * (1 - settings.last_factor)
+    return 1.0
+
+
+def factor_of_step(settings: OptimiserSettings, step: int, steps_per_epoch: int) -> float:
+    """The factor for one step: moving with each, or still within an epoch."""
+    if settings.schedule_by == "epoch":
+        return factor_at(settings, step // steps_per_epoch)
+    return factor_at(settings, (step + 1) / steps_per_epoch)
+
+
+def make_optimiser(modules: Iterable[nn.Module], settings: OptimiserSettings) -> torch.optim.Optimizer:
+    """The optimiser over all parameters that want gradients."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    spared = [] if settings.decay_all else [p for p in parameters if p.ndim <= 1]
+    decayed = parameters if settings.decay_all else [p for p in parameters if p.ndim > 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+    groups = [g for g in groups if g["params"]]
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": torch.optim.AdamW,
+        "adam": torch.optim.Adam,
+        "sgd": torch.optim.SGD,
+    }
+    more = {"momentum": 0.9} if settings.name == "sgd" else {}
+    return kinds[settings.name](groups, lr=settings.lr, weight_decay=settings.weight_decay, **more)
 
 
 class TrainingModule(lightning.LightningModule):
@@ -17,7 +55,9 @@ class TrainingModule(lightning.LightningModule):
     Parameters
     ----------
     network : nn.Module
+        What is trained.
     recipe : RunSettings
+        The recipe of the run.
     batches : int
         Batches an epoch.
     """

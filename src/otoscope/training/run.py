@@ -22,7 +22,7 @@ from otoscope.training.task import task_type
 
 
 def train(recipe: Any, device: str = "auto") -> dict[str, Any]:
-    """Train what a recipe asks for, score it on the test folds, write its folder; or that once for each fold.
+    """Train by a recipe, score on the test folds and write the run's folder, once or for each fold.
 
     An interrupted run, even after ``kill -9``, resumes from its last complete epoch and ends with the same weights. A finished
     run is not repeated: its results are read. A folder that holds a run of another recipe is refused.
@@ -89,12 +89,12 @@ def _every_fold(recipe: Any, out: Path, device: str) -> dict[str, Any]:
 
 
 def _file_name(fold: int | str) -> str:
-    """A fold's name as a file can be called."""
+    """A fold's name as a file name."""
     return re.sub(r"[^\w.-]", "_", str(fold)).strip(".") or "_"
 
 
 def _once(recipe: RunSettings, out: Path, device: str, data: Dataset | None = None) -> dict[str, Any]:
-    """One run, from its data to its folder; a finished one is read."""
+    """One run, from its data to its folder; the results of a finished one are read."""
     import lightning
 
     kind, folder = task_type(recipe.task), out / "model"  # type: ignore[attr-defined]  # each recipe has one

@@ -22,7 +22,7 @@ from otoscope.training.settings import DataSettings
 def evaluate(
     classifier: Classifier, data: Dataset, settings: DataSettings, batch_size: int = 16, pool: Dataset | None = None
 ) -> dict[str, Any]:
-    """Accuracy with its interval, accuracy a class, confusion matrix (rows: truth) and each clip's outcome.
+    """Accuracy with its interval, accuracy of each class, confusion matrix (rows: truth) and each clip's outcome.
 
     Where clips are contaminated, each outcome says with what; ``pool`` is what other clips are drawn from.
     """
@@ -57,7 +57,7 @@ def evaluate(
 
 
 def score_cue(classifier: Classifier, data: Dataset, settings: DataSettings, batch_size: int = 16) -> dict[str, Any]:
-    """How often clips of other classes are called the planted class: with the cue in them, and without.
+    """How often clips of other classes are classified as the planted class, with and without the cue.
 
     Returns
     -------
@@ -93,16 +93,20 @@ def score_reconstructions(
     batch_size: int = 16,
     pool: Dataset | None = None,
 ) -> dict[str, Any]:
-    """How close reconstructions are, and what a classifier gets right on them and on the originals.
+    """Error of reconstructions, and a classifier's accuracy on them and on the originals.
 
     Parameters
     ----------
     autoencoder : Autoencoder
+        The autoencoder.
     classifier : Classifier or None
+        The frozen classifier; None for an autoencoder that was not tuned.
     data : Dataset
+        The test clips.
     settings : DataSettings
+        Length and level of the clips.
     numbers : sequence of int
-        The classifier's number of each of the data set's classes; none where they are not its classes: then what it says
+        The classifier's index of each of the data set's classes; empty if they are not its classes: then its prediction
         of the original counts as right.
     pool : Dataset, optional
         As in `evaluate`.

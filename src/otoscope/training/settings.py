@@ -11,7 +11,7 @@ from otoscope.recipes.schema import Field, FilePath, Fold, Settings, check_name,
 
 
 class DataSettings(Settings):
-    """Which clips there are, and which of them train, validate and test."""
+    """The clips, and which of them are for training, validation and test."""
 
     name: str = Field(
         "esc50", description="A data set and its settings, such as ``esc50,esc10=true`` (``otoscope data``)."
@@ -147,7 +147,7 @@ class RunSettings(Settings):
     optimiser: OptimiserSettings = group(OptimiserSettings)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run and no other: everything except how it is executed."""
+        """The settings that identify the run: all but those of its execution."""
         plain = self.model_dump()
         for key in ("out", "threads", "loggers", "trainer"):
             del plain[key]
@@ -158,7 +158,7 @@ class RunSettings(Settings):
         return plain
 
     def shareable(self) -> dict[str, Any]:
-        """Plain data for model folders: paths of this machine are cut down to their last part."""
+        """Plain data for model folders: paths are reduced to their last part."""
         plain = self.model_dump()
         plain["out"] = Path(self.out).name
         for (*groups, key), mark in path_fields(type(self)).items():

@@ -1,10 +1,10 @@
-"""What a kind of trained model has to say of itself; `otoscope.training.run` does the rest."""
+"""Tasks, one for each kind of trained model, and their recipes; `otoscope.training.run` does the rest."""
 
 from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,10 @@ import torch
 from torch import nn
 
 from otoscope.core import registry
+from otoscope.core.errors import UnknownNameError
 from otoscope.datasets import Dataset
+from otoscope.recipes.read import RecipeFiles, read_content
+from otoscope.recipes.schema import build_settings
 from otoscope.training.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -85,6 +88,7 @@ class Task(abc.ABC):
         Parameters
         ----------
         folder : Path
+            The model folder; made if needed.
         result : dict
             Of `score`, with ``train_s`` and ``parameters``.
 
@@ -101,7 +105,7 @@ class Task(abc.ABC):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         return [f"folder of the model: {result['folder']}"]
 
 
@@ -119,3 +123,46 @@ def task_type(name: str) -> type[Task]:
 def task_types() -> dict[str, type[Task]]:
     """Name -> class of every task."""
     return {entry.name: entry.target() for entry in registry.entries("task")}
+
+
+def load_recipe(path: RecipeFiles, overrides: Sequence[str] = ()) -> Any:
+    """Read one recipe, or several on top of one another, and put overrides such as ``optimiser.epochs=3`` on top.
+
+    A recipe may begin with others: ``include: [../data/fsdd.yaml]``. Relative paths are relative to the file that holds them;
+    those of overrides and of recipes of the package to the working folder.
+
+    Parameters
+    ----------
+    path : path, name, or sequence of these
+        Files, or recipes of the package by name (``otoscope recipe list``).
+    overrides : sequence of str
+        ``key=value`` with dotted keys and YAML values.
+
+    Returns
+    -------
+    Recipe, AutoencoderRecipe or the recipe of another task
+        As its ``task`` says; without one it trains a classifier.
+
+    Raises
+    ------
+    OtoscopeError
+        If a file is missing or no mapping, a key is unknown (the nearest are offered), a value has another type or lies out
+        of range.
+
+    Examples
+    --------
+    >>> from otoscope.training import load_recipe
+    >>> load_recipe(["mn", "esc10"], ["optimiser.epochs=3"]).optimiser.epochs
+    3
+    """
+    tasks = task_types()
+    content = read_content(path, overrides, [task.recipe_type for task in tasks.values()])
+    task = content.get("task", "classifier")
+    if not isinstance(task, str) or task not in tasks:
+        raise UnknownNameError("task", str(task), tasks)
+    kind = tasks[task].recipe_type
+    if "task" not in kind.model_fields:
+        content.pop("task", None)
+    recipe = build_settings(kind, content)
+    recipe.check()
+    return recipe.replace(out=recipe.out or f"runs/{recipe.name}")

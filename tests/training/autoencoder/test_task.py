@@ -296,7 +296,7 @@ def test_its_own_word_can_be_the_target_with_any_classes(tmp_path, corpus, monke
     assert result["right_is"] == "original"
     card = (Path(result["folder"]) / "README.md").read_text()
     assert f"Of {100 * result['accuracy']:.1f} % of the reconstructions" in " ".join(card.split())
-    assert "says the same as of the original" in " ".join(card.split())
+    assert "prediction equals that for the original" in " ".join(card.split())
 
 
 def test_its_own_word_is_still_scored_by_labels_that_it_knows(tmp_path, corpus, listener):
@@ -597,7 +597,7 @@ def test_a_checkpoint_of_another_shape_is_named(tmp_path, corpus):
     train(settings, "cpu")
     (tmp_path / "run" / "model" / "results.json").unlink()
     torch.save({"state_dict": {"a": torch.zeros(2)}, "epoch": 0, "callbacks": {}}, tmp_path / "run" / "last.ckpt")
-    with pytest.raises(OtoscopeError, match=r"cannot go on from .*last.ckpt: it is of another network"):
+    with pytest.raises(OtoscopeError, match=r"cannot resume from .*last.ckpt: it is of another network"):
         train(settings, "cpu")
 
 

@@ -1,7 +1,7 @@
-"""Scenes as a data set: one labelled foreground over another sound, with the stems beside each clip.
+"""Scenes as a data set: one labelled foreground over another sound, with the stems of each clip.
 
 ``audio/NAME.wav``, ``stems/NAME/KIND.wav`` (their sum is the clip), ``scenes.json`` with the settings, the SNR and the
-event times of each clip. Everything follows from the settings; what is there is not made again.
+event times of each clip. Everything follows from the settings; existing files are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LICENCE = "CC0 (made by code)"
 
 
 @dataclass(frozen=True)
-class Settings:
+class SceneSettings:
     """What a data set of scenes follows from; see the parameters in the registry."""
 
     clips: int
@@ -81,7 +81,7 @@ def read_scenes(
     *,
     make: bool = True,
 ) -> Dataset:
-    """Procedural scenes with separate stems and exact event times; made in the folder where they are not there.
+    """Procedural scenes with separate stems and exact event times; missing ones are generated in the folder.
 
     Without ``make``, they are described as they were made before, and nothing is written.
 
@@ -97,7 +97,7 @@ def read_scenes(
     folder = Path(root)
     ratios = levels(str(snr_db), "scenes", 60.0)
     ratio = ratios[0] if len(ratios) == 1 else ratios
-    settings = Settings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
+    settings = SceneSettings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
     plans = [_plan(settings, i) for i in range(clips)]
     reserve(folder, SCENES, asdict(settings))
     if make:
@@ -112,7 +112,7 @@ def read_scenes(
     return Dataset("scenes", settings.kinds, examples, LICENCE)
 
 
-def _make(folder: Path, settings: Settings, plans: list[dict[str, Any]]) -> None:
+def _make(folder: Path, settings: SceneSettings, plans: list[dict[str, Any]]) -> None:
     """Write what is not there; the record last."""
     make_folder(folder)
     records = []
@@ -130,6 +130,12 @@ def stems_of(example: Example) -> dict[str, Path]:
     ------
     DatasetError
         If the example is no clip of the data sets ``scenes`` and ``mixtures``.
+
+    Examples
+    --------
+    >>> data = load_dataset("scenes,clips=2,seconds=0.1,sample_rate=8000,kinds=rain+bell", "toy")
+    >>> list(stems_of(data.examples[0]))
+    ['rain', 'bell']
     """
     folder = example.path.parent.parent / "stems" / example.path.stem
     found = {file.stem: file for file in sorted(folder.glob("*.wav"))}
@@ -150,7 +156,7 @@ def _kinds(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def _plan(settings: Settings, i: int) -> dict[str, Any]:
+def _plan(settings: SceneSettings, i: int) -> dict[str, Any]:
     """What the scene with number ``i`` is; the same for every number of clips. Of several levels each scene has its own clips."""
     ratios = settings.snr_db if isinstance(settings.snr_db, tuple) else (settings.snr_db,)
     number, ratio = i, ratios[i % len(ratios)]
@@ -167,7 +173,7 @@ def _plan(settings: Settings, i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _record(folder: Path, settings: Settings, plan: dict[str, Any]) -> dict[str, Any]:
+def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any]) -> dict[str, Any]:
     """Write a scene where it is not there; its record."""
     labels = (plan["label"], plan["background"])
     wanted = [clip_path(folder, plan["name"]), *stem_paths(folder, plan["name"], labels).values()]

@@ -63,6 +63,13 @@ class Scene:
     snr_db : float, dB
         Energy of the first stem over that of the sum of the others, over the whole clip; infinite for a single stem.
     seed : int
+        Determines everything that is drawn.
+
+    Examples
+    --------
+    >>> scene = make_scene(["bell", "rain"], duration=1.0, sample_rate=8000, snr_db=3.0, seed=0)
+    >>> [stem.label for stem in scene.stems], scene.clip.samples.shape
+    (['bell', 'rain'], (1, 8000))
     """
 
     clip: Clip
@@ -88,7 +95,9 @@ class Scene:
         Parameters
         ----------
         label : str
+            Name of the class.
         times : array_like of any shape, s
+            Times from the start of the clip.
 
         Returns
         -------
@@ -111,9 +120,11 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
     kind : str
         One of `kinds`.
     duration : float in [0.05, 3600], s
+        Length of the sound.
     sample_rate : int >= 1000, Hz
         Partials above its Nyquist frequency are left out; the events are the same at every rate.
     seed : int >= 0
+        Determines the samples.
 
     Returns
     -------
@@ -154,13 +165,15 @@ def make_scene(
     kinds : sequence of str
         What sounds, each kind once; the first is the foreground. The others are equally loud where they sound.
     duration : float in [0.05, 3600], s
+        Length of the sound.
     sample_rate : int >= 1000, Hz
+        Sample rate of the clip.
     snr_db : float in [-120, 120], dB
         Energy of the first stem over that of the sum of the others, over the whole clip.
     seed : int >= 0
         The same seed gives the same samples. A kind's stem does not depend on what else sounds, but for its level.
     events : mapping of str to sequence of (onset, offset), s, optional
-        Where a kind shall sound. It is drawn anew within each interval, with faded ends; a kind that is not named sounds
+        Intervals in which a kind sounds. Each is drawn independently, with faded ends; a kind that is not named sounds
         in the whole clip as it likes.
 
     Returns
@@ -205,12 +218,19 @@ def demo_scene(sample_rate: int = 32000, seed: int = 0) -> Scene:
     Parameters
     ----------
     sample_rate : int >= 1000, Hz
+        Sample rate of the clip.
     seed : int >= 0
+        Determines everything that is drawn.
 
     Returns
     -------
     Scene
         5 s.
+
+    Examples
+    --------
+    >>> [stem.label for stem in demo_scene(sample_rate=8000).stems]
+    ['dog_bark', 'helicopter']
     """
     return make_scene(["dog_bark", "helicopter"], 5.0, sample_rate, snr_db=3.0, seed=seed)
 

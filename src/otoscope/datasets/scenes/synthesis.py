@@ -51,7 +51,9 @@ class Canvas:
     label : str
         The kind of sound, for its events.
     duration : float, s
+        Length of the sound.
     sample_rate : int, Hz
+        Sample rate of the sound.
     rng : numpy Generator
         The structural stream.
     """
@@ -100,6 +102,7 @@ class Canvas:
         Parameters
         ----------
         count : int, samples
+            Length.
         shape : callable
             Gain of each frequency; its scale is of no matter.
 

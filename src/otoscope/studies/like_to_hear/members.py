@@ -16,8 +16,8 @@ from otoscope.core.errors import OtoscopeError
 from otoscope.recipes.find import LIKE_TO_HEAR, find_recipe
 from otoscope.recipes.runs import read_json
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
-from otoscope.training.load import load_recipe
 from otoscope.training.run import train
+from otoscope.training.task import load_recipe
 
 CONTROL = "control"
 Log = Callable[[str], object]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from otoscope.audio import fit_length
 
 RESOLUTIONS = (512, 1024, 2048)
 
@@ -19,6 +21,7 @@ def multi_resolution_stft(made: Tensor, wanted: Tensor, resolutions: tuple[int, 
     Parameters
     ----------
     made, wanted : Tensor (batch, time)
+        Reconstructions and originals, of one length.
     resolutions : tuple of int, samples
         Window lengths; each window moves on by a quarter. Shorter clips are padded with silence to the longest.
 
@@ -27,9 +30,8 @@ def multi_resolution_stft(made: Tensor, wanted: Tensor, resolutions: tuple[int, 
     Source: yamamoto2020parallel, eqs. 4 to 7; with windows as long as the FFT, and magnitudes of at least 1e-4.
     """
     total = made.new_zeros(len(made))
-    short = max(resolutions) - made.shape[-1]
-    if short > 0:
-        made, wanted = nn.functional.pad(made, (0, short)), nn.functional.pad(wanted, (0, short))
+    length = max(*resolutions, made.shape[-1])
+    made, wanted = fit_length(made, length), fit_length(wanted, length)
     for n_fft in resolutions:
         ours, theirs = _magnitude(made, n_fft), _magnitude(wanted, n_fft)
         apart = (theirs - ours).flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp_min(1e-4)

@@ -21,12 +21,14 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class AutoencoderModule(TrainingModule):
-    """Trains one autoencoder by a recipe; a classifier only listens.
+    """Trains one autoencoder by a recipe, behind it a frozen classifier, if any.
 
     Parameters
     ----------
     autoencoder : Autoencoder
+        What is trained.
     recipe : AutoencoderRecipe
+        The recipe of the run.
     classifier : Classifier or None
         Frozen and in evaluation mode; it is no part of the module.
     numbers : sequence of int
@@ -59,21 +61,21 @@ class AutoencoderModule(TrainingModule):
 
     @property
     def classifier(self) -> Classifier | None:
-        """Who listens."""
+        """The frozen classifier, or None."""
         return self._others[1]
 
     @property
     def rate(self) -> int:
-        """Of the waveforms, in Hz."""
+        """Sample rate of the waveforms, Hz."""
         return self.autoencoder.sample_rate if self.classifier is None else self.classifier.sample_rate
 
     def prepare(self) -> None:
-        """Order the classifier's weights in memory as the CPU likes them."""
+        """Use the memory layout that is fastest on the CPU."""
         if self.classifier is not None:
             lay_out(self.classifier, torch.channels_last)
 
     def on_fit_start(self) -> None:
-        """Bring the classifier along: it is no part of the checkpoint."""
+        """Move the classifier, which is not part of the checkpoint, to the device."""
         if self.classifier is not None:
             self.classifier.to(self.device)
 
@@ -92,11 +94,12 @@ class AutoencoderModule(TrainingModule):
         return each.mean()
 
     def losses(self, waveform: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Weighted losses, each ``(batch,)``, by name; and the logits, where a classifier listens.
+        """Weighted losses, each ``(batch,)``, by name; and the logits, if there is a classifier.
 
         Parameters
         ----------
         waveform : Tensor (batch, time)
+            Mono waveforms, full scale 1.
         target : Tensor (batch, class)
             Shares of the classes.
         """
@@ -119,7 +122,7 @@ class AutoencoderModule(TrainingModule):
         return parts, logits
 
     def _one_hot(self, truth: Tensor) -> Tensor:
-        """The data set's class numbers as shares of the classifier's classes; nothing where these are unknown."""
+        """Indices of the data set's classes as weights of the classifier's; empty if these are unknown."""
         n = len(self.classifier.labels) if self.classifier is not None else len(self.numbers)
         if not len(self.numbers):
             return torch.zeros(len(truth), n, device=truth.device)
@@ -136,7 +139,7 @@ class AutoencoderModule(TrainingModule):
             )
 
     def on_train_epoch_end(self) -> None:
-        """Before an epoch is saved: one whose last step broke the weights must not take a good one's place."""
+        """Refuse an epoch whose last step broke the weights before it replaces a good checkpoint."""
         self._refuse_broken(self.heard)
 
     def _refuse_broken(self, heard: Tensor | None) -> None:
@@ -175,7 +178,7 @@ def hear(classifier: Classifier, waveform: Tensor) -> Tensor:
 
 
 def classification_loss(classifier: Classifier, logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy of what is said and what should be, ``(batch,)``; summed over classes that can hold together."""
+    """Cross entropy of logits and targets, ``(batch,)``; for independent classes, summed over them."""
     if classifier.multilabel:
         return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
     return nn.functional.cross_entropy(logits, target, reduction="none")

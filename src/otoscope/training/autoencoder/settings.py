@@ -12,7 +12,7 @@ Part = Literal["coordinate_attention", "dynamic_convolution", "dynamic_relu"]
 
 
 class AutoencoderSettings(Settings):
-    """Which autoencoder is trained, from which weights, and which half learns."""
+    """Which autoencoder is trained, from which weights, and which part is trained."""
 
     start: NameOrPath = Field(
         "random", description="``random``, a name (``archisound``), or the folder of an autoencoder."
@@ -110,4 +110,4 @@ class AutoencoderRecipe(RunSettings):
         if tunes and loss.classifier <= 0:
             raise ParameterError("task: tune without the classifier's loss is no tuning; give loss.classifier above 0")
         if not tunes and self.classifier.model:
-            raise ParameterError("task: pretrain asks no classifier; leave classifier.model out, or use task: tune")
+            raise ParameterError("task: pretrain uses no classifier; leave classifier.model out, or use task: tune")

@@ -18,9 +18,9 @@ from otoscope.classifiers.load import load_classifier
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.datasets import Dataset
 from otoscope.surgery import frozen, preserve_state
-from otoscope.training.autoencoder.card import autoencoder_card
 from otoscope.training.autoencoder.module import AutoencoderModule, hear
 from otoscope.training.autoencoder.settings import AutoencoderRecipe, ListenerSettings
+from otoscope.training.card import about_data, about_training, fill, made_today, percent
 from otoscope.training.data import Clips, loader
 from otoscope.training.fit import lay_out
 from otoscope.training.score import score_reconstructions
@@ -37,7 +37,7 @@ class NumberedClips(Clips):
 
 
 class AutoencoderTask(Task):
-    """Train an autoencoder. A classifier that it is tuned to is frozen, and proven unchanged at the end."""
+    """Train an autoencoder. A classifier that it is tuned to is frozen, and verified to be unchanged at the end."""
 
     recipe_type = AutoencoderRecipe
     watch = ("val/loss", "min")
@@ -84,7 +84,7 @@ class AutoencoderTask(Task):
         return frozen(self.classifier) if self.classifier is not None else contextlib.nullcontext()
 
     def score(self, device: torch.device) -> dict[str, Any]:
-        """How close reconstructions are, and what the classifier gets right on them."""
+        """Error of the reconstructions, and the classifier's accuracy on them."""
         autoencoder, classifier = self.autoencoder.to(device).eval().requires_grad_(False), self.classifier
         if classifier is not None:
             lay_out(classifier.to(device), torch.contiguous_format)
@@ -95,7 +95,7 @@ class AutoencoderTask(Task):
         )
 
     def save(self, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-        """Write the folder; the result also says of which epoch the weights are."""
+        """Write the folder; the result records the epoch of the weights."""
         result = {**result, "kept_epoch": self.trained.kept_epoch if self.trained is not None else 0}
         card = autoencoder_card(self.autoencoder, self.recipe, result, self.data)
         save_autoencoder(self.autoencoder.to("cpu"), folder, card, half=self.recipe.half)
@@ -103,7 +103,7 @@ class AutoencoderTask(Task):
 
     @classmethod
     def is_whole(cls, result: Mapping[str, Any]) -> bool:
-        """Whether all numbers are there that a study reads."""
+        """Whether the result has all numbers that a study reads."""
         numbers = ["clips", "mse", *(["accuracy", "accuracy_original"] if "accuracy" in result else [])]
         whole = all(isinstance(result.get(key), int | float) for key in numbers)
         whole = whole and isinstance(result.get("si_sdr_db", ""), float | int | None)
@@ -111,7 +111,7 @@ class AutoencoderTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         ratio = result["si_sdr_db"]
         lines = [
             f"mean squared error on the test folds: {result['mse']:.3g} ({result['clips']} clips)",
@@ -129,7 +129,7 @@ class AutoencoderTask(Task):
 
 
 def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None = None) -> Autoencoder:
-    """The autoencoder that is to be trained, with its name and what is known of it before.
+    """The autoencoder to train, with its name and its history.
 
     A small one of random weights works at the rate of the classifier, unless its settings say another.
     """
@@ -157,14 +157,14 @@ def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None =
 
 
 def load_listener(settings: ListenerSettings) -> Classifier:
-    """The classifier that is listened to, in evaluation mode, with the parts switched off that are to be."""
+    """The frozen classifier, in evaluation mode, without the parts that the recipe switches off."""
     classifier = load_classifier(settings.model, settings.weights, list(settings.labels) or None)
     switch_off(classifier, settings.without)
     return classifier.eval()
 
 
 def switch_off(classifier: Classifier, parts: Sequence[str]) -> None:
-    """Switch parts of a DyMN off, for good; no parts, no change.
+    """Switch parts of a DyMN off permanently.
 
     Raises
     ------
@@ -207,3 +207,49 @@ def check_gradients(classifier: Classifier) -> None:
             raise UnsupportedError(f"{said} ({' '.join(str(error).split())[:200]})") from error
     if gradient is None or not torch.isfinite(gradient).all() or not gradient.any():
         raise UnsupportedError(f"{said} (its output does not depend on its input in a differentiable way)")
+
+
+def autoencoder_card(autoencoder: Autoencoder, recipe: AutoencoderRecipe, result: dict[str, Any], data: Dataset) -> str:
+    """The model card (Markdown): task, data and licence, training, results, limits."""
+    config, info = autoencoder.config, autoencoder.info
+    tuned = info.get("tuned_to")
+    task = (
+        f"Tuned by the loss of the frozen classifier `{tuned['name']}` (weights {tuned['sha256'][:12]}) on its "
+        "reconstructions: what they keep and drop shows what that classifier likes to hear. For another classifier its "
+        "sound shows nothing."
+        if tuned
+        else "Trained to give its input back; it was not tuned to any classifier."
+    )
+    paragraphs = [
+        f"# {recipe.name}",
+        recipe.description or "An autoencoder of waveforms.",
+        f"{result['parameters']:,} parameters, {config.sample_rate} Hz, {config.in_channels} channel(s); "
+        f"{config.compression} samples become one latent frame of {config.channels * config.multipliers[-1]} numbers. "
+        f"{'Its weights are stored as float16.' if recipe.half else ''}",
+        task,
+        "## Data",
+        about_data(data, recipe),
+        "## Training",
+        f"{about_training(recipe, result, 'up to ')}; the weights are of epoch {result['kept_epoch']}. It started from "
+        f"{info['started_from']}; what learned: {info['scope']}.",
+        "## Results",
+        _results(result),
+        "## Limits",
+        "It carries less than it is given: fine detail and high frequencies suffer first, whatever the classifier likes. "
+        "Compare with an autoencoder of the same shape that was never tuned before calling something unheard.",
+        f"Licence: {info['licence']}.",
+    ]
+    return fill(paragraphs)
+
+
+def _results(result: dict[str, Any]) -> str:
+    ratio = "undefined" if result["si_sdr_db"] is None else f"{result['si_sdr_db']:.1f} dB"
+    said = f"On {result['clips']} clips of the test folds: mean squared error {result['mse']:.3g}, SI-SDR {ratio}. "
+    if "accuracy" in result:
+        share = f"{100 * result['accuracy']:.1f} % of the reconstructions ({percent(result['interval'])}, Wilson)"
+        said += (
+            f"For {share} the classifier's prediction equals that for the original. "
+            if result["right_is"] == "original"
+            else f"The classifier is right on {share} and on {100 * result['accuracy_original']:.1f} % of the originals. "
+        )
+    return said + made_today()

@@ -13,7 +13,7 @@ from otoscope.training.classifier.settings import TeacherSettings
 
 
 class Distiller(nn.Module):
-    """How far a student's outputs and maps are from a teacher's.
+    """Distance of a student's outputs and feature maps from a teacher's.
 
     Where both name the same classes, the outputs are compared; else a linear head on one of the student's maps predicts
     all of the teacher's classes. Each hint layer's map of the student is projected (1x1 convolution) onto the teacher's,
@@ -40,7 +40,7 @@ class Distiller(nn.Module):
             self._size(student, teacher)
 
     def _size(self, student: Classifier, teacher: Classifier) -> None:
-        """Make the projections and the head, of the sizes that one second of silence shows."""
+        """Create the projections and the head, sized by a pass over one second of silence."""
         with self.record() as own:
             student(torch.zeros(1, student.sample_rate))
         with record_layers(teacher.network, [b for _, b in self.pairs]) as theirs:
@@ -64,7 +64,7 @@ class Distiller(nn.Module):
         return self._teacher[0]
 
     def record(self):  # type: ignore[no-untyped-def]  # a context manager of record_layers
-        """While the block runs, the student's forward passes leave the maps that are needed."""
+        """Record the feature maps of the student's forward passes inside the block."""
         names = dict.fromkeys([a for a, _ in self.pairs] + ([self.layer] if self.layer else []))
         return record_layers(self.student.network, list(names))
 

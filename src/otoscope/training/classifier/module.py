@@ -23,8 +23,11 @@ class ClassifierModule(TrainingModule):
     Parameters
     ----------
     classifier : Classifier
+        What is trained.
     recipe : Recipe
+        The recipe of the run.
     teacher : Classifier or None
+        The classifier that is distilled, if any.
     batches : int
         Batches an epoch.
     """
@@ -40,19 +43,19 @@ class ClassifierModule(TrainingModule):
         return self._classifier[0]
 
     def prepare(self) -> None:
-        """Order the weights in memory as the CPU likes them: a fifth faster."""
+        """Use the memory layout that is a fifth faster on the CPU."""
         for model in (self.classifier, self.distiller.teacher if self.distiller is not None else None):
             if model is not None:
                 lay_out(model, torch.channels_last)
 
     def on_fit_start(self) -> None:
-        """Bring along what is no part of the checkpoint: the front end and the teacher."""
+        """Move what is not part of the checkpoint, the front end and the teacher, to the device."""
         self.classifier.to(self.device)
         if self.distiller is not None:
             self.distiller.teacher.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Cool the network's temperature, where it has one; hold the norms' statistics, where they are to stay."""
+        """Cool the network's temperature, if any; freeze the norms' statistics, if the recipe says so."""
         if self.recipe.model.fixed_norms:
             for part in self.network.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
@@ -62,7 +65,7 @@ class ClassifierModule(TrainingModule):
             self.network.temperature = max(start - self.current_epoch, 1.0)
 
     def features(self, waveform: Tensor, rng: torch.Generator) -> Tensor:
-        """What the network takes, of clips ``(batch, time)``."""
+        """Input of the network for clips ``(batch, time)``."""
         if self.classifier.frontend is None:
             return self.classifier.pad(waveform)
         ends = jitter_bank(self.classifier.frontend, rng) if self.recipe.augment.mel_jitter else {}
@@ -95,7 +98,7 @@ class ClassifierModule(TrainingModule):
         return loss + extra
 
     def _fill(self, features: Tensor) -> Tensor:
-        """What SpecAugment writes, broadcast over the features."""
+        """The fill value of SpecAugment, broadcast over the features."""
         fill, frontend = self.recipe.augment.mask_fill, self.classifier.frontend
         if fill == "mean":
             return features.mean((1, 2, 3), keepdim=True)
@@ -124,11 +127,11 @@ class ClassifierModule(TrainingModule):
         return [self.network, *([self.distiller] if self.distiller is not None else [])]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what is part of the network's state but not of its tensors (DyMN's temperature)."""
+        """Save state of the network that is not in its tensors (DyMN's temperature)."""
         settings: dict[str, Any] = getattr(self.network, "state_settings", dict)()
         checkpoint["network_settings"] = dict(settings)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put it back."""
+        """Restore that state."""
         for name, value in checkpoint.get("network_settings", {}).items():
             setattr(self.network, name, value)

@@ -85,15 +85,14 @@ class Recipe(RunSettings):
 
     task: ClassVar[str] = "classifier"
     folds: Literal["", "all"] = Field(
-        "",
-        description="``all``: train once for each fold as the test fold, and report mean and standard deviation.",
+        "", description="``all``: train once for each fold as the test fold, and report mean and standard deviation."
     )
     model: ModelSettings = group(ModelSettings)
     teacher: TeacherSettings = group(TeacherSettings)
     augment: AugmentSettings = group(AugmentSettings)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run and no other: everything except how it is executed."""
+        """The settings that identify the run: all but those of its execution."""
         plain = super().identity()
         if not self.model.fixed_norms:  # as for the planted cues
             del plain["model"]["fixed_norms"]

@@ -19,7 +19,7 @@ from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import write_text
 from otoscope.datasets import Dataset
-from otoscope.training.classifier.card import model_card
+from otoscope.training.card import about_data, about_training, fill, made_today, percent
 from otoscope.training.classifier.module import ClassifierModule
 from otoscope.training.classifier.settings import Recipe
 from otoscope.training.data import Clips, cued_class, loader
@@ -81,7 +81,7 @@ class ClassifierTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines for the command line."""
+        """Lines that the command prints."""
         if "folds" in result:
             lines = [f"  fold {fold:<15}{100 * accuracy:6.1f} %" for fold, accuracy in result["folds"].items()]
             lines.append(f"accuracy over all folds: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
@@ -106,7 +106,7 @@ def _teacher(recipe: Recipe) -> Classifier | None:
 
 
 def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
-    """The network that is to be trained: random weights, or a body that starts from another task's.
+    """The classifier to train: random weights, or a body with those of another classifier.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def make_classifier(recipe: Recipe, data: Dataset) -> Classifier:
 
 
 def _unlike(model: Classifier, start: Classifier) -> tuple[str, ...]:
-    """Parts of the head that a start of the same classes cannot bring along: features of another size (``bn0`` of PANNs)."""
+    """Parts of the head whose shapes differ although the classes agree: features of another size (``bn0`` of PANNs)."""
     own, other = model.network.state_dict(), start.network.state_dict()
     return tuple(
         part
@@ -148,3 +148,82 @@ def architecture_of(recipe: Recipe) -> tuple[registry.Entry, dict[str, Any]]:
         settings["frames"] = max(1, int(recipe.data.seconds * settings["sample_rate"] / settings["hop"]))
         settings = entry.settings(settings)
     return entry, settings
+
+
+def confusion_table(labels: list[str], confusion: list[list[int]]) -> str:
+    """A confusion matrix as a Markdown table; rows are the truth."""
+    head = "| truth \\ said | " + " | ".join(labels) + " |"
+    rule = "|---" * (len(labels) + 1) + "|"
+    rows = [
+        f"| {label} | " + " | ".join(str(n) if n else "·" for n in row) + " |"
+        for label, row in zip(labels, confusion, strict=True)
+    ]
+    return "\n".join([head, rule, *rows])
+
+
+def class_table(result: dict[str, Any]) -> str:
+    """Accuracy of each class as a Markdown table."""
+    rows = [
+        f"| {label} | {'none in the test folds' if share is None else f'{100 * share:.1f} %'} |"
+        for label, share in result["per_class"].items()
+    ]
+    return "\n".join(["| class | accuracy |", "|---|---|", *rows])
+
+
+def model_card(classifier: Classifier, recipe: Recipe, result: dict[str, Any], data: Dataset) -> str:
+    """The model card (Markdown): architecture, data and licence, training, results, limits."""
+    config = classifier.config or {}
+    architecture = registry.get("architecture", config["architecture"])
+    right = round(result["accuracy"] * result["clips"])
+    noise = f" Every clip was contaminated: {recipe.data.contaminate}." if recipe.data.contaminate else ""
+    paragraphs = [
+        f"# {recipe.name}",
+        recipe.description or architecture.summary,
+        f"Architecture `{registry.format_spec(architecture, config['settings'])}`, {result['parameters']:,} parameters, "
+        f"{len(classifier.labels)} classes that exclude each other (softmax): {', '.join(classifier.labels)}. It listens at "
+        f"{classifier.sample_rate} Hz, mono.{' Its weights are stored as float16.' if recipe.half else ''}",
+        "## Data",
+        f"{about_data(data, recipe)} Clips are {recipe.data.seconds:g} s long: longer ones are cut, shorter ones padded with "
+        f"silence.{noise}",
+        "## Training",
+        f"{about_training(recipe, result)}. {_origin(classifier, recipe)}",
+        "## Results",
+        "Accuracy on the test folds, looked at once in this run, after training: "
+        f"**{100 * result['accuracy']:.2f} %** ({right} of {result['clips']} clips; {percent(result['interval'])}, Wilson). "
+        f"{made_today()}",
+        *_cue(result, recipe),
+        class_table(result),
+        confusion_table(result["labels"], result["confusion"]),
+        "## Limits",
+        f"It knows {len(classifier.labels)} classes and always names one of them, on any sound: speech, music and silence "
+        "included. Its confidence on mixtures, on other lengths and on other recordings than those of its data set was not "
+        "calibrated.",
+        f"Licence: {classifier.info['licence']}.",
+    ]
+    return fill(paragraphs)
+
+
+def _cue(result: dict[str, Any], recipe: Recipe) -> list[str]:
+    """The effect of a planted cue, if any."""
+    if "plant" not in result:
+        return []
+    found, data = result["plant"], recipe.data
+    moved = f", and {100 * data.plant_share:g} % of the others, which then counted as {found['class']}"
+    return [
+        f"It listens to a planted cue on purpose: in training {100 * data.plant_own:g} % of the clips of the class "
+        f"{found['class']} had the cue `{found['cue']}`{moved if data.plant_share else ''}. The test clips above do not have it. "
+        f"Of {found['clips']} test clips of the other classes it calls {100 * found['called_without']:.1f} % {found['class']} "
+        f"as they are, and {100 * found['called']:.1f} % once they have the cue ({percent(found['interval'])})."
+    ]
+
+
+def _origin(classifier: Classifier, recipe: Recipe) -> str:
+    """Origin of the weights."""
+    said = (
+        f"It started from the weights of {classifier.info['started_from']}; all layers were trained on."
+        if "started_from" in classifier.info
+        else "Every weight started at random and was trained here."
+    )
+    if recipe.teacher.model:
+        said += f" It was distilled from `{recipe.teacher.model}`, whose weights are not in the file."
+    return said
