@@ -20,7 +20,7 @@ ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
 
 
 def by_hand(rows, table):
-    """Names of best, worst and most disputed clip, by loops."""
+    """Names of the best, worst and most disputed clip, by loops."""
     names = sorted({row["clip"] for row in rows})[1::2]
     lines = [line for line in table.lines if line.role != "oracle"][:MOST]
     gaps = {}
@@ -120,11 +120,11 @@ def test_the_page_holds_what_was_rendered(study, tmp_path):
     assert first["where"] == "clean, mel"
     assert next(h["name"] for h in first["heard"]) == "integrated_gradients, stft, topk:0.3"
     clip = data["clips"][0]
-    assert clip["file"] == f"{first['clip']} (best found, clean, mel)"
+    assert clip["file"] == f"{first['clip']} (best, clean, mel)"
     assert [s["kind"] for s in clip["sounds"]] == ["original", "control", *["reconstruction", "difference"] * MOST]
     assert clip["sounds"][3]["title"] == "integrated_gradients, stft, topk:0.3, removed"
     assert clip["sounds"][2]["facts"] == [[f"p({first['label']})", f"{100 * first['heard'][0]['kept']:.1f} %"]]
-    assert clip["sounds"][1]["title"] == "The truth"
+    assert clip["sounds"][1]["title"] == "Ground truth"
     samples, rate = soundfile.read(tmp_path / "listen" / "audio" / "0-0-kept.flac")
     words = {"clip": first["clip"], "method": "integrated_gradients", "mask": "topk:0.3"}
     (row,) = [row for row in made if all(row[k] == v for k, v in words.items())]

@@ -251,7 +251,7 @@ def _failures(board: Leaderboard) -> Grid:
         [_cell(x) for x in (f.condition, f.classifier, f.method, f.domain, f.reason, f.rows, ", ".join(f.clips))]
         for f in board.failures
     ]
-    return ["condition", "classifier", "method", "domain", "reason", "rows", "clips, such as"], rows
+    return ["condition", "classifier", "method", "domain", "reason", "rows", "clips (examples)"], rows
 
 
 def _agreements(board: Leaderboard) -> Grid:

@@ -148,7 +148,7 @@ def _panel(board: Mapping[str, Any], panel: int) -> dict[str, Any]:
 
 
 def _names(line: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The name of a line, and what else makes it or was chosen for it."""
+    """The name of a line, and its other texts."""
     texts = [*line["name"].values(), *line["chosen"].values()]
     title = line.get("title", "")
     if title and title != texts[0]:
@@ -165,7 +165,7 @@ def _short_name(line: Mapping[str, Any]) -> str:
 
 def _group(metric: Mapping[str, Any]) -> str:
     if metric["truth"]:
-        return "Against the truth"
+        return "Ground truth"
     if metric["heard"]:
         return "As heard"
     return "The mask" if metric["name"] in SHAPES else "In the domain"

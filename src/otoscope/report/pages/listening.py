@@ -1,4 +1,4 @@
-"""The listening page of "what networks like to hear": originals, reconstructions and differences side by side.
+"""The listening page: originals, reconstructions and differences of clips, to compare.
 
 One folder that works from disk and from any static site: ``index.html``, and for each clip a file of pictures, loaded
 when the clip is shown, and a file of sounds, loaded when it is played. A page on disk may not read sound files, only
@@ -37,14 +37,14 @@ WORDS = {
     "start": "Start",
     "reconstructions": "Reconstructions",
     "differences": "Differences",
-    "one": "a reconstruction",
     "other": "difference",
-    "how": "Play a clip and switch between its versions: each goes on at the same place. With matched levels all are as loud as "
-    "the original, so that you compare content, not loudness. A difference is the original minus the reconstruction, raised at "
-    "most to full scale.\n\nBelow each version stands what every network said of that sound: its first label, how sure it was, "
-    "and whether the label is right. A network\u2019s own reconstruction is marked \u201cown\u201d.",
+    "how": "Play a clip and switch between its versions; playback continues at the same position. Matched levels bring every "
+    "version to the level of the original, so that you compare content rather than loudness. A difference is the original minus "
+    "the reconstruction, amplified at most to full scale.\n\nBelow each version are the predictions of all networks for that "
+    "sound: the most probable label, its probability, and whether it is correct. A network\u2019s own reconstruction is marked "
+    "\u201cown\u201d.",
 }
-"""What the page calls things; ``how`` is its advice, in paragraphs."""
+"""Words of the page; ``how`` is the advice on listening, in paragraphs."""
 
 
 @registry.register(
@@ -111,7 +111,7 @@ def _titles(entries: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _tidy(parts: Path, count: int) -> None:
-    """Take away the parts of clips that an older page had."""
+    """Remove the parts of clips that only an older page had."""
     for file in parts.glob("*-*.js"):
         found = re.fullmatch(r"(pictures|sounds)-(\d+)\.js", file.name)
         if found and int(found[2]) >= count:
@@ -124,7 +124,7 @@ def _tidy(parts: Path, count: int) -> None:
 def _clip(
     folder: Path, clip: Mapping[str, Any], rate: int, titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """What the page says of a clip, and its parts: pictures and sounds; the original first, the others as they come."""
+    """Contents of a clip, and its parts (pictures and sounds); the original first, the others in their order."""
     versions = sorted(clip["versions"], key=lambda version: version["kind"] != "original")
     paths = [folder / version["audio"] for version in versions]
     sounds = [_sound(path, rate, _gain(version)) for path, version in zip(paths, versions, strict=True)]
@@ -203,7 +203,7 @@ def _names(
     if version["kind"] == "original":
         return "Original", "the recording"
     if version["kind"] == "control":
-        return words.get("control", "Control"), str(version.get("title") or "no network was asked")
+        return words.get("control", "Control"), str(version.get("title") or "not tuned to a network")
     network, start = titles["networks"][version["network"]], titles["starts"].get(version.get("start") or "", "")
     return (network, start) if version["kind"] == "reconstruction" else (f"{network}, {words['other']}", start)
 
