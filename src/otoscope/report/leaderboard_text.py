@@ -58,6 +58,7 @@ def sections(board: Leaderboard, pivot: bool = False, lines: int | None = None) 
     Parameters
     ----------
     board : Leaderboard
+        The leaderboard to show.
     pivot : bool
         Masks as lines and methods as columns, with all metrics in each cell; for lines by method, domain and mask.
     lines : int, optional

@@ -26,6 +26,7 @@ def write_like_to_hear(results: Mapping[str, Any], folder: str | os.PathLike[str
     results : mapping
         What the study gives.
     folder : path
+        The output folder of the study.
 
     Returns
     -------

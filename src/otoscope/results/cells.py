@@ -69,10 +69,13 @@ class Cells:
     Parameters
     ----------
     groups : Groups
+        Groups of the rows.
     clips : tuple of str
         Sorted.
     clip : ndarray (row,), int
+        Index into ``clips``.
     ok : ndarray (row,), bool
+        Whether the row did not fail.
     complete : bool
         Count a clip in a group only if none of its rows there failed, so that means over several conditions are of the same
         conditions for every clip.

@@ -62,6 +62,7 @@ class Value:
     n : int
         Number of clips with a finite value.
     mark : {"best", "second", ""}
+        Rank among the lines; empty for all others.
     p : float
         Corrected p-value of the difference from the best; NaN for the best and for untested lines.
     chance : float
@@ -105,6 +106,7 @@ def significance(
     entered : ndarray (line,), bool
         Which lines may be best; the others (oracles) are neither marked nor tested.
     bootstrap : ClusterBootstrap, optional
+        Computes intervals and tests; 1000 resamples at 95 % by default.
     within : ndarray (line,), optional
         Lines are compared only with lines of the same label, a domain for example; a single line is not marked.
     """
@@ -151,7 +153,9 @@ class Agreement:
     Parameters
     ----------
     panel : int
+        Index of the panel.
     metric, truth : str
+        Names of the compared metrics.
     tau : float in [-1, 1]
         Kendall's tau-b; 1 if both rank the lines alike from best to worst.
     low, high : float
@@ -185,6 +189,7 @@ def agreements(
     Parameters
     ----------
     panel : int
+        Index of the panel.
     metrics : sequence of Metric
         Those with a direction are compared: over all lines if both compare domains, else within each domain.
     values : mapping of str to ndarray (line, clip)
@@ -194,6 +199,7 @@ def agreements(
     domains : sequence of str
         Of each line.
     bootstrap : ClusterBootstrap
+        Computes the intervals.
     """
     directed, of = [m for m in metrics if m.higher_is_better is not None], np.array(domains)
     out = []

@@ -25,8 +25,11 @@ class ExampleClip:
     Parameters
     ----------
     why : {"best", "worst", "disputed"}
+        Why it was chosen: highest or lowest mean over the methods, or largest range.
     panel : int
+        Index of its panel.
     clip : str
+        Name of the clip.
     lines : tuple of Line
         The methods to hear.
     rows : tuple of int
@@ -58,6 +61,7 @@ def example_clips(
     results : Results
         The rows of the leaderboard (`Results.where` of its options).
     board : Leaderboard
+        The leaderboard whose first lines are compared.
     methods, panels : int
         Maximum number of each.
 

@@ -88,7 +88,9 @@ class Failure:
     Parameters
     ----------
     condition, classifier, method, domain : str
+        The texts that the rows share.
     reason : str
+        The error message.
     rows : int
         Number of rows.
     clips : tuple of str
@@ -111,6 +113,7 @@ class Leaderboard:
     Parameters
     ----------
     title : str
+        Title of the study.
     by : tuple of str
         The columns that make a line.
     choice : Choice or None
@@ -118,9 +121,11 @@ class Leaderboard:
     panels : tuple of mapping
         Condition and classifier of each.
     metrics : tuple of Metric
+        One for each value of a line.
     lines : tuple of Line
         Sorted within their panel.
     failures : tuple of Failure
+        By reason, most rows first.
     agreements : tuple of Agreement
         Of each metric with each ground-truth metric.
     clips, of_clips, rows, failed : int
@@ -229,7 +234,9 @@ def make_leaderboard(results: Results, options: LeaderboardOptions | None = None
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     options : LeaderboardOptions, optional
+        What to show; the defaults of `LeaderboardOptions` if None.
 
     Raises
     ------

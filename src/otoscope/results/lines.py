@@ -92,13 +92,17 @@ class LineMaker:
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
+        The rows grouped by panel, line and what is chosen.
     panel : sequence of str
         The columns that make a panel.
     by : sequence of str
         The columns that make a line.
     metrics : tuple of Metric
+        Columns of the leaderboard.
     selection : Selection
+        The group that represents each line.
     """
 
     def __init__(

@@ -129,6 +129,7 @@ def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     wanted : sequence of str
         Empty for the defaults of a leaderboard: the main ground-truth metrics, the scores of the written sound (of the domain
         if no sound was written), the shape of the mask.

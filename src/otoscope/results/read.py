@@ -55,6 +55,7 @@ class Results:
     Parameters
     ----------
     frame : pandas.DataFrame
+        One row per clip, condition, classifier, method, domain and mask.
     about : mapping
         Contents of ``study.json``; with several studies, of the first that has one.
     notes : sequence of str

@@ -41,7 +41,9 @@ def holdout_panels(results: Results, cells: Cells, panel_of: np.ndarray, seed: i
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
+        The same rows by group and clip.
     panel_of : ndarray (group,), int
         The panel of each group of the cells.
     seed : int, optional
@@ -102,6 +104,7 @@ class Choice:
     clips : tuple of tuple of str
         The clips of each panel that decided; the numbers are of its other clips.
     seed : int or None
+        As in `SelectionRule`.
     same_clips : bool
         Whether the numbers are of the clips that decided.
     blind : tuple of int
@@ -171,6 +174,7 @@ def select_masks(
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
         Groups by the columns of panels, lines and what is to be chosen.
     panel, by : sequence of str
@@ -178,6 +182,7 @@ def select_masks(
     metrics : sequence of Metric
         The metrics of the table, which decide if the results hold none of audiointerp's seven.
     rule : SelectionRule
+        Criterion and clips of the choice.
 
     Raises
     ------
@@ -258,6 +263,7 @@ def geometric_score(values: np.ndarray, higher: np.ndarray, among: np.ndarray | 
     Parameters
     ----------
     values : ndarray (row, metric)
+        Finite or NaN.
     higher : ndarray (metric,), bool
         Whether higher is better.
     among : ndarray (row, metric), optional
@@ -288,6 +294,7 @@ def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     goodness : ndarray (row,)
+        Higher is better; NaN ranks last.
     line : ndarray (row,), int
         The line of each row: 0 to n - 1, none empty.
     """

@@ -38,6 +38,7 @@ def render(page: Page) -> str:
     Parameters
     ----------
     page : Page
+        Contents of the page.
 
     Returns
     -------

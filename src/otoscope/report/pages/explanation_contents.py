@@ -33,6 +33,7 @@ class Sound:
     Parameters
     ----------
     key : {"original", "kept", "removed"}
+        Which sound it is.
     audio : bytes or None
         The encoded sound, embedded in the page; None when it is linked.
     mime : str
@@ -77,9 +78,11 @@ class Figure:
     value : float or None
         None, NaN and infinities show as "not defined".
     unit : str
+        Empty for a plain number.
     meaning : str
         One line.
     better : {"higher", "lower", ""}
+        The better direction; empty if neither is.
     heard : bool
         Measured on the written sound, not in the domain.
     title : str
@@ -104,11 +107,15 @@ class Page:
     title, file, target, verdict : str
         Window title, name of the sound, explained label, one honest sentence.
     trust : {"good", "doubtful", "poor"}
+        The degree of trust in the explanation.
     warnings : tuple of str
         Why the explanation should not be relied on; empty when nothing is known against it.
     duration : float, s
+        Length of the sound, above 0.
     sample_rate : int, Hz
+        Rate of the original, above 0.
     channels : int
+        Number of channels of the original.
     top_hz : float, Hz
         Highest frequency of the spectrograms.
     floor_db, ceil_db : float, dB
@@ -122,9 +129,11 @@ class Page:
     scores, heard : dict
         Probability of the target for original, kept, removed: in the domain, and of the written sound.
     figures : tuple of Figure
+        The metrics, in order.
     record : dict
         The whole record, JSON-able.
     captions : Captions
+        Words of the page.
     rows : tuple of str
         What the rows of attribution and mask are called, where they are no bands of frequency but parts of the sound.
     """
@@ -202,6 +211,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
     Parameters
     ----------
     explanation : Explanation
+        The explanation to show.
     linked : dict, optional
         Files of the three sounds in the page's folder; used for sounds over three minutes, which are not embedded.
     """

@@ -44,6 +44,7 @@ def page_contents(board: Leaderboard, listen: Mapping[str, Any] | None = None) -
     Parameters
     ----------
     board : Leaderboard
+        The leaderboard to show.
     listen : mapping, optional
         The clips to listen to, as `otoscope.report.examples.write_examples` gives them, and ``href`` of their page.
     """

@@ -64,7 +64,9 @@ def scatter_plot(
     places : sequence of two ints
         Their indices among the values of each line.
     lines : sequence of mapping
+        ``values`` and ``role`` of each, in order.
     names : sequence of str
+        Names of the lines.
     some : sequence of int, optional
         Indices of the lines to draw; all by default.
     """
