@@ -29,7 +29,7 @@ def test_the_list_is_the_registry(otoscope):
     assert "[esc10=False]" in run.out
     head, esc50 = run.out.splitlines()[:2]
     assert head.split("  ")[-1] == "description [settings and defaults] (licence)"
-    assert [esc50[head.index(c) :].split()[0] for c in ("classes", "clips", "Hz", "fetched", "what")] == [
+    assert [esc50[head.index(c) :].split()[0] for c in ("classes", "clips", "Hz", "download", "description")] == [
         "50", "2000", "44100", "yes", "Environmental",
     ]  # fmt: skip
     assert "(your own)" in run.out

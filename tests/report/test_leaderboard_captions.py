@@ -55,7 +55,7 @@ def test_a_caption_says_how_the_numbers_came_about(study):
 
 def test_a_caption_names_what_was_taken_together(study):
     text = said(study, make_rows(clips=4), pool=("condition",))
-    assert "Pooled: clean, white; each clip counts by its mean over them" in text
+    assert "Pooled: clean, white; each clip counts by its mean, and only if none of its rows failed." in text
     assert "Pooled:" not in said(study, make_rows(clips=4, conditions={"clean": 0.0}), pool=("condition",))
 
 

@@ -29,7 +29,5 @@ def demo(out: str) -> None:
     click.echo(f"{'part':<10}{'p(' + explanation.target.label + ')':>16}")
     for part, p in heard.items():
         click.echo(f"{part:<10}{p:>16.3f}")
-    click.echo(
-        f"Ground truth, for comparison: {', '.join(f'truth-{stem.label}.wav' for stem in scene.stems)} in {out}"
-    )
+    click.echo(f"Ground truth, for comparison: {', '.join(f'truth-{stem.label}.wav' for stem in scene.stems)} in {out}")
     click.echo(f"Open the report in a browser: {files['report']}")

@@ -18,7 +18,9 @@ from otoscope.cli.options import model_options
 @click.option("--domain", help="NAME or NAME,setting=value, e.g. mel,bands=64; see 'otoscope domains'.")
 @click.option("--mask", help="E.g. positive or topk:0.3,smooth_time=0.05; see 'otoscope masks'.")
 @click.option("--target", metavar="LABEL|INDEX", help="Class to explain; the most probable one by default.")
-@click.option("--out", default="explanations", show_default=True, metavar="DIR", help="Output folder; each file gets a subfolder.")
+@click.option(
+    "--out", default="explanations", show_default=True, metavar="DIR", help="Output folder; each file gets a subfolder."
+)
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 def explain(
     audio: tuple[str, ...],

@@ -59,9 +59,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EOFError as error:
-            raise click.ClickException(
-                f"unexpected end of file ({str(error) or 'EOFError'})"
-            ) from error
+            raise click.ClickException(f"unexpected end of file ({str(error) or 'EOFError'})") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands."""

@@ -11,7 +11,6 @@ import click
 
 from otoscope.cli.columns import one_line
 
-
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Device to compute on."
 )

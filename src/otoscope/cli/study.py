@@ -11,8 +11,12 @@ from otoscope.cli.options import device_option, json_option, log, split_recipes
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[RECIPE|KEY=VALUE]...")
-@click.option("--dry-run", is_flag=True, help="Check the recipe, print the number of passes and the estimated time, and exit.")
-@click.option("--extend", is_flag=True, help="Extend a study of another recipe in the same folder; rows of both are kept.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check the recipe, print the number of passes and the estimated time, and exit."
+)
+@click.option(
+    "--extend", is_flag=True, help="Extend a study of another recipe in the same folder; rows of both are kept."
+)
 @device_option
 @json_option
 def study(recipe: str, overrides: tuple[str, ...], dry_run: bool, extend: bool, device: str, as_json: bool) -> None:

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(), metavar="RESULTS...")
-@click.option("--metrics", callback=names_of, metavar="A,B,...", help="Columns or all, domain, heard, truth, audiointerp.")
-@click.option("--by", callback=names_of, default="method,domain", show_default=True, help="Columns that identify a line.")
+@click.option(
+    "--metrics", callback=names_of, metavar="A,B,...", help="Columns, all, domain, heard, truth, audiointerp."
+)
+@click.option("--by", callback=names_of, default="method,domain", show_default=True, help="Columns of a line.")
 @click.option("--condition", callback=names_of, metavar="A,B,...", help="Only these conditions.")
 @click.option("--classifier", callback=names_of, metavar="A,B,...", help="Only these classifiers.")
 @click.option("--pool", callback=names_of, metavar="condition,classifier", help="Pool all conditions or classifiers.")
 @click.option("--only", multiple=True, callback=words_of, metavar="COLUMN=TEXT", help="Only these rows; repeatable.")
 @click.option("--sort", default="", metavar="METRIC|seconds|name", help="Order of lines; the first metric by default.")
-@click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="Criterion for choosing masks.")
+@click.option("--choose", default="rank", show_default=True, metavar="rank|score|METRIC", help="How to choose masks.")
 @click.option("--seed", type=int, help="Draw the clips for choosing masks at random; every second one by default.")
-@click.option("--same-clips", is_flag=True, help="Choose masks on the reported clips, as audiointerp does (optimistic).")
+@click.option("--same-clips", is_flag=True, help="Choose masks on the reported clips (optimistic).")
 @click.option("--pivot", is_flag=True, help="Masks as lines, methods as columns; needs --by method,domain,mask.")
-@click.option("--format", "forms", callback=names_of, metavar="md,latex,csv,html", help="Formats to write; a single one is printed without --out.")
+@click.option("--format", "forms", callback=names_of, metavar="md,latex,csv,html", help="Formats to write or print.")
 @click.option("--out", type=click.Path(), metavar="DIR", help="Output folder.")
 @click.option("--listen", is_flag=True, help="Write a page of example clips, next to RESULTS without --out.")
 @device_option

@@ -44,7 +44,7 @@ def caption(board: Leaderboard) -> list[str]:
     for column, texts in board.pooled.items():
         if len(texts) > 1:
             together = ", ".join(board.title_of(column, text) for text in texts)
-            said.append(f"Pooled: {together}; each clip counts by its mean over them, and only if none of its rows failed.")
+            said.append(f"Pooled: {together}; each clip counts by its mean, and only if none of its rows failed.")
     said.append("In each panel, the best value of each metric is bold and the second best is underlined.")
     values = [(value, line) for line in board.lines for value in line.values]
     if any(math.isfinite(value.p) for value, _ in values):
@@ -81,7 +81,8 @@ def _each(numbers: Sequence[int], total: int, noun: str) -> str:
 def _means(board: Leaderboard) -> str:
     of = f" from {_count(board.sources, 'source')}" if board.sources else ""
     clips = _each(board.panel_clips, board.clips, "clip")
-    return f"Means over {clips}{of} ± half the width of {100 * board.level:g} % intervals (bootstrap over {'sources' if board.sources else 'clips'}, {_count(board.draws, 'draw')})."
+    drawn = f"bootstrap over {'sources' if board.sources else 'clips'}, {_count(board.draws, 'draw')}"
+    return f"Means over {clips}{of} ± half the width of {100 * board.level:g} % intervals ({drawn})."
 
 
 def _choice(board: Leaderboard, choice: Choice) -> list[str]:

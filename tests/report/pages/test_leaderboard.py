@@ -6,8 +6,7 @@ import re
 import pytest
 
 from otoscope.core.errors import ParameterError, WriteError
-from otoscope.report.pages.leaderboard import write_leaderboard_page
-from otoscope.report.pages.leaderboard_plots import interval_plot, scatter_plot
+from otoscope.report.pages.leaderboard import interval_plot, scatter_plot, write_leaderboard_page
 
 HOSTILE = "</script><script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked=1'> $data & <!--"
 
@@ -139,7 +138,11 @@ def test_the_numbers_their_marks_and_their_order(tmp_path):
     ]
     rise, control = rows["2risemel · topk:0.3"], rows["3random controlstft · topk:0.3"]
     assert rise == ["0.70 (second best)±0.10", "0.80 (best)±0.10", "5.00 (best)±1.00", "10", "0", "0.5"]
-    assert control[:3] == ["0.10≈ (not significantly different from the best)±0.10", "0.40 (second best)±0.108 clips", "–"]
+    assert control[:3] == [
+        "0.10≈ (not significantly different from the best)±0.10",
+        "0.40 (second best)±0.108 clips",
+        "–",
+    ]
     assert [row[0] for row in second[2:]] == ["1risemel · topk:0.3", "2Plain gradientgradient · stft · topk:0.3"]
 
 

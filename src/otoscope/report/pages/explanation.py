@@ -11,10 +11,9 @@ from otoscope.core import registry
 from otoscope.core.jsonable import to_jsonable
 from otoscope.explanation.explanation import Explanation
 from otoscope.report.captions import SOUNDS, TRUST
-from otoscope.report.embed import array
 from otoscope.report.formatting import kilohertz, seconds
 from otoscope.report.pages.explanation_contents import Page, Sound, build_page, check
-from otoscope.report.templating import quoted, render_page
+from otoscope.report.templating import array, quoted, render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "overlay.js", "explanation.js")
 
