@@ -53,7 +53,6 @@ PENDING: dict[str, set[str]] = {
         "Found",
         "Parts",
         "Settings",
-        "Sound",
         "Words",
     },
     "no test file": {
@@ -517,9 +516,9 @@ ACROSS = {
     "docs/test_docs.py": "the documentation",
     "domains/test_promises.py": "the three promises, for every domain",
     "explanation/test_memory.py": "peak memory of the whole chain",
-    "report/test_browser.py": "the report in a browser",
-    "report/test_listening_browser.py": "the listening page in a browser",
-    "report/test_table_browser.py": "the table's page in a browser",
+    "report/pages/test_explanation_browser.py": "the report in a browser",
+    "report/pages/test_listening_browser.py": "the listening page in a browser",
+    "report/pages/test_leaderboard_browser.py": "the table's page in a browser",
     "surgery/test_frozen.py": "no room's method changes a model",
     "cli/test_catalogue.py": "the commands that are made from the registry",
 }

@@ -88,7 +88,7 @@ def test_an_odd_terminal_can_print_it(otoscope, tmp_path):
         (["--only", "condition"], "must be COLUMN=TEXT"),
         (["--only", "clip=1-000-A.wav"], "there is one clip, so the mask of each line cannot be chosen"),
         (["--sort", "speed"], "unknown order of the table 'speed'"),
-        (["--choose", "luck"], "unknown way to choose masks 'luck'"),
+        (["--choose", "luck"], "unknown criterion for masks 'luck'"),
         (["--format", "pdf"], "unknown form of a table 'pdf'"),
         (["--format", "html"], "name one with --out"),
         (["--pivot"], "make lines by method,domain,mask"),

@@ -103,7 +103,7 @@ def _choice(board: Leaderboard, choice: Choice) -> list[str]:
     for panel, lost in enumerate(choice.blind):
         if lost:
             lines = len(board.of_panel(panel))
-            of = f"{lost} of {lines} lines" if lost < lines else "all lines"
+            of = f"{lost} of {lines} lines" if lost < lines else "any line"
             where = board.panel_title(panel) or "this table"
             said.append(f"In {where}, no clip could decide the {what} of {of}; the first by name is shown.")
     return said

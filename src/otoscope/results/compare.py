@@ -13,9 +13,9 @@ from otoscope.results.metrics import Metric
 BEST, SECOND = "best", "second"
 ALPHA = 0.05
 MIN_SHARE = 0.5
-"""A line may be best in a metric that is finite on at least this share of the clips of the line with the most."""
+"""A line may be best only if the metric is finite on at least this share of the clips of the line with the most."""
 MAX_TESTED = 50
-"""Panels with more lines (a grid of masks, for example) are not tested: after the correction little would be significant."""
+"""Panels with more lines (a grid of masks, for example) are not tested: the correction would leave little power."""
 FLIPS = 2000
 MIN_RANKED, MAX_RANKED = 4, 100
 
@@ -108,7 +108,7 @@ def significance(
     bootstrap : ClusterBootstrap, optional
         Computes intervals and tests; 1000 resamples at 95 % by default.
     within : ndarray (line,), optional
-        Lines are compared only with lines of the same label, a domain for example; a single line is not marked.
+        Compare lines only with lines of the same label, for example a domain; a single line is not marked.
     """
     bootstrap = bootstrap or ClusterBootstrap()
     found = bootstrap.intervals(values)

@@ -14,7 +14,7 @@ import soundfile
 
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.report.pages.explanation import render
-from otoscope.report.pages.explanation_contents import Figure, Page, Sound
+from otoscope.report.pages.explanation_contents import Figure, Page, PageSound
 
 RATE = 32000
 HOSTILE = [
@@ -69,7 +69,7 @@ def flac(samples):
 def sound(key, samples, original, top, **changes):
     level = [float(np.sqrt(np.mean(np.square(s, dtype=np.float64)))) for s in (samples, original)]
     stretches = np.array_split(samples, min(1200, samples.size))
-    made = Sound(
+    made = PageSound(
         key=key,
         audio=flac(samples),
         mime="audio/flac",
