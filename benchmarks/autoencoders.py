@@ -119,7 +119,7 @@ def tuning(config: AutoencoderConfig, title: str, size: int) -> None:
 
 
 def rounding(root: str) -> None:
-    """Row on the loss in bfloat16 beside float32: the built-in autoencoder and classifier on fold 5 of ESC-10."""
+    """Row on the loss in bfloat16 relative to float32: the built-in autoencoder and classifier on fold 5 of ESC-10."""
     from otoscope.autoencoders import load_autoencoder
     from otoscope.classifiers import load_classifier
     from otoscope.datasets import load_dataset
@@ -137,7 +137,7 @@ def rounding(root: str) -> None:
         with torch.no_grad(), cast(precision):
             logits = hear(classifier, autoencoder(waveform, classifier.sample_rate))
         found.append(float(classification_loss(classifier, logits, target).mean()))
-    row("`esc10-mn` behind its autoencoder: loss in bf16 beside fp32", abs(found[1] - found[0]) / found[0], LOSS)
+    row("`esc10-mn` behind its autoencoder: loss in bf16 relative to fp32", abs(found[1] - found[0]) / found[0], LOSS)
 
 
 def row(what: str, value: float, most: float) -> None:
@@ -156,7 +156,7 @@ def long_sound(minutes: float) -> None:
 
 
 def long_sounds(minutes: float) -> None:
-    """Rows on long files: speed, and memory beside a file of a twelfth of the length."""
+    """Rows on long files: speed, and memory relative to a file of a twelfth of the length."""
     found = []
     for length in (minutes / 12, minutes):
         command = [sys.executable, __file__, "--long", str(length)]

@@ -32,7 +32,7 @@ def text(folder: Path, images: str) -> str:
 
 
 def main() -> None:
-    """Print the tables, or put them between the marks of a page and the pictures beside the page's others."""
+    """Print the tables, or write them between the marks of a page, and its pictures to the images folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--write", type=Path)

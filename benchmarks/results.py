@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from otoscope.recipes.find import LIBRARY
+from otoscope.report.text_tables import markdown_table
 from otoscope.training import load_recipe
 
 BEGIN, END = "<!-- begin: made by benchmarks/results.py -->", "<!-- end -->"
@@ -64,8 +65,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
-    lines = [HEAD, ["---"] * len(HEAD), *(row(folder) for folder in args.runs)]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    table = markdown_table(HEAD, [row(folder) for folder in args.runs])
     if args.write is None:
         print(table)
         return

@@ -27,9 +27,9 @@ BLOCK = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(order: str, runs: Path) -> str:
-    """The Markdown that a block asks for; headings one level lower, because they stand below one of the page."""
-    asked, parts, limit = [*(part.strip() for part in order.split("|")), "", ""][:3]
-    folder, *arguments = shlex.split(asked)
+    """The Markdown that a block requests, with headings one level lower."""
+    command, parts, limit = [*(part.strip() for part in order.split("|")), "", ""][:3]
+    folder, *arguments = shlex.split(command)
     options = table.make_context("table", [str(runs / folder), *arguments]).params
     board = make_leaderboard(read_results(options["results"]), leaderboard_options(options))
     found = sections(board, options["pivot"], int(limit.removeprefix("lines=")) if limit else None)
@@ -46,10 +46,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="+", type=Path, help="pages with blocks")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the studies' folders")
-    asked = parser.parse_args()
-    for page in asked.pages:
+    args = parser.parse_args()
+    for page in args.pages:
         text = page.read_text(encoding="utf-8")
-        new, n = BLOCK.subn(lambda m: f"{m[1]}\n{filled(m[2], asked.runs)}\n{m[3]}", text)
+        new, n = BLOCK.subn(lambda m: f"{m[1]}\n{filled(m[2], args.runs)}\n{m[3]}", text)
         page.write_text(new, encoding="utf-8")
         print(f"{page}: {n} tables")
 

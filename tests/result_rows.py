@@ -127,3 +127,19 @@ def write_study(folder: Path, rows: list[Row], **about: Any) -> Path:
     write_rows(folder / "results.parquet", rows)
     (folder / "study.json").write_text(json.dumps({"title": "A made-up study", **about}))
     return folder
+
+
+def example_names(rows: list[Row], table: Any, methods: int = 4) -> list[str]:
+    """Names of the best, worst and most disputed example clip, by loops."""
+    names = sorted({row["clip"] for row in rows})[1::2]
+    lines = [line for line in table.lines if line.role != "oracle"][:methods]
+    gaps = {}
+    for name in names:
+        mine = [
+            row["heard_kept"] - row["heard_removed"] for line in lines for row in rows
+            if row["clip"] == name and row["method"] == line.name["method"] and row["mask"] == line.chosen["mask"]
+        ]  # fmt: skip
+        gaps[name] = mine
+    best = max(names, key=lambda n: np.mean(gaps[n]))
+    worst = min((n for n in names if n != best), key=lambda n: np.mean(gaps[n]))
+    return [best, worst, max((n for n in names if n not in (best, worst)), key=lambda n: np.ptp(gaps[n]))]

@@ -1,7 +1,7 @@
 """Everything that `otoscope` and the rooms export has an example in its docstring, and every example runs.
 
 Examples run with ``np``, ``torch`` and ``otoscope`` at hand, and with the names of the room that exports them, in a folder with
-``bark.wav`` and ``rain.wav``. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
+``bark.wav``, ``rain.wav`` and ``study/``. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import inspect
 import types
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ READY = ("core.errors", "audio", "spectral", "surgery")  # rooms of which every 
 # Exports without an example yet, of rooms that are not in READY; emptied room by room.
 ROOMS = (
     *READY, "masks", "datasets", "domains", "classifiers", "attribution", "autoencoders", "metrics", "explanation",
+    "results", "report",
 )  # fmt: skip
 PENDING: set[str] = {
     "otoscope.explanation.Explanation",
@@ -54,7 +56,7 @@ def test_every_export_has_an_example():
 
 @pytest.fixture
 def sounds(tmp_path, monkeypatch):
-    """Two sounds of half a second, in the working folder."""
+    """Two sounds of half a second and the results of a tiny study, in the working folder."""
     from otoscope.audio import write_wav
     from otoscope.datasets.scenes import render
 
@@ -62,6 +64,16 @@ def sounds(tmp_path, monkeypatch):
         stem = render(kind, duration=0.5, sample_rate=32000, seed=3)
         write_wav(tmp_path / name, [stem.samples[None]], 32000)
     monkeypatch.chdir(tmp_path)
+    values = {
+        "method": ["lime", "lime", "gradient", "gradient"],
+        "kept": [0.9, 0.8, 0.6, 0.5],
+        "removed": [0.1, 0.2, 0.3, 0.4],
+    }
+    same = {"condition": "clean", "classifier": "mn", "domain": "mel", "mask": "positive", "status": "ok"}
+    (tmp_path / "study").mkdir()
+    pandas.DataFrame({"clip": ["a.wav", "b.wav"] * 2, **values, **same}).to_parquet(
+        tmp_path / "study" / "results.parquet"
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in without_example()])

@@ -472,7 +472,7 @@ def test_an_interrupt_while_writing_leaves_no_half_file(explain, wav, monkeypatc
     break_writing(monkeypatch, name, KeyboardInterrupt())
     run = explain(wav("a.wav"))
     assert run.code == 130
-    assert run.error == "otoscope: interrupted; files that were written are whole"
+    assert run.error == "otoscope: interrupted; files written so far are complete"
     assert not (OUT / "a" / name).exists()
 
 
@@ -528,7 +528,7 @@ def test_an_interrupt_inside_a_pass(explain, wav, monkeypatch, at):
     monkeypatch.setattr(Classifier, "forward", interrupted)
     run = explain(wav())
     assert run.code == 130
-    assert run.error == "otoscope: interrupted; files that were written are whole"
+    assert run.error == "otoscope: interrupted; files written so far are complete"
 
 
 def test_ctrl_c_for_real(wav, model, tmp_path):
@@ -551,7 +551,7 @@ def test_ctrl_c_for_real(wav, model, tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
-    assert stderr.splitlines()[-1].endswith("otoscope: interrupted; files that were written are whole")
+    assert stderr.splitlines()[-1].endswith("otoscope: interrupted; files written so far are complete")
     assert stdout == ""
     assert {p.name for p in (out / "a").iterdir()} == FILES
     json.loads((out / "a" / "explanation.json").read_text())

@@ -28,8 +28,8 @@ def test_the_list_is_the_registry(otoscope):
     assert starts == registry.names("dataset")
     assert "[esc10=False]" in run.out
     head, esc50 = run.out.splitlines()[:2]
-    assert head.split("  ")[-1] == "what it is [settings and defaults] (licence)"
-    assert [esc50[head.index(c) :].split()[0] for c in ("classes", "clips", "Hz", "fetched", "what")] == [
+    assert head.split("  ")[-1] == "description [settings and defaults] (licence)"
+    assert [esc50[head.index(c) :].split()[0] for c in ("classes", "clips", "Hz", "download", "description")] == [
         "50", "2000", "44100", "yes", "Environmental",
     ]  # fmt: skip
     assert "(your own)" in run.out
@@ -50,7 +50,7 @@ def test_help(otoscope, command):
 def test_get_makes_scenes_and_says_the_licence(otoscope):
     run = otoscope("data", "get", SCENES, "--dir", "out")
     assert (run.code, run.err) == (0, "")
-    assert run.out == "scenes: 2 clips in out (everything is there)\nlicence: CC0 (made by code)\n"
+    assert run.out == "scenes: 2 clips in out (already complete)\nlicence: CC0 (made by code)\n"
     assert otoscope("data", "check", SCENES, "--dir", "out").out == "scenes: 2 clips in out: ok\n"
 
 
@@ -101,7 +101,7 @@ def test_check_is_0_or_1(otoscope, folder):
     assert lines[0].endswith(": problems")
     assert lines[1:3] == ["missing: files are missing (1)", "  a.wav: the file is not there"]
     assert lines[3] == "extra: sound files are not in the tables (7)"
-    assert lines[9] == "  and 2 more; --json names them all"
+    assert lines[9] == "  and 2 more; --json lists all"
     assert lines[10] == "damaged: files are damaged (1)"
     assert otoscope("data", "check", "folder", "--dir", folder, "--quick").out.count("damaged") == 0
 
@@ -119,7 +119,7 @@ def test_the_list_fits_a_hundred_columns(otoscope, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     lines = otoscope("data").out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[0].index("what it is") <= 55
+    assert lines[0].index("description") <= 55
     assert len(lines) < 45
 
 

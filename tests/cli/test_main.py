@@ -139,7 +139,7 @@ def test_an_interrupt_is_130(otoscope, monkeypatch):
     monkeypatch.setattr(registry, "entries", stop)
     run = otoscope("masks")
     assert run.code == 130
-    assert run.error == "otoscope: interrupted; files that were written are whole"
+    assert run.error == "otoscope: interrupted; files written so far are complete"
 
 
 @pytest.mark.parametrize(
@@ -173,4 +173,4 @@ def test_a_file_that_ends_early_is_no_interrupt(otoscope, monkeypatch, error, wh
     monkeypatch.setattr(registry, "entries", stop)
     run = otoscope(*arguments)
     assert run.code == 2
-    assert run.error == f"otoscope: something that was read ended too early ({why})"
+    assert run.error == f"otoscope: unexpected end of file ({why})"

@@ -1,10 +1,9 @@
-"""The clips that tell most: chosen as a loop would choose, and written as sounds that hold what was rendered."""
+"""Example clips are written as sounds that hold what was rendered."""
 
 import json
 import re
 
 import numpy as np
-import pytest
 import soundfile
 
 from otoscope.core.errors import OtoscopeError
@@ -14,78 +13,9 @@ from otoscope.results import LeaderboardOptions as Options
 from otoscope.results import make_leaderboard, read_results
 from otoscope.results.examples import METHODS as MOST
 from otoscope.results.examples import example_clips
-from result_rows import METHODS, fail, make_rows
+from result_rows import example_names, fail, make_rows
 
 ONE = {"conditions": {"clean": 0.0}, "classifiers": {"mel": 0.0}}
-
-
-def by_hand(rows, table):
-    """Names of best, worst and most disputed clip, by loops."""
-    names = sorted({row["clip"] for row in rows})[1::2]
-    lines = [line for line in table.lines if line.role != "oracle"][:MOST]
-    gaps = {}
-    for name in names:
-        mine = [
-            row["heard_kept"] - row["heard_removed"] for line in lines for row in rows
-            if row["clip"] == name and row["method"] == line.name["method"] and row["mask"] == line.chosen["mask"]
-        ]  # fmt: skip
-        gaps[name] = mine
-    best = max(names, key=lambda n: np.mean(gaps[n]))
-    worst = min((n for n in names if n != best), key=lambda n: np.mean(gaps[n]))
-    return [best, worst, max((n for n in names if n not in (best, worst)), key=lambda n: np.ptp(gaps[n]))]
-
-
-def test_best_worst_and_disputed(study):
-    made = make_rows(**ONE, methods={**METHODS, ("oracle:ratio", "stft"): 0.9})
-    rows = study(made)
-    table = make_leaderboard(rows)
-    found = example_clips(rows, table)
-    assert [clip.why for clip in found] == ["best", "worst", "disputed"]
-    assert [clip.clip for clip in found] == by_hand(made, table)
-    for clip in found:
-        assert [line.name["method"] for line in clip.lines] == [method for method, _ in METHODS][:MOST]
-        for line, place in zip(clip.lines, clip.rows, strict=True):
-            row = rows.row(place)
-            assert (row["clip"], row["method"], row["mask"]) == (clip.clip, line.name["method"], line.chosen["mask"])
-
-
-def test_each_panel_has_its_own_and_selections_hold(study):
-    rows = study(make_rows())
-    ask = Options(only={"condition": ("white",)})
-    found = example_clips(rows.where(ask.only), make_leaderboard(rows, ask))
-    assert [(clip.panel, clip.why) for clip in found] == [
-        (p, why) for p in (0, 1) for why in ("best", "worst", "disputed")
-    ]
-    assert {rows.where(ask.only).row(place)["condition"] for clip in found for place in clip.rows} == {"white"}
-
-
-def test_clips_that_failed_are_not_heard(study):
-    made = make_rows(**ONE, clips=6)
-    rows = study(fail(made, lambda row: row["method"] == "grad_cam" and row["clip"] in ("1-001-A.wav", "1-003-A.wav")))
-    found = example_clips(rows, make_leaderboard(rows))
-    assert [(clip.why, clip.clip) for clip in found] == [("best", "1-005-A.wav")]
-
-
-def test_all_clips_are_heard_where_all_are_reported(study):
-    made = make_rows(**ONE, clips=3)
-    rows, ask = study(made), Options(same_clips=True)
-    assert {clip.clip for clip in example_clips(rows.where(ask.only), make_leaderboard(rows, ask))} == {
-        row["clip"] for row in made
-    }
-
-
-def test_one_method_is_not_disputed(study):
-    rows = study(make_rows(**ONE, methods={("gradient", "stft"): 0.5}))
-    assert [clip.why for clip in example_clips(rows, make_leaderboard(rows))] == ["best", "worst"]
-
-
-def test_without_probabilities_nothing_can_be_chosen(study):
-    rows = study([{k: v for k, v in row.items() if "kept" not in k} for row in make_rows(**ONE, clips=4)])
-    with pytest.raises(OtoscopeError, match="no probabilities of kept and removed"):
-        example_clips(rows, make_leaderboard(rows))
-
-
-# --- sounds ---------------------------------------------------------------------------------------------------------
 
 RATE = 8000
 TIME = np.arange(RATE // 2) / RATE
@@ -113,18 +43,18 @@ def test_the_page_holds_what_was_rendered(study, tmp_path):
     page, data = contents_of(tmp_path / "listen")
     assert [(card["why"], card["clip"], card["place"]) for card in found["clips"]] == [
         (why, clip, i)
-        for i, (why, clip) in enumerate(zip(("best", "worst", "disputed"), by_hand(made, table), strict=True))
+        for i, (why, clip) in enumerate(zip(("best", "worst", "disputed"), example_names(made, table), strict=True))
     ]
     assert len(told) == 3
     first = found["clips"][0]
     assert first["where"] == "clean, mel"
     assert next(h["name"] for h in first["heard"]) == "integrated_gradients, stft, topk:0.3"
     clip = data["clips"][0]
-    assert clip["file"] == f"{first['clip']} (best found, clean, mel)"
+    assert clip["file"] == f"{first['clip']} (best, clean, mel)"
     assert [s["kind"] for s in clip["sounds"]] == ["original", "control", *["reconstruction", "difference"] * MOST]
     assert clip["sounds"][3]["title"] == "integrated_gradients, stft, topk:0.3, removed"
     assert clip["sounds"][2]["facts"] == [[f"p({first['label']})", f"{100 * first['heard'][0]['kept']:.1f} %"]]
-    assert clip["sounds"][1]["title"] == "The truth"
+    assert clip["sounds"][1]["title"] == "Ground truth"
     samples, rate = soundfile.read(tmp_path / "listen" / "audio" / "0-0-kept.flac")
     words = {"clip": first["clip"], "method": "integrated_gradients", "mask": "topk:0.3"}
     (row,) = [row for row in made if all(row[k] == v for k, v in words.items())]

@@ -73,7 +73,7 @@ def test_a_page_without_sounds_where_none_can_be_made(folder, tmp_path):
 
     done = tabulate([folder], output=Output(tmp_path / "out", listen=True), log=told.append, render=never)
     assert "listen" not in done.paths
-    assert "Clips to hear" not in (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
+    assert "Example clips" not in (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
     assert told[-1] == "no clip could be computed again: the page has no sounds"
 
 

@@ -46,17 +46,17 @@ def said(study, rows, **ask):
 def test_a_caption_says_how_the_numbers_came_about(study):
     text = said(study, fail(make_rows(), lambda row: row["method"] == "gradient"))
     assert "1200 rows, 240 of them failed." in text
-    assert "Means over 10 clips ± half the width of 95 % intervals (clips drawn anew 1000 times)." in text
-    assert "was chosen on 10 other clips (every second one in sorted order), by their mean rank in faithfulness" in text
-    assert "≈ cannot be told from the best" in text
+    assert "Means over 10 clips ± half the width of 95 % intervals (bootstrap over clips, 1000 draws)." in text
+    assert "was chosen on 10 other clips (every second one in sorted order), by mean rank over faithfulness" in text
+    assert "≈ marks values that do not differ significantly from the best" in text
     assert "Oracles" not in text
-    assert "in brackets" not in text
+    assert "in parentheses" not in text
 
 
 def test_a_caption_names_what_was_taken_together(study):
     text = said(study, make_rows(clips=4), pool=("condition",))
-    assert "Taken together: clean, white; a clip counts by its mean over them" in text
-    assert "Taken together" not in said(study, make_rows(clips=4, conditions={"clean": 0.0}), pool=("condition",))
+    assert "Pooled: clean, white; each clip counts by its mean, and only if none of its rows failed." in text
+    assert "Pooled:" not in said(study, make_rows(clips=4, conditions={"clean": 0.0}), pool=("condition",))
 
 
 def test_a_caption_says_only_what_is_so(study):
@@ -64,11 +64,11 @@ def test_a_caption_says_only_what_is_so(study):
     rows[0]["sparseness"] = None
     text = said(study, rows, by=("method", "domain", "mask"), metrics=("sparseness", "faithfulness"))
     assert "chosen" not in text
-    assert "Oracles know the truth" in text
-    assert "in brackets" in text
+    assert "Oracles know the ground truth" in text
+    assert "in parentheses" in text
     text = said(study, rows, choose="score", seed=5)
-    assert "(drawn with seed 5), by the geometric mean of" in text
-    assert "was chosen on the same clips, so that the numbers come out too good" in said(study, rows, same_clips=True)
+    assert "(drawn at random with seed 5), by the geometric mean of" in text
+    assert "was chosen on the same clips, so the numbers are too optimistic" in said(study, rows, same_clips=True)
     assert "by sparseness." in said(study, rows, choose="sparseness")
     assert "≈" not in said(study, make_rows(clips=4, methods={("gradient", "stft"): 0.5}))
 

@@ -163,23 +163,23 @@ def test_what_chance_gets(study):
     rows = [{**row, "chance_relevance_mass": 0.25} for row in make_rows(**ONE, clips=4, truth=True)]
     table = make_leaderboard(study(rows), Options(metrics=("truth_relevance_mass", "sparseness")))
     text = markdown(table)
-    assert cells(text.split("## What chance gets")[1], "clean, mel | stft")[2:] == ["0.250"]
-    assert "Chance gets in features true Mass 0.250; in mel true Mass 0.250; in stft" in latex(table)
+    assert cells(text.split("## Chance levels")[1], "clean, mel | stft")[2:] == ["0.250"]
+    assert "Chance level in features true Mass 0.250; in mel true Mass 0.250; in stft" in latex(table)
     (first, *_) = csv.DictReader(io.StringIO(comma_separated(table)))
     assert (first["truth_relevance_mass_chance"], first["sparseness_chance"]) == ("0.25", "")
-    assert "What chance gets" not in markdown(make_leaderboard(study(rows), Options(metrics=("sparseness",))))
+    assert "Chance levels" not in markdown(make_leaderboard(study(rows), Options(metrics=("sparseness",))))
 
 
 def test_what_explanations_depend_on(tmp_path):
     folder = write_study(tmp_path / "s", make_rows(clips=4), methods=ABOUT)
     (folder / "sanity.json").write_text(json.dumps([SANE, LOST, {**SANE, "classifier": "stft", "unchanged": False}]))
     table = make_leaderboard(read_results(folder), Options(metrics=("faithfulness",)))
-    part = markdown(table).split("## Does it depend on the network?")[1]
+    part = markdown(table).split("## Sanity checks")[1]
     assert cells(part, "mel | Plain gradient")[3:9] == ["4", "0.90", "1.00", "–", "0.25", "0.50"]
-    assert cells(part, "mel | Plain gradient")[9].startswith("unchanged by a random network")
+    assert cells(part, "mel | Plain gradient")[9].startswith("unchanged by randomisation")
     assert cells(part, "mel | rise")[9] == r"failed: no room \| left"
-    assert cells(part, "stft | Plain gradient")[9] == "changes with the network"
-    assert "unchanged by a random network" in latex(table)
+    assert cells(part, "stft | Plain gradient")[9] == "depends on the network"
+    assert "unchanged by randomisation" in latex(table)
     rows = list(csv.DictReader(io.StringIO(sanity_csv(table))))
     assert [row["unchanged"] for row in rows] == ["yes", "no", "no"]
     assert (rows[0]["noise_sensitivity"], rows[0]["seed_spread"]) == ("0.25", "")
@@ -187,7 +187,7 @@ def test_what_explanations_depend_on(tmp_path):
     paths = save_leaderboard(table, tmp_path / "out")
     assert paths["sanity"].endswith("sanity.csv")
     page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
-    assert "<strong>unchanged by a random network" in page
+    assert "<strong>unchanged by randomisation" in page
     mel = make_leaderboard(read_results(folder), Options(metrics=("faithfulness",), only={"classifier": ("mel",)}))
     assert [row["classifier"] for row in mel.sanity] == ["mel", "mel"]
 

@@ -75,7 +75,7 @@ def test_parts_of_a_study_that_has_not_ended(tmp_path, rows):
     write_rows(tmp_path / "s" / "parts" / "2.parquet", rows[7:])
     found = read_results(tmp_path / "s")
     assert len(found) == 20
-    assert "has not ended" in found.notes[0]
+    assert "is unfinished" in found.notes[0]
 
 
 def test_files_with_other_columns_go_together(tmp_path, rows):
@@ -91,7 +91,7 @@ def test_a_key_counts_once_and_success_wins(tmp_path, rows):
     found = read_results([first, second])
     assert len(found) == 20
     assert found.failed.sum() == 3  # of five, two are mended by the second file
-    assert found.notes == ("10 rows were there twice and are counted once.",)
+    assert found.notes == ("10 duplicate rows were dropped.",)
 
 
 def test_rows_without_a_key_are_all_kept(tmp_path, rows):
@@ -136,7 +136,7 @@ def test_what_is_damaged_inside_is_named(tmp_path, rows):
 def test_a_file_of_something_else_is_named(tmp_path):
     path = write_rows(tmp_path / "x.parquet", [{"clip": "a", "colour": "red"}])
     with pytest.raises(
-        OtoscopeError, match="does not hold results of a study: it lacks the columns condition, classifier, method"
+        OtoscopeError, match="is not a file of results: it lacks the columns condition, classifier, method"
     ):
         read_results(path)
 
@@ -174,7 +174,7 @@ def test_a_damaged_word_of_the_study_is_done_without(tmp_path, rows):
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"otoscope\[study\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[study\]"):
         read_results(tmp_path)
 
 
@@ -213,14 +213,14 @@ def test_parts_with_other_columns_are_left_out(tmp_path, rows):
     found = read_results(folder)
     assert len(found) == 20
     assert "gone" not in found.columns
-    assert "1 of 3 parts have other columns than the rest" in found.notes[0]
+    assert "1 of 3 parts have different columns" in found.notes[0]
 
 
 def test_a_study_that_has_just_begun(tmp_path):
     folder = tmp_path / "s"
     (folder / "parts").mkdir(parents=True)
     (folder / "parts.json").write_text(json.dumps(["a.parquet"]))
-    with pytest.raises(OtoscopeError, match="without any rows yet; run it first"):
+    with pytest.raises(OtoscopeError, match="without rows; run it first"):
         read_results(folder)
 
 
@@ -260,7 +260,7 @@ def test_a_damaged_list_of_parts(tmp_path, rows, text):
     (folder / "parts.json").write_text(text)
     found = read_results(folder)
     assert len(found) == 40
-    assert "parts.json is damaged; all parts count." in found.notes[0]
+    assert "parts.json is damaged; all parts were read." in found.notes[0]
 
 
 def test_names_of_parts_stay_in_their_folder(tmp_path, rows):

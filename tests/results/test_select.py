@@ -177,7 +177,7 @@ def test_a_panel_in_which_no_clip_can_choose_says_so(study):
     assert table.choice.blind == (0, 5)
     assert table.panel_clips == (3, 1)
     text = " ".join(caption(table))
-    assert "In white, mel no clip could choose the mask of any line: the first by name stands there." in text
+    assert "In white, mel, no clip could decide the mask of any line; the first by name is shown." in text
     assert "In clean" not in text
 
 
@@ -186,7 +186,7 @@ def test_a_line_for_which_no_clip_can_choose_is_counted(study):
     made = [row for row in made if row["method"] != "gradient" or int(row["clip"][2:5]) % 2]
     table = make_leaderboard(study(made), LeaderboardOptions(metrics=("faithfulness",)))
     assert table.choice.blind == (1,)
-    assert "no clip could choose the mask of 1 of 5 lines" in " ".join(caption(table))
+    assert "no clip could decide the mask of 1 of 5 lines" in " ".join(caption(table))
 
 
 def test_panels_of_one_source_are_refused(study):

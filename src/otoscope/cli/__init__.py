@@ -1,6 +1,6 @@
-"""Room 10: the command line, one file a command: parse, call, print, exit code.
+"""The command line: each file parses one command, calls the library and prints.
 
-Exit codes: 0 all well, 1 some files failed, 2 wrong usage or nothing could be done, 130 interrupted.
+Exit codes: 0 success, 1 some files failed, 2 wrong usage or total failure, 130 interrupted.
 """
 
 from otoscope.cli.main import main

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from otoscope.cli.columns import echo_json, echo_table
+from otoscope.cli.options import json_option
 
 COLUMNS = {
     "method": ("family", "signed", "cost"),
@@ -16,8 +17,8 @@ COLUMNS = {
 
 
 def _command(name: str, kind: str) -> click.Command:
-    @click.command(name, help=f"List the {name}: facts, settings and their defaults, from the registry.")
-    @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+    @click.command(name, help=f"List the {name} with their facts, settings and defaults.")
+    @json_option
     def command(as_json: bool) -> None:
         from otoscope.core import registry
 
@@ -25,7 +26,7 @@ def _command(name: str, kind: str) -> click.Command:
         if as_json:
             echo_json([e.row() for e in entries])
             return
-        head = ("name", *COLUMNS[kind], "what it is [settings and their defaults]")
+        head = ("name", *COLUMNS[kind], "description [settings and defaults]")
         echo_table(head, [_row(e, COLUMNS[kind]) for e in entries])
 
     return command
@@ -42,7 +43,7 @@ def _row(entry: Any, columns: tuple[str, ...]) -> list[str]:
 
 
 def _word(value: Any) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 methods = _command("methods", "method")

@@ -14,7 +14,7 @@ from otoscope.cli.options import model_options
 @click.command()
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
 @model_options
-@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1), help="How many labels.")
+@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1), help="Number of labels.")
 def classify(
     audio: tuple[str, ...],
     model: str,
@@ -25,14 +25,14 @@ def classify(
     as_json: bool,
     top_k: int,
 ) -> None:
-    """Print the most probable labels of sounds.
+    """Print the most probable labels of audio files.
 
-    With --json: a list of {label, score} for one AUDIO, a list of such lists for several (empty for one that failed).
+    With --json, prints a list of {label, score} for a single AUDIO, or one such list per file (empty if the file failed).
     """
     from tqdm import tqdm
 
     from otoscope.core.errors import OtoscopeError
-    from otoscope.explanation import classify as ask
+    from otoscope.explanation import classify as classify_file
     from otoscope.explanation.request import resolve_model
 
     classifier = resolve_model(model, weights, device, labels)
@@ -40,7 +40,7 @@ def classify(
     failed = []
     for file in tqdm(audio, "classifying", delay=2, leave=False, unit="file", disable=None):
         try:
-            found.append((file, ask(file, classifier, top_k=top_k, batch_size=batch_size)))
+            found.append((file, classify_file(file, classifier, top_k=top_k, batch_size=batch_size)))
         except OtoscopeError as error:
             found.append((file, []))
             failed.append(file)

@@ -13,19 +13,19 @@ import click
 
 
 def echo_json(value: Any) -> None:
-    """Print as JSON that every parser reads (no NaN)."""
+    """Print strict JSON (no NaN)."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def one_line(text: object) -> str:
-    """Text that stays in its line and can be printed anywhere: newlines, controls and undecodable bytes are escaped."""
+    """Text on one line: newlines, control characters and what the terminal cannot encode are escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def echo_text(text: str) -> None:
-    """Print text of several lines; what the terminal cannot show is escaped."""
+    """Print text of several lines; characters that the terminal cannot encode are escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     click.echo(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))
 

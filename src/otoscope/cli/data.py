@@ -8,19 +8,19 @@ from typing import Any
 import click
 
 from otoscope.cli.columns import echo_json, echo_table, one_line
+from otoscope.cli.options import json_option
 
 SHOWN = 5
-DIR = click.option("--dir", "folder", required=True, type=click.Path(), help="The data set's folder.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+DIR = click.option("--dir", "folder", required=True, type=click.Path(), help="Folder of the data set.")
 
 
 @click.group(invoke_without_command=True)
-@JSON
+@json_option
 @click.pass_context
 def data(ctx: click.Context, as_json: bool) -> None:
-    """List the data sets, fetch one, check one.
+    """List the data sets, download one or check one.
 
-    A data set is written NAME or NAME,setting=value, such as esc50,esc10=true.
+    Data sets are given as NAME or NAME,setting=value, e.g. esc50,esc10=true.
     """
     if ctx.invoked_subcommand is None:
         _list(as_json)
@@ -33,14 +33,7 @@ def _list(as_json: bool) -> None:
     if as_json:
         echo_json([e.row() for e in entries])
         return
-    head = (
-        "name",
-        "classes",
-        "clips",
-        "Hz",
-        "fetched",
-        "what it is [settings and defaults] (licence)",
-    )
+    head = ("name", "classes", "clips", "Hz", "download", "description [settings and defaults] (licence)")
     echo_table(head, [_row(e) for e in entries])
 
 
@@ -58,13 +51,13 @@ def _row(entry: Any) -> list[str]:
 @data.command()
 @click.argument("name")
 @DIR
-@click.option("--mirror", default="", metavar="URL", help="Fetch the files from here, by their names.")
+@click.option("--mirror", default="", metavar="URL", help="Base URL to download the files from.")
 def get(name: str, folder: str, mirror: str) -> None:
-    """Fetch the data set NAME into a folder; a download that broke off goes on."""
+    """Download the data set NAME; an interrupted download is resumed."""
     from otoscope.datasets.get import get_dataset
 
     fetched = get_dataset(name, folder, mirror)
-    what = f"fetched {', '.join(fetched.files)}" if fetched.files else "everything is there"
+    what = f"downloaded {', '.join(fetched.files)}" if fetched.files else "already complete"
     click.echo(one_line(f"{fetched.data.name}: {len(fetched.data)} clips in {fetched.folder} ({what})"))
     click.echo(one_line(f"licence: {fetched.data.licence}"))
 
@@ -72,11 +65,11 @@ def get(name: str, folder: str, mirror: str) -> None:
 @data.command()
 @click.argument("name")
 @DIR
-@click.option("--quick", is_flag=True, help="Look at names only; read no file.")
-@JSON
+@click.option("--quick", is_flag=True, help="Check file names only.")
+@json_option
 @click.pass_context
 def check(ctx: click.Context, name: str, folder: str, quick: bool, as_json: bool) -> None:
-    """Say what of the data set NAME is missing, extra, damaged or of another rate; exit code 1 if anything is."""
+    """Report missing, extra, damaged and resampled files of the data set NAME; exit code 1 if there are any."""
     from otoscope.datasets.check import KINDS, check_dataset
 
     report = check_dataset(name, folder, quick)
@@ -91,7 +84,7 @@ def check(ctx: click.Context, name: str, folder: str, quick: bool, as_json: bool
             for finding in found[:SHOWN]:
                 click.echo(one_line(f"  {finding.what}: {finding.why}"))
             if len(found) > SHOWN:
-                click.echo(f"  and {len(found) - SHOWN} more; --json names them all")
+                click.echo(f"  and {len(found) - SHOWN} more; --json lists all")
         for note in report.notes:
             click.echo(one_line(f"note: {note}"))
     ctx.exit(1 if report.findings else 0)

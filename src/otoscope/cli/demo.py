@@ -6,17 +6,17 @@ import click
 
 
 @click.command()
-@click.option("--out", default="demo", show_default=True, metavar="DIR", help="Where to write.")
+@click.option("--out", default="demo", show_default=True, metavar="DIR", help="Output folder.")
 def demo(out: str) -> None:
-    """Explain a made-up scene with the built-in classifier: two things sound, the classifier names one."""
+    """Explain a synthetic scene of two sounds with the built-in classifier."""
     from pathlib import Path
 
     from otoscope.audio import write_wav
     from otoscope.datasets.scenes import demo_scene
-    from otoscope.explanation import explain as ask
+    from otoscope.explanation import explain as explain_clip
 
     scene = demo_scene()
-    explanation = ask(scene.clip, progress=True)
+    explanation = explain_clip(scene.clip, progress=True)
     files = explanation.save(out)
     for stem in scene.stems:
         write_wav(Path(out) / f"truth-{stem.label}.wav", stem.samples[None], scene.clip.sample_rate)
@@ -29,7 +29,5 @@ def demo(out: str) -> None:
     click.echo(f"{'part':<10}{'p(' + explanation.target.label + ')':>16}")
     for part, p in heard.items():
         click.echo(f"{part:<10}{p:>16.3f}")
-    click.echo(
-        f"What truly sounded, to compare: {', '.join(f'truth-{stem.label}.wav' for stem in scene.stems)} in {out}"
-    )
-    click.echo(f"Open in a browser and listen: {files['report']}")
+    click.echo(f"Ground truth, for comparison: {', '.join(f'truth-{stem.label}.wav' for stem in scene.stems)} in {out}")
+    click.echo(f"Open the report in a browser: {files['report']}")

@@ -13,15 +13,15 @@ from otoscope.cli.options import model_options
 @click.command()
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
 @model_options
-@click.option("--method", help="NAME or NAME,setting=value (otoscope methods).")
+@click.option("--method", help="NAME or NAME,setting=value; see 'otoscope methods'.")
+@click.option("--autoencoder", metavar="NAME|PATH", help="A tuned autoencoder; implies --method like-to-hear.")
+@click.option("--domain", help="NAME or NAME,setting=value, e.g. mel,bands=64; see 'otoscope domains'.")
+@click.option("--mask", help="E.g. positive or topk:0.3,smooth_time=0.05; see 'otoscope masks'.")
+@click.option("--target", metavar="LABEL|INDEX", help="Class to explain; the most probable one by default.")
 @click.option(
-    "--autoencoder", metavar="NAME|PATH", help="For like-to-hear, which it implies: a name or a folder that was tuned."
+    "--out", default="explanations", show_default=True, metavar="DIR", help="Output folder; each file gets a subfolder."
 )
-@click.option("--domain", help="NAME or NAME,setting=value, such as mel,bands=64 (otoscope domains).")
-@click.option("--mask", help="Such as positive or topk:0.3,smooth_time=0.05 (otoscope masks).")
-@click.option("--target", metavar="LABEL|INDEX", help="The class to explain; by default the most probable one.")
-@click.option("--out", default="explanations", show_default=True, metavar="DIR", help="Each sound gets a folder in it.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 def explain(
     audio: tuple[str, ...],
     model: str,
@@ -38,9 +38,9 @@ def explain(
     out: str,
     seed: int,
 ) -> None:
-    """Make the sound that a classifier used, the sound it ignored, and a report.
+    """Write the sound that a classifier used, the sound that it ignored, and a report.
 
-    For each AUDIO file (WAV, FLAC, OGG, MP3, M4A, ...) DIR/<stem>/ gets original.wav, kept.wav, removed.wav,
+    For each AUDIO file (WAV, FLAC, OGG, MP3, M4A, ...), DIR/<stem>/ gets original.wav, kept.wav, removed.wav,
     attribution.npz, explanation.json and report.html.
     """
     from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK

@@ -1,4 +1,4 @@
-"""The command group; commands are imported when they are used."""
+"""The command group; each command is imported on use."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from otoscope.cli.columns import one_line
 from otoscope.core.errors import OtoscopeError
 
 COMMANDS = {
-    "explain": "Make the sound that a classifier used, the sound it ignored, and a report.",
-    "classify": "Print the most probable labels of sounds.",
-    "demo": "Explain a made-up scene with the built-in classifier.",
+    "explain": "Write the sound that a classifier used, the sound that it ignored, and a report.",
+    "classify": "Print the most probable labels of audio files.",
+    "demo": "Explain a synthetic scene with the built-in classifier.",
     "models": "List the classifiers and architectures, or describe one.",
     "methods": "List the attribution methods.",
-    "domains": "List the domains that explanations live in.",
+    "domains": "List the domains of explanations.",
     "masks": "List the masks.",
-    "train": "Train a classifier or an autoencoder by a recipe.",
-    "like-to-hear": "Tune autoencoders to classifiers and compare what these like to hear.",
-    "study": "Explain many clips in many ways and measure every explanation, by a recipe.",
-    "recipe": "List the recipes of the package, show one, or print the schema of a kind.",
-    "table": "Make tables and a page of the results of studies.",
-    "data": "List data sets, fetch one, check one.",
+    "train": "Train a classifier or an autoencoder from a recipe.",
+    "like-to-hear": "Tune autoencoders to frozen classifiers and compare what they keep.",
+    "study": "Compare explanation methods on many clips, from a recipe.",
+    "recipe": "List the built-in recipes, show one, or print the JSON schema of a kind.",
+    "table": "Print or write a leaderboard of explanation methods from results of studies.",
+    "data": "List the data sets, download one or check one.",
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands' names and one-line helps without importing them."""
+    """Lists names and one-line helps of its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the table."""
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Offer the nearest names for an unknown one."""
+        """Suggest the nearest names for an unknown command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from otoscope.core.errors import UnknownNameError
 
@@ -55,13 +55,11 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; a file that ends too early is an error, which click would take for Ctrl-D."""
+        """Run a command; an unexpected end of file is an error, which click would take for Ctrl-D."""
         try:
             return super().invoke(ctx)
         except EOFError as error:
-            raise click.ClickException(
-                f"something that was read ended too early ({str(error) or 'EOFError'})"
-            ) from error
+            raise click.ClickException(f"unexpected end of file ({str(error) or 'EOFError'})") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands."""
@@ -76,7 +74,7 @@ def cli() -> None:
 
 
 def _refuse(error: click.ClickException) -> None:
-    """Print what click found wrong in one line; the help where a command was called without a word."""
+    """Print a usage error in one line; the help for a command without arguments."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
@@ -97,7 +95,7 @@ def main(args: list[str] | None = None) -> None:
         click.echo(f"otoscope: {one_line(error)}", err=True)
         code = 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("otoscope: interrupted; files that were written are whole", err=True)
+        click.echo("otoscope: interrupted; files written so far are complete", err=True)
         code = 130
     except OSError as error:
         if not isinstance(error, BrokenPipeError):

@@ -7,18 +7,19 @@ from typing import Any
 import click
 
 from otoscope.cli.columns import echo_json, echo_table, one_line
+from otoscope.cli.options import json_option
 
 LAYERS = 24
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option("--all", "everything", is_flag=True, help="Print all layers and labels of one model.")
+@json_option
+@click.option("--all", "everything", is_flag=True, help="Print all layers and labels of a model.")
 def models(name: str | None, as_json: bool, everything: bool) -> None:
     """List the classifiers and architectures, or describe one.
 
-    NAME is what --model takes: a name of the list, an architecture with settings such as mn,width=0.4, a model folder,
+    NAME is anything that --model accepts: a listed name, an architecture with settings such as mn,width=0.4, a model folder,
     hf:ID-or-folder or module:callable.
     """
     from otoscope.classifiers.describe import describe, weights_of
@@ -32,7 +33,7 @@ def models(name: str | None, as_json: bool, everything: bool) -> None:
     if as_json:
         echo_json([{**e.row(), "kind": e.kind, "weights": weights_of(e)} for e in entries])
         return
-    head = ("name", "Hz", "classes", "weights", "what it is [settings and their defaults]")
+    head = ("name", "Hz", "classes", "weights", "description [settings and defaults]")
     echo_table(head, [_row(e, weights_of(e)) for e in entries])
 
 
@@ -56,13 +57,13 @@ def _show(found: dict[str, Any], everything: bool) -> None:
         ("what", found["summary"]),
         ("architecture", f"{found['architecture'] or '-'} [{settings}]"),
         ("parameters", f"{found['parameters']:,}"),
-        ("listens at", f"{found['sample_rate']} Hz, at least {found['minimum_s']:.3g} s"),
+        ("input", f"{found['sample_rate']} Hz, at least {found['minimum_s']:.3g} s"),
         ("front end", found["frontend"]),
         ("classes", "independent (sigmoid)" if found["multilabel"] else "exclusive (softmax)"),
         ("labels", f"{len(labels)}: " + ", ".join(shown) + (", ..." if len(shown) < len(labels) else "")),
         ("CAM layer", found["cam_layer"] or "-"),
         ("weights", " ".join(str(v) for v in (weights["where"], weights["url"], weights["file"]) if v)),
-        ("SHA-256", weights["sha256"] or ("-" if weights["url"] is None else "not known")),
+        ("SHA-256", weights["sha256"] or ("-" if weights["url"] is None else "unknown")),
         ("licence", found["licence"] or "not recorded"),
         ("source", found["source"] or "-"),
         *((key, str(value)) for key, value in found["info"].items()),
@@ -72,6 +73,6 @@ def _show(found: dict[str, Any], everything: bool) -> None:
     layers = {k: v for k, v in found["layers"].items() if everything or v}
     names = list(layers) if everything else [k for k in layers if k.count(".") < 2][:LAYERS]
     click.echo(
-        f"\n{len(names)} of {len(found['layers'])} layers (--all for all), with the axes of their output after the batch:"
+        f"\n{len(names)} of {len(found['layers'])} layers (--all lists all), with the axes of their output after the batch axis:"
     )
     echo_table(("layer", "axes"), [(k, layers[k] or "-") for k in names])

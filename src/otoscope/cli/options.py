@@ -11,24 +11,34 @@ import click
 
 from otoscope.cli.columns import one_line
 
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Device to compute on."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def log(line: str) -> None:
+    """Print a line of progress to standard error."""
+    click.echo(f"otoscope: {line}", err=True)
+
 
 def names_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Different names with commas between them."""
+    """Distinct names, separated by commas."""
     if value is None:
         return None
     names = [name.strip() for name in value.split(",")]
     if not all(names) or len({*names}) < len(names):
-        raise click.BadParameter(f"must be different names with commas between them; got {value!r}")
+        raise click.BadParameter(f"must be distinct names separated by commas; got {value!r}")
     return names
 
 
 def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """``COLUMN=WORD``, several times."""
+    """``COLUMN=TEXT``, repeatable."""
     found: dict[str, tuple[str, ...]] = {}
     for value in values:
         column, equals, word = value.partition("=")
         if not (column and equals):
-            raise click.BadParameter(f"must be COLUMN=WORD; got {value!r}")
+            raise click.BadParameter(f"must be COLUMN=TEXT; got {value!r}")
         found[column] = (*found.get(column, ()), word)
     return found
 
@@ -36,20 +46,16 @@ def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--model, --weights, --labels, --device, --batch-size, --json."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
-        click.option(
-            "--batch-size", default=16, show_default=True, help="Most clips in one pass; less needs less memory."
-        ),
-        click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute."),
-        click.option("--weights", type=click.Path(), help="Weights for the model: safetensors or a torch state_dict."),
-        click.option(
-            "--labels", metavar="A,B,...", callback=names_of, help="Classes in words, for models that take any (CLAP)."
-        ),
+        json_option,
+        click.option("--batch-size", default=16, show_default=True, help="Clips per forward pass."),
+        device_option,
+        click.option("--weights", type=click.Path(), help="Weights to load: safetensors or a torch state_dict."),
+        click.option("--labels", metavar="A,B,...", callback=names_of, help="Class names for zero-shot models (CLAP)."),
         click.option(
             "--model",
             default="esc10-mn",
             show_default=True,
-            help="A name (otoscope models), a model folder, hf:ID-or-folder or module:callable.",
+            help="A name from 'otoscope models', a model folder, hf:ID-or-folder or module:callable.",
         ),
     ):
         command = option(command)
@@ -59,7 +65,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def split_recipes(
     recipe: str, overrides: Sequence[str], folders: Sequence[str] | None = None
 ) -> tuple[list[Path], list[str]]:
-    """Files of a recipe and of those put on top of it, and ``key=value`` settings, from the command line."""
+    """Files of a recipe and of those merged into it, and ``key=value`` settings, from the command line."""
     from otoscope.recipes.find import LIBRARY, TRAINING, find_recipe
 
     files = []

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import click
 
+from otoscope.cli.options import json_option
+
 
 @click.group()
 def recipe() -> None:
-    """List the recipes of the package, show one, or print what a recipe may hold."""
+    """List the built-in recipes, show one, or print the JSON schema of a kind."""
 
 
 @recipe.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the names and what they are as JSON.")
+@json_option
 def list_recipes(as_json: bool) -> None:
-    """List the recipes of the package.
+    """List the built-in recipes.
 
-    Their names are given to otoscope train, study and like-to-hear; the last part is enough where it is unique.
+    Pass their names to otoscope train, study and like-to-hear; the last part of a name is enough if it is unique.
     """
     from otoscope.cli.columns import echo_json, echo_table
     from otoscope.recipes.find import about, recipe_names
@@ -24,15 +26,15 @@ def list_recipes(as_json: bool) -> None:
     if as_json:
         echo_json(dict(rows))
     else:
-        echo_table(("RECIPE", "WHAT IT IS"), rows)
+        echo_table(("recipe", "description"), rows)
 
 
 @recipe.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the recipe NAME, to read it or as a start for one's own.
+    """Print the recipe NAME, for example as a template for your own.
 
-    What it includes by a relative path belongs to the package; a recipe of one's own can include it by name.
+    Its relative includes refer to files of the package; your own recipe can include these by name.
     """
     from otoscope.cli.columns import echo_text
     from otoscope.recipes.find import find_recipe
@@ -43,9 +45,9 @@ def show(name: str) -> None:
 @recipe.command()
 @click.argument("kind")
 def schema(kind: str) -> None:
-    """Print the JSON schema of recipes of a KIND.
+    """Print the JSON schema of a KIND of recipe.
 
-    Kinds are train (a classifier), pretrain and tune (an autoencoder), further tasks by name, study, and like-to-hear.
+    Kinds: train (a classifier), pretrain and tune (an autoencoder), any other training task, study, like-to-hear.
     """
     from otoscope.cli.columns import echo_json
     from otoscope.core.errors import UnknownNameError

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import click
 
+from otoscope.cli.columns import echo_json
+from otoscope.cli.options import device_option, json_option, log, split_recipes
+
 
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[RECIPE|KEY=VALUE]...")
-@click.option("--dry-run", is_flag=True, help="Check the recipe, print passes and an estimate of time, and stop.")
-@click.option("--extend", is_flag=True, help="Go on in the folder of another recipe; rows that both have are kept.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to compute.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check the recipe, print the number of passes and the estimated time, and exit."
+)
+@click.option(
+    "--extend", is_flag=True, help="Extend a study of another recipe in the same folder; rows of both are kept."
+)
+@device_option
+@json_option
 def study(recipe: str, overrides: tuple[str, ...], dry_run: bool, extend: bool, device: str, as_json: bool) -> None:
-    """Explain many clips in many ways and measure every explanation, by a RECIPE: a name (otoscope recipe list) or a YAML file.
+    """Compare explanation methods on many clips.
 
-    The results folder gets results.parquet, one row for each clip, classifier, method, domain, mask and condition; otoscope
-    table makes tables and pages of it. Run the same command again to resume an interrupted study.
+    RECIPE is a name from 'otoscope recipe list' or a YAML file; further recipes are merged into it, and KEY=VALUE overrides a
+    setting. The output folder gets results.parquet, with one row per clip, classifier, method, domain, mask and condition;
+    'otoscope table' summarises it. Run the same command again to resume an interrupted study.
     """
-    from otoscope.cli.columns import echo_json
-    from otoscope.cli.options import split_recipes
     from otoscope.recipes.find import STUDIES
     from otoscope.studies import load_study, run_study
 
     files, settings = split_recipes(recipe, overrides, STUDIES)
-    done = run_study(
-        load_study(files, settings), device, dry_run, extend,
-        lambda line: click.echo(f"otoscope: {line}", err=True),
-    )  # fmt: skip
+    done = run_study(load_study(files, settings), device, dry_run, extend, log)
     if as_json:
         echo_json(done)
     elif not dry_run:
-        click.echo(f"{done['rows']} rows, {done['failed']} of them failures: {done['folder']}/results.parquet")
+        click.echo(f"{done['rows']} rows, {done['failed']} failed: {done['folder']}/results.parquet")

@@ -1,4 +1,4 @@
-"""What pages call sounds, trust, attribution and mask."""
+"""Captions of sounds, trust, attribution and mask."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ SOUNDS = {"original": ("A", "Original"), "kept": ("B", "Kept"), "removed": ("C",
 """Key and name of each sound of an explanation."""
 
 TRUST = {
-    "good": ("Good", "The kept sound carries the answer."),
-    "doubtful": ("Doubtful", "Read this with care."),
-    "poor": ("Poor", "Do not rely on this."),
+    "good": ("Good", "The kept sound accounts for the prediction."),
+    "doubtful": ("Doubtful", "Interpret with care."),
+    "poor": ("Poor", "Do not rely on this explanation."),
 }
 """Title and advice for each degree of trust."""
 
 
 @dataclass(frozen=True)
 class Captions:
-    """What the page of an explanation calls things; the defaults are for a kept sound that a mask made.
+    """Captions of the page of an explanation; the defaults are for a kept sound that a mask selects.
 
     Parameters
     ----------
     original, kept, removed : str
-        What these sounds are.
+        Descriptions of these sounds.
     against, favour, unit : str
-        What values of the attribution below and above 0 mean, and their unit.
+        Meaning of attribution values below and above 0, and their unit.
     dark, bright : str
-        What values of the mask near 0 and 1 mean.
+        Meaning of mask values near 0 and 1.
     scored, column : str
         Where the first score of each sound was measured, in a sentence and as the head of a column.
     note : str
-        What a reader must know of attribution and mask.
+        A note on attribution and mask; empty for none.
     """
 
     original: str = "the whole sound"
@@ -44,7 +44,7 @@ class Captions:
     unit: str = ""
     dark: str = "removed"
     bright: str = "kept"
-    scored: str = "in the domain where the explanation was made"
+    scored: str = "in the domain of the explanation"
     column: str = "In the domain"
     note: str = ""
 

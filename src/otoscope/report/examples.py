@@ -21,11 +21,11 @@ from otoscope.results.read import Results
 Render = Callable[[dict[str, Any]], Any]
 Log = Callable[[str], object]
 Heard = list[tuple[Line, dict[str, Any], dict[str, Clip]]]
-WHY = {BEST: "best found", WORST: "worst found", DISPUTED: "most disputed"}
+WHY = {BEST: "best", WORST: "worst", DISPUTED: "largest difference"}
 RATES = (8000, 48000)
 INTRO = (
-    "The clips on which the first methods of the table did best and worst, and those on which they differ most, by the "
-    "probability of the explained class on the kept sound less that on the removed sound."
+    "The clips on which the first methods of the leaderboard do best, do worst and differ most, by the probability of the "
+    "explained class on the kept sound minus that on the removed sound."
 )
 PAGE_WORDS = {
     "networks": "Methods",
@@ -33,12 +33,12 @@ PAGE_WORDS = {
     "start": "Start",
     "reconstructions": "Kept",
     "differences": "Removed",
-    "one": "a kept sound",
     "other": "removed",
-    "control": "The truth",
-    "how": "Play a clip and switch between its versions: each goes on at the same place. With matched levels all are as loud as "
-    "the original, so that you compare content, not loudness.\n\nWhat a method kept is what it says the classifier listens to; "
-    "what it removed is the rest. Below each stands how probable the explained class is to the classifier on that sound.",
+    "control": "Ground truth",
+    "how": "Play a clip and switch between its versions; playback continues at the same position. Matched levels bring every "
+    "version to the level of the original, so that you compare content rather than loudness.\n\nThe kept sound is what the "
+    "method claims the classifier listens to; the removed sound is the rest. Below each is the classifier's probability of the "
+    "explained class for that sound.",
 }
 
 
@@ -88,7 +88,7 @@ def write_examples(
     )
     make_folder(folder / "audio")
     contents = {
-        "title": f"{board.title}: clips to hear",
+        "title": f"{board.title}: example clips",
         "intro": INTRO,
         "sample_rate": rate,
         "words": PAGE_WORDS,
@@ -112,7 +112,7 @@ def _sounds(row: dict[str, Any], render: Render, log: Log) -> dict[str, Clip] | 
     try:
         found = render(row)
     except OtoscopeError as error:
-        log(f"{row['method']} on {row['clip']} cannot be heard: {error}")
+        log(f"{row['method']} on {row['clip']} cannot be rendered: {error}")
         return None
     parts = {}
     for part in ("original", "kept", "removed", "true"):
@@ -158,7 +158,7 @@ def _clip(place: int, clip: ExampleClip, board: Leaderboard, some: Heard, rate: 
     label = str(row.get("target_label") or "target")
     versions = [{"kind": "original", **write("original", sounds["original"], _fact(label, row, "original"))}]
     if "true" in sounds:
-        versions.append({"kind": "control", "title": "what should be found", **write("true", sounds["true"])})
+        versions.append({"kind": "control", "title": "the sound to find", **write("true", sounds["true"])})
     for k, (line, own, parts) in enumerate(some):
         for kind, part in (("reconstruction", "kept"), ("difference", "removed")):
             made = write(f"{k}-{part}", parts[part], _fact(label, own, part))

@@ -52,7 +52,9 @@ class Tabulated:
     Parameters
     ----------
     board : Leaderboard
+        The leaderboard as data.
     text : str
+        Markdown, or the one requested form.
     paths : dict
         By form; ``listen`` is the page with the sounds.
     """
@@ -76,7 +78,9 @@ def tabulate(
     paths : sequence of path
         As `read_results` takes them.
     options : LeaderboardOptions, optional
+        What the leaderboard shows; defaults if None.
     output : Output, optional
+        Where and how to write it; by default it is only returned.
     log : callable
         Called with each note on how results were read, and each step of computing sounds.
     render : callable, optional
@@ -139,8 +143,11 @@ def save_leaderboard(
     Parameters
     ----------
     board : Leaderboard
+        The leaderboard to write.
     folder : Path
+        Created if missing.
     forms : sequence of {"md", "latex", "csv", "html"}
+        The files to write, all by default.
     pivot : bool
         Markdown and LaTeX with masks as lines and methods as columns.
     listen : mapping, optional

@@ -1,4 +1,4 @@
-"""Captions of leaderboards: how the numbers came about, heads of columns, verdicts of sanity checks, numbers as text."""
+"""Captions of leaderboards: how the numbers were computed, heads of columns, verdicts of sanity checks, numbers as text."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from otoscope.results.select import RANK, SCORE, Choice
 
 ALIKE, DASH = "≈", "–"
 ARROWS = {True: " ↑", False: " ↓", None: ""}
-AGREEMENT = "Does it rank as truth does?"
-CHANCE = "What chance gets"
-CHANCE_LEAD = "The means that an explanation which knows nothing gets on the same clips and cells."
-SANITY = "Does it depend on the network?"
+AGREEMENT = "Rank correlation with the ground truth"
+CHANCE = "Chance levels"
+CHANCE_LEAD = "Expected means of an uninformative explanation on the same clips and cells."
+SANITY = "Sanity checks"
 SANITY_LEAD = (
-    "How alike explanations are when the network's parameters are made random (rank correlation; near 0 is right), and how much "
-    "they change with the seed, with a little noise and with a shift in time."
+    "Rank correlation of explanations before and after the network's parameters are randomised (should be near 0), and their "
+    "sensitivity to the seed, to weak noise and to a shift in time."
 )
 SANITY_NUMBERS = {
-    "randomisation_similarity": ("random net", "randomisation_similarity"),
-    "seed_agreement": ("seeds agree", "seed_agreement"),
+    "randomisation_similarity": ("randomised", "randomisation_similarity"),
+    "seed_agreement": ("seed agreement", "seed_agreement"),
     "seed_spread": ("seed spread", "seed_spread"),
     "noise_sensitivity": ("noise", "sensitivity_mean"),
     "shift_sensitivity": ("shift", "sensitivity_mean"),
 }
 """Columns of ``sanity.json``: their heads, and the registered metric that says which direction is better."""
-UNCHANGED = "unchanged by a random network: it does not tell what this network learnt"
-CHANGED = "changes with the network"
+UNCHANGED = "unchanged by randomisation: independent of what the network learnt"
+CHANGED = "depends on the network"
 
 
 def caption(board: Leaderboard) -> list[str]:
-    """How the numbers came about, as sentences."""
+    """How the numbers were computed, as sentences."""
     failed = f", {board.failed} of them failed" if board.failed else ""
     said = [f"{_count(board.rows, 'row')}{failed}.", _means(board)]
     if board.choice is not None:
@@ -44,25 +44,23 @@ def caption(board: Leaderboard) -> list[str]:
     for column, texts in board.pooled.items():
         if len(texts) > 1:
             together = ", ".join(board.title_of(column, text) for text in texts)
-            said.append(f"Taken together: {together}; a clip counts by its mean over them, where none of them failed.")
-    said.append("Within a panel the best of each metric is bold and the second best underlined.")
+            said.append(f"Pooled: {together}; each clip counts by its mean, and only if none of its rows failed.")
+    said.append("In each panel, the best value of each metric is bold and the second best is underlined.")
     values = [(value, line) for line in board.lines for value in line.values]
     if any(math.isfinite(value.p) for value, _ in values):
         said.append(
-            f"{ALIKE} cannot be told from the best (paired test on the same clips, corrected by Holm, p ≥ {ALPHA:g})."
+            f"{ALIKE} marks values that do not differ significantly from the best (paired test, Holm-corrected p ≥ {ALPHA:g})."
         )
     bound = [head(m) for m in board.within_domains()]
     if bound:
         said.append(
-            f"What hangs on a domain's grid ({', '.join(bound)}) is marked, tested and ranked within each domain alone, where it "
+            f"Metrics that depend on the domain's grid ({', '.join(bound)}) are marked, tested and ranked within each domain that "
             "has more than one line."
         )
     if any(line.role == "oracle" for line in board.lines):
-        said.append("Oracles know the truth: they show what could be had, and are not marked.")
+        said.append("Oracles know the ground truth; they give an upper bound and are not marked.")
     if any(value.n < line.clips for value, line in values):
-        said.append(
-            "A number in brackets says on how many clips a mean rests, where a metric says nothing on the others."
-        )
+        said.append("A number in parentheses is the number of clips on which the metric is defined, if not on all.")
     return [*said, *board.notes]
 
 
@@ -71,7 +69,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _each(numbers: Sequence[int], total: int, noun: str) -> str:
-    """How many there are in each panel."""
+    """The number in each panel, as text."""
     known = [n for n in numbers if n]
     if not known or (min(known) == max(known) == total):
         return _count(total, noun)
@@ -82,24 +80,24 @@ def _each(numbers: Sequence[int], total: int, noun: str) -> str:
 
 def _means(board: Leaderboard) -> str:
     of = f" from {_count(board.sources, 'source')}" if board.sources else ""
-    drawn = f"{'sources, with all their clips,' if board.sources else 'clips'} drawn anew {board.draws} times"
     clips = _each(board.panel_clips, board.clips, "clip")
+    drawn = f"bootstrap over {'sources' if board.sources else 'clips'}, {_count(board.draws, 'draw')}"
     return f"Means over {clips}{of} ± half the width of {100 * board.level:g} % intervals ({drawn})."
 
 
 def _choice(board: Leaderboard, choice: Choice) -> list[str]:
     """How the masks were chosen, and the panels in which no clip could decide."""
     one = "source" if board.sources else "one"
-    half = f"every second {one} in sorted order" if choice.seed is None else f"drawn with seed {choice.seed}"
+    half = f"every second {one} in sorted order" if choice.seed is None else f"drawn at random with seed {choice.seed}"
     named = ", ".join(name.replace("_", " ") for name in choice.metrics)
     rules = {
-        RANK: f"by their mean rank in {named}",
-        SCORE: f"by the geometric mean of {named}, each stretched to [0, 1]",
+        RANK: f"by mean rank over {named}",
+        SCORE: f"by the geometric mean of {named}, each scaled to [0, 1]",
     }
     total = len({name for clips in choice.clips for name in clips})
     others = f"{_each([len(clips) for clips in choice.clips], total, 'other clip')} ({half})"
     if choice.same_clips:
-        others = "the same clips, so that the numbers come out too good"
+        others = "the same clips, so the numbers are too optimistic"
     what = " and ".join(choice.columns)
     said = [f"The {what} of each line was chosen on {others}, {rules.get(choice.how, f'by {named}')}."]
     for panel, lost in enumerate(choice.blind):
@@ -107,7 +105,7 @@ def _choice(board: Leaderboard, choice: Choice) -> list[str]:
             lines = len(board.of_panel(panel))
             of = f"{lost} of {lines} lines" if lost < lines else "any line"
             where = board.panel_title(panel) or "this table"
-            said.append(f"In {where} no clip could choose the {what} of {of}: the first by name stands there.")
+            said.append(f"In {where}, no clip could decide the {what} of {of}; the first by name is shown.")
     return said
 
 
@@ -119,14 +117,14 @@ def chance_said(board: Leaderboard, panel: int) -> list[str]:
             f"{plain_head(m)} {number(c, 3)}" for m, c in zip(board.metrics, levels, strict=True) if math.isfinite(c)
         ]
         parts.append(f"in {domain} {', '.join(known)}")
-    return [f"Chance gets {'; '.join(parts)}."] if parts else []
+    return [f"Chance level {'; '.join(parts)}."] if parts else []
 
 
 def agreement_said(board: Leaderboard) -> str:
-    """What the table of rank correlations shows."""
+    """The lead of the table of rank correlations."""
     return (
-        f"Kendall's rank correlation over lines, with {100 * board.level:g} % intervals; 1 is the same order of goodness. Over "
-        "the lines of all domains where both metrics compare domains, else within each domain."
+        f"Kendall's rank correlation over lines, with {100 * board.level:g} % intervals; 1 means the same ranking. Lines of "
+        "all domains are ranked together if both metrics compare domains, otherwise within each domain."
     )
 
 
@@ -173,7 +171,7 @@ def sanity_heads() -> list[str]:
     """Heads of the table of sanity checks."""
     better = {entry.name: entry.facts.get("higher_is_better") for entry in registry.entries("metric")}
     shown = [f"{short}{ARROWS[better.get(name)]}" for short, name in SANITY_NUMBERS.values()]
-    return ["classifier", "method", "domain", "clips", *shown, "what it says"]
+    return ["classifier", "method", "domain", "clips", *shown, "verdict"]
 
 
 def sanity_rows(board: Leaderboard) -> list[list[Any]]:
@@ -189,11 +187,11 @@ def sanity_rows(board: Leaderboard) -> list[list[Any]]:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """What a row of sanity checks says, in words."""
+    """The result of a row of sanity checks, in words."""
     if row.get("error"):
         return f"failed: {row['error']}"
     if not math.isfinite(_number(row.get("randomisation_similarity"))):
-        return "not asked"
+        return "not tested"
     return UNCHANGED if row.get("unchanged") else CHANGED
 
 

@@ -58,6 +58,7 @@ def sections(board: Leaderboard, pivot: bool = False, lines: int | None = None) 
     Parameters
     ----------
     board : Leaderboard
+        The leaderboard to show.
     pivot : bool
         Masks as lines and methods as columns, with all metrics in each cell; for lines by method, domain and mask.
     lines : int, optional
@@ -251,7 +252,7 @@ def _failures(board: Leaderboard) -> Grid:
         [_cell(x) for x in (f.condition, f.classifier, f.method, f.domain, f.reason, f.rows, ", ".join(f.clips))]
         for f in board.failures
     ]
-    return ["condition", "classifier", "method", "domain", "reason", "rows", "clips, such as"], rows
+    return ["condition", "classifier", "method", "domain", "reason", "rows", "clips (examples)"], rows
 
 
 def _agreements(board: Leaderboard) -> Grid:

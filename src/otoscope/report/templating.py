@@ -1,21 +1,25 @@
-"""Pages from templates: one jinja2 environment that escapes everything, and `render_page`, which adds assets and policy.
+"""Pages from templates: one jinja2 environment that escapes everything; scripts, styles and data are embedded.
 
 All pages extend ``layout.html.jinja`` and take their parts from ``macros.html.jinja``.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from otoscope.report import formatting
-from otoscope.report.embed import asset, json_text, policy, script_of
 
 UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -100,3 +104,47 @@ def render_page(
         )
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name may hold bytes that are not text
+
+
+# --- scripts, styles, data -------------------------------------------------------------------------------------------
+
+
+def array(values: np.ndarray, dtype: str) -> dict[str, Any]:
+    """An array for a page's script: little-endian bytes in base64, with shape and type."""
+    values = np.ascontiguousarray(values, dtype=dtype)
+    return {"shape": list(values.shape), "dtype": dtype, "base64": base64.b64encode(values.tobytes()).decode("ascii")}
+
+
+def json_text(value: Any) -> str:
+    """JSON that cannot end a script element, whatever its strings hold."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def policy(style: str, script: str, parts: bool = False) -> str:
+    """Content security policy: our script and style by their hashes, sounds in the page's folder, nothing from elsewhere.
+
+    Parameters
+    ----------
+    parts : bool
+        Whether our script may load further scripts, which carry data.
+    """
+
+    def digest(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
+
+    more = " 'strict-dynamic'" if parts else ""
+    return (
+        f"default-src 'none'; script-src {digest(script)}{more}; style-src {digest(style)}; img-src data: blob:; "
+        f"media-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def asset(name: str) -> str:
+    """The text of one of our assets."""
+    return resources.files("otoscope.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def script_of(names: Iterable[str]) -> str:
+    """Our scripts as one, in a scope of its own."""
+    return "(() => {\n'use strict';\n" + "\n".join(asset(name) for name in names) + "\n})();\n"

@@ -15,8 +15,9 @@ def markdown_table(
     Parameters
     ----------
     header : sequence
+        Heads of the columns, shown by ``str``; bars are escaped.
     rows : sequence of sequences
-        Cells, shown by ``str``; bars are escaped.
+        Cells, likewise.
     align : sequence of {"left", "right", "center"}, optional
         For each column; left by default.
     """
@@ -33,7 +34,9 @@ def latex_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str
     caption : str
         LaTeX, as are the cells.
     header : sequence of str
+        Heads of the columns, as LaTeX.
     rows : sequence of sequences of str
+        Cells, as LaTeX.
     left : int
         Number of columns that are aligned to the left; the others are aligned to the right.
     """

@@ -1,4 +1,4 @@
-"""Results of studies: reading, choosing and comparing; leaderboards as data.
+"""Results of studies: read, select, compare; leaderboards as data.
 
 `read_results` reads what studies wrote, `make_leaderboard` compares methods with intervals and tests. Text and pages are made by
 `otoscope.report`. Needs the extra ``study`` (pandas, pyarrow, scipy).

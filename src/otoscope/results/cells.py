@@ -69,12 +69,15 @@ class Cells:
     Parameters
     ----------
     groups : Groups
+        Groups of the rows.
     clips : tuple of str
         Sorted.
     clip : ndarray (row,), int
+        Index into ``clips``.
     ok : ndarray (row,), bool
+        Whether the row did not fail.
     complete : bool
-        Count a clip in a group only if none of its rows there failed, so that means over several conditions are of the same
+        Count a clip in a group only if none of its rows there failed, so that means over conditions cover the same
         conditions for every clip.
     """
 
@@ -108,6 +111,6 @@ def cells_of(results: Results, by: Sequence[str], complete: bool = False) -> Cel
     groups, clips = group_rows(results, by), results.labels("clip")
     if len(groups) * len(clips.names) > MAX_CELLS:
         raise ParameterError(
-            f"{', '.join(by)} make {len(groups)} lines of {len(clips.names)} clips, too many for a table; name fewer columns"
+            f"{', '.join(by)} make {len(groups)} lines of {len(clips.names)} clips, too many for a leaderboard; name fewer columns"
         )
     return Cells(groups, clips.names, clips.codes, ~results.failed, complete)

@@ -14,9 +14,9 @@ from otoscope.results.metrics import Metric
 BEST, SECOND = "best", "second"
 ALPHA = 0.05
 MIN_SHARE = 0.5
-"""A line may be best in a metric that is finite on at least this share of the clips of the line with the most."""
+"""A line may be best only if the metric is finite on at least this share of the clips of the line with the most."""
 MAX_TESTED = 50
-"""Panels with more lines (a grid of masks, for example) are not tested: after the correction little would be significant."""
+"""Panels with more lines (a grid of masks, for example) are not tested: the correction would leave little power."""
 FLIPS = 2000
 MIN_RANKED, MAX_RANKED = 4, 100
 
@@ -63,6 +63,7 @@ class Value:
     n : int
         Number of clips with a finite value.
     mark : {"best", "second", ""}
+        Rank among the lines; empty for all others.
     p : float
         Corrected p-value of the difference from the best; NaN for the best and for untested lines.
     chance : float
@@ -106,8 +107,9 @@ def significance(
     entered : ndarray (line,), bool
         Which lines may be best; the others (oracles) are neither marked nor tested.
     bootstrap : ClusterBootstrap, optional
+        Computes intervals and tests; 1000 resamples at 95 % by default.
     within : ndarray (line,), optional
-        Lines are compared only with lines of the same label, a domain for example; a single line is not marked.
+        Compare lines only with lines of the same label, for example a domain; a single line is not marked.
     """
     bootstrap = bootstrap or ClusterBootstrap()
     found = bootstrap.intervals(values)
@@ -152,7 +154,9 @@ class Agreement:
     Parameters
     ----------
     panel : int
+        Index of the panel.
     metric, truth : str
+        Names of the compared metrics.
     tau : float in [-1, 1]
         Kendall's tau-b; 1 if both rank the lines alike from best to worst.
     low, high : float
@@ -186,6 +190,7 @@ def agreements(
     Parameters
     ----------
     panel : int
+        Index of the panel.
     metrics : sequence of Metric
         Those with a direction are compared: over all lines if both compare domains, else within each domain.
     values : mapping of str to ndarray (line, clip)
@@ -195,6 +200,7 @@ def agreements(
     domains : sequence of str
         Of each line.
     bootstrap : ClusterBootstrap
+        Computes the intervals.
     """
     directed, of = [m for m in metrics if m.higher_is_better is not None], np.array(domains)
     out = []

@@ -1,4 +1,4 @@
-"""Example clips of a leaderboard: those on which its first methods did best and worst, and on which they differ most."""
+"""Example clips of a leaderboard: those on which its first methods do best, do worst and differ most."""
 
 from __future__ import annotations
 
@@ -25,14 +25,24 @@ class ExampleClip:
     Parameters
     ----------
     why : {"best", "worst", "disputed"}
+        Why it was chosen: highest or lowest mean over the methods, or largest range.
     panel : int
+        Index of its panel.
     clip : str
+        Name of the clip.
     lines : tuple of Line
         The methods to hear.
     rows : tuple of int
         Index of the row of each.
     pooled : mapping of str to str
         Its condition or classifier, if the leaderboard pools several.
+
+    Examples
+    --------
+    >>> results = read_results("study")
+    >>> clip = example_clips(results, make_leaderboard(results))[0]
+    >>> clip.why, clip.clip, [line.name["method"] for line in clip.lines]
+    ('best', 'a.wav', ['lime', 'gradient'])
     """
 
     why: str
@@ -58,6 +68,7 @@ def example_clips(
     results : Results
         The rows of the leaderboard (`Results.where` of its options).
     board : Leaderboard
+        The leaderboard whose first lines are compared.
     methods, panels : int
         Maximum number of each.
 
@@ -66,6 +77,12 @@ def example_clips(
     list of ExampleClip
         For each panel the clip with the highest mean over the methods, the one with the lowest, and of the others the one with
         the largest range; by kept minus removed, as heard if it was measured.
+
+    Examples
+    --------
+    >>> results = read_results("study")
+    >>> [(clip.why, clip.clip) for clip in example_clips(results, make_leaderboard(results))]
+    [('best', 'a.wav'), ('worst', 'b.wav')]
     """
     values = values_of(results, _measure(results))
     out = []

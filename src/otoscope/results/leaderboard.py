@@ -1,4 +1,4 @@
-"""Leaderboards: one line per method and domain, its mask chosen on other clips, with intervals, tests and failures."""
+"""Leaderboards: one line per method and domain, with its mask chosen on held-out clips, intervals, tests and failures."""
 
 from __future__ import annotations
 
@@ -26,31 +26,37 @@ CLIPS_OF_FAILURE = 5
 
 @dataclass(frozen=True)
 class LeaderboardOptions:
-    """What a leaderboard shows.
+    """Options of a leaderboard.
 
     Parameters
     ----------
     metrics : tuple of str
         As `choose_metrics` takes them; empty for the defaults.
     by : tuple of str
-        Columns that make a line; if method, domain or mask is not among them, the best one is chosen.
+        Columns of a line; of method, domain and mask, those that are not among them are chosen for each line.
     only : mapping of str to tuple of str
         Texts of columns to which the rows are limited.
     pool : tuple of {"condition", "classifier"}
-        Columns that make no panels: their rows are pooled, a clip under several conditions by its mean.
+        Columns to pool rather than to split into panels; a clip under several conditions counts by its mean.
     sort : str
         A metric, ``seconds`` or ``name``; empty for the first metric that compares domains, else the first.
         By a metric that depends on the grid, lines are sorted domain by domain.
     choose : str
         How masks are chosen: ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
     seed : int or None
-        Draws the half of the clips on which masks are chosen; None takes every second clip of each panel.
+        Seed of the random half of the clips on which masks are chosen; None takes every second clip of each panel.
     same_clips : bool
         Choose masks on the clips that are reported, as audiointerp does; the numbers are too optimistic.
     level : float in (0, 1)
         Confidence level of the intervals.
     draws : int
         Number of bootstrap resamples, from 1 to 1,000,000.
+
+    Examples
+    --------
+    >>> options = LeaderboardOptions(metrics=("kept", "removed"), by=("method",), level=0.9)
+    >>> make_leaderboard(read_results("study"), options).line_columns
+    ['method', 'domain', 'mask']
     """
 
     metrics: tuple[str, ...] = ()
@@ -67,12 +73,12 @@ class LeaderboardOptions:
     def check(self) -> None:
         """Raise a `ParameterError` or `UnknownNameError` for values out of range."""
         if not self.by or len(set(self.by)) < len(self.by):
-            raise ParameterError(f"by must name different columns; got {', '.join(self.by) or 'none'}")
+            raise ParameterError(f"by must name distinct columns; got {', '.join(self.by) or 'none'}")
         for name in self.pool:
             if name not in PANEL:
                 raise UnknownNameError("column to pool", name, PANEL)
             if name in self.by:
-                raise ParameterError(f"{name} cannot make lines and be pooled; name it in one of the two")
+                raise ParameterError(f"{name} is both in by and in pool; name it in one of them")
         if not 0 < self.level < 1:
             raise ParameterError(f"level must be between 0 and 1; got {self.level!r}")
         if not 1 <= self.draws <= MAX_DRAWS:
@@ -88,7 +94,9 @@ class Failure:
     Parameters
     ----------
     condition, classifier, method, domain : str
+        The texts that the rows share.
     reason : str
+        The error message.
     rows : int
         Number of rows.
     clips : tuple of str
@@ -111,16 +119,19 @@ class Leaderboard:
     Parameters
     ----------
     title : str
+        Title of the study.
     by : tuple of str
         The columns that make a line.
     choice : Choice or None
-        How masks were chosen; None if there was nothing to choose: then the numbers are of all clips.
+        How masks were chosen; None if there was nothing to choose, in which case all clips are reported.
     panels : tuple of mapping
         Condition and classifier of each.
     metrics : tuple of Metric
+        One for each value of a line.
     lines : tuple of Line
         Sorted within their panel.
     failures : tuple of Failure
+        By reason, most rows first.
     agreements : tuple of Agreement
         Of each metric with each ground-truth metric.
     clips, of_clips, rows, failed : int
@@ -136,13 +147,19 @@ class Leaderboard:
     sort : str
         The metric, ``seconds`` or ``name``.
     notes : tuple of str
-        What a reader must know about how the rows were read.
+        Notes on how the rows were read.
     about : mapping
         Contents of ``study.json``.
     sanity : tuple of mapping
-        Rows of ``sanity.json``: whether explanations depend on what they should, per classifier, method and domain.
+        Rows of ``sanity.json``: results of sanity checks per classifier, method and domain.
     pooled : mapping of str to tuple of str
         The conditions or classifiers that were pooled.
+
+    Examples
+    --------
+    >>> board = make_leaderboard(read_results("study"))
+    >>> [(line.name["method"], round(line.values[0].mean, 2)) for line in board.lines]
+    [('lime', 0.7), ('gradient', 0.2)]
     """
 
     title: str
@@ -229,12 +246,20 @@ def make_leaderboard(results: Results, options: LeaderboardOptions | None = None
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     options : LeaderboardOptions, optional
+        What to show; the defaults of `LeaderboardOptions` if None.
 
     Raises
     ------
     OtoscopeError
         For unknown columns, texts or metrics, or if masks would have to be chosen on a single clip.
+
+    Examples
+    --------
+    >>> board = make_leaderboard(read_results("study"), LeaderboardOptions(metrics=("kept",)))
+    >>> board.clips, [line.values[0].mark for line in board.lines]
+    (2, ['best', 'second'])
     """
     options = options or LeaderboardOptions()
     options.check()
@@ -288,7 +313,7 @@ def list_failures(results: Results) -> tuple[Failure, ...]:
     for names, clips in frame.groupby(by, sort=True)["clip"]:
         some = tuple(sorted(set(clips))[:CLIPS_OF_FAILURE])
         about = dict(zip(FAILURE, names, strict=False))
-        found.append(Failure(**about, reason=names[-1] or "no reason was written", rows=len(clips), clips=some))
+        found.append(Failure(**about, reason=names[-1] or "no reason recorded", rows=len(clips), clips=some))
     return tuple(sorted(found, key=lambda failure: -failure.rows))
 
 

@@ -26,9 +26,9 @@ class Line:
     Parameters
     ----------
     panel : int
-        Index of its panel; only lines of one panel are compared.
+        Index of its panel; lines are compared within a panel.
     name, chosen : mapping of str to str
-        The texts that make the line, and those chosen for it on other clips (or the only ones it has).
+        The texts that identify the line, and those chosen for it (or the only ones it has).
     role : {"", "control", "oracle"}
         Controls do not use the classifier; oracles know the ground truth and are neither marked nor tested.
     clips : int
@@ -41,6 +41,12 @@ class Line:
         One for each metric.
     score : float in [0, 1]
         audiointerp's score on the clips on which the mask was chosen; NaN unless it was chosen by that score.
+
+    Examples
+    --------
+    >>> line = make_leaderboard(read_results("study")).lines[0]
+    >>> line.labels, line.clips
+    ({'method': 'lime', 'domain': 'mel', 'mask': 'positive'}, 2)
     """
 
     panel: int
@@ -56,7 +62,7 @@ class Line:
 
     @property
     def labels(self) -> dict[str, str]:
-        """All texts of the line by column: those that make it, and those chosen for it."""
+        """All texts of the line by column."""
         return {**self.name, **self.chosen}
 
     @property
@@ -92,13 +98,17 @@ class LineMaker:
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
+        The rows grouped by panel, line and what is chosen.
     panel : sequence of str
-        The columns that make a panel.
+        Columns of a panel.
     by : sequence of str
-        The columns that make a line.
+        Columns of a line.
     metrics : tuple of Metric
+        Columns of the leaderboard.
     selection : Selection
+        The group that represents each line.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Metrics: which columns of the results they are, their titles, units and directions, and named sets of them."""
+"""Metrics of results: their columns, titles, units and directions, and named sets of them."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def values_of(results: Results, name: str) -> np.ndarray:
 def chance_of(results: Results, name: str) -> np.ndarray | None:
     """Chance level of a ground-truth metric, ``(row,)`` with NaN if unknown; None if the results do not hold it."""
     column = CHANCE + name.removeprefix(TRUTH).removesuffix(ABOVE)
-    told = name.startswith(TRUTH) and column in results.columns and results.numeric(column)
-    return results.numbers(column) if told else None
+    known = name.startswith(TRUTH) and column in results.columns and results.numeric(column)
+    return results.numbers(column) if known else None
 
 
 def domain_name(domain: str) -> str:
@@ -129,6 +129,7 @@ def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     wanted : sequence of str
         Empty for the defaults of a leaderboard: the main ground-truth metrics, the scores of the written sound (of the domain
         if no sound was written), the shape of the mask.
@@ -144,7 +145,7 @@ def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...
         if np.isfinite(values_of(results, name)).any() or name in wanted
     }
     if not known:
-        raise OtoscopeError("the results hold no metric: every numeric column is empty; did all rows fail?")
+        raise OtoscopeError("the results hold no metric: every numeric column is empty; check whether all rows failed")
     if not wanted:
         return tuple(known[name] for name in _shown(known, _instead(results, known)))
     chosen: dict[str, Metric] = {}
@@ -197,8 +198,10 @@ def _stated(about: Any) -> dict[str, dict[str, Any]]:
 def _metric(name: str, stated: Mapping[str, Mapping[str, Any]]) -> Metric:
     if name.endswith(ABOVE):
         plain = _metric(name.removesuffix(ABOVE), stated)
-        said = f"{plain.means} Less what chance gets on the same grid." if plain.means else ""
-        return replace(plain, name=name, short=f"{plain.short}−chance", title=f"{plain.title} above chance", means=said)
+        means = f"{plain.means} Minus the chance level on the same grid." if plain.means else ""
+        return replace(
+            plain, name=name, short=f"{plain.short}−chance", title=f"{plain.title} above chance", means=means
+        )
     heard, truth = name.startswith("heard_"), name.startswith(TRUTH)
     bare = name.removeprefix("heard_")
     facts = _facts(name)

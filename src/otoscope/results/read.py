@@ -26,7 +26,7 @@ def pandas() -> Any:
     return require("pandas", "study", "otoscope table")
 
 
-class Labels(NamedTuple):
+class TextColumn(NamedTuple):
     """A column as text.
 
     Parameters
@@ -55,12 +55,21 @@ class Results:
     Parameters
     ----------
     frame : pandas.DataFrame
+        One row per clip, condition, classifier, method, domain and mask.
     about : mapping
         Contents of ``study.json``; with several studies, of the first that has one.
     notes : sequence of str
-        What a reader must know about how the rows were read.
+        Notes on how the rows were read.
     sanity : sequence of mapping
-        Contents of ``sanity.json`` of all studies: whether explanations depend on what they should.
+        Contents of ``sanity.json`` of all studies.
+
+    Examples
+    --------
+    >>> results = read_results("study")
+    >>> results.labels("method").names, round(float(results.numbers("kept").mean()), 2)
+    (('gradient', 'lime'), 0.7)
+    >>> len(results.where({"method": ["lime"]}))
+    2
     """
 
     def __init__(
@@ -71,7 +80,7 @@ class Results:
         sanity: Sequence[Mapping[str, Any]] = (),
     ):
         self.frame, self.about, self.notes, self.sanity = frame, dict(about or {}), tuple(notes), tuple(sanity)
-        self._labels: dict[str, Labels] = {}
+        self._labels: dict[str, TextColumn] = {}
         self._numbers: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -105,7 +114,7 @@ class Results:
             self._numbers[name] = self.frame[name].to_numpy(np.float64, na_value=np.nan)
         return self._numbers[name]
 
-    def labels(self, name: str) -> Labels:
+    def labels(self, name: str) -> TextColumn:
         """A column as text: numbers in their shortest form, booleans as yes and no.
 
         Raises
@@ -123,7 +132,7 @@ class Results:
             texts = np.array(["", *map(_text, values)], object)
             names, back = np.unique(texts, return_inverse=True)
             used, codes = np.unique(back[codes + 1], return_inverse=True)
-            self._labels[name] = Labels(codes, tuple(names[used]))
+            self._labels[name] = TextColumn(codes, tuple(names[used]))
         return self._labels[name]
 
     @property
@@ -154,8 +163,8 @@ class Results:
                     raise UnknownNameError(f"{column} of the results", text, labels.names)
             chosen &= labels.matches(wanted)
         if not chosen.any():
-            asked = "; ".join(f"{column} {', '.join(wanted)}" for column, wanted in only.items())
-            raise OtoscopeError(f"no row of the results has {asked} together; drop one of them")
+            wanted_texts = "; ".join(f"{column} {', '.join(wanted)}" for column, wanted in only.items())
+            raise OtoscopeError(f"no row of the results has {wanted_texts} together; drop one of them")
         return self if chosen.all() else self.take(chosen)
 
     def row(self, i: int) -> dict[str, Any]:
@@ -191,14 +200,20 @@ def read_results(results: str | os.PathLike[str] | Sequence[str | os.PathLike[st
     Returns
     -------
     Results
-        Rows with the same ``key`` are kept once; a row that did not fail wins.
+        Of rows with the same ``key``, one is kept, preferably one that did not fail.
 
     Raises
     ------
     OtoscopeError
-        If a path holds no intact results, a file is no Parquet file of a study, or the columns of files contradict each other.
+        If a path holds no intact results, a file is not a Parquet file of a study, or columns of files have incompatible types.
     MissingExtraError
         Without pandas and pyarrow.
+
+    Examples
+    --------
+    >>> results = read_results("study")
+    >>> len(results), results.row(0)["clip"]
+    (4, 'a.wav')
     """
     require("pyarrow", "study", "otoscope table")
     paths = [Path(results)] if isinstance(results, str | os.PathLike) else [Path(path) for path in results]
@@ -212,7 +227,7 @@ def read_results(results: str | os.PathLike[str] | Sequence[str | os.PathLike[st
     found = Results(_frame(table), about, (), sanity)
     chosen = _first_of_each_key(found)
     if len(chosen) < len(found):
-        notes.append(f"{len(found) - len(chosen)} rows were there twice and are counted once.")
+        notes.append(f"{len(found) - len(chosen)} duplicate rows were dropped.")
         found = found.take(chosen)
     return Results(found.frame, about, notes, sanity)
 
@@ -250,7 +265,7 @@ def _first_of_each_key(found: Results) -> np.ndarray:
 
 
 def _tables(path: Path, notes: list[str]) -> list[tuple[Path, Any]]:
-    """Files of a path and their Arrow tables; ``notes`` gets what a reader must know about how they were read."""
+    """Files of a path and their Arrow tables; appends to ``notes`` how they were read."""
     if path.is_file():
         return [(path, _table(path))]
     if not path.is_dir():
@@ -268,21 +283,21 @@ def _tables(path: Path, notes: list[str]) -> list[tuple[Path, Any]]:
                 raise
     parts = parts or sorted(path.glob("*.parquet"))
     if listed is not None and not any(part.is_file() for part in parts):
-        raise OtoscopeError(f"{path} holds a study without any rows yet; run it first")
+        raise OtoscopeError(f"{path} holds a study without rows; run it first")
     if not parts:
         raise OtoscopeError(f"{path} holds no results; expected {RESULTS} or {PARTS}/*.parquet; run the study first")
     found = _intact(path, parts, notes)
-    why = f"{file} is damaged" if damage else f"{file} is older than the study as it stands" if older else ""
+    why = f"{file} is damaged" if damage else f"{file} is older than the study" if older else ""
     notes.append(
         f"{why}: its {len(found)} parts were read."
         if why
-        else f"{path} has not ended: its {len(found)} parts so far were read."
+        else f"{path} is unfinished: its {len(found)} parts so far were read."
     )
     return found
 
 
 def _table(file: Path) -> Any:
-    """One Parquet file of a study as an Arrow table; an `OtoscopeError` if it is none."""
+    """One Parquet file of a study as an Arrow table; an `OtoscopeError` if it is not one."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -298,7 +313,7 @@ def _table(file: Path) -> Any:
     lacking = [name for name in REQUIRED if name not in names]
     if lacking:
         raise OtoscopeError(
-            f"{file} does not hold results of a study: it lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}"
+            f"{file} is not a file of results: it lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}"
         )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -315,7 +330,7 @@ def _concatenated(tables: Sequence[tuple[Path, Any]]) -> Any:
             return pa.concat_tables([so_far, more[1]], promote_options="permissive")
         except (pa.ArrowException, ValueError) as error:
             said = f"{' '.join(str(error).split()):.160}"
-            raise OtoscopeError(f"{more[0]} does not fit {tables[0][0]}: {said}; make a table of each alone") from error
+            raise OtoscopeError(f"{more[0]} does not fit {tables[0][0]}: {said}; read them separately") from error
 
     try:
         return pa.concat_tables([table for _, table in tables], promote_options="permissive")
@@ -339,7 +354,7 @@ def _intact(folder: Path, parts: Sequence[Path], notes: list[str]) -> list[tuple
     if len(found) < len(parts):
         notes.append(f"{len(parts) - len(found)} of {len(parts)} parts are missing or damaged: {again}")
     if len(kept) < len(found):
-        other = f"{len(found) - len(kept)} of {len(parts)} parts have other columns than the rest"
+        other = f"{len(found) - len(kept)} of {len(parts)} parts have different columns"
         notes.append(f"{other} and were left out: {again}")
     return kept
 
@@ -351,7 +366,7 @@ def _about(paths: Sequence[Path], notes: list[str]) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         if found is not None:
-            notes.append(f"{study_folder(path) / ABOUT} is damaged; the table does without it.")
+            notes.append(f"{study_folder(path) / ABOUT} is damaged and was ignored.")
     return {}
 
 
@@ -363,17 +378,17 @@ def _sanity(paths: Sequence[Path], notes: list[str]) -> list[dict[str, Any]]:
         if isinstance(found, list) and all(isinstance(row, dict) for row in found):
             out += found
         elif found is not None:
-            notes.append(f"{folder / SANITY} is damaged; the table does without it.")
+            notes.append(f"{folder / SANITY} is damaged and was ignored.")
     return out
 
 
 def _listed(folder: Path, notes: list[str]) -> list[str] | None:
-    """Names of the parts that belong to the study as its recipe stands; None if ``parts.json`` does not say."""
+    """Names of the parts of the study with its current recipe; None without a readable ``parts.json``."""
     found = _json(folder / LISTED)
     if isinstance(found, list) and all(isinstance(name, str) for name in found):
         return [Path(name).name for name in found]
     if found is not None:
-        notes.append(f"{folder / LISTED} is damaged; all parts count.")
+        notes.append(f"{folder / LISTED} is damaged; all parts were read.")
     return None
 
 

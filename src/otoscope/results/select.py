@@ -1,4 +1,4 @@
-"""Selection: the mask that represents each line of a leaderboard, and the clips on which it is chosen."""
+"""Selection of the mask that represents each line of a leaderboard, and of the clips on which it is chosen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCE, STRATA = "source", ("condition", "classifier")
 FLOOR = 1e-9
 
 
-# --- clips that choose, clips that are reported ----------------------------------------------------------------------
+# --- held-out clips ----------------------------------------------------------------------------------------------------
 
 
 def sources_of(results: Results, cells: Cells) -> tuple[str, ...]:
@@ -41,7 +41,9 @@ def holdout_panels(results: Results, cells: Cells, panel_of: np.ndarray, seed: i
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
+        The same rows by group and clip.
     panel_of : ndarray (group,), int
         The panel of each group of the cells.
     seed : int, optional
@@ -66,11 +68,11 @@ def holdout(present: np.ndarray, source: np.ndarray, seed: int | None = None) ->
     Parameters
     ----------
     present : ndarray (stratum, clip), bool
-        The clips of each condition and classifier of the panel. Each stratum is halved; a clip is in one half everywhere.
+        The clips of each condition and classifier of the panel. Each stratum is halved; a clip is in the same half in all.
     source : ndarray (clip,), int
         All clips of one source go into one half.
     seed : int, optional
-        Draws the half; without a seed, every second source beginning with the first. A single source is reported.
+        Seed of a random half; without it, every second source from the first. A single source is reported.
     """
     side = np.zeros(int(source.max(initial=-1)) + 1, np.int64)  # 1 chooses, -1 is reported
     for clips in present:
@@ -98,14 +100,15 @@ class Choice:
     how : str
         ``rank``, ``score`` or a metric.
     metrics : tuple of str
-        The metrics that decided.
+        The metrics of the criterion.
     clips : tuple of tuple of str
-        The clips of each panel that decided; the numbers are of its other clips.
+        The clips of each panel on which masks were chosen; its other clips are reported.
     seed : int or None
+        As in `SelectionRule`.
     same_clips : bool
-        Whether the numbers are of the clips that decided.
+        Whether the same clips are reported.
     blind : tuple of int
-        For each panel, the number of lines without any clip that could decide: they show the first mask by name.
+        For each panel, the number of lines without a clip to choose on; they show the first mask by name.
     """
 
     columns: tuple[str, ...]
@@ -126,9 +129,9 @@ class SelectionRule:
     how : str
         ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
     seed : int, optional
-        Draws the half of each panel's clips that decides; without a seed, every second clip.
+        Seed of the random half of each panel's clips to choose on; without it, every second clip.
     same_clips : bool
-        Choose on all clips and report the same, as audiointerp does; the numbers are too optimistic.
+        Choose and report on all clips, as audiointerp does; the numbers are too optimistic.
     """
 
     how: str = RANK
@@ -138,7 +141,7 @@ class SelectionRule:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What was chosen.
+    """The result of a selection.
 
     Parameters
     ----------
@@ -149,7 +152,7 @@ class Selection:
     choice : Choice or None
         None if each line has one group.
     score : ndarray (line,)
-        audiointerp's score of the chosen group on the clips that decided; NaN unless chosen by ``score``.
+        audiointerp's score of the chosen group on the clips to choose on; NaN unless chosen by ``score``.
     """
 
     groups: np.ndarray
@@ -171,13 +174,15 @@ def select_masks(
     Parameters
     ----------
     results : Results
+        Rows of one or several studies.
     cells : Cells
-        Groups by the columns of panels, lines and what is to be chosen.
+        Groups by the columns of panels, of lines, and of what is chosen.
     panel, by : sequence of str
-        The columns that make a panel, and those that make a line in it.
+        Columns of a panel, and of a line in it.
     metrics : sequence of Metric
-        The metrics of the table, which decide if the results hold none of audiointerp's seven.
+        Metrics of the leaderboard, used if the results hold none of audiointerp's seven.
     rule : SelectionRule
+        Criterion and clips of the choice.
 
     Raises
     ------
@@ -188,7 +193,7 @@ def select_masks(
     line_of, names = cells.groups.coarser([*panel, *by])
     known, everyone = metrics_of(results), np.ones((len(panels), len(cells.clips)), bool)
     if rule.how not in (RANK, SCORE, *known):
-        raise UnknownNameError("way to choose masks", rule.how, [RANK, SCORE, *known])
+        raise UnknownNameError("criterion for masks", rule.how, [RANK, SCORE, *known])
     unscored = np.full(len(names), np.nan)
     if len(names) == len(line_of):
         return Selection(np.argsort(line_of), everyone, None, unscored)
@@ -258,6 +263,7 @@ def geometric_score(values: np.ndarray, higher: np.ndarray, among: np.ndarray | 
     Parameters
     ----------
     values : ndarray (row, metric)
+        Finite or NaN.
     higher : ndarray (metric,), bool
         Whether higher is better.
     among : ndarray (row, metric), optional
@@ -288,6 +294,7 @@ def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     goodness : ndarray (row,)
+        Higher is better; NaN ranks last.
     line : ndarray (row,), int
         The line of each row: 0 to n - 1, none empty.
     """
@@ -324,19 +331,19 @@ def _deciding(
     """
     if how not in (RANK, SCORE):
         if known[how].higher_is_better is None:
-            raise ParameterError(f"masks cannot be chosen by {how!r}: neither direction of it is better")
+            raise ParameterError(f"masks cannot be chosen by {how!r}, which has no better direction")
         return [known[how]]
     names = [f"heard_{name}" for name in SEVEN if name not in SHAPES] if across else SEVEN
     seven = [known[name] for name in names if name in known and np.isfinite(values_of(results, name)).any()]
     found = seven or [m for m in metrics if m.higher_is_better is not None and not m.truth and (m.across or not across)]
     if not found and across:
         raise OtoscopeError(
-            "domains cannot be chosen: no metric is comparable across them, as those of the written sound (heard_*) are; make "
-            "lines by domain too, or name a metric to choose by"
+            "domains cannot be chosen: no metric is comparable across them, such as those of the written sound (heard_*); add "
+            "domain to by, or name a metric to choose by"
         )
     if not found:
         raise OtoscopeError(
-            "masks cannot be chosen: no metric has a better direction; make lines by mask, or choose one"
+            "masks cannot be chosen: no metric has a better direction; add mask to by, or select one mask"
         )
     return found
 
@@ -350,7 +357,4 @@ def _all_failed(results: Results) -> str:
 def _too_few(columns: Sequence[str], clips: int) -> str:
     what = " and ".join(columns)
     there = "there is one clip" if clips == 1 else "each panel has one clip, or clips of one source"
-    return (
-        f"{there}, so the {what} of each line cannot be chosen on other clips than those that are shown; make lines by {what} "
-        "too, or name one"
-    )
+    return f"{there}, so the {what} of each line cannot be chosen on held-out clips; add {what} to by, or select one"

@@ -14,7 +14,7 @@ import soundfile
 
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.report.pages.explanation import render
-from otoscope.report.pages.explanation_contents import Figure, Page, Sound
+from otoscope.report.pages.explanation_contents import Figure, Page, PageSound
 
 RATE = 32000
 HOSTILE = [
@@ -69,7 +69,7 @@ def flac(samples):
 def sound(key, samples, original, top, **changes):
     level = [float(np.sqrt(np.mean(np.square(s, dtype=np.float64)))) for s in (samples, original)]
     stretches = np.array_split(samples, min(1200, samples.size))
-    made = Sound(
+    made = PageSound(
         key=key,
         audio=flac(samples),
         mime="audio/flac",
@@ -373,7 +373,7 @@ def test_the_words_are_there_without_a_script(text):
     ):
         assert words in shown
     assert "1 s \u00b7 32 kHz \u00b7 mono" in shown
-    assert "Before you rely on this" not in shown
+    assert "<h2>Warnings" not in shown
 
 
 def test_warnings_are_announced(page):
@@ -385,7 +385,7 @@ def test_warnings_are_announced(page):
 
 def test_another_first_answer_is_named(page):
     text = render(dataclasses.replace(page, target="Rain"))
-    assert "Explained answer \u00b7 its first was <bdi>Clock tick</bdi>, 94" in text
+    assert "Explained class \u00b7 the network predicts <bdi>Clock tick</bdi>, 94" in text
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import re
 import pytest
 
 from otoscope.core.errors import ParameterError, WriteError
-from otoscope.report.pages.leaderboard import write_leaderboard_page
-from otoscope.report.pages.leaderboard_plots import interval_plot, scatter_plot
+from otoscope.report.pages.leaderboard import interval_plot, scatter_plot, write_leaderboard_page
 
 HOSTILE = "</script><script>window.hacked = 1</script>\"'><img src=x onerror='window.hacked=1'> $data & <!--"
 
@@ -139,13 +138,17 @@ def test_the_numbers_their_marks_and_their_order(tmp_path):
     ]
     rise, control = rows["2risemel · topk:0.3"], rows["3random controlstft · topk:0.3"]
     assert rise == ["0.70 (second best)±0.10", "0.80 (best)±0.10", "5.00 (best)±1.00", "10", "0", "0.5"]
-    assert control[:3] == ["0.10≈ (not told from the best)±0.10", "0.40 (second best)±0.108 clips", "–"]
+    assert control[:3] == [
+        "0.10≈ (not significantly different from the best)±0.10",
+        "0.40 (second best)±0.108 clips",
+        "–",
+    ]
     assert [row[0] for row in second[2:]] == ["1risemel · topk:0.3", "2Plain gradientgradient · stft · topk:0.3"]
 
 
 def test_heads_say_where_and_which_way(tmp_path):
     groups, heads = Reader(page_of(tmp_path)).tables[0][:2]
-    assert groups == ["", "Against the truth", "As heard", "In the domain", "Counts"]
+    assert groups == ["", "Ground truth", "As heard", "In the domain", "Counts"]
     assert heads[:4] == [
         "method · domain · mask",
         "Mass ↑, higher is better",
@@ -202,8 +205,8 @@ def test_nothing_is_said_of_what_is_not_there(tmp_path):
     del made["listen"]
     made["of_clips"] = 10
     page = page_of(tmp_path, made)
-    assert "None: every row has its numbers." in page
-    for words in ("Clips to hear", "Does it rank as truth does?", "Faithfulness against the truth"):
+    assert "No row failed." in page
+    for words in ("Example clips", "Rank correlation with the ground truth", "Faithfulness against the ground truth"):
         assert words not in page
     assert "10 clips · 240 rows<" in page
 
@@ -227,7 +230,7 @@ def test_chance_and_sanity_have_their_tables(tmp_path):
     made["chance"] = [{"panel": 0, "domain": "stft", "levels": [0.25, None, None]}]
     made["lines"][0]["values"][0]["chance"] = 0.25
     made["sanity"] = {
-        "heads": ["classifier", "random net", "what it says"],
+        "heads": ["classifier", "randomised", "verdict"],
         "rows": [["mel", 0.912, "unchanged"], ["mel", None, HOSTILE]],
         "said": "How alike.",
         "flag": "unchanged",
@@ -239,7 +242,7 @@ def test_chance_and_sanity_have_their_tables(tmp_path):
     assert sanity[1] == ["mel", "0.91", "unchanged"]
     assert sanity[2][:2] == ["mel", "–"]
     assert "<strong>unchanged</strong>" in page
-    assert "chance gets 0.250" in page
+    assert "chance level 0.250" in page
     assert "<img" not in page
 
 

@@ -10,14 +10,14 @@ from otoscope.report.pages.leaderboard import write_leaderboard_page
 
 
 def _sibling(name):
-    spec = importlib.util.spec_from_file_location(f"table_{name}", Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(f"leaderboard_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-made = _sibling("test_table")
+made = _sibling("test_leaderboard")
 
 
 def four_panels():

@@ -417,14 +417,14 @@ def test_contents_that_are_no_table_are_refused(tmp_path):
 
 def test_other_pages_have_words_of_their_own(tmp_path, contents):
     contents["words"] = {
-        "networks": "Methods", "network": "Method", "reconstructions": "Kept", "differences": "Removed", "one": "a kept sound",
+        "networks": "Methods", "network": "Method", "reconstructions": "Kept", "differences": "Removed",
         "other": "removed", "control": "The truth", "how": f"First.\n\n{HOSTILE}",
     }  # fmt: skip
     contents["clips"][0]["versions"][0]["facts"] = [["p(dog)", "93 %"]]
     path = write_listening_page(tmp_path, contents)
     page = Reader(path.read_text(encoding="utf-8"))
     shown = "".join(page.shown)
-    for word in ("Method", "Kept", "Removed", "from a kept sound to its removed, and back", "First.", "window.hacked"):
+    for word in ("Method", "Kept", "Removed", "switch between kept and removed", "First.", "window.hacked"):
         assert word in shown
     for word in ("Reconstructions", "Differences", "Network", "reconstruction"):
         assert word not in shown

@@ -387,7 +387,7 @@ def test_every_control_has_a_name_and_the_roles_are_right(visit):
     assert tab.inner_text("#status") == VERSIONS[2]
     assert tab.get_by_role("combobox", name="Clip").count() == 1
     assert tab.get_by_role("group", name="Network").get_by_role("radio", name="DyMN").count() == 1
-    assert tab.get_by_role("table", name=f"What the networks said of {VERSIONS[2]}", exact=True).count() == 1
+    assert tab.get_by_role("table", name=f"Predictions of the networks for {VERSIONS[2]}", exact=True).count() == 1
     assert tab.get_by_role("heading", level=1).count() == 1
     ids = tab.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))

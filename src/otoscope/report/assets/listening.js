@@ -1,5 +1,5 @@
-// The listening page: clips, and of each its versions side by side. A page on disk may not read the files beside it, but
-// it may load scripts: the pictures of a clip come in one when it is shown, its sounds in another when it is played.
+// The listening page: clips and their versions. A page on disk may not read other files, but it may load scripts: one
+// carries the pictures of a clip and is loaded when the clip is shown, another carries its sounds and is loaded on playback.
 
 const all = JSON.parse($('data').textContent);
 $('data').remove();
@@ -150,11 +150,11 @@ function saidOf(sound, clip) {
     if (sound.kind === 'reconstruction' && sound.title === network) name.append(element('span', 'chip', 'own'));
     const mark = element('td', 'mark', symbol([right ? 'good' : 'poor', '']), element('span', 'hidden', right ? 'right' : 'wrong'));
     mark.firstChild.setAttribute('class', 'icon');
-    mark.title = right ? 'right' : `wrong: it is ${clip.label}`;
+    mark.title = right ? 'right' : `wrong: the label is ${clip.label}`;
     return element('tr', right ? 'right' : 'wrong', name, element('td', 'label', element('bdi', '', label)), element('td', 'p', p), mark);
   });
   const table = element('table', 'said', element('tbody', '', ...rows));
-  table.setAttribute('aria-label', `What the networks said of ${sound.name}`);
+  table.setAttribute('aria-label', `Predictions of the networks for ${sound.name}`);
   return table;
 }
 

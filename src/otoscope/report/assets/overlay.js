@@ -95,7 +95,7 @@ class Picture extends Spectrogram {
     }
   }
 
-  laneText(overlay, row) { // the name, and the value where there is one for the whole sound
+  laneText(overlay, row) { // the name, and the value if one holds for the whole sound
     const [, frames] = this.page[overlay].shape;
     const value = this.page[overlay].data[row * frames];
     const number = overlay === 'mask' ? value.toFixed(2) : signed(value);

@@ -37,7 +37,7 @@ class BufferEngine {
     try {
       this.buffers[sound.key] = await this.decode(bytes);
     } catch (error) {
-      throw new Error(`This browser cannot decode the sound “${sound.name}” (${sound.mime}). Try a current Chrome, Edge, Firefox or Safari, or listen to the audio files beside this page.`);
+      throw new Error(`This browser cannot decode the sound “${sound.name}” (${sound.mime}). Try a current Chrome, Edge, Firefox or Safari, or play the audio files in the folder of this page.`);
     }
     sound.audio = null; // decoded: the text is not needed again
   }

@@ -262,7 +262,7 @@ function wire(more) { // buttons, keys and pointer that both pages have
   $('loop').addEventListener('click', () => player.repeat(!player.loop));
   wireTheme(drawLater);
   $('help-open').addEventListener('click', help);
-  $('help').addEventListener('click', (event) => { if (event.target === $('help')) $('help').close(); }); // beside the panel
+  $('help').addEventListener('click', (event) => { if (event.target === $('help')) $('help').close(); }); // outside the panel
   $('keys-on').addEventListener('change', (event) => { view.keys = event.target.checked; });
   for (const input of document.querySelectorAll('.segmented input')) input.addEventListener('change', () => choose(input.name, input.value));
   document.querySelector('.skip').addEventListener('click', (event) => { event.preventDefault(); $('sounds').querySelector('[role=radio][tabindex="0"]').focus(); });

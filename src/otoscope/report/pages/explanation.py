@@ -11,10 +11,9 @@ from otoscope.core import registry
 from otoscope.core.jsonable import to_jsonable
 from otoscope.explanation.explanation import Explanation
 from otoscope.report.captions import SOUNDS, TRUST
-from otoscope.report.embed import array
 from otoscope.report.formatting import kilohertz, seconds
-from otoscope.report.pages.explanation_contents import Page, Sound, build_page, check
-from otoscope.report.templating import quoted, render_page
+from otoscope.report.pages.explanation_contents import Page, PageSound, build_page, check
+from otoscope.report.templating import array, quoted, render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "overlay.js", "explanation.js")
 
@@ -38,6 +37,7 @@ def render(page: Page) -> str:
     Parameters
     ----------
     page : Page
+        Contents of the page.
 
     Returns
     -------
@@ -50,6 +50,12 @@ def render(page: Page) -> str:
         Arrays that do not fit together.
     ParameterError
         A sound that is neither embedded nor linked, or a value outside its choices.
+
+    Examples
+    --------
+    >>> page = build_page(otoscope.explain("bark.wav", method="gradient"))
+    >>> render(page)[:15]
+    '<!doctype html>'
     """
     check(page)
     return render_page(
@@ -87,7 +93,7 @@ def _data(page: Page) -> dict[str, Any]:
     }
 
 
-def _sound(sound: Sound) -> dict[str, Any]:
+def _sound(sound: PageSound) -> dict[str, Any]:
     return {
         "key": sound.key,
         "name": SOUNDS[sound.key][1],

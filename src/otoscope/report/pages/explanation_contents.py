@@ -1,4 +1,4 @@
-"""What the page of an explanation shows: frozen records, whether they fit together, and how an `Explanation` fills them.
+"""Contents of the page of an explanation as frozen records, their checks, and how they come from an `Explanation`.
 
 Arrays are ``(freq, frame)``, low frequency and early time first; frequencies in Hz, times in s, levels in dB, scores are
 probabilities in [0, 1].
@@ -27,14 +27,15 @@ PLAYABLE_HZ = (8000, 48000)
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
+class PageSound:
     """One of the three sounds.
 
     Parameters
     ----------
     key : {"original", "kept", "removed"}
+        Which sound it is.
     audio : bytes or None
-        The encoded sound, embedded in the page; None when it is linked.
+        The encoded sound to embed; None if it is linked.
     mime : str
         Its media type, e.g. ``"audio/flac"``.
     href : str or None
@@ -77,9 +78,11 @@ class Figure:
     value : float or None
         None, NaN and infinities show as "not defined".
     unit : str
+        Empty for a plain number.
     meaning : str
         One line.
     better : {"higher", "lower", ""}
+        The better direction; empty if neither is.
     heard : bool
         Measured on the written sound, not in the domain.
     title : str
@@ -97,23 +100,27 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """All that a report shows.
+    """Contents of the page of an explanation.
 
     Parameters
     ----------
     title, file, target, verdict : str
-        Window title, name of the sound, explained label, one honest sentence.
+        Window title, file name, explained class, and the verdict in one sentence.
     trust : {"good", "doubtful", "poor"}
+        The degree of trust in the explanation.
     warnings : tuple of str
-        Why the explanation should not be relied on; empty when nothing is known against it.
+        Reasons not to rely on the explanation; empty if none is known.
     duration : float, s
+        Length of the sound, above 0.
     sample_rate : int, Hz
+        Rate of the original, above 0.
     channels : int
+        Number of channels of the original.
     top_hz : float, Hz
         Highest frequency of the spectrograms.
     floor_db, ceil_db : float, dB
         Levels of spectrogram values 0 and 255.
-    sounds : tuple of Sound
+    sounds : tuple of PageSound
         Original, kept, removed.
     attribution, mask : ndarray (freq, frame)
         Signed, and in [0, 1]; stored as float32.
@@ -122,11 +129,19 @@ class Page:
     scores, heard : dict
         Probability of the target for original, kept, removed: in the domain, and of the written sound.
     figures : tuple of Figure
+        The metrics, in order.
     record : dict
         The whole record, JSON-able.
     captions : Captions
+        Words of the page.
     rows : tuple of str
-        What the rows of attribution and mask are called, where they are no bands of frequency but parts of the sound.
+        Names of the rows of attribution and mask if they are parts of the sound rather than frequency bands.
+
+    Examples
+    --------
+    >>> page = build_page(otoscope.explain("bark.wav", method="gradient"))
+    >>> page.file, [sound.key for sound in page.sounds]
+    ('bark.wav', ['original', 'kept', 'removed'])
     """
 
     title: str
@@ -141,7 +156,7 @@ class Page:
     top_hz: float
     floor_db: float
     ceil_db: float
-    sounds: tuple[Sound, Sound, Sound]
+    sounds: tuple[PageSound, PageSound, PageSound]
     attribution: np.ndarray
     mask: np.ndarray
     frequencies: np.ndarray
@@ -155,7 +170,7 @@ class Page:
 
 
 def check(page: Page) -> None:
-    """A `ShapeError` or `ParameterError` unless all of it fits together."""
+    """Raise a `ShapeError` or `ParameterError` unless the contents fit together."""
     if page.trust not in TRUSTS:
         raise ParameterError(f"trust is one of {', '.join(TRUSTS)}; got {page.trust!r}")
     keys = tuple(sound.key for sound in page.sounds)
@@ -182,7 +197,7 @@ def check(page: Page) -> None:
             raise ShapeError(f"{name} has shape {shape} but there are {grid[0]} frequencies and {grid[1]} times")
 
 
-def _check_sound(sound: Sound) -> None:
+def _check_sound(sound: PageSound) -> None:
     shape, dtype = np.shape(sound.spectrogram), np.asarray(sound.spectrogram).dtype
     if len(shape) != 2 or 0 in shape or dtype != np.uint8:
         raise ShapeError(f"the spectrogram of {sound.key} is uint8 (freq, frame); got {dtype} with shape {shape}")
@@ -197,11 +212,12 @@ def _check_sound(sound: Sound) -> None:
 
 
 def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) -> Page:
-    """All that the page shows.
+    """Contents of the page of an explanation.
 
     Parameters
     ----------
     explanation : Explanation
+        The explanation to show.
     linked : dict, optional
         Files of the three sounds in the page's folder; used for sounds over three minutes, which are not embedded.
     """
@@ -265,7 +281,7 @@ def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -
 
 def _sound(
     explanation: Explanation, part: str, pictures: dict[str, SoundPicture], linked: dict[str, Path] | None
-) -> Sound:
+) -> PageSound:
     picture, source = pictures[part], explanation.source
     data, href, gain = None, None, 1.0
     if source.duration > EMBED_S and linked is not None:
@@ -273,7 +289,7 @@ def _sound(
     else:
         samples = source.read(0, source.frames) if part == "original" else getattr(explanation, part).samples
         data, gain = _playable(samples, source.sample_rate)
-    return Sound(
+    return PageSound(
         key=part,
         audio=data,
         mime="audio/flac" if data is not None else "audio/wav",
@@ -296,5 +312,5 @@ def _playable(samples: np.ndarray, sample_rate: int) -> tuple[bytes, float]:
 
 
 def _thin(times: np.ndarray) -> np.ndarray:
-    """Which frames of a grid the page shows: all, or so many as it has columns."""
+    """Indices of the frames of a grid that the page shows: all, or as many as it has columns."""
     return np.unique(np.linspace(0, len(times) - 1, min(len(times), 4 * COLUMNS)).round().astype(int))

@@ -1,4 +1,4 @@
-"""The listening page of "what networks like to hear": originals, reconstructions and differences side by side.
+"""The listening page: originals, reconstructions and differences of clips, to compare.
 
 One folder that works from disk and from any static site: ``index.html``, and for each clip a file of pictures, loaded
 when the clip is shown, and a file of sounds, loaded when it is played. A page on disk may not read sound files, only
@@ -8,43 +8,44 @@ scripts; carried in those, all versions of a clip play in step. Levels in dB re 
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from otoscope.audio import load_audio
 from otoscope.core import registry
-from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Clip
-from otoscope.report.embed import array, json_text
 from otoscope.report.formatting import decibels, kilohertz, percent
-from otoscope.report.pages.listening_contents import check_contents, number
 from otoscope.report.picture import CEIL_DB, FLOOR_DB, SoundPicture, match_gain, picture_of
-from otoscope.report.templating import render_page
+from otoscope.report.templating import array, json_text, render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "listening.js")
 MIMES = {".flac": "audio/flac", ".wav": "audio/wav"}
+VERSIONS = ("original", "control", "reconstruction", "difference")
+MOST_ATTENUATED_DB = 120.0
 WORDS = {
     "networks": "Networks",
     "network": "Network",
     "start": "Start",
     "reconstructions": "Reconstructions",
     "differences": "Differences",
-    "one": "a reconstruction",
     "other": "difference",
-    "how": "Play a clip and switch between its versions: each goes on at the same place. With matched levels all are as loud as "
-    "the original, so that you compare content, not loudness. A difference is the original minus the reconstruction, raised at "
-    "most to full scale.\n\nBelow each version stands what every network said of that sound: its first label, how sure it was, "
-    "and whether the label is right. A network\u2019s own reconstruction is marked \u201cown\u201d.",
+    "how": "Play a clip and switch between its versions; playback continues at the same position. Matched levels bring every "
+    "version to the level of the original, so that you compare content rather than loudness. A difference is the original minus "
+    "the reconstruction, amplified at most to full scale.\n\nBelow each version are the predictions of all networks for that "
+    "sound: the most probable label, its probability, and whether it is correct. A network\u2019s own reconstruction is marked "
+    "\u201cown\u201d.",
 }
-"""What the page calls things; ``how`` is its advice, in paragraphs."""
+"""Words of the page; ``how`` is the advice on listening, in paragraphs."""
 
 
 @registry.register(
@@ -111,7 +112,7 @@ def _titles(entries: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _tidy(parts: Path, count: int) -> None:
-    """Take away the parts of clips that an older page had."""
+    """Remove the parts of clips that only an older page had."""
     for file in parts.glob("*-*.js"):
         found = re.fullmatch(r"(pictures|sounds)-(\d+)\.js", file.name)
         if found and int(found[2]) >= count:
@@ -124,7 +125,7 @@ def _tidy(parts: Path, count: int) -> None:
 def _clip(
     folder: Path, clip: Mapping[str, Any], rate: int, titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """What the page says of a clip, and its parts: pictures and sounds; the original first, the others as they come."""
+    """Contents of a clip, and its parts (pictures and sounds); the original first, the others in their order."""
     versions = sorted(clip["versions"], key=lambda version: version["kind"] != "original")
     paths = [folder / version["audio"] for version in versions]
     sounds = [_sound(path, rate, _gain(version)) for path, version in zip(paths, versions, strict=True)]
@@ -203,7 +204,7 @@ def _names(
     if version["kind"] == "original":
         return "Original", "the recording"
     if version["kind"] == "control":
-        return words.get("control", "Control"), str(version.get("title") or "no network was asked")
+        return words.get("control", "Control"), str(version.get("title") or "not tuned to a network")
     network, start = titles["networks"][version["network"]], titles["starts"].get(version.get("start") or "", "")
     return (network, start) if version["kind"] == "reconstruction" else (f"{network}, {words['other']}", start)
 
@@ -244,3 +245,124 @@ def _facts(contents: Mapping[str, Any]) -> str:
     counts = [(len(contents[kind]), word) for kind, word in (("clips", "clip"), ("networks", named))]
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts]
     return " \u00b7 ".join([*counted, kilohertz(contents["sample_rate"])])
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+def check_contents(folder: Path, contents: Mapping[str, Any]) -> None:
+    """A `ParameterError`, `UnknownNameError` or `AudioReadError` unless a page can be made of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the sounds lie.
+    contents : mapping
+        As `write_listening_page` takes it.
+    """
+    where = "a listening page"
+    need(contents, "title", str, where)
+    rate = need(contents, "sample_rate", int, where)
+    if isinstance(rate, bool) or rate < 1:
+        raise ParameterError(f"{where}'s sample_rate is a positive number of Hz; got {rate!r}")
+    networks, starts = (names_of(need(contents, kind, Sequence, where), kind) for kind in ("networks", "starts"))
+    for entry in contents["networks"]:
+        probability(entry.get("accuracy"), f"accuracy of {entry['name']}")
+    for name, word in need({"words": {}, **contents}, "words", Mapping, where).items():
+        if not isinstance(word, str):
+            raise ParameterError(f"the word for {name!r} of {where} is text; got {word!r:.60}")
+    clips = need(contents, "clips", Sequence, where)
+    if not clips:
+        raise ParameterError("a listening page needs at least one clip; got none; list them under 'clips'")
+    for place, clip in enumerate(clips, start=1):
+        _check_clip(folder, clip, f"clip {place}", (networks, starts))
+
+
+def need(table: Any, key: str, kind: type, where: str) -> Any:
+    """The value under a key, of its type."""
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{where} is a table with the key {key!r}; got {table!r:.60}")
+    if key not in table:
+        raise ParameterError(f"{where} lacks {key!r}; it has {', '.join(map(str, table)) or 'nothing'}")
+    value = table[key]
+    if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str | bytes)):
+        wanted = {str: "text", int: "a whole number", Sequence: "a list", Mapping: "a table"}[kind]
+        raise ParameterError(f"{key!r} of {where} is {wanted}; got {value!r:.60}")
+    return value
+
+
+def names_of(entries: Sequence[Any], kind: str) -> list[str]:
+    """Their names, each of which is there once."""
+    names = [str(need(entry, "name", str, f"an entry of {kind!r}")) for entry in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ParameterError(f"{kind!r} names {twice[0]!r} twice; give each a name of its own")
+    return names
+
+
+def _check_clip(folder: Path, clip: Any, where: str, known: tuple[list[str], list[str]]) -> None:
+    need(clip, "file", str, where)
+    need(clip, "label", str, where)
+    where = f"{where} ({clip['file']})"
+    versions = need(clip, "versions", Sequence, where)
+    seen = []
+    for version in versions:
+        kind = need(version, "kind", str, f"a version of {where}")
+        if kind not in VERSIONS:
+            raise UnknownNameError(f"kind of a version of {where}", kind, VERSIONS)
+        _check_version(folder, version, f"the {kind} of {where}", known)
+        seen.append((kind, version.get("network"), version.get("start"), version.get("title")))
+    twice = next((key for key in seen if seen.count(key) > 1), None)
+    if twice:
+        raise ParameterError(f"{where} has two versions {' '.join(map(str, filter(None, twice)))}; keep one")
+    if [kind for kind, *_ in seen].count("original") != 1:
+        raise ParameterError(f"{where} needs one version of kind 'original', to which the others are compared")
+
+
+def _check_version(folder: Path, version: Any, where: str, known: tuple[list[str], list[str]]) -> None:
+    networks, starts = known
+    if version["kind"] in ("reconstruction", "difference"):
+        network = need(version, "network", str, where)
+        if network not in networks:
+            raise UnknownNameError(f"network of {where}", network, networks)
+        if starts and need(version, "start", str, where) not in starts:
+            raise UnknownNameError(f"starting point of {where}", version["start"], starts)
+    check_path(folder, need(version, "audio", str, where), where)
+    number(version.get("si_sdr_db"), f"si_sdr_db of {where}")
+    for fact in need({"facts": (), **version}, "facts", Sequence, where):
+        if isinstance(fact, str | bytes) or not isinstance(fact, Sequence) or len(fact) != 2:
+            raise ParameterError(f"a fact of {where} is a pair of a name and a value; got {fact!r:.60}")
+    attenuated = number(version.get("attenuated_db"), f"attenuated_db of {where}")
+    if attenuated is not None and not 0 <= attenuated <= MOST_ATTENUATED_DB:
+        raise ParameterError(f"attenuated_db of {where} lies in [0, {MOST_ATTENUATED_DB:g}]; got {attenuated!r}")
+    for network, said in need({"said": {}, **version}, "said", Mapping, where).items():
+        if network not in networks:
+            raise UnknownNameError(f"network that spoke about {where}", network, networks)
+        need(said, "label", str, f"what {network} said about {where}")
+        probability(said.get("p"), f"p that {network} gave {where}")
+
+
+def check_path(folder: Path, path: str, where: str) -> None:
+    """Refuse a sound that is not there, or that would not go along with the folder."""
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or PureWindowsPath(path).drive or "\\" in path or ".." in parts.parts:
+        raise ParameterError(f"audio of {where} is a path inside the page's folder, such as audio/0.flac; got {path!r}")
+    if not (folder / path).is_file():
+        raise AudioReadError(folder / path, f"no such file; it is the sound of {where}; write it before the page")
+
+
+def number(value: Any, where: str) -> float | None:
+    """A finite number, or None for NaN, infinities and nothing, which the page shows as not defined."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(f"{where} is a number or null; got {value!r:.60}")
+    return float(value) if math.isfinite(value) else None
+
+
+def probability(value: Any, where: str) -> float | None:
+    """A number in [0, 1], or None as `number` has it."""
+    known = number(value, where)
+    if known is not None and not 0 <= known <= 1:
+        raise ParameterError(f"{where} is a number in [0, 1]; got {value!r}")
+    return known
