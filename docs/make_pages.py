@@ -189,7 +189,7 @@ def word(value: Any) -> str:
 
 def default_of(parameter: registry.Parameter) -> str:
     """A default as it is written."""
-    if parameter.default is None:
+    if parameter.default is None or parameter.default == "":
         return "none"
     return f"`{word(parameter.default) if parameter.type is bool else parameter.default}`"
 
@@ -202,8 +202,8 @@ def range_of(parameter: registry.Parameter) -> str:
         return "`yes` or `no`"
     if parameter.low is None and parameter.high is None:
         return "any"
-    low = "" if parameter.low is None else f"{parameter.low:g}"
-    high = "" if parameter.high is None else f"{parameter.high:g}"
+    low = "" if parameter.low is None else f"{parameter.low:,.12g}"
+    high = "" if parameter.high is None else f"{parameter.high:,.12g}"
     return f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
 
 
@@ -343,20 +343,25 @@ def architecture_table() -> str:
 
 
 def dataset_table() -> str:
-    """All data sets."""
+    """All data sets, and the variants of which the numbers of classes and clips are known."""
+    rows = []
+    for e in own("dataset"):
+        rate = f"{e.facts['sample_rate'] / 1000:g} kHz" if e.facts["sample_rate"] else "any"
+        same = (rate, e.facts["folds"], e.facts["licence"], citations(e.source) if e.source else "")
+        sizes = [(e.name, prose(e.summary), e.facts["classes"], e.facts["clips"])]
+        sizes += [(f"{e.name},{k.lower()}", "", *size) for k, size in (e.facts.get("wholes") or {}).items()]
+        rows += [(f"`{name}`", what, str(n or "any"), str(m or "any"), *same) for name, what, n, m in sizes]
+    return table(("Data set", "Description", "Classes", "Clips", "Rate", "Folds", "Licence", "Source"), rows)
+
+
+def dataset_settings() -> str:
+    """Every setting of every data set."""
     rows = [
-        (
-            f"`{e.name}`",
-            prose(e.summary),
-            settings_of(e),
-            str(e.facts.get("classes") or "any"),
-            str(e.facts.get("clips") or "any"),
-            str(e.facts.get("licence") or "your own"),
-            citations(e.source) if e.source else "",
-        )
+        (f"`{e.name}`", f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), p.help)
         for e in own("dataset")
+        for p in e.parameters
     ]
-    return table(("Data set", "What it is", "Settings", "Classes", "Clips", "Licence", "Source"), rows)
+    return table(("Data set", "Setting", "Type", "Default", "Range", "Meaning"), rows)
 
 
 def citations(source: str) -> str:
@@ -436,6 +441,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "architectures": architecture_table,
     "classifiers": model_table,
     "datasets": dataset_table,
+    "dataset-settings": dataset_settings,
     "recipe": recipe_table,
     "autoencoder recipe": autoencoder_recipe_table,
     "like-to-hear recipe": like_to_hear_table,
