@@ -1,4 +1,4 @@
-"""mkdocs hooks: pages from the registry, tables and helps in written pages, citations."""
+"""mkdocs hooks: pages generated from the registry; tables, help texts and citations in written pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _made: dict[str, str] = {}
 
 
 def on_config(config: Any) -> Any:
-    """Make the pages, and put those of the methods into the navigation."""
+    """Generate the pages, and add those of the methods to the navigation."""
     _made.clear()
     _made.update(make_pages.generated_pages())
     methods = [page for page in _made if page.startswith("methods/") and page != "methods/index.md"]
@@ -29,14 +29,14 @@ def _title(page: str) -> str:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are made; a written page of the same path would be hidden, so it is an error."""
+    """Add the generated pages; a written page at the same path would be hidden, so it is an error."""
     for path, text in _made.items():
         if files.get_file_from_path(path) is not None:
-            sys.exit(f"docs/{path} is written by hand, but it is made from the registry; remove it")
+            sys.exit(f"docs/{path} exists, but this page is generated from the registry; remove the file")
         files.append(File.generated(config, path, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fill in tables, helps, pictures and citations."""
+    """Fill in tables, help texts, images and citations."""
     return make_pages.fill(markdown, page.file.src_uri)

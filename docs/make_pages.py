@@ -1,9 +1,9 @@
-"""Pages and tables of the documentation that are made from the registry, the recipe and `references.bib`.
+"""Generate pages and tables of the documentation from the registry, the recipes and `references.bib`.
 
-`mkdocs build` calls this through `hooks.py`; nothing that it makes is committed, but for the table in the README:
+`mkdocs build` calls this through `hooks.py`. Nothing that it generates is committed, except for the table in the README:
 
     python docs/make_pages.py --readme    writes the table of methods into README.md
-    python docs/make_pages.py --check     says whether it is up to date (exit code 1 if not)
+    python docs/make_pages.py --check     checks whether it is up to date (exit code 1 if not)
 """
 
 from __future__ import annotations
@@ -71,25 +71,25 @@ class Reference:
 
 @lru_cache(maxsize=1)
 def references() -> dict[str, Reference]:
-    """The bibliography by key; an entry that cannot be read or a key that comes twice is an error."""
+    """The bibliography by key; unreadable entries and duplicate keys are errors."""
     text = (DOCS / "references.bib").read_text(encoding="utf-8")
     found: dict[str, Reference] = {}
     for kind, key, body in re.findall(r"^@(\w+)\{(\w+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", body, re.MULTILINE))
         if len(fields) != len(body.strip().splitlines()) or not {"author", "title", "year"} <= set(fields):
-            raise ValueError(f"references.bib: entry {key} has a field that cannot be read, or lacks one")
+            raise ValueError(f"references.bib: entry {key} lacks a field, or has one that cannot be parsed")
         if key in found:
-            raise ValueError(f"references.bib: {key} is there twice")
+            raise ValueError(f"references.bib: duplicate key {key}")
         found[key] = Reference(kind, key, fields)
     if len(found) != len(re.findall(r"^@", text, re.MULTILINE)):
-        raise ValueError("references.bib: an entry cannot be read")
+        raise ValueError("references.bib: an entry cannot be parsed")
     return found
 
 
 def reference(key: str) -> Reference:
     """One entry of the bibliography."""
     if key not in references():
-        raise KeyError(f"{key} is cited, but it is not in docs/references.bib")
+        raise KeyError(f"{key} is cited, but missing from docs/references.bib")
     return references()[key]
 
 
@@ -111,7 +111,7 @@ def keys_in_docstrings(folder: Path) -> dict[str, set[str]]:
 
 
 def cite(text: str, page: str) -> str:
-    """`[@key]` becomes a link to the list of references; an unknown key is an error."""
+    """Replace `[@key]` by a link to the list of references; an unknown key is an error."""
     up = "../" * page.count("/")
     return CITATION.sub(lambda m: f"[{reference(m[1]).short}]({up}references.md#{m[1]})", text)
 
@@ -120,7 +120,7 @@ def references_page() -> str:
     """The page of references."""
     entries = sorted(references().values(), key=lambda r: (r.short.lower(), r.key))
     lines = [f"{r.full}\n{{ #{r.key} }}\n" for r in entries]
-    head = "# References\n\nMade from `docs/references.bib`. The code cites these by key, in docstrings and registry.\n"
+    head = "# References\n\nGenerated from `docs/references.bib`. Docstrings and the registry cite these by key.\n"
     return head + "\n" + "\n".join(lines)
 
 
@@ -129,7 +129,7 @@ def references_page() -> str:
 
 @dataclass
 class Docstring:
-    """A numpydoc docstring, taken apart."""
+    """A parsed numpydoc docstring."""
 
     summary: str
     extended: str = ""
@@ -137,7 +137,7 @@ class Docstring:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What is said of each parameter beyond its type; what is said of several at once is left out."""
+        """The description of each parameter; descriptions shared by several parameters are omitted."""
         out: dict[str, str] = {}
         names: list[str] = []
         for line in self.sections.get("Parameters", "").splitlines():
@@ -158,7 +158,7 @@ def parse_docstring(target: Any) -> Docstring:
 
 
 def prose(text: str) -> str:
-    """Docstring text as Markdown: code in single back-ticks, citation keys as citations."""
+    """Docstring text as Markdown: code in single backticks, citation keys as citations."""
     text = re.sub(r"``(.+?)``", r"`\1`", " ".join(text.split()))
     return re.sub(rf"(?<![\w@#/`])({KEY})\b", lambda m: f"[@{m[1]}]" if m[1] in references() else m[1], text)
 
@@ -172,7 +172,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def own(kind: str) -> list[registry.Entry]:
-    """Entries of Otoscope, and of the packages that ``$OTOSCOPE_DOCS`` names with commas between them; methods by name."""
+    """Entries of Otoscope and of the packages in ``$OTOSCOPE_DOCS`` (separated by commas); methods sorted by name."""
     packages = {"otoscope", *os.environ.get("OTOSCOPE_DOCS", "").split(",")}
     out = []
     for entry in registry.entries(kind):
@@ -183,27 +183,27 @@ def own(kind: str) -> list[registry.Entry]:
 
 
 def word(value: Any) -> str:
-    """A fact in words."""
+    """A property as text."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value) if value != "" else "nothing"
 
 
 def default_of(parameter: registry.Parameter) -> str:
-    """A default as it is written."""
-    if parameter.default is None:
+    """A default as it is written on the command line."""
+    if parameter.default is None or parameter.default == "":
         return "none"
     return f"`{word(parameter.default) if parameter.type is bool else parameter.default}`"
 
 
 def range_of(parameter: registry.Parameter) -> str:
-    """A range or the choices."""
+    """The range or the choices of a setting."""
     if parameter.choices:
         return ", ".join(f"`{c}`" for c in parameter.choices)
     if parameter.type is bool:
         return "`yes` or `no`"
     if parameter.low is None and parameter.high is None:
         return "any"
-    low = "" if parameter.low is None else f"{parameter.low:g}"
-    high = "" if parameter.high is None else f"{parameter.high:g}"
+    low = "" if parameter.low is None else f"{parameter.low:,.12g}"
+    high = "" if parameter.high is None else f"{parameter.high:,.12g}"
     return f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
 
 
@@ -213,7 +213,7 @@ def settings_of(entry: registry.Entry) -> str:
 
 
 def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
-    """Name, type, default, range and meaning of every parameter."""
+    """Name, type, default, range and meaning of every setting."""
     rows = []
     for p in entry.parameters:
         more = doc.parameters.get(p.name, "")
@@ -224,7 +224,7 @@ def parameter_table(entry: registry.Entry, doc: Docstring) -> str:
 
 
 def method_rows(link: bool) -> list[tuple[str, ...]]:
-    """One row a method, for the README and the index."""
+    """One row per method, for the README and the index."""
     return [
         (
             f"[`{e.name}`](methods/{e.name}.md)" if link else f"`{e.name}`",
@@ -238,13 +238,13 @@ def method_rows(link: bool) -> list[tuple[str, ...]]:
     ]
 
 
-METHOD_HEAD = ("Method", "What it gives", "Family", "Signed", "Needs", "Model passes")
+METHOD_HEAD = ("Method", "Description", "Family", "Signed", "Needs", "Model passes")
 
 
 def domain_table() -> str:
     """All domains."""
     return table(
-        ("Domain", "What a cell is", "Axes", "The classifier is fed with", "Settings"),
+        ("Domain", "Cells", "Axes", "Input of the classifier", "Settings"),
         [(f"`{e.name}`", e.summary, e.facts["axes"], e.facts["feeds"], settings_of(e)) for e in own("domain")],
     )
 
@@ -266,11 +266,11 @@ def mask_table() -> str:
         spec = ":".join([e.name, *(str(p.default) for p in e.parameters)])
         settings = "; ".join(f"`{p.name}`: {p.help}, {range_of(p)}" for p in e.parameters) or "none"
         rows.append((f"`{spec}`", e.summary, "0 or 1" if e.facts["binary"] else "0 to 1", settings))
-    return table(("Mask", "What is kept", "Values", "Value after the name"), rows)
+    return table(("Mask", "What is kept", "Values", "Value after the colon"), rows)
 
 
 def metrics_of(*of: str) -> list[registry.Entry]:
-    """Metrics that are made of these: scores, mask, curve, truth or sanity."""
+    """Metrics computed from any of these: scores, mask, curve, truth or sanity."""
     return [e for e in own("metric") if e.facts["of"] in of]
 
 
@@ -284,7 +284,7 @@ def span_of(entry: registry.Entry) -> str:
 
 
 def metric_table(*of: str) -> str:
-    """Metrics that are made of the same; what chance gets, where that is known."""
+    """Metrics computed from the same input, with their chance level if known."""
     rows = []
     found = metrics_of(*of)
     chance = any("chance" in e.facts for e in found)
@@ -307,7 +307,7 @@ def metric_settings() -> str:
 
 
 def metric_notes(*of: str) -> str:
-    """What each metric is, from its docstring."""
+    """Descriptions of metrics, from their docstrings."""
     parts = []
     for e in metrics_of(*of):
         doc = parse_docstring(e.target)
@@ -333,30 +333,35 @@ def model_table() -> str:
         )
         for e in own("classifier")
     ]
-    return table(("Model", "What it is", "Rate", "Classes", "Output", "Download", "Licence"), rows)
+    return table(("Model", "Description", "Sample rate", "Classes", "Output", "Download", "Licence"), rows)
 
 
 def architecture_table() -> str:
     """All architectures, with their settings."""
     rows = [(f"`{e.name}`", prose(e.summary), settings_of(e), citations(e.source)) for e in own("architecture")]
-    return table(("Architecture", "What it is", "Settings", "Source"), rows)
+    return table(("Architecture", "Description", "Settings", "Source"), rows)
 
 
 def dataset_table() -> str:
-    """All data sets."""
+    """All data sets, and the variants of which the numbers of classes and clips are known."""
+    rows = []
+    for e in own("dataset"):
+        rate = f"{e.facts['sample_rate'] / 1000:g} kHz" if e.facts["sample_rate"] else "any"
+        same = (rate, e.facts["folds"], e.facts["licence"], citations(e.source) if e.source else "")
+        sizes = [(e.name, prose(e.summary), e.facts["classes"], e.facts["clips"])]
+        sizes += [(f"{e.name},{k.lower()}", "", *size) for k, size in (e.facts.get("wholes") or {}).items()]
+        rows += [(f"`{name}`", what, str(n or "any"), str(m or "any"), *same) for name, what, n, m in sizes]
+    return table(("Data set", "Description", "Classes", "Clips", "Rate", "Folds", "Licence", "Source"), rows)
+
+
+def dataset_settings() -> str:
+    """Every setting of every data set."""
     rows = [
-        (
-            f"`{e.name}`",
-            prose(e.summary),
-            settings_of(e),
-            str(e.facts.get("classes") or "any"),
-            str(e.facts.get("clips") or "any"),
-            str(e.facts.get("licence") or "your own"),
-            citations(e.source) if e.source else "",
-        )
+        (f"`{e.name}`", f"`{p.name}`", p.type.__name__, default_of(p), range_of(p), p.help)
         for e in own("dataset")
+        for p in e.parameters
     ]
-    return table(("Data set", "What it is", "Settings", "Classes", "Clips", "Licence", "Source"), rows)
+    return table(("Data set", "Setting", "Type", "Default", "Range", "Meaning"), rows)
 
 
 def citations(source: str) -> str:
@@ -372,7 +377,7 @@ def recipe_table() -> str:
 
 
 def autoencoder_recipe_table() -> str:
-    """Settings of a recipe that trains an autoencoder, but for those that all recipes have."""
+    """Settings of a recipe that trains an autoencoder, except for those that all recipes share."""
     from otoscope.training import AutoencoderRecipe
     from otoscope.training.settings import RunSettings
 
@@ -380,7 +385,7 @@ def autoencoder_recipe_table() -> str:
 
 
 def like_to_hear_table() -> str:
-    """Settings of a like-to-hear study, but for its data."""
+    """Settings of a like-to-hear study, except for those that all recipes share."""
     from otoscope.studies.like_to_hear.settings import ClassifierEntry, LikeToHearRecipe, StartEntry
     from otoscope.training.settings import RunSettings
 
@@ -389,7 +394,7 @@ def like_to_hear_table() -> str:
 
 
 def study_table() -> str:
-    """Settings of a grid study."""
+    """Settings of a study."""
     from otoscope.studies import recipe as grid
 
     more = [
@@ -399,7 +404,7 @@ def study_table() -> str:
 
 
 def settings_table(cls: Any, without: Any = None, more: Sequence[tuple[Any, str]] = ()) -> str:
-    """Every setting: key, default, meaning, from the fields of the settings; but for those of another class."""
+    """Key, default and meaning of every setting, from the fields of a recipe, except for those of another class."""
     from typing import Literal, get_args, get_origin
 
     from otoscope.recipes.schema import Settings
@@ -436,6 +441,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "architectures": architecture_table,
     "classifiers": model_table,
     "datasets": dataset_table,
+    "dataset-settings": dataset_settings,
     "recipe": recipe_table,
     "autoencoder recipe": autoencoder_recipe_table,
     "like-to-hear recipe": like_to_hear_table,
@@ -457,7 +463,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def example_spec(entry: registry.Entry) -> str:
-    """The method with one setting changed, as a command line has it."""
+    """The method with one setting changed, as on the command line."""
     for p in entry.parameters:
         if p.type is int and p.default is not None:
             return f"{entry.name},{p.name}={min(2 * p.default, int(p.high or 2 * p.default))}"
@@ -469,7 +475,7 @@ def method_page(entry: registry.Entry) -> str:
     doc, facts = parse_docstring(entry.target), entry.facts
     gives, *more = doc.sections.get("Returns", "Tensor (batch, freq, frame)").splitlines()
     gives = gives.replace("Result", "Values (batch, freq, frame)") + "".join(f". {line.strip()}" for line in more)
-    below = "are softer than in the original" if facts.get("gives") == "sound" else "speak against the target"
+    below = "mean softer than the original" if facts.get("gives") == "sound" else "are evidence against the target"
     signed = f"yes: values below 0 {below}" if facts["signed"] else "no: values are at least 0"
     complete = "yes: the values sum to a difference of scores" if facts["complete"] else "no"
     repeats = "yes" if facts["deterministic"] else "no: it draws random numbers; the same seed gives the same values"
@@ -481,19 +487,19 @@ def method_page(entry: registry.Entry) -> str:
         ("Deterministic", repeats),
         ("Domains", ", ".join(f"`{d}`" for d in registry.fitting_domains(entry.name))),
         ("Model passes", facts["cost"]),
-        ("Gives", prose(gives)),
+        ("Returns", prose(gives)),
     ]
     spec = example_spec(entry)
     parts = [
         f"# `{entry.name}`\n",
         prose(doc.summary) + "\n",
         prose(doc.extended) + "\n" if doc.extended else "",
-        table(("Fact", ""), rows) + "\n",
+        table(("Property", ""), rows) + "\n",
         "## Settings\n",
         parameter_table(entry, doc) + "\n" if entry.parameters else "This method has no settings.\n",
         "## Use\n",
         *use_of(entry, spec),
-        "## Fails\n\n" + prose(doc.sections["Raises"]) + "\n" if "Raises" in doc.sections else "",
+        "## Errors\n\n" + prose(doc.sections["Raises"]) + "\n" if "Raises" in doc.sections else "",
         "## Source\n",
         prose(doc.sections.get("Notes", "")) + "\n",
         *(f"- {reference(key).full}\n" for key in keys_of(entry.source)),
@@ -502,7 +508,7 @@ def method_page(entry: registry.Entry) -> str:
 
 
 def use_of(entry: registry.Entry, spec: str) -> list[str]:
-    """How a method is asked for; one that needs attention is shown on a transformer."""
+    """Examples of a method; methods that need attention are shown on a transformer."""
     attentive = "attention" in entry.facts["needs"]
     option = " --model runs/passt/model" if attentive else ""
     python = ["import otoscope\n"]
@@ -526,7 +532,7 @@ def methods_index() -> str:
 
 
 def model_cards() -> dict[str, str]:
-    """The cards of the built-in classifiers and autoencoders."""
+    """Model cards of the built-in classifiers and autoencoders."""
     rooms = {"": "classifiers", "autoencoder-": "autoencoders"}
     return {
         f"{prefix}{card.parent.name}.md": card.read_text(encoding="utf-8")
@@ -536,7 +542,7 @@ def model_cards() -> dict[str, str]:
 
 
 def generated_pages() -> dict[str, str]:
-    """Path in the documentation -> Markdown, of every page that is made and not written."""
+    """Path in the documentation -> Markdown, of every generated page."""
     pages = {f"methods/{e.name}.md": method_page(e) for e in own("method")}
     return {
         "methods/index.md": methods_index(),
@@ -559,19 +565,19 @@ def command_help(name: str) -> str:
     group = click.Context(cli, info_name="otoscope", **{**cli.context_settings, **width})
     command = cli if name == "otoscope" else cli.get_command(group, name)
     if command is None:
-        raise ValueError(f"help of an unknown command: {name}")
+        raise ValueError(f"unknown command: {name}")
     context = group if command is cli else click.Context(command, info_name=name, parent=group, **width)
     return f"```text\n{command.get_help(context)}\n```"
 
 
 def image(spec: str) -> str:
-    """`PATH | words`: a picture, or nothing where the file is not there."""
+    """`PATH | words`: an image, or nothing if the file does not exist."""
     path, _, words = (part.strip() for part in spec.partition("|"))
     return f"![{words}]({path})" if (DOCS / path).is_file() else ""
 
 
 def fill(text: str, page: str) -> str:
-    """Put tables, helps and pictures in the place of their markers, and links in the place of citations."""
+    """Replace markers by tables, help texts and images, and citations by links."""
     makers = {"table": lambda n: TABLES[n](), "help": command_help, "image": image}
     return cite(MARKER.sub(lambda m: makers[m[1]](m[2].strip()), text), page)
 
@@ -580,15 +586,15 @@ def fill(text: str, page: str) -> str:
 
 
 def readme_with_table(text: str) -> str:
-    """The README with its table of methods made anew."""
+    """The README with an updated table of methods."""
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md must hold {BEGIN} and {END} once each")
+        raise ValueError(f"README.md must contain {BEGIN} and {END} once each")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{table(METHOD_HEAD, method_rows(link=False))}\n{END}{rest.split(END)[1]}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`--readme` writes the table, `--check` compares it."""
+    """`--readme` writes the table, `--check` compares it with the registry."""
     if list(arguments) not in (["--readme"], ["--check"]):
         print("usage: python docs/make_pages.py --readme | --check", file=sys.stderr)
         return 2
@@ -596,9 +602,9 @@ def main(arguments: Sequence[str]) -> int:
     new = readme_with_table(old)
     if arguments[0] == "--readme" and new != old:
         README.write_text(new, encoding="utf-8")
-        print("README.md: the table of methods was made anew")
+        print("README.md: updated the table of methods")
     elif new != old:
-        print("README.md: the table of methods is old; run python docs/make_pages.py --readme", file=sys.stderr)
+        print("README.md: the table of methods is out of date; run python docs/make_pages.py --readme", file=sys.stderr)
         return 1
     return 0
 

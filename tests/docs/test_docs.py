@@ -253,9 +253,10 @@ def test_every_marker_is_filled():
 
 
 def _repeated():
-    from otoscope.audio import check
+    from otoscope.audio import LISTENING_OVERLAP_S, LISTENING_WINDOW_S, check
     from otoscope.domains import stft
-    from otoscope.explanation import listen, verdict
+    from otoscope.explanation import verdict
+    from otoscope.explanation.windows import LONG_S
     from otoscope.report.pages import explanation_contents
 
     return [
@@ -264,8 +265,8 @@ def _repeated():
         ("trust.md", f"by more than {verdict.DISAGREEMENT:g} for"),
         ("trust.md", f"mean is above {verdict.LARGE_MASK:g} "),
         ("trust.md", f"a probability below {verdict.UNSURE:g} "),
-        ("audio.md", f"A sound over {listen.LONG_S:g} s is heard in windows of {listen.WINDOW_S:g} s"),
-        ("audio.md", f"overlap by {listen.OVERLAP_S:g} s"),
+        ("audio.md", f"A sound over {LONG_S:g} s is heard in windows of {LISTENING_WINDOW_S:g} s"),
+        ("audio.md", f"overlap by {LISTENING_OVERLAP_S:g} s"),
         ("audio.md", f"up to {explanation_contents.EMBED_S:g} s"),
         ("audio.md", f"from {check.LOWEST_RATE} Hz to {check.HIGHEST_RATE // 10**6} MHz"),
         ("audio.md", f"more than {check.MOST_CHANNELS} channels"),
