@@ -170,7 +170,9 @@ def two_of(domains: list[str], i: int) -> list[str]:
     return [domains[(i + far) % len(domains)] for far in (0, 3)]
 
 
-@pytest.mark.parametrize(("method", "domain"), [(m, d) for i, m in enumerate(STOPPING) for d in two_of(domains_of(m), i)])
+@pytest.mark.parametrize(
+    ("method", "domain"), [(m, d) for i, m in enumerate(STOPPING) for d in two_of(domains_of(m), i)]
+)
 def test_stopping_early_does_not_hang_on_the_other_clips(method, domain):
     x, world = sounds(4), world_of(method)
     settings = {**cheap(METHODS[method], 150), "tolerance": 0.25}
@@ -220,8 +222,12 @@ def test_global_random_numbers_are_neither_read_nor_drawn(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_signs_are_as_declared(method):
-    if METHODS[method].family == "cam":  # before a ReLU a gradient is nought where the map is negative; patches have none
-        values = [run(method, ask(world, sounds(4), d)) for d in domains_of(method) for world in (spectral(), attentive())]
+    if (
+        METHODS[method].family == "cam"
+    ):  # before a ReLU a gradient is nought where the map is negative; patches have none
+        values = [
+            run(method, ask(world, sounds(4), d)) for d in domains_of(method) for world in (spectral(), attentive())
+        ]
     else:
         values = [four(method, d)[0] for d in domains_of(method)]
     assert any(bool((v < 0).any()) for v in values) is METHODS[method].facts["signed"]

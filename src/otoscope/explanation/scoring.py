@@ -1,8 +1,8 @@
 """The one scorer: the probabilities that a classifier gives to sounds as they are heard.
 
 Every question of the form "what does the classifier make of this sound?" is answered here, so that every ``heard`` number of an
-explanation, a study or a like-to-hear run comes from one resampler (soxr, through `otoscope.audio.resample`), one downmix and one set
-of windows. Sounds are ``(channel, time)`` at any rate; probabilities are float32, ``(class,)`` or ``(sound, class)``.
+explanation, a study or a like-to-hear run comes from one resampler (soxr, through `otoscope.audio.resample`), one downmix and one
+set of windows. Sounds are ``(channel, time)`` at any rate; probabilities are float32, ``(class,)`` or ``(sound, class)``.
 """
 
 from __future__ import annotations
