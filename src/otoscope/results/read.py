@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,7 +223,9 @@ def read_results(results: str | os.PathLike[str] | Sequence[str | os.PathLike[st
     table = _concatenated([pair for path in dict.fromkeys(paths) for pair in _tables(path, notes)])
     if not table.num_rows:
         raise OtoscopeError(f"{', '.join(map(str, paths))}: the results hold no rows; run the study first")
-    about, sanity = _about(paths, notes), _sanity(paths, notes)
+    about = next(iter(_readable(paths, ABOUT, lambda content: isinstance(content, dict), notes)), {})
+    tables = _readable(paths, SANITY, lambda c: isinstance(c, list) and all(isinstance(r, dict) for r in c), notes)
+    sanity = [row for rows in tables for row in rows]
     found = Results(_frame(table), about, (), sanity)
     chosen = _first_of_each_key(found)
     if len(chosen) < len(found):
@@ -359,26 +361,15 @@ def _intact(folder: Path, parts: Sequence[Path], notes: list[str]) -> list[tuple
     return kept
 
 
-def _about(paths: Sequence[Path], notes: list[str]) -> dict[str, Any]:
-    """Contents of the first ``study.json``."""
-    for path in paths:
-        found = _json(study_folder(path) / ABOUT)
-        if isinstance(found, dict):
-            return found
-        if found is not None:
-            notes.append(f"{study_folder(path) / ABOUT} is damaged and was ignored.")
-    return {}
-
-
-def _sanity(paths: Sequence[Path], notes: list[str]) -> list[dict[str, Any]]:
-    """Rows of the files ``sanity.json`` of all studies."""
-    out: list[dict[str, Any]] = []
+def _readable(paths: Sequence[Path], name: str, valid: Callable[[Any], bool], notes: list[str]) -> list[Any]:
+    """Contents of a JSON file of each study that has it; an invalid one is noted."""
+    out = []
     for folder in dict.fromkeys(map(study_folder, paths)):
-        found = _json(folder / SANITY)
-        if isinstance(found, list) and all(isinstance(row, dict) for row in found):
-            out += found
+        found = _json(folder / name)
+        if found is not None and found is not DAMAGED and valid(found):
+            out.append(found)
         elif found is not None:
-            notes.append(f"{folder / SANITY} is damaged and was ignored.")
+            notes.append(f"{folder / name} is damaged and was ignored.")
     return out
 
 
