@@ -223,7 +223,7 @@ def read_results(results: str | os.PathLike[str] | Sequence[str | os.PathLike[st
     table = _concatenated([pair for path in dict.fromkeys(paths) for pair in _tables(path, notes)])
     if not table.num_rows:
         raise OtoscopeError(f"{', '.join(map(str, paths))}: the results hold no rows; run the study first")
-    about = next(iter(_readable(paths, ABOUT, lambda content: isinstance(content, dict), notes)), {})
+    about: dict[str, Any] = next(iter(_readable(paths, ABOUT, lambda content: isinstance(content, dict), notes)), {})
     tables = _readable(paths, SANITY, lambda c: isinstance(c, list) and all(isinstance(r, dict) for r in c), notes)
     sanity = [row for rows in tables for row in rows]
     found = Results(_frame(table), about, (), sanity)
