@@ -8,6 +8,7 @@ the analysis provides the `Rendition` of a clip.
 """
 
 from otoscope.core.registry import import_modules
+from otoscope.core.renamed import renamed
 from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, pool_segments
 from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
 
@@ -17,3 +18,5 @@ __all__ = [
 ]  # fmt: skip
 
 import_modules(__name__, __path__)  # domains register themselves
+
+__getattr__ = renamed(__name__, {"settled": "otoscope.domains.pool_segments"})

@@ -6,6 +6,7 @@ and masks are ``(freq, frame)``. Registered metrics say by ``of`` what they are 
 """
 
 from otoscope.core.registry import import_modules
+from otoscope.core.renamed import renamed
 from otoscope.metrics.accumulate import Accumulator
 from otoscope.metrics.controls import controls
 from otoscope.metrics.curves import Curves, curve_passes, curves
@@ -37,3 +38,5 @@ __all__ = [
 ]  # fmt: skip
 
 import_modules(__name__, __path__)  # metrics register themselves
+
+__getattr__ = renamed(__name__, {"Known": "otoscope.metrics.GroundTruth"})

@@ -12,6 +12,7 @@ Read `backward` first: `rescale` (DeepLIFT) and `relevance` (LRP) are tables of 
 `slopes` holds the arithmetic that both share. Everything here is a context manager, so that ``with`` undoes it.
 """
 
+from otoscope.core.renamed import renamed
 from otoscope.surgery.attention import Attention, record_attention
 from otoscope.surgery.backward import guided
 from otoscope.surgery.digest import state_digest
@@ -25,3 +26,5 @@ __all__ = [
     "Attention", "frozen", "guided", "preserve_state", "randomised", "record_attention", "record_input",
     "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down",
 ]  # fmt: skip
+
+__getattr__ = renamed(__name__, {"untouched": "otoscope.surgery.preserve_state"})
