@@ -142,7 +142,7 @@ def test_every_layer_that_is_declared_exists_and_has_its_axes(model):
 
 
 @pytest.mark.parametrize(
-    ("spelled", "said"),
+    ("spec", "said"),
     [
         ("cnn6,width=0", r"width must lie in \[0.05, 4\]"),
         ("cnn14,features=mfcc", "mfcc"),

@@ -209,7 +209,7 @@ def test_a_full_disk_gives_one_warning_and_leaves_nothing(tmp_path, caplog, monk
     assert len(caplog.records) == 1
     assert "No space left on device" in caplog.text
     assert entries(tmp_path / "c") == []
-    monkeypatch.setattr(cache, "whole", real)
+    monkeypatch.setattr(cache, "atomic_write", real)
     decoded(path, RATE, tmp_path / "c")
     assert len(entries(tmp_path / "c")) == 1
 

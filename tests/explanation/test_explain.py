@@ -372,7 +372,7 @@ def test_long_sounds_are_read_and_rendered_in_parts(tmp_path, monkeypatch):
 def test_a_target_by_label_or_index(target):
     e = explained(tone(1000, 0.2), target=target)
     assert e.target == otoscope.Target(1, "decoy")
-    assert any("because it was asked for" in w for w in e.verdict().warnings)
+    assert any("explained on request" in w for w in e.verdict().warnings)
     asked = e.record()["target"]["asked"]
     assert json.loads(json.dumps(e.record()["target"])) == {"index": 1, "label": "decoy", "asked": asked}
     assert asked == target

@@ -259,7 +259,7 @@ def test_a_missing_matplotlib_is_named(e, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'otoscope\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib .*'\.\[plot\]'"):
         e.plot()
 
 

@@ -32,7 +32,7 @@ def test_nothing_wrong_is_good():
         ({"scores": {"removed": 0.2999}}, {"scores": {"removed": 0.31}}, "doubtful", "differ by up to 0.21"),
         ({"size": 0.9}, {"size": 0.91}, "doubtful", "Nearly everything is kept"),
         ({"heard": {"original": 0.5}}, {"heard": {"original": 0.499}}, "doubtful", "itself was unsure"),
-        ({"is_top": True}, {"is_top": False}, "doubtful", "because it was asked for"),
+        ({"is_top": True}, {"is_top": False}, "doubtful", "explained on request"),
         ({"silent": False}, {"silent": True}, "poor", "is silent"),
     ],
 )

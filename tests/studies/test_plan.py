@@ -47,7 +47,7 @@ def test_the_transposed_map_is_asked_for_by_name(grid, tmp_path):
     ]
     recipe = load_study(grid, settings)
     plan = Plan(recipe, tmp_path / "out", "cpu")
-    assert {a.method for a in plan.asked if a.name == "cam"} == {"grad_cam,transposed=True"}
+    assert {a.method for a in plan.runs if a.name == "cam"} == {"grad_cam,transposed=True"}
 
 
 def test_a_method_can_be_scored_in_another_domain_of_the_same_grid(grid, tmp_path):

@@ -290,7 +290,7 @@ class Explanation:
         return {name: str(path) for name, path in files.items()}
 
     def plot(self) -> Any:
-        """A matplotlib figure: spectrograms of the three sounds and the mask. Needs ``otoscope[plot]``."""
+        """A matplotlib figure: spectrograms of the three sounds and the mask. Needs matplotlib (extra ``plot``)."""
         return registry.get("view", "plot").target(self)
 
     def to_html(self, linked: dict[str, Path] | None = None) -> str:

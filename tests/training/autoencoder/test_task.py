@@ -295,7 +295,7 @@ def test_its_own_word_can_be_the_target_with_any_classes(tmp_path, corpus, monke
     assert result["accuracy_original"] == 1
     assert result["right_is"] == "original"
     card = (Path(result["folder"]) / "README.md").read_text()
-    assert f"Of {100 * result['accuracy']:.1f} % of the reconstructions" in " ".join(card.split())
+    assert f"For {100 * result['accuracy']:.1f} % of the reconstructions" in " ".join(card.split())
     assert "prediction equals that for the original" in " ".join(card.split())
 
 
