@@ -24,10 +24,7 @@ ROOMS = (
     *READY, "masks", "datasets", "domains", "classifiers", "attribution", "autoencoders", "metrics", "explanation",
     "results", "report",
 )  # fmt: skip
-PENDING: set[str] = {
-    "otoscope.explanation.Explanation",
-    "otoscope.explanation.replay",
-}
+PENDING: set[str] = set()
 
 
 def exports() -> dict[str, object]:

@@ -81,6 +81,14 @@ class Explanation:
         How masks on this sound are heard, where the grid alone does not say it.
     background : BackgroundRecord, optional
         What the method compared with, as it was then; without, silence.
+
+    Examples
+    --------
+    >>> import otoscope, numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=32000) / 10
+    >>> e = otoscope.explain(noise, sample_rate=32000, method="input_x_gradient")
+    >>> e.kept.frames == e.removed.frames == e.source.frames
+    True
     """
 
     source: AudioSource

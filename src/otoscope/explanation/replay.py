@@ -41,6 +41,15 @@ def replay(
     ------
     OtoscopeError
         If the record is damaged, or sound or weights are not those of the record.
+
+    Examples
+    --------
+    >>> import otoscope, numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=32000) / 10
+    >>> e = otoscope.explain(noise, sample_rate=32000, method="input_x_gradient")
+    >>> again = otoscope.replay(e.record(), audio=e.source)
+    >>> bool(np.array_equal(again.kept.samples, e.kept.samples))
+    True
     """
     found = record if isinstance(record, dict) else _read(Path(record))
     try:
