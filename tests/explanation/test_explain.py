@@ -24,6 +24,7 @@ from otoscope.core.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from otoscope.datasets.backgrounds import Background
 from otoscope.explanation.explain import explain_sources
 from otoscope.explanation.request import make_request
 from otoscope.explanation.windows import windows_of
@@ -681,3 +682,13 @@ def test_the_default_model_names_what_it_hears(esc10_mn):
     found = otoscope.classify(noise(32000), sample_rate=32000)
     assert len(found) == 5
     assert {x["label"] for x in found} <= set(esc10_mn.labels)
+
+
+def test_a_background_can_be_data(tmp_path):
+    sounds = [(write_wav(tmp_path / f"{i}.wav", 0.1 * tone(500.0 * (i + 1), 0.2)[None], RATE), "") for i in range(2)]
+    background = Background("mine", sounds)
+    settings = {"samples": 4, "background": background}
+    e = explained(tone(1000, 0.2), method=("gradient_shap", settings))
+    assert e.background == ("mine", background.digest(2, 0))
+    assert e.record()["method"]["background"] == {"path": "mine", "sha256": background.digest(2, 0)}
+    assert "background=mine" in e.request.spec["method"]

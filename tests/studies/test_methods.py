@@ -5,6 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from otoscope.autoencoders import AutoencoderConfig, save_autoencoder
+from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.core.errors import ParameterError
 from otoscope.datasets.backgrounds import Background
 from otoscope.studies import load_study, run_study
@@ -27,6 +29,15 @@ def recipe(tmp_path, corpus, methods, *overrides):
     file = tmp_path / "study.yaml"
     file.write_text(RECIPE.format(corpus=corpus, methods=methods))
     return load_study(file, [f"out={tmp_path / 'out'}", *overrides])
+
+
+@pytest.fixture
+def tuned(tmp_path):
+    """The folder of a tiny autoencoder with random weights."""
+    shape = AutoencoderConfig(
+        channels=8, multipliers=(1, 1), factors=(1,), num_blocks=(1,), patch_size=4, sample_rate=8000, in_channels=1
+    )
+    return save_autoencoder(random_autoencoder(shape, 0), tmp_path / "tuned")
 
 
 @pytest.fixture
@@ -74,16 +85,9 @@ def test_the_background_of_peaked_clips_is_peaked(tmp_path, corpus):
     np.testing.assert_allclose(loudest, 1, atol=1e-6)
 
 
-def test_a_method_that_produces_sound_stands_beside_the_others(tmp_path, corpus, recipes, folder):
+def test_a_method_that_produces_sound_stands_beside_the_others(tmp_path, corpus, tuned):
     """One table with metrics as heard for masks and for a generated sound."""
-    from otoscope.autoencoders import AutoencoderConfig, save_autoencoder
-    from otoscope.autoencoders.autoencoder import random_autoencoder
-
-    shape = AutoencoderConfig(
-        channels=8, multipliers=(1, 1), factors=(1,), num_blocks=(1,), patch_size=4, sample_rate=8000, in_channels=1
-    )
-    save_autoencoder(random_autoencoder(shape, 0), tmp_path / "tuned")
-    methods = f'{{gradient: {{}}, like: {{method: "like-to-hear,autoencoder={tmp_path / "tuned"}"}}}}'
+    methods = f'{{gradient: {{}}, like: {{method: "like-to-hear,autoencoder={tuned}"}}}}'
     lines: list[str] = []
     about = run_study(recipe(tmp_path, corpus, methods, "measures.curve_steps=3"), "cpu", log=lines.append)
     rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
@@ -109,3 +113,10 @@ def test_methods_whose_rows_would_be_the_same_are_refused(tmp_path, corpus):
     made = recipe(tmp_path, corpus, "{a: {method: gradient}, b: {method: gradient}}")
     with pytest.raises(ParameterError, match=r"methods 'a' and 'b' of the study are identical .*merge their masks"):
         Plan(made, tmp_path / "out")
+
+
+def test_the_pass_of_the_autoencoder_is_counted(tmp_path, corpus, tuned):
+    """One pass of the method, and kept and removed sound, in the domain and as heard."""
+    run_study(recipe(tmp_path, corpus, f'{{like: {{method: "like-to-hear,autoencoder={tuned}"}}}}'), "cpu")
+    rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert [row["passes"] for row in rows] == [1 + 4] * 2

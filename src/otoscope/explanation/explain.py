@@ -17,6 +17,7 @@ from otoscope.classifiers import Classifier
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Clip
+from otoscope.datasets.backgrounds import Background
 from otoscope.explanation.batch import PipelineResult
 from otoscope.explanation.explainers import Explainer, Progress, make_explainer
 from otoscope.explanation.explanation import BackgroundRecord, Explanation
@@ -245,7 +246,10 @@ def _background(request: Request) -> BackgroundRecord | None:
         return None
     named = settings["background"]
     digest = background_digest(named, settings["per_class"], request.seed)
-    return None if digest is None else BackgroundRecord(os.path.abspath(Path(named).expanduser()), digest)
+    if digest is None:
+        return None
+    place = named.name if isinstance(named, Background) else os.path.abspath(Path(named).expanduser())
+    return BackgroundRecord(place, digest)
 
 
 def _passes(request: Request) -> int:

@@ -43,7 +43,7 @@ FORMAT = "otoscope-explanation/1"
 
 
 class BackgroundRecord(NamedTuple):
-    """The sounds that a method compared with: where they lay, and a digest of what they held."""
+    """The sounds that a method compared with: their path, or their name where they were given as data, and their digest."""
 
     path: str
     sha256: str

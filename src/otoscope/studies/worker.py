@@ -6,7 +6,6 @@ A clip or a method that fails becomes rows that say so; the others are not affec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from otoscope.core.errors import OtoscopeError, UnsupportedError
 from otoscope.explanation.batch import ClipBatch
+from otoscope.explanation.explainers import Progress
 from otoscope.explanation.pipeline import Pipeline
 from otoscope.studies.clips import StudyClip
 from otoscope.studies.ground_truth import truth_on_grid
@@ -22,7 +22,6 @@ from otoscope.studies.numbers import control_numbers, curve_numbers, row_numbers
 from otoscope.studies.plan import Chunk, Plan
 
 Row = dict[str, Any]
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,7 @@ class Worker:
             self.plan.recipe.seed,
             None if run.scored is run.request else run.scored.domain,
         )
-        if made.generated is None and made.scored.grid.shape != made.inspected.grid.shape:
+        if run.scored is not run.request and made.scored.grid.shape != made.inspected.grid.shape:
             raise OtoscopeError(
                 f"{run.scored.domain.name} has a grid of {made.scored.grid.shape}, {run.domain} one of "
                 f"{made.inspected.grid.shape}: attributions of one cannot be scored in the other"
@@ -196,8 +195,8 @@ class Worker:
         pipeline = self.pipeline(chunk, run, group)
         pipeline.progress = _counted(passes, pipeline.progress)
         truths = [truth_on_grid(clip, pipeline.inspected, i) for i, clip in enumerate(group.clips)]
-        if pipeline.generated is None:
-            pipeline.attributions  # noqa: B018  (computed here, so that its passes and seconds are the method's)
+        if pipeline.generated is None:  # either is computed here, so that its passes and seconds are the method's
+            pipeline.attributions  # noqa: B018
         attribution_s, method_passes = (time.perf_counter() - started) / n, passes[0] / n
         curves = curve_numbers(recipe, pipeline)
         started = time.perf_counter()
