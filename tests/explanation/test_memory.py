@@ -24,7 +24,7 @@ def test_the_shipped_recipe_trains_on_the_real_clips(shared, tmp_path):
 
     root, weights = shared("esc10"), shared("weights/mn04_as_mAP_432.pt")
     recipe = load_recipe(
-        BENCH.parents[1] / "recipes" / "esc10-mn.yaml",
+        "esc10-mn",
         ["optimiser.epochs=1", f"data.root={root}", f"teacher.weights={weights}", f"out={tmp_path / 'run'}"],
     )
     result = train(recipe, "cpu")
