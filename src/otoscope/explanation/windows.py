@@ -72,7 +72,7 @@ class Joined:
     Parameters
     ----------
     grid : Grid
-        Of the whole sound: `whole_grid`, or the window's own where there is one window.
+        Of the whole sound: `whole_grid`, or that of the window if the sound has only one.
     sample_rate : int, Hz
         Of the sound.
     spans : sequence of Span

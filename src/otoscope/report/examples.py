@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import downmix, encode, resample
+from otoscope.audio import downmix, encode, fit_length, resample
 from otoscope.core.errors import OtoscopeError
 from otoscope.core.files import atomic_write, make_folder
 from otoscope.core.records import Clip
@@ -175,9 +175,7 @@ def _fact(label: str, row: Mapping[str, Any], part: str) -> list[tuple[str, str]
 def _write(folder: Path, name: str, sound: Clip, rate: int, length: int) -> dict[str, Any]:
     """One sound as FLAC: mono or stereo, at the page's rate, as long as the original."""
     samples = sound.samples if sound.channels <= 2 else downmix(sound.samples)[None]
-    there = resample(samples, sound.sample_rate, rate)[:, :length]
-    there = np.pad(there, ((0, 0), (0, length - there.shape[1])))
-    data, gain = encode(there, rate)
+    data, gain = encode(fit_length(resample(samples, sound.sample_rate, rate), length), rate)
     path = folder / "audio" / f"{name}.flac"
     with atomic_write(path) as part:
         part.write_bytes(data)

@@ -366,7 +366,7 @@ def _readable(paths: Sequence[Path], name: str, valid: Callable[[Any], bool], no
     out = []
     for folder in dict.fromkeys(map(study_folder, paths)):
         found = _json(folder / name)
-        if found is not None and found is not DAMAGED and valid(found):
+        if found is not None and valid(found):
             out.append(found)
         elif found is not None:
             notes.append(f"{folder / name} is damaged and was ignored.")

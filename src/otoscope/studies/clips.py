@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import close_audio, open_audio
+from otoscope.audio import close_audio, fit_length, open_audio
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.records import Clip
 from otoscope.datasets import Dataset, Example, contaminator, waveform
 from otoscope.datasets.plant import planter
+from otoscope.datasets.prepare import add_noise_and_cue, clip_key, full_scale
 from otoscope.datasets.truth import Truth, truth_of
 from otoscope.studies.recipe import GridCondition, GridData
 
@@ -110,23 +111,23 @@ class Preparation:
         close_audio(source)
         whole = np.array(waveform(example, rate), np.float32)
         frames = round(self.settings.seconds * rate) or len(whole)
-        samples = _cut(whole, frames)
+        samples = fit_length(whole, frames)
         truth = known_truth(example, self.settings)
         true = _true_stem(truth, example, rate, frames)
-        key = f"{example.label}/{example.path.name}@{example.start_s:g}"
-        if self.noise is not None:
-            samples, record = self.noise(samples, rate, key)
-            if record["snr_db"] is None and record["note"].endswith("noise is silent"):
+        prepared = add_noise_and_cue(samples, rate, clip_key(example), self.noise, self.plant)
+        samples, noise = prepared.samples, prepared.noise_record
+        if noise is not None:
+            if noise["snr_db"] is None and noise["note"].endswith("noise is silent"):
                 raise ParameterError(
                     f"the noise {self.condition.contaminate!r} is silent where {example.path.name} would be; give another"
                 )
-            true = None if record["rule"] == "alpha" else true
+            true = None if noise["rule"] == "alpha" else true
         events = None if truth is None else _events(truth, example.label)
-        if self.plant is not None:
-            samples, true, record = self.plant(samples, rate, key)
-            events = tuple((float(e[1]), float(e[2])) for e in record["events"])
+        if prepared.cue_record is not None:
+            true = prepared.cue
+            events = tuple((float(e[1]), float(e[2])) for e in prepared.cue_record["events"])
         if self.settings.peak:
-            gain = 1 / max(float(np.abs(samples).max()), 1e-8)
+            gain = 1 / full_scale(samples)
             samples, true = samples * gain, None if true is None else true * gain
         clip = Clip(np.asarray(samples, np.float32)[None], rate, str(example.path))
         snr_db = float("nan") if truth is None or truth.snr_db is None else float(truth.snr_db)
@@ -164,13 +165,6 @@ def _seeded(spec: str, seed: int) -> str:
     return spec if "seed=" in spec else f"{spec},seed={seed}"
 
 
-def _cut(samples: np.ndarray, frames: int) -> np.ndarray:
-    out = np.zeros(frames, np.float32)
-    part = samples[:frames]
-    out[: len(part)] = part
-    return out
-
-
 def stem_alone(example: Example, settings: GridData) -> Clip | None:
     """The labelled stem of a clip, cut as the clip is, or None where there is none.
 
@@ -194,7 +188,7 @@ def _true_stem(truth: Truth | None, example: Example, rate: int, frames: int) ->
         return None
     path = truth.stems[example.label]
     part = Example(path, example.label, example.index, example.fold, example.source, example.start_s, example.stop_s)
-    return _cut(np.array(waveform(part, rate), np.float32), frames)
+    return fit_length(np.array(waveform(part, rate), np.float32), frames)
 
 
 def _events(truth: Truth, label: str) -> tuple[tuple[float, float], ...] | None:

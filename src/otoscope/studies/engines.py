@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from otoscope.core.errors import OtoscopeError
+from otoscope.explanation.explainers import Progress
 from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
@@ -19,7 +20,6 @@ from otoscope.studies.recipe import StudyRecipe
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 
-Progress = Callable[[int], object]
 ATTEMPTS = 3
 
 

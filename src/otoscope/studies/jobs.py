@@ -90,7 +90,7 @@ class Jobs:
         return [name, model.digest(), list(model.labels), model.multilabel, model.sample_rate, str(model.frontend)]
 
     def fingerprint(self, chunk: Chunk, run: MethodRun) -> str:
-        """What identifies a part: the same seal, the same rows."""
+        """What identifies a part: the same fingerprint, the same rows."""
         return digest(self._about(chunk, run), [self._clip(i) for i in chunk.clips], [str(m) for m in run.masks])
 
     def of_clip(self, chunk: Chunk, run: MethodRun) -> Callable[[str], str]:

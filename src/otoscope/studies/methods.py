@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from otoscope.attribution import Problem, Result, attribute
-from otoscope.attribution.run import fitting_domains
+from otoscope.attribution.run import check_domain
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, UnsupportedError
@@ -146,12 +146,7 @@ def _run(recipe: StudyRecipe, background: Make, name: str, method: GridMethod, d
 def _settings(recipe: StudyRecipe, background: Make, spec: str, domain: str) -> tuple[str, Any, int]:
     """What a registered method gives, the method with its settings, and its passes."""
     entry, settings = registry.parse("method", spec)
-    supported = fitting_domains(entry.name)
-    if registry.parse("domain", domain)[0].name not in supported:
-        named = registry.parse("domain", domain)[0].name
-        raise UnsupportedError(
-            f"method {entry.name!r} does not support domain {named!r}; supported: {', '.join(supported)}"
-        )
+    check_domain(entry.name, registry.parse("domain", domain)[0].name)
     if "transposed_cam" in recipe.compat and "transposed" in settings:
         settings["transposed"] = True
     if settings.get("background") == TRAIN:

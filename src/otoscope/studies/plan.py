@@ -59,7 +59,7 @@ class Plan:
         self.names = clip_names(self.examples)
         self._alone: dict[tuple[str, int], float] = {}
         self._explainers: dict[tuple[str, str, str], Explainer] = {}
-        self.runs: list[MethodRun] = method_runs(recipe, self.background)
+        self.runs: list[MethodRun] = method_runs(recipe, lambda: self.background)
 
     @cached_property
     def classifiers(self) -> Mapping[str, Classifier]:
@@ -174,6 +174,7 @@ class Plan:
         """How many rows there will be."""
         return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks())
 
+    @cached_property
     def background(self) -> Background:
         """The clips that methods with ``background=train`` compare with: never those that are explained.
 

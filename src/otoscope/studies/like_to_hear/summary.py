@@ -43,7 +43,7 @@ def summarise(
             "frequencies_hz": [float(f) for f in np.linspace(0, evaluator.rate / 2, measures["spectrum"].shape[-1])],
             "mean": {name: measures["spectrum"][:, i].mean(0).tolist() for i, name in enumerate(evaluator.sounds)},
         },
-        "likeness": _likeness(evaluator, measures),
+        "likeness": _similarity(evaluator, measures),
         "frequencies": _frequencies(evaluator, measures, truth),
     }
 
@@ -165,7 +165,7 @@ def _level(power: np.ndarray, i: int, j: int, floor: float, chosen: Any) -> list
     return [float(v) for v in 10 * np.log10((ours + floor) / (theirs + floor))]
 
 
-def _likeness(evaluator: Evaluator, measures: dict[str, np.ndarray]) -> dict[str, Any]:
+def _similarity(evaluator: Evaluator, measures: dict[str, np.ndarray]) -> dict[str, Any]:
     """Normalised mutual information: of all pairs, within networks (other starting points) and between them."""
     matrix = measures["likeness"].mean(0)
     main = [(k, t) for k, t in evaluator.members.autoencoders.items() if t.classifier in evaluator.recipe.main()]
