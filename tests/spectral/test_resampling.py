@@ -71,7 +71,7 @@ def test_upsampling_makes_no_images(source, target, hz):
 
 
 @given(n=st.integers(1, 400), source=st.sampled_from(RATES), target=st.sampled_from(RATES))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_lengths_are_those_of_the_door_for_audio(n, source, target):
     sound = np.ones((1, n), np.float32)
     assert resample_waveform(torch.from_numpy(sound), source, target).shape == resample(sound, source, target).shape

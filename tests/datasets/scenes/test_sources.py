@@ -62,8 +62,8 @@ def share_in_band(samples: np.ndarray, rate: int, event: Event) -> float:
 
 
 def active(events: tuple[Event, ...], times: np.ndarray) -> np.ndarray:
-    """The slow twin of Scene.activity."""
-    return np.array([any(e.onset <= t < e.offset for e in events) for t in times])
+    """The twin of Scene.activity."""
+    return np.any([(e.onset <= times) & (times < e.offset) for e in events], axis=0)
 
 
 def test_all_wanted_kinds_are_there():
