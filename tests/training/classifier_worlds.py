@@ -36,12 +36,15 @@ def recipe_file(folder: Path, corpus: Path, extra: str = "") -> Path:
 name: toy
 seed: 3
 data: {{name: "esc50,esc10=true", root: {corpus}, validation: [], test: 1, seconds: 0.5}}
-model: {{architecture: "mn,width=0.1,bn_momentum=0.5"}}
+model: {{architecture: "vgg5,channels=4"}}
 augment: {{roll_s: 0.1, time_mask: 5, frequency_mask: 8}}
 optimiser: {{epochs: 16, batch_size: 8, lr: 0.01, warmup_epochs: 1}}
 out: {folder / "run"}
 {extra}""")
     return file
+
+
+MN = "model.architecture='mn,width=0.1,bn_momentum=0.5'"  # with batch norms and dropout, where these count
 
 
 def quick(*overrides):

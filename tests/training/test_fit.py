@@ -1,19 +1,19 @@
 """How a run is trained, watched, stopped and resumed."""
 
 import json
-import subprocess
-import sys
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
+from otoscope.cli import main
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.datasets import load_dataset
 from otoscope.training import load_recipe, train
 from otoscope.training.classifier.module import ClassifierModule
 from otoscope.training.settings import DataSettings
-from training.classifier_worlds import quick, recipe_file, weights
+from training.classifier_worlds import MN, quick, recipe_file, weights
 
 
 def clips(corpus, **settings):
@@ -41,11 +41,12 @@ def test_weights_are_averaged_over_epochs(tmp_path, corpus):
     for folder in (plain, averaged):
         folder.mkdir()
     states = []
-    one = load_recipe(recipe_file(plain, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant"])
+    one = load_recipe(recipe_file(plain, corpus), [MN, "optimiser.epochs=2", "optimiser.schedule=constant"])
     first = train(one.replace(optimiser=one.optimiser.replace(epochs=1), out=str(plain / "1")), "cpu")
     states = [weights(first["folder"]), weights(train(one, "cpu")["folder"])]
     both = load_recipe(
-        recipe_file(averaged, corpus), ["optimiser.epochs=2", "optimiser.schedule=constant", "optimiser.average_from=1"]
+        recipe_file(averaged, corpus),
+        [MN, "optimiser.epochs=2", "optimiser.schedule=constant", "optimiser.average_from=1"],
     )
     mean = weights(train(both, "cpu")["folder"])
     key = "classifier.5.weight"
@@ -99,7 +100,7 @@ def resumed(folder, corpus, overrides, stop_after, extra=""):
     return train(recipe, "cpu")
 
 
-@pytest.mark.parametrize("overrides", [["data.workers=1", "data.crop_s=0.2"], ["optimiser.average_from=2"]])
+@pytest.mark.parametrize("overrides", [["data.workers=1", "data.crop_s=0.2"], [MN, "optimiser.average_from=2"]])
 def test_gone_on_with_is_as_if_never_stopped(tmp_path, corpus, overrides):
     overrides = ["optimiser.epochs=4", *overrides]
     (tmp_path / "whole").mkdir()
@@ -111,7 +112,7 @@ def test_gone_on_with_is_as_if_never_stopped(tmp_path, corpus, overrides):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["optimiser.average_from=1", "optimiser.schedule=constant"],
+        [MN, "optimiser.average_from=1", "optimiser.schedule=constant"],
         ["data.validation=next", "optimiser.early_stopping=1", "optimiser.epochs=30", "optimiser.lr=1e-9"],
         ["data.validation=next", "optimiser.keep=best"],
         ["model.architecture='dymn,width=0.1'", "model.temperature_from=9"],
@@ -130,28 +131,29 @@ def test_stopped_between_the_last_epoch_and_the_results_it_ends_with_the_same(tm
         assert json.loads(config)["settings"]["temperature"] == 7.0
 
 
-def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path, corpus):
+def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(tmp_path, corpus, monkeypatch, capfd):
     """A limit on the size of files stands for the full disk: the second checkpoint cannot be written."""
-    file = recipe_file(tmp_path, corpus, "loggers: []")
-    code = (
-        "import sys, resource, torch; torch.set_num_threads(1)\n"
-        "from otoscope.cli import main\n"
-        "from otoscope.training.classifier.module import ClassifierModule as M\n"
-        "def full(self):\n"
-        "    if self.current_epoch == 2: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
-        "M.on_train_epoch_end = full\n"
-        "main(sys.argv[1:])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "train", str(file), "optimiser.epochs=6", "--device", "cpu"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert "the last good checkpoint is kept" in done.stderr
-    assert "Traceback" not in done.stderr
+    file, overrides = recipe_file(tmp_path, corpus, "loggers: []"), [MN, "optimiser.epochs=4"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(self):
+        if self.current_epoch == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifierModule, "on_train_epoch_end", full)
+        try:
+            with pytest.raises(SystemExit) as left:
+                main(["train", str(file), *overrides, "--device", "cpu"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capfd.readouterr().err
+    assert left.value.code == 2, said
+    assert "the last good checkpoint is kept" in said
+    assert "Traceback" not in said
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"] in (1, 2)
-    again = train(load_recipe(file, ["optimiser.epochs=6"]), "cpu")
+    again = train(load_recipe(file, overrides), "cpu")
     (tmp_path / "whole").mkdir()
-    whole = train(load_recipe(recipe_file(tmp_path / "whole", corpus, "loggers: []"), ["optimiser.epochs=6"]), "cpu")
+    whole = train(load_recipe(recipe_file(tmp_path / "whole", corpus, "loggers: []"), overrides), "cpu")
     a, b = weights(whole["folder"]), weights(again["folder"])
     assert all(torch.equal(a[k], b[k]) for k in a)

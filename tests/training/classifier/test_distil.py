@@ -11,7 +11,7 @@ from otoscope.classifiers import build
 from otoscope.training import load_recipe, train
 from otoscope.training.classifier.distil import Distiller
 from otoscope.training.classifier.settings import TeacherSettings
-from training.classifier_worlds import quick, recipe_file, toy, weights
+from training.classifier_worlds import MN, quick, recipe_file, toy, weights
 
 
 def test_distillation_leaves_the_teacher_alone_and_out_of_the_file(tmp_path, corpus, monkeypatch):
@@ -21,7 +21,7 @@ def test_distillation_leaves_the_teacher_alone_and_out_of_the_file(tmp_path, cor
     before = teacher.digest()
     monkeypatch.setattr(task, "load_classifier", lambda *_: teacher)
     more = "teacher: {model: mn04_as, hints: 1.0, hint_layers: [features.6, features.12]}"
-    result = train(load_recipe(recipe_file(tmp_path, corpus, more), quick()), "cpu")
+    result = train(load_recipe(recipe_file(tmp_path, corpus, more), quick(MN)), "cpu")
     assert teacher.digest() == before
     assert set(weights(result["folder"])) == set(teacher.network.state_dict())  # the student's names, no projections
     assert "distilled from `mn04_as`" in (Path(result["folder"]) / "README.md").read_text()
