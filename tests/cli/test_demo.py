@@ -28,7 +28,7 @@ def test_it_says_what_it_found_and_where_the_report_is(otoscope, esc10_mn, quick
     }  # fmt: skip
     assert run.out.startswith("The scene: ")
     assert "The classifier says" in run.out
-    assert "Trust: " in run.out
+    assert "Trust in the explanation: " in run.out
     assert run.out.splitlines()[-1].endswith("here/report.html")
     for part in ("original", "kept", "removed"):
         assert any(line.startswith(part) for line in run.out.splitlines())

@@ -20,7 +20,7 @@ from otoscope.domains import pool_segments
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
 SCORES: tuple[Score, ...] = get_args(Score)
-FACTS = ("samples", "fidelity", "units", "gap")
+FACTS = ("samples", "fidelity", "units", "gap", "change")
 
 
 class Result(NamedTuple):
@@ -35,7 +35,7 @@ class Result(NamedTuple):
     facts : mapping of str to Tensor (batch,), optional
         Numbers that the method computed along the way (`FACTS`), one per clip: ``samples`` that were used, ``fidelity`` of a
         surrogate (share of the scores' variance that it explains, at most 1), ``units`` of a domain that has its own,
-        ``gap`` between the sum of the values and what it should be.
+        ``gap`` between the sum of the values and what it should be, the ``change`` of the target's logit.
 
     Examples
     --------

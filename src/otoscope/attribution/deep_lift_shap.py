@@ -20,7 +20,7 @@ from otoscope.surgery import preserve_state, rescale
 
 
 @register(
-    "method", "deep_lift_shap", family="gradient", needs=("gradients",), signed=True, complete=True,
+    "method", "deep_lift_shap", family="gradient", needs=("gradients", "uncompiled code"), signed=True, complete=True,
     deterministic=False,  # the seed chooses the sounds of a background
     cost="2 forward and 1 backward for each sound of the background",
     passes=lambda background, per_class: 2 * background_size(background, per_class),
@@ -64,7 +64,7 @@ def deep_lift_shap(problem: Problem, background: BackgroundSource = SILENCE, per
             moments.add(clip, values)
             changes.index_add_(0, clip, change)
     mean, error = moments.estimate(torch.arange(problem.batch, device=changes.device), chosen.n)
-    facts = {"gap": mean.sum((1, 2)) - changes / chosen.n}
+    facts = {"gap": mean.sum((1, 2)) - changes / chosen.n, "change": changes / chosen.n}
     return Result(mean, error if chosen.n > 1 else None, facts)
 
 

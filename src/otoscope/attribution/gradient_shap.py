@@ -71,6 +71,6 @@ def gradient_shap(
 
 def _drawn(samples: int, n: int, density: float, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """For each sample: which background, how far along the path, what it counts."""
-    even = torch.rand(samples, generator=rng).clamp_min(1e-6)
+    even = torch.rand(samples, generator=rng, dtype=torch.float32).clamp_min(1e-6)
     which = torch.randint(n, (samples,), generator=rng)
     return which, even**density, density * even ** (density - 1)

@@ -10,7 +10,7 @@ from otoscope.surgery import guided
 
 
 @register(
-    "method", "guided_backprop", family="gradient", needs=("gradients",), signed=True, complete=False,
+    "method", "guided_backprop", family="gradient", needs=("gradients", "uncompiled code"), signed=True, complete=False,
     deterministic=True, cost="1 forward and backward", passes=lambda **_: 1, source="springenberg2015striving",
 )  # fmt: skip
 def guided_backprop(problem: Problem, times_input: bool = False) -> torch.Tensor:

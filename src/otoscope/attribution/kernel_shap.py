@@ -119,7 +119,7 @@ def shapley_rows(samples: int, seed: int, units: int, tolerance: float = 0.0) ->
     rng = generator(seed)
     of_size = torch.tensor([1 / (n * (units - n)) for n in range(1, units)], dtype=torch.float64)
     size = torch.multinomial(of_size, pairs, replacement=True, generator=rng) + 1
-    rank = torch.rand(pairs, units, generator=rng).argsort(1).argsort(1)
+    rank = torch.rand(pairs, units, generator=rng, dtype=torch.float32).argsort(1).argsort(1)
     drawn = rank < size[:, None]
     rows = torch.stack([drawn, ~drawn], 1).flatten(0, 1)
     ends = torch.tensor([[True], [False]]).expand(2, units)

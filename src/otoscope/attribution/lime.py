@@ -89,7 +89,7 @@ def bernoulli_rows(
         n = rows.sum(1, dtype=torch.float64)
         chance = (2 * keep) ** n * (2 * (1 - keep)) ** (units - n)
     else:
-        rows = torch.rand(samples, units, generator=generator(seed)) < keep
+        rows = torch.rand(samples, units, generator=generator(seed), dtype=torch.float32) < keep
         rows[0] = True
         chance = torch.ones(samples, dtype=torch.float64)
     return Coalitions(rows, chance * kernel(rows, width), exact)

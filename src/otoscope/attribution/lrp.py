@@ -12,7 +12,7 @@ from otoscope.surgery import preserve_state, relevance
 
 
 @register(
-    "method", "lrp", family="gradient", needs=("gradients",), signed=True, complete=False, deterministic=True,
+    "method", "lrp", family="gradient", needs=("gradients", "uncompiled code"), signed=True, complete=False, deterministic=True,
     cost="2 forward and 1 backward", passes=lambda **_: 2,
     source="bach2015lrp, montavon2019lrp, andeol2021learning, ali2022xai",
 )  # fmt: skip

@@ -142,7 +142,9 @@ class CellMasks:
     def __init__(self, n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator):
         self.shape, coarse = shape, tuple(min(c, s) for c, s in zip(cells, shape, strict=True))
         self.step = tuple(-(-s // c) for s, c in zip(shape, coarse, strict=True))
-        self.coarse = (torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng) < keep).float()
+        self.coarse = (
+            torch.rand(n, 1, coarse[0] + 1, coarse[1] + 1, generator=rng, dtype=torch.float32) < keep
+        ).float()
         self.shifts = torch.stack([torch.randint(0, s, (n,), generator=rng) for s in self.step], 1)
 
     def __call__(self, sample: Tensor, _clip: Tensor) -> Tensor:
@@ -174,7 +176,7 @@ class SegmentMasks:
     def __init__(self, n: int, labels: Tensor, keep: float, rng: torch.Generator):
         self.labels, segments = labels, int(count(labels).max())
         # one segment after another, so that a clip's numbers do not depend on the number of segments of others
-        drawn = torch.stack([torch.rand(n, generator=rng) for _ in range(segments)], 1)
+        drawn = torch.stack([torch.rand(n, generator=rng, dtype=torch.float32) for _ in range(segments)], 1)
         self.kept = (drawn < keep).float().to(labels.device)
 
     def __call__(self, sample: Tensor, clip: Tensor) -> Tensor:

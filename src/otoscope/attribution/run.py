@@ -10,12 +10,13 @@ import torch
 from otoscope.attribution.base import Problem, Result
 from otoscope.attribution.captum_bridge import run_captum
 from otoscope.attribution.units import count, segments_of
+from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 from otoscope.core.registry import fitting_domains
 from otoscope.domains import pool_segments
 
-__all__ = ["attribute", "check_domain", "fitting_domains", "method_name"]
+__all__ = ["attribute", "check_classifier", "check_domain", "fitting_domains", "method_name"]
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -60,6 +61,7 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
                 f"the method {method!r} produces {entry.facts['gives']} rather than attributions; use otoscope.explain"
             )
         check_domain(method, problem.inspected.grid.domain)
+        check_classifier(method, problem.inspected.classifier)
         result = entry.target(problem, **entry.settings(settings))
         name = method
     else:
@@ -88,6 +90,17 @@ def check_domain(method: str, domain: str) -> None:
     if domain in registry.names("domain") and domain not in fitting:
         raise UnsupportedError(
             f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
+        )
+
+
+def check_classifier(method: str, classifier: Classifier) -> None:
+    """An `UnsupportedError` if a method needs something of a classifier that this one does not have."""
+    compiled = classifier.compiled
+    if compiled and "uncompiled code" in registry.get("method", method).facts["needs"]:
+        raise UnsupportedError(
+            f"method {method!r} puts rules of its own inside the network, which does not work in {classifier.name!r}: it is "
+            f"compiled ({compiled}); use mask_optimisation, integrated_gradients, lime or kernel_shap, or the module before "
+            "compilation"
         )
 
 

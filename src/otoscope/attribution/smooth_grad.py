@@ -52,7 +52,7 @@ def smooth_grad(
     Source: smilkov2017smoothgrad; there the noise is added to the input, here it scales what each cell holds.
     """
     device = problem.targets.device
-    drawn = torch.randn(samples, *problem.shape, generator=problem.rng()).to(device)
+    drawn = torch.randn(samples, *problem.shape, generator=problem.rng(), dtype=torch.float32).to(device)
     moments = Moments(problem)
 
     def estimate(clips: Tensor, n: int) -> tuple[Tensor, Tensor]:

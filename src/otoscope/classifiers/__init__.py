@@ -15,16 +15,19 @@ from otoscope.classifiers import (
     vgg5,
 )  # registers what they hold
 from otoscope.classifiers.architecture import Parts, build
-from otoscope.classifiers.base import Classifier, wrap
+from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.checkpoints import Checkpoint, register_checkpoint
 from otoscope.classifiers.inspected import Inspected
 from otoscope.classifiers.load import load_classifier
+from otoscope.classifiers.outputs import Readout
+from otoscope.classifiers.wrap import wrap
 
 __all__ = [
     "Checkpoint",
     "Classifier",
     "Inspected",
     "Parts",
+    "Readout",
     "attention_rnn",
     "build",
     "built_in",

@@ -13,8 +13,8 @@ from typing import Any
 from torch import nn
 
 from otoscope.classifiers.base import Classifier, Place
+from otoscope.classifiers.labels import label_names
 from otoscope.core import registry
-from otoscope.core.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -110,42 +110,3 @@ def build(
         config={"architecture": entry.name, "settings": chosen},
         info=dict(info or {}),
     )
-
-
-def label_names(labels: int | Sequence[str] | None, default: Sequence[str] = ()) -> list[str]:
-    """Names of the classes from names, from their number, or from the default.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, or the names are not different texts.
-    """
-    if labels is None:
-        return list(default)
-    check_kind_of_labels(labels)
-    if isinstance(labels, int):
-        names = list(default) if labels == len(default) else [f"class {i}" for i in range(labels)]
-    else:
-        names = list(labels)
-    if not names:
-        raise ParameterError(f"labels must be at least one class; got {labels!r}")
-    for index, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
-            raise ParameterError(f"labels must be texts that are not empty; got {name!r} as number {index}")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ParameterError(f"labels must be different; {twice!r} came {names.count(twice)} times")
-    return names
-
-
-def check_kind_of_labels(labels: object) -> None:
-    """Refuse labels that are neither a whole number nor a list.
-
-    Raises
-    ------
-    ParameterError
-    """
-    if isinstance(labels, str):
-        raise ParameterError(f"labels must be a number or a list of names; got the text {labels!r}")
-    if isinstance(labels, bool | bytes) or not isinstance(labels, int | Sequence):
-        raise ParameterError(f"labels must be a whole number or a list of names; got {labels!r}")

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.audio.windows import fit_length
+from otoscope.classifiers.layer_axes import AXES, find_axes
+from otoscope.classifiers.outputs import Readout
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
+from otoscope.surgery import preserve_state, record_layer
 from otoscope.surgery.digest import state_digest
 
-AXES = ("channel freq frame", "channel frame", "channel frame freq", "frame channel", "token channel")
 Place = tuple[tuple[float, float], tuple[float, float]]  # (first, step) in feature bands, (first, step) in frames
 T = TypeVar("T")
 
@@ -43,14 +45,24 @@ class Classifier(nn.Module):
     cam_layer : str, optional
         Dotted name, inside ``network``, of the layer that CAM methods look at unless told otherwise.
     axes : mapping of str to str, optional
-        Dotted layer name, inside ``network``, -> the axes of its output after the batch, one of ``AXES``; it holds for
-        the layers inside it too. Layers that are not named are taken to be in the order of the first that fits.
+        Dotted layer name, inside ``network``, -> the axes of its output after the batch, such as ``"channel freq frame"`` or
+        ``"frame channel"``, in any order; it holds for the layers inside it too. Those of other layers are found out by probing.
     places : mapping of str to ((float, float), (float, float)), optional
         Dotted layer name, inside ``network``, -> where the cells of its map lie: the centre of the first cell and the
         distance from cell to cell, in feature bands and then in feature frames (samples, without a front end), counted
         from 0. As ``axes``, it holds for the layers inside. Maps of other layers are taken to tile the features evenly.
     head : tuple of str
         Prefixes of the network's parameters whose shape depends on the number of classes.
+    readout : Readout, optional
+        How the network's return value becomes logits; by default it is the logits.
+    min_s, window_s : float, s, optional
+        Shorter sounds are padded with silence; longer ones are heard in windows. Equal for a network of one fixed length.
+    overlap_s : float, s, optional
+        By which windows overlap; by default a fifth of their length, at most 2 s.
+    one_by_one : bool
+        Give the network one sound in each pass, for networks whose answers depend on the others of a batch.
+    doubts : sequence of str
+        Reasons, in whole sentences, to doubt any answer of this classifier; they stand in every record and verdict.
     config : mapping, optional
         ``architecture`` and ``settings``, from which it can be built again; needed to save it as a model folder.
     info : dict, optional
@@ -76,6 +88,12 @@ class Classifier(nn.Module):
         axes: Mapping[str, str] | None = None,
         places: Mapping[str, Place] | None = None,
         head: tuple[str, ...] = (),
+        readout: Readout | None = None,
+        min_s: float | None = None,
+        window_s: float | None = None,
+        overlap_s: float | None = None,
+        one_by_one: bool = False,
+        doubts: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
         info: dict[str, Any] | None = None,
     ):
@@ -88,6 +106,9 @@ class Classifier(nn.Module):
         self.sample_rate, self.labels, self.multilabel = int(sample_rate), tuple(map(str, labels)), bool(multilabel)
         self.name, self.cam_layer, self.info = name, cam_layer, dict(info or {})
         self.axes, self.places, self.head = _checked_axes(axes or {}), _checked_places(places or {}), tuple(head)
+        self.readout = Readout(multilabel=self.multilabel) if readout is None else readout
+        self.min_s, self.window_s, self.overlap_s = _checked_lengths(min_s, window_s, overlap_s)
+        self.one_by_one, self.doubts = one_by_one, tuple(doubts)
         self.config = dict(config) if config is not None else None
         self._digest: tuple[Any, str] | None = None
         self.origin: dict[str, Any] | None = None  # how `load_classifier` made it, for records
@@ -95,12 +116,33 @@ class Classifier(nn.Module):
     @property
     def minimum_length(self) -> int:
         """Shortest waveform in samples; shorter ones are padded with silence."""
-        return int(getattr(self.frontend, "minimum_length", 1)) if self.frontend is not None else 1
+        own = round((self.min_s or 0) * self.sample_rate)
+        return max(own, int(getattr(self.frontend, "minimum_length", 1)) if self.frontend is not None else 1)
 
     @property
     def maximum_length(self) -> int | None:
         """Longest waveform in samples, or None without a limit; longer sounds are heard in windows."""
-        return getattr(self.frontend, "maximum_length", None)
+        own = None if self.window_s is None else round(self.window_s * self.sample_rate)
+        known = [n for n in (own, getattr(self.frontend, "maximum_length", None)) if n is not None]
+        return min(known) if known else None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type in which the network computes; what it takes is cast to it, and its logits to float32."""
+        numbers = (t.dtype for t in itertools.chain(self.network.parameters(), self.network.buffers()))
+        return next((d for d in numbers if d.is_floating_point), torch.float32)
+
+    @property
+    def compiled(self) -> str:
+        """How the network, or a part of it, was compiled: ``TorchScript``, ``torch.export`` or ``torch.compile``; else empty."""
+        for module in self.network.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                return "TorchScript"
+            if hasattr(module, "_orig_mod"):
+                return "torch.compile"
+            if type(module).__module__.startswith("torch.export") or hasattr(module, "_guards_code"):
+                return "torch.export"
+        return ""
 
     @property
     def device(self) -> torch.device:
@@ -125,22 +167,20 @@ class Classifier(nn.Module):
         """Logits ``(batch, class)`` of waveforms ``(batch, time)``."""
         if waveform.ndim != 2:
             raise ShapeError(f"a classifier takes waveforms (batch, time); got shape {tuple(waveform.shape)}")
-        logits = self.network(self.pad(waveform) if self.frontend is None else self.features(waveform))
-        return self.check(logits, len(waveform))
+        return self.logits(self.pad(waveform) if self.frontend is None else self.features(waveform))
 
-    def check(self, logits: Any, batch: int) -> Tensor:
-        """The logits, if they are ``(batch, class)`` and fit the labels."""
-        if not isinstance(logits, Tensor):
-            raise ShapeError(
-                f"classifier {self.name!r} returned {type(logits).__name__}, not a tensor of logits (batch, class); "
-                "wrap it in a module that returns the logits alone"
-            )
-        if logits.shape != (batch, len(self.labels)):
-            raise ShapeError(
-                f"classifier {self.name!r} returned logits of shape {tuple(logits.shape)}, "
-                f"expected ({batch}, {len(self.labels)}): (batch, class) with one label a class"
-            )
-        return logits
+    def logits(self, given: Tensor) -> Tensor:
+        """Logits ``(batch, class)`` of what the network takes: features, or waveforms if it has no front end."""
+        parts = given.split(1) if self.one_by_one else [given]
+        read = [self.readout(self.network(x.to(self.dtype)), len(x), len(self.labels), self.name) for x in parts]
+        return torch.cat(read)
+
+    def frame_logits(self, waveform: Tensor) -> Tensor:
+        """Logits ``(batch, frame, class)`` of waveforms ``(batch, time)``; of a network that scores clips, one frame."""
+        given = self.pad(waveform) if self.frontend is None else self.features(waveform)
+        parts = given.split(1) if self.one_by_one else [given]
+        read = [self.readout.frames(self.network(x.to(self.dtype)), len(x), len(self.labels), self.name) for x in parts]
+        return torch.cat(read)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities in [0, 1], ``(batch, class)``: sigmoid for independent classes, softmax for exclusive ones."""
@@ -201,6 +241,32 @@ class Classifier(nn.Module):
         """The axes of a layer's output after the batch: its own, else those of the nearest layer around it."""
         return _nearest(self.axes, layer)
 
+    def find_axes(self, layer: str) -> str:
+        """The axes of a layer's output after the batch, found out by probing, and kept.
+
+        Raises
+        ------
+        UnsupportedError
+            If its output follows neither the time nor the pitch of a sound.
+        """
+        frames = max(self.sample_rate, self.minimum_length)
+        frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
+
+        def output(waveform: Tensor) -> Tensor:
+            with record_layer(self.network, layer) as outputs:
+                self(waveform.to(self.device))
+            return outputs[0]
+
+        with preserve_state(self), torch.random.fork_rng(devices=[]), torch.no_grad():
+            found = find_axes(output, frames, self.sample_rate)
+        if found is None:
+            raise UnsupportedError(
+                f"nobody knows which axis of layer {layer!r} is time: its output does not follow a sound that comes later or "
+                f"sounds higher; declare it, axes={{{layer!r}: 'channel freq frame'}} in otoscope.wrap, or choose another layer"
+            )
+        self.axes[layer] = found
+        return found
+
     def place_of(self, layer: str) -> Place | None:
         """Where the cells of a layer's map lie: its own place, else that of the nearest layer around it, or None.
 
@@ -217,11 +283,16 @@ class Classifier(nn.Module):
         UnsupportedError
             If the output has another number of axes, or tokens that lie on no grid.
         """
-        axes = self.axes_of(layer) or next((a for a in AXES if len(a.split()) == output.ndim - 1), "")
-        if not axes or len(axes.split()) != output.ndim - 1:
+        if output.ndim not in (3, 4):
             raise UnsupportedError(
                 f"layer {layer!r} gives shape {tuple(output.shape)}, which is no map (batch, channel, freq, frame) or "
                 "(batch, channel, frame); choose another layer"
+            )
+        axes = self.axes_of(layer) or self.find_axes(layer)
+        if len(axes.split()) != output.ndim - 1:
+            raise UnsupportedError(
+                f"layer {layer!r} gives shape {tuple(output.shape)}, and its axes are declared to be (batch, "
+                f"{', '.join(axes.split())}); correct axes="
             )
         if axes == "token channel":
             place = getattr(self.network, "token_maps", None)
@@ -269,6 +340,20 @@ def _checked_places(places: Mapping[str, Place]) -> dict[str, Place]:
     return dict(places)
 
 
+def _checked_lengths(
+    min_s: float | None, window_s: float | None, overlap_s: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """The lengths, if they are positive and fit together."""
+    for name, value in (("min_s", min_s), ("window_s", window_s)):
+        if value is not None and not (isinstance(value, int | float) and 0 < value <= 3600):
+            raise ParameterError(f"{name} must be a number of seconds above 0, up to 3600; got {value!r}")
+    if min_s is not None and window_s is not None and min_s > window_s:
+        raise ParameterError(f"min_s must be at most window_s; got {min_s} and {window_s}")
+    if overlap_s is not None and (window_s is None or not 0 <= overlap_s < window_s):
+        raise ParameterError(f"overlap_s must be at least 0 and below window_s; got {overlap_s!r} and {window_s!r}")
+    return min_s, window_s, overlap_s
+
+
 def _checked_axes(axes: Mapping[str, str]) -> dict[str, str]:
     for layer, order in axes.items():
         if order not in AXES:
@@ -276,86 +361,3 @@ def _checked_axes(axes: Mapping[str, str]) -> dict[str, str]:
                 f"the axes of layer {layer!r} must be one of {', '.join(map(repr, AXES))}; got {order!r}"
             )
     return dict(axes)
-
-
-def wrap(
-    module: nn.Module,
-    *,
-    sample_rate: int,
-    labels: Sequence[str] | int | None = None,
-    multilabel: bool = False,
-    frontend: nn.Module | None = None,
-    cam_layer: str | None = None,
-    name: str | None = None,
-) -> Classifier:
-    """Any ``nn.Module`` that takes waveforms as a `Classifier`.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Waveform ``(batch, time)`` -> logits ``(batch, class)``; with ``frontend``: features -> logits. It is not copied
-        and not changed.
-    sample_rate : int, Hz
-        The rate at which it was trained.
-    labels : sequence of str or int, optional
-        Names of the classes, or how many there are; None counts them from the logits for one second of silence.
-    multilabel : bool
-        True for sigmoid outputs, False for softmax.
-    frontend : nn.Module, optional
-        As in `Classifier`; makes the ``features`` domain and Grad-CAM on two-dimensional maps possible.
-    cam_layer : str, optional
-        Default layer of CAM methods; else the last convolution.
-    name : str, optional
-        Name for messages and records; by default the class of the module.
-
-    Returns
-    -------
-    Classifier
-
-    Raises
-    ------
-    ParameterError
-        If ``module`` is no ``nn.Module`` or the number of classes cannot be found out.
-
-    Examples
-    --------
-    >>> import torch, otoscope
-    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
-    >>> model(torch.zeros(3, 16000)).shape
-    torch.Size([3, 2])
-    """
-    if not isinstance(module, nn.Module):
-        raise ParameterError(f"wrap takes a torch nn.Module; got {type(module).__name__}")
-    if isinstance(module, Classifier):
-        return module
-    if labels is None:
-        labels = _count_classes(module, sample_rate, frontend)
-    if isinstance(labels, int):
-        labels = [f"class {i}" for i in range(labels)]
-    if cam_layer is None:
-        convolutions = [n for n, m in module.named_modules() if n and isinstance(m, nn.Conv1d | nn.Conv2d)]
-        cam_layer = convolutions[-1] if convolutions else None
-    return Classifier(
-        module,
-        sample_rate=sample_rate,
-        labels=list(labels),
-        multilabel=multilabel,
-        frontend=frontend,
-        name=name or type(module).__name__,
-        cam_layer=cam_layer,
-    )
-
-
-def _count_classes(module: nn.Module, sample_rate: int, frontend: nn.Module | None) -> int:
-    from otoscope.surgery import preserve_state
-
-    try:
-        with preserve_state(module), torch.no_grad():
-            silence = torch.zeros(1, int(sample_rate))
-            out = module(silence if frontend is None else frontend(silence))
-        return int(out.shape[-1])
-    except Exception as error:
-        raise ParameterError(
-            f"could not count the classes of {type(module).__name__} from its output ({type(error).__name__}: {error}); "
-            "pass labels= (names or a number)"
-        ) from error

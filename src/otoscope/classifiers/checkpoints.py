@@ -13,8 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
-from otoscope.classifiers.architecture import build, label_names
+from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import cached, fetch, load_strictly, read_state
 from otoscope.core import registry
 

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otoscope.classifiers.architecture import label_names
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.hf_check import check_front_end, not_together, reason_of
 from otoscope.classifiers.hf_networks import HfParts, ast_parts, bert_parts, clap_parts, raw_parts, whisper_parts
+from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core.errors import DownloadError, ParameterError, UnsupportedError, WeightsError
 from otoscope.core.runtime import require

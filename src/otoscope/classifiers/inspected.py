@@ -79,7 +79,7 @@ class Inspected(nn.Module):
                 return self._in_short(synthesised)
             if self.analysis.feeds == "waveform":
                 return self.classifier(synthesised)
-            return self.classifier.check(self.classifier.network(synthesised), len(synthesised))
+            return self.classifier.logits(synthesised)
 
     def _in_short(self, synthesised: Tensor) -> Tensor:
         """Logits with the network in the chosen precision; features are always taken in float32 (they hold logarithms)."""
@@ -88,8 +88,7 @@ class Inspected(nn.Module):
         if self.analysis.feeds == "waveform":
             features = classifier.pad(synthesised) if classifier.frontend is None else classifier.features(synthesised)
         with torch.autocast(features.device.type, dtype=self.precision):
-            logits = classifier.network(features)
-        return classifier.check(logits, len(synthesised)).float()
+            return classifier.logits(features)
 
     def forward(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Logits ``(batch, class)`` of the clips under masks ``(batch, freq, frame)``."""

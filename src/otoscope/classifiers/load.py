@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from otoscope.classifiers.architecture import build, check_kind_of_labels
+from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.folder import load_folder
+from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
@@ -62,7 +63,9 @@ def load_classifier(
     >>> otoscope.load_classifier("esc10-mn").labels[:2]
     ('dog', 'rooster')
     """
-    _check_arguments(name, weights, labels)
+    _check_arguments(name, weights)
+    if labels is not None:
+        labels = labels if isinstance(labels, int) and label_names(labels) else label_names(labels)
     with _own_randomness(weights):
         model = _load(name, weights, labels).eval()
     model.origin = {
@@ -73,7 +76,7 @@ def load_classifier(
     return model
 
 
-def _check_arguments(name: object, weights: object, labels: object) -> None:
+def _check_arguments(name: object, weights: object) -> None:
     """Refuse what is of another type or empty."""
     if not isinstance(name, str | os.PathLike):
         raise ParameterError(f"a model is a name or a folder; got {name!r}; `otoscope models` lists the names")
@@ -81,8 +84,6 @@ def _check_arguments(name: object, weights: object, labels: object) -> None:
         raise ParameterError("the model's name is empty; give a name that `otoscope models` lists, or a folder")
     if not isinstance(weights, str | os.PathLike) or not str(weights).strip():
         raise ParameterError(f"weights must be 'published', 'random' or a file; got {weights!r}")
-    if labels is not None:
-        check_kind_of_labels(labels)
 
 
 def _absolute(name: str) -> str:

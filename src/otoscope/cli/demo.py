@@ -25,7 +25,9 @@ def demo(out: str) -> None:
         f"The scene: {' and '.join(stem.label for stem in scene.stems)}, {scene.snr_db:g} dB apart, seed {scene.seed}."
     )
     click.echo(verdict.sentence)
-    click.echo(f"Trust: {verdict.trust}." + "".join(f" {w}" for w in verdict.warnings))
+    click.echo(
+        f"Trust in the explanation: {verdict.trust}." + "".join(f" {w}" for w in (*verdict.warnings, *verdict.answer))
+    )
     click.echo(f"{'part':<10}{'p(' + explanation.target.label + ')':>16}")
     for part, p in heard.items():
         click.echo(f"{part:<10}{p:>16.3f}")

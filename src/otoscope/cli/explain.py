@@ -13,14 +13,26 @@ from otoscope.cli.options import model_options
 @click.command()
 @click.argument("audio", nargs=-1, required=True, metavar="AUDIO...")
 @model_options
-@click.option("--method", help="NAME or NAME,setting=value; see 'otoscope methods'.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="NAME or NAME,setting=value; see 'otoscope methods'. Repeat it to compare methods.",
+)
 @click.option("--autoencoder", metavar="NAME|PATH", help="A tuned autoencoder; implies --method like-to-hear.")
 @click.option("--domain", help="NAME or NAME,setting=value, e.g. mel,bands=64; see 'otoscope domains'.")
 @click.option("--mask", help="E.g. positive or topk:0.3,smooth_time=0.05; see 'otoscope masks'.")
-@click.option("--target", metavar="LABEL|INDEX", help="Class to explain; the most probable one by default.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="LABEL|INDEX",
+    help="Class to explain; the most probable one by default. Repeat it for several classes.",
+)
 @click.option(
     "--out", default="explanations", show_default=True, metavar="DIR", help="Output folder; each file gets a subfolder."
 )
+@click.option("--overwrite", is_flag=True, help="Replace explanations that were made with other settings.")
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 def explain(
     audio: tuple[str, ...],
@@ -30,43 +42,51 @@ def explain(
     device: str,
     batch_size: int,
     as_json: bool,
-    method: str | None,
+    methods: tuple[str, ...],
     autoencoder: str | None,
     domain: str | None,
     mask: str | None,
-    target: str | None,
+    targets: tuple[str, ...],
     out: str,
+    overwrite: bool,
     seed: int,
 ) -> None:
     """Write the sound that a classifier used, the sound that it ignored, and a report.
 
     For each AUDIO file (WAV, FLAC, OGG, MP3, M4A, ...), DIR/<stem>/ gets original.wav, kept.wav, removed.wav,
-    attribution.npz, explanation.json and report.html.
+    attribution.npz, explanation.json and report.html. With several methods or targets, each gets a folder of its own in there,
+    and comparison.html shows all of them.
     """
     from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK
     from otoscope.explanation.many import explain_files
     from otoscope.explanation.request import make_request, resolve_model, with_autoencoder
 
-    request = make_request(
-        with_autoencoder(method, autoencoder),
-        DEFAULT_DOMAIN if domain is None else domain,
-        DEFAULT_MASK if mask is None else mask,
-        target,
-        seed,
-        batch_size,
-    )
+    requests = [
+        make_request(
+            with_autoencoder(method, autoencoder),
+            DEFAULT_DOMAIN if domain is None else domain,
+            DEFAULT_MASK if mask is None else mask,
+            target,
+            seed,
+            batch_size,
+        )
+        for target in targets or (None,)
+        for method in methods or (None,)
+    ]
     classifier = resolve_model(model, weights, device, labels)
-    outcomes = list(explain_files(audio, classifier, request, out, progress=True))
+    outcomes = list(explain_files(audio, classifier, requests, out, progress=True, overwrite=overwrite))
     rows = [o.row for o in outcomes if o.row is not None]
     failed = [o for o in outcomes if o.error is not None]
+    several = ("method",) if len(methods) > 1 else ()
     if as_json:
         echo_json(rows)
     elif rows:
         echo_table(
-            ("file", "target", "original", "kept", "removed", "trust", "report"),
+            ("file", *several, "target", "original", "kept", "removed", "trust", "report"),
             [
                 (
                     r["file"],
+                    *(r[name] for name in several),
                     r["target"]["label"],
                     *(f"{p:.3f}" for p in (r["score"]["original"], r["heard"]["kept"], r["heard"]["removed"])),
                     r["verdict"]["trust"],

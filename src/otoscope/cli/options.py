@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,18 @@ def names_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None
     return names
 
 
+def labels_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Names of classes, separated by commas; a name that holds one stands in double quotes; ``@FILE`` reads them from a file."""
+    from otoscope.classifiers.labels import label_names, read_labels
+
+    if value is None:
+        return None
+    if value.startswith("@"):
+        return label_names(read_labels(value[1:]))
+    (names,) = csv.reader([value], skipinitialspace=True)
+    return label_names([name.strip() for name in names])
+
+
 def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """``COLUMN=TEXT``, repeatable."""
     found: dict[str, tuple[str, ...]] = {}
@@ -50,7 +63,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--batch-size", default=16, show_default=True, help="Clips per forward pass."),
         device_option,
         click.option("--weights", type=click.Path(), help="Weights to load: safetensors or a torch state_dict."),
-        click.option("--labels", metavar="A,B,...", callback=names_of, help="Class names for zero-shot models (CLAP)."),
+        click.option(
+            "--labels",
+            metavar="A,B,...|@FILE",
+            callback=labels_of,
+            help='Class names, such as dog,"speech, male" (commas in quotes), or @labels.json, .csv or .txt.',
+        ),
         click.option(
             "--model",
             default="esc10-mn",

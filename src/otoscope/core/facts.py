@@ -13,7 +13,7 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 
 CELL_NEEDS = ("waveform", "fixed_cells", "placed_cells")
 """What a method can need of a domain: `DomainFacts.offers`."""
-NEEDS = ("gradients", "attention", *CELL_NEEDS)
+NEEDS = ("gradients", "attention", "uncompiled code", *CELL_NEEDS)
 
 
 OPTIONAL = {"optional": True}  # of a fact that is listed only where it was given
@@ -52,7 +52,8 @@ class MethodFacts(Facts):
     Parameters
     ----------
     needs : tuple of str
-        What it needs of the classifier (``"gradients"``, ``"attention"``, or any phrase of several words) and of the domain
+        What it needs of the classifier (``"gradients"``, ``"attention"``, ``"uncompiled code"`` for rules inside the network, or
+        any phrase of several words) and of the domain
         (`CELL_NEEDS`): ``"waveform"``, the domain feeds waveforms; ``"fixed_cells"``, every clip has the same cells;
         ``"placed_cells"``, cells lie at times and frequencies. Text is split at ``" and "``.
     gives : {"attributions", "sound"}

@@ -140,7 +140,7 @@ class Attribution:
         For methods that estimate by sampling.
     facts : mapping of str to float
         Numbers that the method computed along the way: ``samples`` that it used, ``fidelity`` of its surrogate, number of
-        ``units``, ``gap`` between the sum of the values and what it should be.
+        ``units``, ``gap`` between the sum of the values and what it should be, the ``change`` of the target's logit.
 
     Examples
     --------

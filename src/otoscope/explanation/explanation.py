@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -14,14 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from otoscope.audio import (
-    LISTENING_OVERLAP_S,
-    LISTENING_WINDOW_S,
-    AudioSource,
-    close_audio,
-    is_silent,
-    open_audio,
-)
+from otoscope.audio import AudioSource, close_audio, is_silent, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
@@ -32,10 +26,12 @@ from otoscope.core.runtime import versions
 from otoscope.domains import Rendition, render_blocks
 from otoscope.explanation.artifacts import PARTS as PARTS
 from otoscope.explanation.artifacts import absolute, blocks_of, keep_the_original, write_arrays, write_sounds
+from otoscope.explanation.controls import control_scores
 from otoscope.explanation.explainers import GeneratedSound, no_temporary_folder
 from otoscope.explanation.request import Request
 from otoscope.explanation.scoring import score_sound
 from otoscope.explanation.verdict import Verdict, judge
+from otoscope.explanation.windows import windows_of
 from otoscope.metrics import measure
 from otoscope.surgery import preserve_state
 
@@ -133,6 +129,15 @@ class Explanation:
             return self._score(write_sounds(self, Path(folder)))
 
     @functools.cached_property
+    def controls(self) -> dict[str, np.ndarray]:
+        """Probabilities that the classifier gives to sounds that cannot hold the class; of a silent sound, none."""
+        if self.silent:
+            return {}
+        self._ensure_same_weights()
+        with preserve_state(self.classifier):
+            return control_scores(self.source, self.classifier, self.request.batch_size, self.request.seed)
+
+    @functools.cached_property
     def silent(self) -> bool:
         """Whether the sound is silence (below -90 dB throughout)."""
         return all(is_silent(block) for _, block in blocks_of(self.source))
@@ -149,10 +154,11 @@ class Explanation:
         """How far to trust this, in words."""
         index = self.target.index
         is_top = int(np.argmax(self.scores.original)) == index
-        found = judge(
-            self.target.label, self.scores.of(index), self.heard.of(index), self.mask.size, self.silent, is_top
-        )
-        return found if self.generated is None else found.doubted(self.generated.warnings)
+        controls = {name: float(p[index]) for name, p in self.controls.items()}
+        scores, heard = self.scores.of(index), self.heard.of(index)
+        facts = self.attribution.facts
+        found = judge(self.target.label, scores, heard, self.mask.size, self.silent, is_top, controls, facts)
+        return found.doubted((*self.classifier.doubts, *(() if self.generated is None else self.generated.warnings)))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -168,10 +174,17 @@ class Explanation:
             notes.append(
                 f"sound above {own / 2:g} Hz is out of the classifier's reach and was put into the removed part"
             )
-        if self.n_windows > 1:
+        shortest = self.classifier.minimum_length / own
+        if self.n_windows == 1 and self.source.duration < shortest:
             notes.append(
-                f"too long to be heard at once: heard in {self.n_windows} windows of up to {LISTENING_WINDOW_S:g} s with "
-                f"{LISTENING_OVERLAP_S:g} s of overlap; scores are means over windows"
+                f"padded with silence from {self.source.duration:.3g} s to {shortest:.3g} s for the classifier"
+            )
+        if self.n_windows > 1:
+            first, second = windows_of(self.source, self.classifier)[:2]
+            notes.append(
+                f"too long to be heard at once: heard in {self.n_windows} windows of up to "
+                f"{(first.stop - first.start) / rate:.3g} s with {(first.stop - second.start) / rate:.3g} s of overlap; scores are "
+                "means over windows"
             )
         if self.generated is not None:
             notes += self.generated.notes
@@ -199,7 +212,8 @@ class Explanation:
                 "heard": self.heard.of(index),
                 "top": {part: self.top(part) for part in PARTS},
                 "metrics": self.metrics(),
-                "verdict": {"trust": verdict.trust, "sentence": verdict.sentence, "warnings": list(verdict.warnings)},
+                "controls": {name: float(p[index]) for name, p in self.controls.items()},
+                "verdict": dataclasses.asdict(verdict),
                 "notes": list(self.notes),
                 "environment": {
                     "seed": self.request.seed,
@@ -324,11 +338,14 @@ class Explanation:
             return (block for _, block in blocks_of(self.generated.kept))
         return render_blocks(self.source, self.mask, rendition=self.rendition)
 
-    def _score(self, files: dict[str, Path]) -> Scores:
+    def _ensure_same_weights(self) -> None:
         if self.classifier.digest() != self.weights_sha256:
             raise OtoscopeError(
                 f"the weights of {self.classifier.name!r} were changed after the explanation was made; explain again"
             )
+
+    def _score(self, files: dict[str, Path]) -> Scores:
+        self._ensure_same_weights()
         found = []
         with preserve_state(self.classifier):
             for part in PARTS:

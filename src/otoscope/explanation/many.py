@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
+from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, WriteError
 from otoscope.explanation.artifacts import PARTS
 from otoscope.explanation.explain import explain_sources, explainer_of
@@ -34,19 +37,67 @@ class Outcome:
 def explain_files(
     files: Sequence[str | os.PathLike[str]],
     classifier: Classifier,
-    request: Request,
+    requests: Request | Sequence[Request],
     out: str | os.PathLike[str],
     progress: bool = False,
+    overwrite: bool = False,
 ) -> Iterator[Outcome]:
-    """Explain files, in batches, and write each one's sounds, record and report to ``out/<stem>/``.
+    """Explain files, in batches, and write each one's sounds, record and report.
+
+    Parameters
+    ----------
+    files : sequence of path
+        The sounds.
+    classifier : Classifier
+        The classifier that is explained.
+    requests : Request or sequence of Request
+        What is asked of each file. One is written to ``out/<stem>/``; each of several to ``out/<stem>/<method>/``, with
+        ``out/<stem>/comparison.html``.
+    out : path
+        The folder.
+    progress : bool
+        Show a bar.
+    overwrite : bool
+        Whether an explanation that asks for something else may be replaced.
 
     Yields
     ------
     Outcome
-        One a file, in order within each batch.
+        One a file and request, in order within each batch.
+
+    Raises
+    ------
+    WriteError
+        Before anything is computed, if a sound or another explanation lies where files would be written.
     """
-    folders = _folders(files, Path(out))
-    _spare_inputs(files, folders)
+    asked = [requests] if isinstance(requests, Request) else list(requests)
+    stems = _folders(files, Path(out))
+    below = _names(asked)
+    folders = {i: [stem / below[i] for stem in stems] for i in range(len(asked))}
+    for i, request in enumerate(asked):
+        _spare_inputs(files, folders[i])
+        if not overwrite:
+            _spare_others(folders[i], request, classifier)
+    rows: dict[Path, list[dict[str, Any]]] = {stem: [] for stem in stems}
+    for i, request in enumerate(asked):
+        for k, outcome in enumerate(_explain(files, classifier, request, folders[i], progress)):
+            if outcome.row is not None:
+                rows[stems[k]].append(outcome.row)
+            yield outcome
+    if len(asked) > 1:
+        for stem, of_one in rows.items():
+            if of_one:
+                registry.get("view", "comparison").target(of_one, stem / "comparison.html")
+
+
+def _explain(
+    files: Sequence[str | os.PathLike[str]],
+    classifier: Classifier,
+    request: Request,
+    folders: Sequence[Path],
+    progress: bool,
+) -> Iterator[Outcome]:
+    """One request for all files."""
     explainer = explainer_of(request, classifier) if files else None
     run = partial(explain_sources, classifier=classifier, request=request, progress=progress, explainer=explainer)
     for start in range(0, len(files), request.batch_size):
@@ -90,6 +141,17 @@ def _explain_all(
     return single
 
 
+def _names(requests: Sequence[Request]) -> list[str]:
+    """A folder for each of several requests: the method, with the target or a number where that is not enough."""
+    if len(requests) == 1:
+        return [""]
+    methods = [request.spec["method"].split(",")[0].replace(":", "-") for request in requests]
+    targets = [request.target for request in requests]
+    names = [f"{m}-{t}" if len(set(targets)) > 1 else m for m, t in zip(methods, targets, strict=True)]
+    safe = [re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "explanation" for name in names]
+    return [name if safe.count(name) == 1 else f"{name}-{safe[:i].count(name) + 1}" for i, name in enumerate(safe)]
+
+
 def _folders(files: Sequence[str | os.PathLike[str]], out: Path) -> list[Path]:
     """``out/<stem>``; a stem that came before gets a number."""
     stems = [Path(file).stem for file in files]
@@ -111,6 +173,24 @@ def _spare_inputs(files: Sequence[str | os.PathLike[str]], folders: Sequence[Pat
             path = folder / f"{part}.wav"
             if os.path.realpath(path) in inputs:
                 raise WriteError(path, "it is one of the sounds to be explained; choose another folder")
+
+
+def _spare_others(folders: Sequence[Path], request: Request, classifier: Classifier) -> None:
+    """No explanation that asks for something else is replaced without a word."""
+    wanted = (dict(request.spec), request.target, classifier.name)
+    for folder in folders:
+        try:
+            record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+            found = (record["request"], record["target"]["asked"], record["model"]["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # nothing, or nothing of ours that anybody could read again
+        if found != wanted:
+            method = found[0].get("method", "another method") if isinstance(found[0], dict) else "another method"
+            raise WriteError(
+                folder / "explanation.json",
+                f"another explanation lies there ({method}, {found[2]}); choose another folder (--out), or replace it "
+                "(--overwrite)",
+            )
 
 
 def _save(file: str, explanation: Explanation, folder: Path) -> dict[str, Any]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from otoscope.explanation.controls import CONTROLS
 
 KEPT_SHARE = 0.5
 REMOVED_SHARE = 0.5
 DISAGREEMENT = 0.2
 LARGE_MASK = 0.9
+GAP = 0.1  # of the change of the logit, that the sum of attributions may miss
 UNSURE = 0.5
+SAME_LEVEL = 0.8  # of the probability on the original, at which a control gets the class too
+HABIT = 0.2  # what a control must get at least
 
 
 @dataclass(frozen=True)
@@ -24,17 +30,20 @@ class Verdict:
     sentence : str
         The scores in words.
     warnings : tuple of str
-        Reasons for doubt, in whole sentences, the gravest first.
+        Reasons to doubt the explanation, in whole sentences, the gravest first.
+    answer : tuple of str
+        Reasons to doubt the classifier's answer itself; a faithful explanation of a wrong answer is still a good explanation.
     """
 
     trust: str
     sentence: str
     warnings: tuple[str, ...]
+    answer: tuple[str, ...] = ()
 
     def doubted(self, reasons: tuple[str, ...]) -> Verdict:
         """The same with reasons to doubt it, which come first; a poor one stays poor."""
         trust = "doubtful" if reasons and self.trust == "good" else self.trust
-        return Verdict(trust, self.sentence, (*reasons, *self.warnings))
+        return replace(self, trust=trust, warnings=(*reasons, *self.warnings))
 
 
 def judge(
@@ -44,6 +53,8 @@ def judge(
     size: float,
     silent: bool,
     is_top: bool,
+    controls: Mapping[str, float] = MappingProxyType({}),
+    facts: Mapping[str, float] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict on an explanation.
 
@@ -59,6 +70,10 @@ def judge(
         Whether the sound is silence.
     is_top : bool
         Whether the target is the most probable class.
+    controls : mapping
+        Probability of the target on each of `CONTROLS`.
+    facts : mapping
+        What the method found out about its own attributions (`otoscope.attribution.FACTS`).
     """
     original, kept, removed = heard["original"], heard["kept"], heard["removed"]
     poor, doubtful = [], []
@@ -81,6 +96,12 @@ def judge(
         doubtful.append(
             f"What was scored and what is heard differ by up to {max(gaps):.2f}; the numbers marked 'heard' are of the sound."
         )
+    gap, change = abs(facts.get("gap", 0.0)), abs(facts.get("change", math.nan))
+    if gap > GAP * change:
+        doubtful.append(
+            f"The attributions should sum to {change:.2f}, the change of the logit, and miss it by {gap:.2f} ({gap / change:.0%}): "
+            "the method does not follow this network exactly."
+        )
     if size > LARGE_MASK:
         doubtful.append(f"Nearly everything is kept (mask size {size:.2f}): the explanation hardly chooses.")
     if original < UNSURE:
@@ -92,7 +113,12 @@ def judge(
         f"The classifier says {label!r} with {_p(original)} on the original, {_p(kept)} on the kept sound alone and "
         f"{_p(removed)} on what was removed."
     )
-    return Verdict(trust, sentence, tuple(poor + doubtful))
+    answer = tuple(
+        f"The classifier also gives {label!r} {controls[name]:.2f} to {what}: its answer tells little about this sound."
+        for name, what in CONTROLS.items()
+        if name in controls and controls[name] >= max(SAME_LEVEL * original, HABIT)
+    )
+    return Verdict(trust, sentence, tuple(poor + doubtful), answer)
 
 
 def _p(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from otoscope.audio import AudioSource, Span, crossfade, plan_listening
+from otoscope.audio import AudioSource, Span, crossfade, plan, plan_listening
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid
@@ -36,6 +36,8 @@ def windows_of(source: AudioSource, classifier: Classifier | None = None) -> lis
     limit = longest_s(classifier)
     if source.duration <= limit:
         return [Span(0, source.frames)]
+    if classifier is not None and classifier.overlap_s is not None:
+        return plan(source.frames, source.sample_rate, limit, min(classifier.overlap_s, 0.9 * limit))
     return plan_listening(source.frames, source.sample_rate, limit)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.core.errors import OtoscopeError
+from otoscope.surgery.checkpointing import plain_checkpoints
 from otoscope.surgery.digest import state_digest
 
 
@@ -20,8 +21,9 @@ from otoscope.surgery.digest import state_digest
 def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     """The model in evaluation mode with frozen parameters; on leaving, everything is as before.
 
-    Restored are each module's mode, each parameter's ``requires_grad`` and ``.grad``, every buffer, and every hook that
-    was there (hooks added inside are removed).
+    Restored are each module's mode, each parameter's ``requires_grad`` and ``.grad``, every buffer, every tensor that a module
+    keeps as an attribute (the state of a recurrent network, say), and every hook that was there (hooks added inside are removed).
+    Inside, tensors are no inference tensors, and reentrant checkpoints are plain calls: gradients can be taken.
 
     Parameters
     ----------
@@ -42,17 +44,19 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     >>> net.training
     True
     """
-    modes = [(m, m.training) for m in model.modules()]
+    modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen TorchScript has none
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     named = [(m._buffers, dict(m._buffers)) for m in model.modules()]  # a forward pass may put a new tensor in place
     # Hooks are kept in dicts of the module; saving the dicts' content removes what was added and restores what was removed.
     hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
+    states = [(m, _state_of(m)) for m in model.modules()]
     try:
-        model.eval()
+        _evaluate(model)
         for p, _, _ in parameters:
             p.requires_grad_(False)
-        yield model
+        with torch.inference_mode(False), plain_checkpoints():
+            yield model
     finally:
         for m, mode in modes:
             m.training = mode
@@ -62,6 +66,8 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
         _restore_tables(named)  # first the tensor objects, then the values in them
         _restore_buffers(buffers)
         _restore_tables(hooks)
+        for m, state in states:
+            _restore_state(m, state)
 
 
 @contextlib.contextmanager
@@ -85,7 +91,7 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     before = _digest(model)
     with preserve_state(model):
         yield model
-        still = _digest(model) == before and not any(m.training for m in model.modules())
+        still = _digest(model) == before and not any(getattr(m, "training", False) for m in model.modules())
     if not still:
         raise OtoscopeError(
             f"{getattr(model, 'name', type(model).__name__)!r} was to be frozen but changed: a parameter, a buffer or its mode "
@@ -95,6 +101,39 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
 
 def _digest(model: nn.Module) -> str:
     return state_digest({**dict(model.named_parameters()), **dict(model.named_buffers())})
+
+
+def _evaluate(model: nn.Module) -> None:
+    """Evaluation mode; programs of torch.export and frozen TorchScript have only one, and refuse to be asked for another."""
+    try:
+        model.eval()
+    except (NotImplementedError, AttributeError, RuntimeError):
+        for m in model.modules():
+            if hasattr(m, "training"):
+                m.training = False
+
+
+def _state_of(module: nn.Module) -> dict[str, tuple[object, list[Tensor]]]:
+    """Tensors, and lists of them, that a module keeps as plain attributes: the objects, and copies of the values."""
+    found: dict[str, tuple[object, list[Tensor]]] = {}
+    for name, value in vars(module).items():
+        tensors = value if isinstance(value, list | tuple) else [value]
+        if tensors and all(isinstance(t, Tensor) for t in tensors):
+            found[name] = value, [t.detach().clone() for t in tensors]
+    return found
+
+
+def _restore_state(module: nn.Module, before: dict[str, tuple[object, list[Tensor]]]) -> None:
+    kept = vars(module)
+    for name in set(_state_of(module)) - set(before):
+        del kept[name]
+    for name, (value, copies) in before.items():
+        kept[name] = value
+        tensors: list[Tensor] = list(value) if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
+        with torch.no_grad():
+            for tensor, copy in zip(tensors, copies, strict=True):
+                if not torch.equal(tensor, copy):
+                    tensor.copy_(copy)
 
 
 def _hook_tables(module: nn.Module) -> list[dict]:

@@ -365,7 +365,7 @@ def test_the_words_are_there_without_a_script(text):
     shown = " ".join("".join(Reader(text).shown).split())
     for words in (
         "Clock tick",
-        "Trust: Good",
+        "Trust in the explanation: good",
         "it listened to the ticking",
         "As heard",
         "Faithfulness",
@@ -380,7 +380,7 @@ def test_warnings_are_announced(page):
     text = render(dataclasses.replace(page, trust="poor", warnings=("Kept scores 0.1.", "Silence.")))
     assert 'role="alert"><svg' in text
     assert "<li>Kept scores 0.1.</li><li>Silence.</li>" in text
-    assert "Trust: Poor" in text
+    assert "Trust in the explanation: poor" in text
 
 
 def test_another_first_answer_is_named(page):

@@ -136,12 +136,16 @@ class Page:
         Words of the page.
     rows : tuple of str
         Names of the rows of attribution and mask if they are parts of the sound rather than frequency bands.
+    answer : tuple of str
+        Reasons to doubt the classifier's answer itself.
 
     Examples
     --------
     >>> page = build_page(otoscope.explain("bark.wav", method="gradient"))
     >>> page.file, [sound.key for sound in page.sounds]
     ('bark.wav', ['original', 'kept', 'removed'])
+    answer : tuple of str
+        Reasons to doubt the classifier's answer itself.
     """
 
     title: str
@@ -167,6 +171,7 @@ class Page:
     record: Mapping[str, Any]
     captions: Captions = MASKED
     rows: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
 
 
 def check(page: Page) -> None:
@@ -249,6 +254,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         record=explanation.record(),
         captions=captions_of(explanation),
         rows=grid.rows,
+        answer=verdict.answer,
     )
 
 
