@@ -50,7 +50,7 @@ def test_labels_are_names_or_a_number(labels, expected):
 
 
 def test_classes_that_cannot_be_counted_must_be_told():
-    with pytest.raises(ParameterError, match=r"could not count the classes of Linear .* pass labels="):
+    with pytest.raises(ParameterError, match=r"Linear fails on sounds of .* at 8000 Hz"):
         otoscope.wrap(nn.Linear(3, 2), sample_rate=8000)
 
 
@@ -68,7 +68,7 @@ def test_absurd_rates_are_refused(rate):
 
 @pytest.mark.parametrize("labels", [0, [], ()])
 def test_a_classifier_without_classes_is_refused(labels):
-    with pytest.raises(ParameterError, match="at least one label"):
+    with pytest.raises(ParameterError, match="at least one class"):
         otoscope.wrap(Gives(logits(2)), sample_rate=8000, labels=labels)
 
 
@@ -92,22 +92,20 @@ def test_probabilities_are_sigmoids_or_a_softmax(multilabel, total):
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (lambda x: (x[:, :3], x), ShapeError, "returned tuple, not a tensor of logits"),
-        (lambda x: {"logits": x}, ShapeError, "returned dict, not a tensor"),
-        (lambda x: x[:, :2], ShapeError, r"logits of shape \(2, 2\), expected \(2, 3\)"),
-        (lambda x: x[0, :3], ShapeError, r"logits of shape \(3,\), expected \(2, 3\)"),
-        (lambda x: x[:1, :3], ShapeError, r"logits of shape \(1, 3\), expected \(2, 3\)"),
+        (lambda x: x[:, :2], ParameterError, r"odd gives 2 scores, \(batch, 2\), and there are 3 labels"),
+        (lambda x: x[0, :3], ShapeError, r"'odd' returned scores of shape \(3,\) for one waveform"),
+        (lambda x: x[:1, :3], ShapeError, r"'odd' returned scores of shape \(1, 3\) for 4 waveforms"),
+        (lambda _: "text", ShapeError, "'odd' returned str, not a tensor of scores"),
     ],
 )
-def test_wrong_outputs_are_named(answer, error, words):
-    world = otoscope.wrap(Gives(answer), sample_rate=8000, labels=3, name="odd")
-    with pytest.raises(error, match=f"classifier 'odd' .*{words}"):
-        world(torch.zeros(2, 800))
+def test_wrong_outputs_are_named_at_once(answer, error, words):
+    with pytest.raises(error, match=words):
+        otoscope.wrap(Gives(answer), sample_rate=8000, labels=3, name="odd")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_named(bad):
-    world = otoscope.wrap(Gives(lambda x: x[:, :3] + bad), sample_rate=8000, labels=3, name="odd")
+    world = otoscope.wrap(Gives(lambda x: x[:, :3] + bad), sample_rate=8000, labels=3, name="odd", check=False)
     with pytest.raises(NonFiniteError, match="classifier 'odd' gave NaN or infinite logits"):
         world.probabilities(world(torch.zeros(2, 800)))
     with pytest.raises(NonFiniteError, match="'odd'"):
@@ -156,10 +154,10 @@ def test_a_target_that_is_not_there_is_named(wanted, error, words):
 
 def test_the_last_convolution_is_what_cam_looks_at_unless_told():
     network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Sequential(nn.Conv1d(2, 2, 3)), nn.Flatten())
-    assert otoscope.wrap(network, sample_rate=8000, labels=2).cam_layer == "1.0"
-    assert otoscope.wrap(network, sample_rate=8000, labels=2, cam_layer="0").cam_layer == "0"
+    assert otoscope.wrap(network, sample_rate=8000, labels=2, check=False).cam_layer == "1.0"
+    assert otoscope.wrap(network, sample_rate=8000, labels=2, check=False, cam_layer="0").cam_layer == "0"
     assert band_energy().cam_layer is None
-    assert "1.0" in otoscope.wrap(network, sample_rate=8000, labels=2).layers()
+    assert "1.0" in otoscope.wrap(network, sample_rate=8000, labels=2, check=False).layers()
 
 
 def test_without_a_front_end_there_are_no_features():

@@ -110,7 +110,7 @@ def test_saved_and_loaded_is_the_same(tmp_path):
 
 def test_what_was_wrapped_cannot_be_saved(tmp_path):
     with pytest.raises(OtoscopeError, match="was wrapped"):
-        otoscope.wrap(torch.nn.Linear(9, 2), sample_rate=8000, labels=2).save_pretrained(tmp_path / "m")
+        otoscope.wrap(torch.nn.Linear(900, 2), sample_rate=8000, labels=2).save_pretrained(tmp_path / "m")
 
 
 def test_a_truncated_safetensors_is_named(folder):

@@ -79,7 +79,7 @@ def test_no_labels_are_refused(labels):
         ([1, 2], "must be texts .* got 1"),
         (True, "a whole number or a list of names; got True"),
         (2.5, "a whole number or a list of names; got 2.5"),
-        ({"a": 1}, "a whole number or a list of names"),
+        ({"a": 1}, "number the classes from 0 to 0, each once; got 1"),
         (-1, "at least one class; got -1"),
     ],
 )

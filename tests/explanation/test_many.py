@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 import otoscope
 from otoscope.audio import FileSource, write_wav
-from otoscope.core.errors import AudioReadError, DeviceMemoryError, UnknownNameError
+from otoscope.core.errors import AudioReadError, DeviceMemoryError, UnknownNameError, WriteError
 from otoscope.explanation.many import explain_files
 from otoscope.explanation.request import make_request
 from worlds import RATE, BandEnergy, band_energy, tone
@@ -85,7 +87,7 @@ class Picky(BandEnergy):
 
 
 def picky(act):
-    return otoscope.wrap(Picky(act), sample_rate=RATE, labels=["tone", "decoy", "nothing"], name="picky")
+    return otoscope.wrap(Picky(act), sample_rate=RATE, labels=["tone", "decoy", "nothing"], name="picky", check=False)
 
 
 def test_only_the_sound_that_is_to_blame_fails(wav, tmp_path):
@@ -156,3 +158,29 @@ def test_no_input_is_overwritten_by_another_ones_results(tmp_path, monkeypatch):
         list(explain_files(files, band_energy(), request, tmp_path))
     assert (tmp_path / "dog" / "kept.wav").read_bytes() == before
     assert np.isfinite(soundfile.read(files[1])[0]).all()
+
+
+def test_several_requests_have_a_folder_each_and_one_page(wav, tmp_path):
+    asked = [request(), dataclasses.replace(request(), seed=1)]
+    outcomes = list(explain_files([wav("a.wav"), wav("b.wav")], band_energy(), asked, tmp_path / "out"))
+    assert [o.error for o in outcomes] == [None] * 4
+    (first, second) = sorted(p.name for p in (tmp_path / "out" / "a").iterdir() if p.is_dir())
+    assert second == f"{first.removesuffix('-1')}-2"
+    for stem in "ab":
+        page = (tmp_path / "out" / stem / "comparison.html").read_text()
+        assert f"{first}/report.html" in page
+        assert f"{second}/report.html" in page
+
+
+def test_another_explanation_is_not_replaced_without_a_word(wav, tmp_path):
+    file, out = wav("a.wav"), tmp_path / "out"
+    list(explain_files([file], band_energy(), request(), out))
+    kept = (out / "a" / "explanation.json").read_bytes()
+    list(explain_files([file], band_energy(), request(), out))  # the same again
+    other = request(target="decoy")
+    with pytest.raises(WriteError, match=r"another explanation lies there .*--overwrite"):
+        list(explain_files([file], band_energy(), other, out))
+    assert (out / "a" / "explanation.json").read_bytes() != b""
+    assert json.loads(kept)["target"]["asked"] is None
+    list(explain_files([file], band_energy(), other, out, overwrite=True))
+    assert json.loads((out / "a" / "explanation.json").read_text())["target"]["asked"] == "decoy"

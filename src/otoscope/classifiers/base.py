@@ -292,7 +292,7 @@ class Classifier(nn.Module):
         if len(axes.split()) != output.ndim - 1:
             raise UnsupportedError(
                 f"layer {layer!r} gives shape {tuple(output.shape)}, and its axes are declared to be (batch, "
-                f"{', '.join(axes.split())}); correct axes="
+                f"{', '.join(axes.split())}); choose another layer, or declare its axes"
             )
         if axes == "token channel":
             place = getattr(self.network, "token_maps", None)

@@ -108,16 +108,20 @@ def memory_errors(batch: int) -> Iterator[None]:
         yield
     except OtoscopeError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _too_big(batch) from error
-    except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise _too_big(batch) from error
-        raise
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            f"out of memory with a batch of {batch}; use a smaller --batch-size or another device"
+        ) from error
 
 
-def _too_big(batch: int) -> DeviceMemoryError:
-    return DeviceMemoryError(f"out of memory with a batch of {batch}; use a smaller --batch-size or another device")
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch says so in several ways."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("not enough memory" in words or "can't allocate memory" in words)
+    )
 
 
 @contextlib.contextmanager
@@ -125,10 +129,10 @@ def model_errors(classifier: Classifier) -> Iterator[None]:
     """Map an error inside the user's module to a `ClassifierError` with its message."""
     try:
         yield
-    except (OtoscopeError, MemoryError, torch.OutOfMemoryError):
+    except OtoscopeError:
         raise
     except Exception as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+        if out_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:300]
         raise ClassifierError(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from otoscope.classifiers.inspected import out_of_memory
 from otoscope.classifiers.outputs import Kind
 from otoscope.core.errors import OtoscopeError
 from otoscope.surgery import preserve_state
@@ -94,7 +95,9 @@ def find_lengths(run: Run, sample_rate: int, hints: Sequence[int] = ()) -> Lengt
             run(probe_sounds(frames, sample_rate)[1:2])
         except OtoscopeError:
             raise
-        except Exception as error:  # noqa: BLE001 - any error of the user's module
+        except Exception as error:
+            if out_of_memory(error):
+                raise
             errors.append(error)
             return False
         return True

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.inspected import memory_errors, out_of_memory
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import (
@@ -29,7 +30,7 @@ from otoscope.classifiers.probe import (
     quietly,
     steadiness,
 )
-from otoscope.core.errors import OtoscopeError, ParameterError
+from otoscope.core.errors import OtoscopeError, ParameterError, ShapeError
 
 log = logging.getLogger("otoscope")
 
@@ -116,12 +117,15 @@ def wrap(
     if isinstance(module, Classifier):
         return module
     module = _differentiable(module)
+    if isinstance(labels, list | tuple):
+        labels = [str(label) if isinstance(label, int) else label for label in labels]
     named = None if labels is None else label_names(labels)
     said = Readout("logits" if outputs is None else outputs, output, pool, bool(multilabel))
     title = name or type(module).__name__
     trial = _Trial(module, frontend, sample_rate, title)
-    lengths = trial.lengths(min_s, window_s) if check or named is None else None
-    scores = None if lengths is None else trial.scores(said, lengths.works)
+    with memory_errors(1):
+        lengths = trial.lengths(min_s, window_s) if check or named is None else None
+        scores = None if lengths is None else trial.scores(said, lengths.works)
     binary = scores is not None and scores.values.shape[-1] == 1
     names = _names(title, named, scores)
     numbers = _numbers(title, scores, outputs, multilabel)
@@ -179,6 +183,8 @@ class _Trial:
         except OtoscopeError:
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             raise _unusable(one, error) from error
 
     def scores(self, readout: Readout, frames: int) -> _Scores:
@@ -190,10 +196,14 @@ class _Trial:
                 with torch.enable_grad():
                     given = self.given(sound)
                     given = given.requires_grad_() if given.is_leaf else given
-                    raw = readout.scores(one.network(given), one.name)
+                    raw = torch.atleast_1d(readout.scores(one.network(given), one.name))
+                if len(raw) != 1:
+                    raise ShapeError(
+                        f"classifier {one.name!r} returned scores of shape {tuple(raw.shape)} for one waveform; expected (1, class)"
+                    )
                 last = last_operation(raw)
                 found.append(raw.detach().float().cpu())
-        values = torch.cat([x[None] if x.ndim == 0 else x for x in found])
+        values = torch.cat(found)
         return _Scores(values[:, None] if values.ndim == 1 else values, last)
 
 

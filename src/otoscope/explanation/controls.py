@@ -48,9 +48,7 @@ def control_sounds(waveform: np.ndarray, seed: int) -> np.ndarray:
     return np.stack([noise, np.zeros(len(waveform)), shuffled]).astype(np.float32)
 
 
-def control_scores(
-    source: AudioSource, classifier: Classifier, batch_size: int = 16, seed: int = 0
-) -> dict[str, np.ndarray]:
+def control_scores(source: AudioSource, classifier: Classifier, seed: int = 0) -> dict[str, np.ndarray]:
     """Probabilities that a classifier gives to the controls of a sound.
 
     Parameters
@@ -59,8 +57,6 @@ def control_scores(
         The sound; of a long one, the loudest of up to `TRIED` windows stands for it.
     classifier : Classifier
         The classifier that is explained.
-    batch_size : int
-        Most sounds in one pass.
     seed : int
         Of the noise and the phases.
 
@@ -73,4 +69,4 @@ def control_scores(
     stretches = (classifier_input(source, s, classifier.sample_rate) for s in spans[:: -(-len(spans) // TRIED)])
     loudest = max(stretches, key=rms)
     sounds = torch.from_numpy(control_sounds(loudest, seed))
-    return dict(zip(CONTROLS, score_waveforms(sounds, classifier, batch_size), strict=True))
+    return dict(zip(CONTROLS, score_waveforms(sounds, classifier, 1), strict=True))

@@ -135,7 +135,7 @@ class Explanation:
             return {}
         self._ensure_same_weights()
         with preserve_state(self.classifier):
-            return control_scores(self.source, self.classifier, self.request.batch_size, self.request.seed)
+            return control_scores(self.source, self.classifier, self.request.seed)
 
     @functools.cached_property
     def silent(self) -> bool:
