@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otoscope.audio import load_audio
     from otoscope.autoencoders import Autoencoder, load_autoencoder
-    from otoscope.classifiers import Classifier, load_classifier, wrap
+    from otoscope.classifiers import Classifier, load_classifier, wrap, wrap_function
     from otoscope.core.errors import OtoscopeError
     from otoscope.core.records import Attribution, Clip, Grid, Mask, Scores, Target
     from otoscope.explanation import Explanation, classify, explain, replay
@@ -46,6 +46,7 @@ _HOMES = {
     "load_classifier": "otoscope.classifiers",
     "replay": "otoscope.explanation",
     "wrap": "otoscope.classifiers",
+    "wrap_function": "otoscope.classifiers",
 }
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "load_classifier",
     "replay",
     "wrap",
+    "wrap_function",
 ]
 
 

@@ -17,6 +17,7 @@ from otoscope.classifiers import (
 from otoscope.classifiers.architecture import Parts, build
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.checkpoints import Checkpoint, register_checkpoint
+from otoscope.classifiers.function import wrap_function
 from otoscope.classifiers.inspected import Inspected
 from otoscope.classifiers.load import load_classifier
 from otoscope.classifiers.outputs import Readout
@@ -40,4 +41,5 @@ __all__ = [
     "sb_cnn",
     "vgg5",
     "wrap",
+    "wrap_function",
 ]

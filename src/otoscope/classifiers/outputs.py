@@ -101,7 +101,7 @@ class Readout:
 
     def scores(self, output: Any, name: str = "the module") -> Tensor:
         """The tensor of scores inside a return value, as the module gave it."""
-        found = _entry(output, self.key, name)
+        found = entry_of(output, self.key, name)
         if not isinstance(found, Tensor):
             raise ShapeError(
                 f"classifier {name!r} returned {type(found).__name__}, not a tensor of scores (batch, class); name the entry "
@@ -135,7 +135,7 @@ class Readout:
         return Readout("probabilities", multilabel=self.multilabel)._logits(p.mean(1))
 
 
-def _entry(output: Any, key: str | int | None, name: str) -> Any:
+def entry_of(output: Any, key: str | int | None, name: str) -> Any:
     """One entry of a return value."""
     if isinstance(output, Mapping):
         return _of_mapping(output, key, name)

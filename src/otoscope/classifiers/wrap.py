@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -33,6 +35,7 @@ from otoscope.classifiers.probe import (
 from otoscope.core.errors import OtoscopeError, ParameterError, ShapeError
 
 log = logging.getLogger("otoscope")
+MOST_HINTS = 24
 
 
 def wrap(
@@ -224,7 +227,10 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
     rate = classifier.sample_rate
     n = frames or _within(classifier, rate)
     sounds = probe_sounds(n, rate).to(classifier.device)
-    with quietly(classifier):
+    forgetful = getattr(
+        classifier.network, "forgetful", contextlib.nullcontext
+    )  # a memory of answers would hide a change
+    with quietly(classifier), forgetful():
         silence = classifier(sounds[-1:])
         steady = steadiness(lambda x: _probabilities(classifier, x), sounds[:4])
     checks: dict[str, Any] = {"repeated": steady.repeated, "batched": steady.batched}
@@ -348,8 +354,9 @@ def _last_convolution(module: nn.Module) -> str | None:
 
 
 def _hints(module: nn.Module) -> list[int]:
-    """Lengths at which a layer of the module hints: the inputs of dense layers may be samples."""
-    return [m.in_features for m in module.modules() if isinstance(m, nn.Linear) and m.in_features >= 100]
+    """Lengths at which the module hints: the sizes of its weights, of which one may be a number of samples."""
+    sizes = {n for t in itertools.chain(module.parameters(), module.buffers()) for n in t.shape if n >= 100}
+    return sorted(sizes, reverse=True)[:MOST_HINTS]
 
 
 def _unusable(classifier: Classifier, error: Exception) -> ParameterError:
