@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -490,3 +491,10 @@ def test_reasons_name_what_is_there():
         assert (ROOT / reason.split(":")[0]).is_file(), reason
     for file in ACROSS:
         assert (ROOT / "tests" / file).is_file(), f"{file} is gone; remove its exception"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.name)
+def test_benchmarks_can_be_imported(file, monkeypatch):
+    """Nobody runs them every day; what they import must still be there."""
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert "main" in runpy.run_path(str(file), run_name="imported")
