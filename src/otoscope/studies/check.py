@@ -53,15 +53,15 @@ def _check_conditions(plan: Plan) -> None:
             except OtoscopeError as error:  # the clip's own, or the condition's: another clip tells
                 failure = error
                 continue
-            failure = None
             if oracles and clip.true is None:
                 raise ParameterError(
                     f"method {oracles[0]!r} of the study needs clips of which a stem is known, and of {clip.name} under "
                     f"{name!r} none is; use mixtures, scenes or a planted cue, or leave it out"
                 )
             break
-        if failure is not None:
-            raise failure
+        else:
+            if failure is not None:
+                raise failure
 
 
 def _check_domains(plan: Plan, name: str, classifier: Classifier) -> None:

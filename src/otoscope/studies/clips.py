@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
         chosen = tuple(e for e in chosen if e in kept)
     if not chosen:
         raise ParameterError(f"the study has no clip: {data.name} has folds {data.fold_names()}; got {settings.folds}")
-    return tuple(chosen)
+    return chosen
 
 
 class Preparation:
@@ -122,7 +122,9 @@ class Preparation:
                     f"the noise {self.condition.contaminate!r} is silent where {example.path.name} would be; give another"
                 )
             true = None if noise["rule"] == "alpha" else true
-        events = None if truth is None else _events(truth, example.label)
+        events = None
+        if truth is not None:
+            events = tuple((float(e.onset), float(e.offset)) for e in truth.sounding(example.label)) or None
         if prepared.cue_record is not None:
             true = prepared.cue
             events = tuple((float(e[1]), float(e[2])) for e in prepared.cue_record["events"])
@@ -186,14 +188,8 @@ def stem_alone(example: Example, settings: GridData) -> Clip | None:
 def _true_stem(truth: Truth | None, example: Example, rate: int, frames: int) -> np.ndarray | None:
     if truth is None or example.label not in truth.stems:
         return None
-    path = truth.stems[example.label]
-    part = Example(path, example.label, example.index, example.fold, example.source, example.start_s, example.stop_s)
-    return fit_length(np.array(waveform(part, rate), np.float32), frames)
-
-
-def _events(truth: Truth, label: str) -> tuple[tuple[float, float], ...] | None:
-    found = tuple((float(e.onset), float(e.offset)) for e in truth.events if e.label == label)
-    return found or None
+    stem = replace(example, path=truth.stems[example.label])
+    return fit_length(np.array(waveform(stem, rate), np.float32), frames)
 
 
 class Digests:

@@ -32,11 +32,6 @@ class Jobs:
         self._known: dict[int, list[Any]] = {}
 
     @cached_property
-    def chunks(self) -> list[Chunk]:
-        """All chunks of the plan."""
-        return self.plan.chunks()
-
-    @cached_property
     def store(self) -> Store:
         """The parts on disk."""
         return Store(self.plan.out, columns(self.plan.recipe))
@@ -52,11 +47,9 @@ class Jobs:
     def _shared(self) -> dict[str, Any]:
         """What the rows of every part depend on."""
         recipe = self.plan.recipe
-        data = recipe.data.model_dump()
-        about = {key: data[key] for key in ("seconds", "peak", "names")}
         return {
             "version": VERSION, "seed": recipe.seed, "target": recipe.target, "compat": recipe.compat,
-            "measures": recipe.measures.model_dump(), **about,
+            "measures": recipe.measures.model_dump(), **recipe.data.model_dump(include={"seconds", "peak", "names"}),
         }  # fmt: skip
 
     @cached_property
@@ -67,7 +60,7 @@ class Jobs:
     def _condition(self, name: str) -> list[Any]:
         """What a condition does, and the recordings that it does it with."""
         condition = self.plan.recipe.conditions[name]
-        does = {k: v for k, v in condition.model_dump().items() if k not in ("title", "without", "snr_db")}
+        does = condition.model_dump(exclude={"title", "without", "snr_db"})
         pool = self._pool if condition.contaminate.split(",")[0].strip() == "clip" else []
         return [name, does, self.digests.of_noise(condition, self.plan.recipe.data), pool]
 
@@ -107,11 +100,12 @@ class Jobs:
 
     def fingerprints(self) -> list[str]:
         """All of them, in order."""
-        return [self.fingerprint(chunk, run) for chunk in self.chunks for run in self.plan.runs_of(chunk.classifier)]
+        runs_of = self.plan.runs_of
+        return [self.fingerprint(chunk, run) for chunk in self.plan.chunks for run in runs_of(chunk.classifier)]
 
     def missing(self) -> Iterator[tuple[Chunk, list[MethodRun]]]:
         """Chunks of which parts are not there yet, with these."""
-        for chunk in self.chunks:
+        for chunk in self.plan.chunks:
             runs = [r for r in self.plan.runs_of(chunk.classifier) if not self.store.holds(self.fingerprint(chunk, r))]
             if runs:
                 yield chunk, runs

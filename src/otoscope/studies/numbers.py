@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +53,8 @@ def row_numbers(
     out = scores.of(target)
     if heard is not None:
         out |= {f"heard_{part}": p for part, p in heard.of(target).items()}
-    out |= _quirky(recipe, measure(scores, heard, mask.values, target, _settings(recipe)))
+    settings = {"sparseness": EVEN, "complexity": EVEN} if "constant_masks" in recipe.compat else None
+    out |= _quirky(recipe, measure(scores, heard, mask.values, target, settings))
     attribution = pipeline.attributions[i]
     if truth is not None and recipe.measures.truth:
         kept = None if sounds is None else sounds.kept[m, 0]
@@ -96,18 +96,9 @@ def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) 
     for control, values in controls.items():
         made = [Mask(v.astype(np.float32), m.grid, control) for v, m in zip(values, masks, strict=True)]
         sounds = pipeline.heard(i, made)
-        out |= {
-            f"{control}_heard_kept": sounds.p_kept[:, target],
-            f"{control}_heard_removed": sounds.p_removed[:, target],
-        }
+        out[f"{control}_heard_kept"] = sounds.p_kept[:, target]
+        out[f"{control}_heard_removed"] = sounds.p_removed[:, target]
     return out
-
-
-def _settings(recipe: StudyRecipe) -> dict[str, dict[str, Any]]:
-    """Published quirks of metrics that their own settings bring back."""
-    if "constant_masks" not in recipe.compat:
-        return {}
-    return {"sparseness": EVEN, "complexity": EVEN}
 
 
 def _quirky(recipe: StudyRecipe, numbers: dict[str, float]) -> dict[str, float]:

@@ -88,7 +88,10 @@ class Plan:
 
     def clips_of(self, condition: str, classifier: str | None = None) -> list[int]:
         """Numbers of the clips that take part in a condition, and whose sound alone a classifier knows."""
-        chosen = self._under(condition)
+        wanted = self.recipe.conditions[condition]
+        chosen = [i for i, e in enumerate(self.examples) if e.label not in wanted.without]
+        if wanted.snr_db:
+            chosen = [i for i in chosen if self._snr_db[i] in wanted.snr_db]
         return chosen if classifier is None else [i for i in chosen if self._knows(classifier, i)]
 
     def _knows(self, classifier: str, number: int) -> bool:
@@ -110,11 +113,6 @@ class Plan:
         with preserve_state(model):
             return float(score_sound(stem, model)[wanted])
 
-    def _under(self, condition: str) -> list[int]:
-        wanted = self.recipe.conditions[condition]
-        chosen = [i for i, e in enumerate(self.examples) if e.label not in wanted.without]
-        return [i for i in chosen if self._snr_db[i] in wanted.snr_db] if wanted.snr_db else chosen
-
     @cached_property
     def _snr_db(self) -> list[float | None]:
         """Each clip's, where it is a mixture."""
@@ -132,6 +130,7 @@ class Plan:
         recipe, pool = self.recipe, [e.path for e in self.examples]
         return {n: Preparation(recipe.data, c, recipe.seed, pool) for n, c in recipe.conditions.items()}
 
+    @cached_property
     def chunks(self) -> list[Chunk]:
         """All of them, in order."""
         size = self.recipe.chunk
@@ -172,7 +171,7 @@ class Plan:
 
     def rows(self) -> int:
         """How many rows there will be."""
-        return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks())
+        return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks)
 
     @cached_property
     def background(self) -> Background:
