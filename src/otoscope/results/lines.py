@@ -72,18 +72,7 @@ class Line:
 
 
 def role_of(method: str) -> str:
-    """Role of a method in a comparison.
-
-    Parameters
-    ----------
-    method : str
-        As it is written in rows: NAME or NAME,setting=value.
-
-    Returns
-    -------
-    {"", "control", "oracle"}
-        Controls do not use the classifier; oracles know the ground truth.
-    """
+    """Role of a method, as rows write it: ``control`` (does not use the classifier), ``oracle`` (knows the truth) or empty."""
     name = method.partition(",")[0].strip()
     kind = name.partition(":")[0]
     if kind in ("oracle", "control"):  # of the study itself: oracle:ratio, control:ones
@@ -95,20 +84,7 @@ def role_of(method: str) -> str:
 class LineMaker:
     """Computes the lines of each panel.
 
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        The rows grouped by panel, line and what is chosen.
-    panel : sequence of str
-        Columns of a panel.
-    by : sequence of str
-        Columns of a line.
-    metrics : tuple of Metric
-        Columns of the leaderboard.
-    selection : Selection
-        The group that represents each line.
+    ``cells`` are the rows grouped by panel, line and what is chosen; ``panel`` and ``by`` are the columns of a panel and of a line.
     """
 
     def __init__(

@@ -36,19 +36,7 @@ def sources_of(results: Results, cells: Cells) -> tuple[str, ...]:
 
 
 def holdout_panels(results: Results, cells: Cells, panel_of: np.ndarray, seed: int | None = None) -> np.ndarray:
-    """The clips on which masks are chosen, ``(panel, clip)`` bool; the other clips of a panel are reported.
-
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        The same rows by group and clip.
-    panel_of : ndarray (group,), int
-        The panel of each group of the cells.
-    seed : int, optional
-        As `holdout` takes it.
-    """
+    """The clips on which masks are chosen, ``(panel, clip)`` bool, as `holdout` has it; ``panel_of`` (group,) is by number."""
     _, source = np.unique(sources_of(results, cells), return_inverse=True)
     strata = group_rows(results, STRATA).of
     panel = panel_of[cells.groups.of]
@@ -122,17 +110,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """How to choose masks.
-
-    Parameters
-    ----------
-    how : str
-        ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
-    seed : int, optional
-        Seed of the random half of each panel's clips to choose on; without it, every second clip.
-    same_clips : bool
-        Choose and report on all clips, as audiointerp does; the numbers are too optimistic.
-    """
+    """How to choose masks: as ``choose``, ``seed`` and ``same_clips`` of `LeaderboardOptions` say."""
 
     how: str = RANK
     seed: int | None = None
@@ -141,18 +119,10 @@ class SelectionRule:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The result of a selection.
+    """The group of rows that represents each line, and the clips that are ``shown`` in each panel, ``(panel, clip)`` bool.
 
-    Parameters
-    ----------
-    groups : ndarray (line,), int
-        The group of rows that represents each line.
-    shown : ndarray (panel, clip), bool
-        The clips that are reported in each panel.
-    choice : Choice or None
-        None if each line has one group.
-    score : ndarray (line,)
-        audiointerp's score of the chosen group on the clips to choose on; NaN unless chosen by ``score``.
+    ``choice`` is None if each line has one group. ``score`` (line,) is audiointerp's score of the chosen group on the clips to
+    choose on; NaN unless chosen by it.
     """
 
     groups: np.ndarray
@@ -171,23 +141,9 @@ def select_masks(
 ) -> Selection:
     """Choose the group of rows that represents each line.
 
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        Groups by the columns of panels, of lines, and of what is chosen.
-    panel, by : sequence of str
-        Columns of a panel, and of a line in it.
-    metrics : sequence of Metric
-        Metrics of the leaderboard, used if the results hold none of audiointerp's seven.
-    rule : SelectionRule
-        Criterion and clips of the choice.
-
-    Raises
-    ------
-    OtoscopeError
-        If no panel has two clips, or no metric can decide.
+    The cells are grouped by the columns of panels (``panel``), of lines (``by``), and of what is chosen. The leaderboard's
+    ``metrics`` decide if the results hold none of audiointerp's seven. An `OtoscopeError` if no panel has two clips, or no metric
+    can decide.
     """
     panel_of, panels = cells.groups.coarser(panel)
     line_of, names = cells.groups.coarser([*panel, *by])
@@ -197,9 +153,8 @@ def select_masks(
     unscored = np.full(len(names), np.nan)
     if len(names) == len(line_of):
         return Selection(np.argsort(line_of), everyone, None, unscored)
-    varying = [
-        name for name in cells.groups.by if name not in (*panel, *by) and not constant(cells, line_of, name).all()
-    ]
+    free = [name for name in cells.groups.by if name not in (*panel, *by)]
+    varying = [name for name in free if not constant(cells, line_of, name).all()]
     seen = everyone if rule.same_clips else holdout_panels(results, cells, panel_of, rule.seed)
     if not seen.any():
         raise OtoscopeError(_too_few(varying, len(cells.clips)) if cells.ok.any() else _all_failed(results))
@@ -212,10 +167,8 @@ def select_masks(
     goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, rule.how)
     groups = best_of_each(goodness, line_of)
     decided = np.any([np.isfinite(mean) for mean in found.values()], 0)
-    blind = np.bincount(line_of, decided) == 0
-    blind &= (
-        np.bincount(line_of, cells.groups.count(cells.ok)) > 0
-    )  # lines of which all rows failed had nothing to choose
+    ok = np.bincount(line_of, cells.groups.count(cells.ok)) > 0  # where all rows failed, there was nothing to choose
+    blind = ok & (np.bincount(line_of, decided) == 0)
     blind_of = np.bincount(panel_of[groups], blind, len(panels)).astype(int)
     clips = tuple(tuple(name for name, on in zip(cells.clips, half, strict=True) if on) for half in seen)
     choice = Choice(tuple(varying), rule.how, tuple(found), clips, rule.seed, rule.same_clips, tuple(blind_of.tolist()))
@@ -225,9 +178,14 @@ def select_masks(
 
 def constant(cells: Cells, line_of: np.ndarray, column: str) -> np.ndarray:
     """The lines whose groups have one text of a column, ``(line,)`` bool."""
-    i = cells.groups.by.index(column)
-    pairs = {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    pairs = _texts_of_lines(cells, line_of, column)
     return np.bincount([line for line, _ in pairs], minlength=int(line_of.max()) + 1) == 1
+
+
+def _texts_of_lines(cells: Cells, line_of: np.ndarray, column: str) -> set[tuple[int, str]]:
+    """Every line with every text of a column that its groups have."""
+    i = cells.groups.by.index(column)
+    return {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
 
 
 def means(values: np.ndarray) -> np.ndarray:
@@ -238,20 +196,7 @@ def means(values: np.ndarray) -> np.ndarray:
 
 
 def mean_rank(values: np.ndarray, higher: np.ndarray) -> np.ndarray:
-    """Mean rank of each row over the metrics; 1 is best in every metric.
-
-    Parameters
-    ----------
-    values : ndarray (row, metric)
-        NaN ranks last.
-    higher : ndarray (metric,), bool
-        Whether higher is better.
-
-    Returns
-    -------
-    ndarray (row,)
-        At least 1; ties share their mean rank.
-    """
+    """Mean rank of each row of ``values`` (row, metric); 1 is best in every metric, ties share their mean rank, NaN ranks last."""
     signed = np.where(higher, -1.0, 1.0) * values
     ranks = require("scipy.stats", "study", "the rank of masks", "scipy").rankdata
     return np.asarray(ranks(np.where(np.isnan(signed), np.inf, signed), axis=0).mean(1))
@@ -289,15 +234,7 @@ def geometric_score(values: np.ndarray, higher: np.ndarray, among: np.ndarray | 
 
 
 def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """The row with the highest goodness of every line, ``(line,)`` int; the first among equals, NaN last.
-
-    Parameters
-    ----------
-    goodness : ndarray (row,)
-        Higher is better; NaN ranks last.
-    line : ndarray (row,), int
-        The line of each row: 0 to n - 1, none empty.
-    """
+    """The row with the highest goodness of every line, ``(line,)`` int; the first among equals, NaN last; no line is empty."""
     order = np.lexsort((np.arange(len(line)), -np.where(np.isnan(goodness), -np.inf, goodness), line))
     return np.asarray(order[np.unique(line[order], return_index=True)[1]])
 
@@ -317,8 +254,7 @@ def _goodness(seen: np.ndarray, higher: np.ndarray, line_of: np.ndarray, how: st
 
 def _domains_compete(cells: Cells, line_of: np.ndarray) -> bool:
     """Whether a line has groups of several domains to choose from."""
-    i = cells.groups.by.index("domain")
-    pairs = {(int(line), domain_name(name[i])) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    pairs = {(line, domain_name(text)) for line, text in _texts_of_lines(cells, line_of, "domain")}
     return len(pairs) > len({line for line, _ in pairs})
 
 

@@ -50,13 +50,7 @@ class StudyClip:
 
 
 def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
-    """The clips of a study, in the data set's order.
-
-    Raises
-    ------
-    OtoscopeError
-        For folds or files that are not there, or where nothing is left.
-    """
+    """The clips of a study, in the data set's order; an `OtoscopeError` where folds or files are missing or nothing is left."""
     chosen = data.folds(settings.folds).examples if settings.folds else data.examples
     if settings.files:
         known = {e.path.name for e in chosen}
@@ -78,19 +72,7 @@ def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
 
 
 class Preparation:
-    """Makes clips ready for one condition.
-
-    Parameters
-    ----------
-    settings : GridData
-        The recipe's settings of the data.
-    condition : GridCondition
-        What is done to the clips.
-    seed : int
-        Seed of noises and cues.
-    pool : sequence of path
-        Clips that contamination with other clips draws from.
-    """
+    """Makes clips ready for one condition; contamination with other clips draws from ``pool``."""
 
     def __init__(self, settings: GridData, condition: GridCondition, seed: int, pool: Sequence[Path] = ()):
         self.settings, self.condition = settings, condition
@@ -99,13 +81,7 @@ class Preparation:
         self.plant = planter(condition.plant) if condition.plant else None  # a cue is what it was in training
 
     def __call__(self, example: Example, name: str) -> StudyClip:
-        """One clip, under the name that rows give it.
-
-        Raises
-        ------
-        OtoscopeError
-            If it, or one of its stems, cannot be read.
-        """
+        """One clip, under the name that rows give it; an `OtoscopeError` if it, or one of its stems, cannot be read."""
         source = open_audio(example.path)
         rate = source.sample_rate
         close_audio(source)
@@ -168,13 +144,7 @@ def _seeded(spec: str, seed: int) -> str:
 
 
 def stem_alone(example: Example, settings: GridData) -> Clip | None:
-    """The labelled stem of a clip, cut as the clip is, or None where there is none.
-
-    Raises
-    ------
-    OtoscopeError
-        If it cannot be read.
-    """
+    """The labelled stem of a clip, cut as the clip is; None where there is none, an `OtoscopeError` if it cannot be read."""
     truth = known_truth(example, settings)
     if truth is None or example.label not in truth.stems:
         return None

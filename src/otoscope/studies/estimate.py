@@ -71,10 +71,7 @@ def _spoken(seconds: float) -> str:
 def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
     """Run every method on every classifier in every domain once, cheaply: what is not supported is found, and passes are timed.
 
-    Raises
-    ------
-    OtoscopeError
-        Of the first that cannot be, with the names of classifier, method and domain.
+    The first that is not supported raises an `OtoscopeError` with the names of classifier, method and domain.
     """
     seconds = plan.recipe.data.seconds or 5.0
     per_method: list[dict[str, Any]] = []

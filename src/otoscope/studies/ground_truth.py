@@ -20,22 +20,7 @@ from otoscope.studies.recipe import ONES
 
 
 def truth_on_grid(clip: StudyClip, inspected: Inspected, i: int) -> GroundTruth | None:
-    """The ground truth of a clip on a domain's grid.
-
-    Parameters
-    ----------
-    clip : StudyClip
-        The clip and what is known of it.
-    inspected : Inspected
-        The classifier behind the domain, with the clip in its batch.
-    i : int
-        Number of the clip in the batch.
-
-    Returns
-    -------
-    GroundTruth or None
-        None where neither a stem nor events are known.
-    """
+    """The ground truth of clip ``i`` of a batch on the domain's grid; None where neither a stem nor events are known."""
     if clip.true is None:
         return None if clip.events is None else GroundTruth(events=clip.events)
     rate = inspected.classifier.sample_rate
@@ -60,24 +45,11 @@ def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: in
 
 
 def ideal_values(name: str, truth: GroundTruth | None, shape: tuple[int, int]) -> np.ndarray:
-    """The mask of the ground truth, or one that keeps everything, ``(freq, frame)`` in [0, 1].
+    """The mask of the ground truth, or one that keeps everything (``control:ones``), ``(freq, frame)`` in [0, 1].
 
-    Parameters
-    ----------
-    name : {"oracle:ratio", "oracle:binary", "control:ones"}
-        The share of the energy that is true; whether most of it is; one.
-    truth : GroundTruth, optional
-        On the grid.
-    shape : (freq, frame)
-        Of the grid.
+    ``oracle:ratio`` is the share of the energy that is true, ``oracle:binary`` whether most of it is; both raise an
+    `UnsupportedError` if no stem is known, or the domain's cells do not hold energies.
 
-    Raises
-    ------
-    UnsupportedError
-        If no stem is known, or the domain's cells do not hold energies.
-
-    Notes
-    -----
     Source: wang2005ideal.
     """
     if name == ONES:

@@ -18,13 +18,7 @@ VERSION = 1  # of what is measured: a change makes old parts void
 
 
 class Jobs:
-    """The parts of a plan: a chunk of clips by a method in a domain, each under a fingerprint of all that its rows depend on.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the study.
-    """
+    """The parts of a plan: a chunk of clips by a method in a domain, each under a fingerprint of all that its rows depend on."""
 
     def __init__(self, plan: Plan):
         self.plan = plan

@@ -65,23 +65,10 @@ def row_numbers(
 
 
 def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) -> dict[str, np.ndarray]:
-    """Probabilities of the target, as heard, under control masks of the same area as each mask.
+    """Probabilities of the target of clip ``i``, as heard, under control masks of the same area as each mask, ``(mask,)``.
 
-    Parameters
-    ----------
-    recipe : StudyRecipe
-        Recipe of the study.
-    pipeline : Pipeline
-        The pipeline of the clips.
-    i : int
-        Number of the clip.
-    name : str
-        Of the clip; random masks depend on it and on the study's seed.
-
-    Returns
-    -------
-    dict of ndarray (mask,)
-        For random cells and for the cells with the most energy; empty where the study has no controls.
+    For random cells, which depend on the clip's name and the study's seed, and for the cells with the most energy; empty where the
+    study has no controls.
     """
     if not recipe.measures.controls:
         return {}

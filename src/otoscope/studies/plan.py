@@ -35,22 +35,7 @@ class Chunk:
 
 
 class Plan:
-    """All that a study will do.
-
-    Parameters
-    ----------
-    recipe : StudyRecipe
-        Recipe of the study.
-    out : Path
-        The study's folder.
-    device : str
-        Where the classifiers run: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    OtoscopeError
-        If anything in the recipe is impossible.
-    """
+    """All that a study will do, into the folder ``out``; an `OtoscopeError` if anything in the recipe is impossible."""
 
     def __init__(self, recipe: StudyRecipe, out: Path, device: str = "auto"):
         self.recipe, self.out, self.device = recipe, out, resolve_device(device)
@@ -175,13 +160,7 @@ class Plan:
 
     @cached_property
     def background(self) -> Background:
-        """The clips that methods with ``background=train`` compare with: never those that are explained.
-
-        Raises
-        ------
-        ParameterError
-            If there are none.
-        """
+        """The clips that methods with ``background=train`` compare with: never those that are explained."""
         chosen = self.recipe.data.background
         folds = chosen or tuple(f for f in self.data.fold_names() if f not in self.recipe.data.folds)
         examples = self.data.folds(folds).examples if folds else ()
@@ -204,13 +183,7 @@ def _laid_out(classifier: Classifier) -> Classifier:
 
 
 def check_plan(plan: Plan) -> None:
-    """Check that every condition, domain and class of the plan works with every classifier.
-
-    Raises
-    ------
-    OtoscopeError
-        That names the first that is not so.
-    """
+    """Refuse a plan of which a condition, a domain or a class does not work with a classifier; the first is named."""
     for what, path in (("labels", plan.recipe.data.labels), ("noises", plan.recipe.data.noises)):
         if path and not Path(path).exists():
             raise ParameterError(f"data.{what}: {path} is not there; give a file or folder that is, or leave it out")

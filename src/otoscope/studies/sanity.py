@@ -39,21 +39,9 @@ Row = dict[str, Any]
 
 
 def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row]:
-    """Rows of all classifiers, methods and domains; also written as ``sanity.json``.
+    """A row of each classifier, method and domain: means over clips, and whether the explanation ignores the network.
 
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the study.
-    jobs : Jobs
-        Parts of the study, computed or not.
-    log : callable
-        Called with a line for each row.
-
-    Returns
-    -------
-    list of dict
-        One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
+    Also written as ``sanity.json``; ``log`` is called with a line for each row that was computed.
     """
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():

@@ -31,15 +31,7 @@ def digest(*parts: Any) -> str:
 
 
 class Store:
-    """The parts of a study's folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The study's.
-    columns : sequence of str
-        Numbers that rows have besides the usual ones.
-    """
+    """The parts of a study's folder; ``columns`` are the numbers that rows have besides the usual ones."""
 
     def __init__(self, folder: Path, columns: Sequence[str]):
         self.arrow = require("pyarrow", "study", "otoscope study")
@@ -85,13 +77,7 @@ class Store:
             self.parquet.write_table(table, part)
 
     def merge(self, fingerprints: Sequence[str]) -> Any:
-        """All parts in the given order as one table, which is written too.
-
-        Raises
-        ------
-        OtoscopeError
-            If a part is missing.
-        """
+        """All parts in the given order as one table, which is written too; an `OtoscopeError` if a part is missing."""
         tables = []
         for fingerprint in fingerprints:
             table = self.read(fingerprint)

@@ -28,14 +28,7 @@ Row = dict[str, Any]
 class Group:
     """Clips of one rate and length, with what one classifier makes of them.
 
-    Parameters
-    ----------
-    clips : list of StudyClip
-        The clips with their labels.
-    batch : ClipBatch
-        Their sounds, with the targets chosen.
-    correct : list of bool or None
-        Whether the most probable class is the clip's; None where the classifier does not know that class.
+    ``correct`` is whether the most probable class is the clip's; None where the classifier does not know that class.
     """
 
     clips: list[StudyClip]
@@ -48,15 +41,7 @@ class Group:
 
 
 class Worker:
-    """Works on chunks, and keeps what they share.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the study.
-    progress : callable
-        Called with the number of passes done.
-    """
+    """Works on chunks, and keeps what they share; ``progress`` is called with the number of passes done."""
 
     def __init__(self, plan: Plan, progress: Progress = lambda _n: None):
         self.plan, self.progress = plan, progress

@@ -28,18 +28,9 @@ INTRO = (
 
 
 def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: dict[str, float]) -> dict[str, Any]:
-    """Write the sounds of the page and say what belongs to it; also as ``listening.json``.
+    """Write the sounds of the page into its folder and say what belongs to it; also as ``listening.json``.
 
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Classifiers and autoencoders of the study, ready to score.
-    test : Dataset
-        Test clips.
-    out : Path
-        The page's folder.
-    accuracy : mapping
-        Each network's, on the originals.
+    ``accuracy`` is each network's on the originals.
     """
     recipe = evaluator.recipe
     networks = [n for n in recipe.classifiers if recipe.classifiers[n].group in recipe.listen.groups]
@@ -63,13 +54,7 @@ def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: di
 
 
 def choose(recipe: LikeToHearRecipe, test: Dataset) -> list[int]:
-    """Numbers of the clips to hear, in the test folds' order: those of the recipe, or the first of each class.
-
-    Raises
-    ------
-    OtoscopeError
-        For a clip that is not there.
-    """
+    """Numbers of the clips to hear, in the test folds' order: those of the recipe, or the first of each class."""
     files = [example.path.name for example in test.examples]
     chosen = []
     for wanted in recipe.listen.clips:

@@ -71,19 +71,7 @@ def conditions(settings: FrequencySettings, top_hz: float) -> list[Condition]:
 
 
 class Evaluator:
-    """Everything that a batch of clips goes through.
-
-    Parameters
-    ----------
-    recipe : LikeToHearRecipe
-        Recipe of the study.
-    members : Members
-        Classifiers and autoencoders of the study.
-    labels : tuple of str
-        Of the data set.
-    device : torch.device
-        Where classifiers and autoencoders run.
-    """
+    """Everything that a batch of clips goes through; ``labels`` are the data set's."""
 
     def __init__(self, recipe: LikeToHearRecipe, members: Members, labels: tuple[str, ...], device: torch.device):
         self.recipe, self.members, self.labels, self.device = recipe, members, labels, device

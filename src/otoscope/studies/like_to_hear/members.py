@@ -25,20 +25,9 @@ Log = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Tuned:
-    """An autoencoder of the study.
+    """An autoencoder of the study, ``CLASSIFIER--START`` or ``control``, and the ``result`` of its training.
 
-    Parameters
-    ----------
-    name : str
-        ``CLASSIFIER--START``, or ``control``.
-    autoencoder : Autoencoder
-        The trained autoencoder.
-    classifier : str
-        Whom it was tuned to; empty for the control.
-    start : str
-        What it started from.
-    result : mapping
-        What its training wrote.
+    ``classifier``, whom it was tuned to, and ``start``, what it started from, are empty for the control.
     """
 
     name: str
@@ -50,16 +39,9 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Members:
-    """All that take part.
+    """All that take part, by name; ``numbers`` are each classifier's numbers of the data set's classes.
 
-    Parameters
-    ----------
-    classifiers : mapping of str to Classifier
-        Classifiers by name.
-    numbers : mapping of str to list of int
-        Each classifier's number of each of the data set's classes.
-    autoencoders : mapping of str to Tuned
-        The control first.
+    The first autoencoder is the control.
     """
 
     classifiers: Mapping[str, Classifier]
@@ -79,13 +61,7 @@ Jobs = tuple[list[Job], list[Job]]  # of classifiers, of autoencoders
 
 
 def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> Jobs:
-    """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read.
-
-    Raises
-    ------
-    OtoscopeError
-        If one of the recipes is missing or wrong.
-    """
+    """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read and checked."""
     first = [_classifier_job(recipe, out, name) for name, entry in recipe.classifiers.items() if entry.train]
     rest = [_job(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, ["task=pretrain", *recipe.tune.set])]
     for name, start in pairs(recipe):
@@ -97,10 +73,8 @@ def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> Jobs:
 def gather(recipe: LikeToHearRecipe, out: Path, jobs: Jobs, labels: tuple[str, ...], device: str, log: Log) -> Members:
     """Train or read everything that the study needs; what is there already is not trained again.
 
-    Raises
-    ------
-    OtoscopeError
-        If a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its classifier has.
+    An `OtoscopeError` if a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its
+    classifier has.
     """
     first, rest = jobs
     for job in first:

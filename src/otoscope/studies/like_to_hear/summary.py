@@ -18,19 +18,7 @@ RESAMPLES = 2000
 def summarise(
     evaluator: Evaluator, measures: dict[str, np.ndarray], truth: np.ndarray, labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    """All answers as plain data.
-
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Classifiers and autoencoders of the study, ready to score.
-    measures : mapping
-        Of `Evaluator.measure`, over all clips.
-    truth : ndarray (clip,), int
-        Class number of each clip.
-    labels : tuple of str
-        Of the data set.
-    """
+    """All answers as plain data, from `Evaluator.measure` over all clips and each clip's class number, ``truth`` (clip,)."""
     rng = np.random.default_rng(evaluator.recipe.seed)
     right = np.asarray(measures["said"].argmax(-1) == truth[:, None, None])  # (clip, sound, classifier)
     return {
