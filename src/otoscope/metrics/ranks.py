@@ -10,17 +10,7 @@ from otoscope.core.errors import NonFiniteError, ShapeError
 
 
 def midranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share the mean of theirs.
-
-    Parameters
-    ----------
-    values : ndarray (n,)
-        Values to rank.
-
-    Returns
-    -------
-    ndarray (n,)
-    """
+    """Ranks ``(n,)`` from 1 of values ``(n,)``; equal values share the mean of theirs."""
     _, place, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((2 * last - counts + 1) / 2)[place.ravel()]
@@ -38,10 +28,6 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     -------
     float in [-1, 1]
         NaN where one of them is even, or has fewer than two cells.
-
-    Raises
-    ------
-    ShapeError, NonFiniteError
     """
     a, b = _pair(first, second)
     if a.size < 2 or a.min() == a.max() or b.min() == b.max():
@@ -51,22 +37,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of all cells of two attributions; equal values share their rank.
-
-    Parameters
-    ----------
-    first, second : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    float in [-1, 1]
-        NaN where one of them is even, or has fewer than two cells.
-
-    Raises
-    ------
-    ShapeError, NonFiniteError
-    """
+    """Spearman's rank correlation of all cells of two attributions, as `correlation`; equal values share their rank."""
     a, b = _pair(first, second)
     return correlation(midranks(a), midranks(b))
 
