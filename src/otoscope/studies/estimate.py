@@ -17,10 +17,10 @@ from otoscope.core.records import Clip
 from otoscope.datasets.backgrounds import SILENCE, Background
 from otoscope.explanation.explainers import AttributionExplainer, SoundExplainer, generate
 from otoscope.studies.clips import StudyClip
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Plan
 from otoscope.studies.sanity import attributions_of, sanity_left
+from otoscope.studies.store import Jobs
 from otoscope.surgery import preserve_state
 
 FEW = 4  # a rehearsal's whole-numbered settings: samples, steps, masks

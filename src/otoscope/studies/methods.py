@@ -21,9 +21,8 @@ from otoscope.explanation.describe import LEVEL
 from otoscope.explanation.pipeline import ITSELF
 from otoscope.explanation.request import Request, make_request
 from otoscope.masks import MaskSpec, parse_mask
-from otoscope.studies.ground_truth import ideal_values, truth_on_grid
+from otoscope.studies.clips import digest, ideal_values, truth_on_grid
 from otoscope.studies.recipe import GIVEN, GridMethod, StudyRecipe
-from otoscope.studies.store import digest
 
 TRAIN = "train"
 Make = Callable[[], Background]

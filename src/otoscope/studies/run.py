@@ -17,10 +17,10 @@ from otoscope.core.jsonable import to_jsonable
 from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve, write_json
 from otoscope.studies.engines import run_chunks
 from otoscope.studies.estimate import Estimate, rehearse, warnings_of
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Plan, check_plan
 from otoscope.studies.recipe import StudyRecipe
 from otoscope.studies.sanity import run_sanity
+from otoscope.studies.store import Jobs
 
 Log = Callable[[str], object]
 

@@ -25,11 +25,11 @@ from otoscope.explanation.explainers import CellExplainer
 from otoscope.metrics.sanity import UNCHANGED, cascade, seed_agreement, seed_spread
 from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
 from otoscope.recipes.runs import write_json
-from otoscope.studies.jobs import Jobs
+from otoscope.studies.clips import digest
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import GridSanity
-from otoscope.studies.store import digest
+from otoscope.studies.store import Jobs
 from otoscope.studies.worker import Group, Worker
 from otoscope.surgery import preserve_state
 

@@ -15,8 +15,7 @@ from otoscope.core.errors import OtoscopeError, UnsupportedError
 from otoscope.explanation.batch import ClipBatch
 from otoscope.explanation.explainers import Progress
 from otoscope.explanation.pipeline import Pipeline
-from otoscope.studies.clips import StudyClip
-from otoscope.studies.ground_truth import truth_on_grid
+from otoscope.studies.clips import StudyClip, truth_on_grid
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.numbers import control_numbers, curve_numbers, row_numbers
 from otoscope.studies.plan import Chunk, Plan
