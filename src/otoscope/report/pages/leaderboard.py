@@ -341,13 +341,11 @@ def _point(k: int, values: Sequence[Mapping[str, Any]], role: str, maps: Sequenc
     first, second = values
     if first["mean"] is None or second["mean"] is None:
         return ""
-    x, y = maps[0](first["mean"]), maps[1](second["mean"])
-    strokes = ""
+    to_x, to_y = maps
+    x, y, strokes = to_x(first["mean"]), to_y(second["mean"]), ""
     if first["low"] is not None and second["low"] is not None:
-        (left, right), (low, high) = (
-            [to(v[end]) for end in ("low", "high")] for to, v in zip(maps, values, strict=True)
-        )
-        strokes = _stroke("whisker thin", left, right, y, y) + _stroke("whisker thin", x, x, low, high)
+        strokes = _stroke("whisker thin", to_x(first["low"]), to_x(first["high"]), y, y)
+        strokes += _stroke("whisker thin", x, x, to_y(second["low"]), to_y(second["high"]))
     dot = f'<circle class="mean {role}" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
     number = f'<text class="number {role}" x="{x:.1f}" y="{y + 3.6:.1f}" text-anchor="middle">{k + 1}</text>'
     return f"<g><title>{text(f'{k + 1}. {name}')}</title>{strokes}{dot}{number}</g>"
