@@ -13,8 +13,9 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.report.examples import Log, Render, write_examples
 from otoscope.report.leaderboard_text import check_pivot, comma_separated, latex, markdown, sanity_csv
 from otoscope.report.pages.leaderboard import page_contents, write_leaderboard_page
-from otoscope.results.leaderboard import Leaderboard, LeaderboardOptions, make_leaderboard
+from otoscope.results.leaderboard import Leaderboard, make_leaderboard
 from otoscope.results.read import Results, read_results, study_folder
+from otoscope.results.select import LeaderboardOptions
 
 FORMATS = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "html": "table.html"}
 SANITY, LISTEN = "sanity.csv", "listen"
