@@ -456,7 +456,6 @@ COVERED = {
     "spectral/bands.py": "tests/studies/like_to_hear/test_measure.py: levels of bands",
     "explanation/artifacts.py": "tests/explanation/test_explanation.py: files are written whole or not at all",
     "explanation/batch.py": "tests/explanation/test_pipeline.py: clips, windows and results of the pipeline",
-    "studies/check.py": "tests/studies/test_run.py: what is impossible is found before anything runs",
     "studies/estimate.py": "tests/studies/test_run.py: passes and seconds of a dry run",
     "studies/like_to_hear/listen.py": "tests/studies/like_to_hear/test_run.py: sounds of the listening page",
     "studies/like_to_hear/members.py": "tests/studies/like_to_hear/test_run.py: what is trained, and what is refused",

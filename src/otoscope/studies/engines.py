@@ -13,10 +13,10 @@ import torch
 
 from otoscope.core.errors import OtoscopeError
 from otoscope.explanation.explainers import Progress
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
+from otoscope.studies.store import Jobs
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 

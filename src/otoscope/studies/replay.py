@@ -11,11 +11,10 @@ from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.records import Attribution, Clip, Mask
 from otoscope.recipes.runs import read_json
 from otoscope.recipes.schema import build_settings
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
-from otoscope.studies.store import key_of
+from otoscope.studies.store import Jobs, key_of
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 
