@@ -1,4 +1,4 @@
-"""Room 1: the one door for sound: decode, encode, resample, mix, level, cut into windows and join.
+"""The one door for sound: decode, encode, resample, mix, level, cut into windows and join.
 
 Axes: samples ``(channel, time)``, float32, full scale 1. Units: sample rates in Hz, positions in samples (``start``,
 ``stop``, ``frames``), durations in seconds (``_s``), levels in dB re full scale. A sample rate travels with its

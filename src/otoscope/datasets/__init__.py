@@ -1,4 +1,4 @@
-"""Room 7: clips with labels, folds, stems and event times. Times in seconds, frequencies in Hz."""
+"""Clips with labels, folds, stems and event times. Times in seconds, frequencies in Hz."""
 
 from otoscope.core.registry import import_modules
 from otoscope.datasets.cache import decoded, waveform

@@ -61,7 +61,7 @@ def _work(chunk: Chunk, names: Sequence[int]) -> int:
         raise _here["error"]
     jobs, worker = _here["jobs"], _here["worker"]
     done = [0]
-    worker.tick = lambda n: done.__setitem__(0, done[0] + n)
+    worker.progress = lambda n: done.__setitem__(0, done[0] + n)
     work_on(worker, jobs, chunk, [worker.plan.runs[i] for i in names])
     return done[0]
 
