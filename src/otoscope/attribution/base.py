@@ -15,7 +15,6 @@ from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
-from otoscope.domains import pool_segments
 
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
@@ -195,7 +194,7 @@ def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None
     the rows are of, where they are not all.
     """
     analysis = problem.inspected.analysis
-    amplitude = pool_segments(analysis, analysis.amplitude())
+    amplitude = analysis.pool(analysis.amplitude())
     amplitude = amplitude if clips is None else amplitude[clips]
     floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
     return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))

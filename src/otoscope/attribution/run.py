@@ -13,7 +13,6 @@ from otoscope.attribution.units import count, segments_of
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 from otoscope.core.registry import fitting_domains
-from otoscope.domains import pool_segments
 
 __all__ = ["attribute", "check_domain", "fitting_domains", "method_name"]
 
@@ -76,8 +75,8 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
             f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
         )
     analysis = problem.inspected.analysis
-    values = pool_segments(analysis, values)
-    error = None if error is None else pool_segments(analysis, error.detach().float())
+    values = analysis.pool(values)
+    error = None if error is None else analysis.pool(error.detach().float())
     labels = segments_of(problem)
     return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 

@@ -1,7 +1,7 @@
 """The components domain: rows are components of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
 
 A residual is always among the rows, so that the parts sum to the clip. The rows are found for each clip
-separately: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
+separately: their names are those of the clip's own grid (`Analysis.grid_of`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import Analysis, Domain, InputSpec, as_tensor, centres, check_mask, pick
+from otoscope.domains.base import Analysis, Domain, InputSpec, Segments, as_tensor, centres, check_mask, pick
 from otoscope.domains.render import Readable, below, render_clips
 from otoscope.domains.separation import MOST, RESIDUAL, Separation, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
@@ -37,44 +37,17 @@ SHORTEST_S = 2 * FADE_S
 CACHE_BYTES = 2**28  # of components
 
 
-class Segments:
-    """Which stretch of time each moment lies in; neighbours fade into one another over 16 ms.
-
-    Parameters
-    ----------
-    moments : ndarray (moment,), s
-        Times at which the stretches are evaluated.
-    grid : Grid
-        Its columns divide the clip evenly.
-    like : Tensor
-        Of the device and type that the weights shall have.
-    """
-
-    def __init__(self, moments: np.ndarray, grid: Grid, like: Tensor):
-        n = len(grid.times)
-        length = grid.duration / n
-        fade = min(FADE_S, length) / 2
-        edges, numbers = np.arange(1, n) * length, np.arange(n)
-        knots = np.stack([edges - fade, edges + fade], 1).ravel()
-        steps = np.stack([numbers[:-1], numbers[1:]], 1).ravel()
-        place = np.interp(moments, knots, steps) if n > 1 else np.zeros(len(moments))
-        left = np.minimum(place.astype(np.int64), max(0, n - 2))
-        self.n = n
-        self.left = torch.as_tensor(left, device=like.device)
-        self.right = (self.left + 1).clamp_max(n - 1)
-        self.share = as_tensor(place - left, like)  # of the right neighbour
-
-    def spread(self, values: Tensor) -> Tensor:
-        """Values ``(..., column)`` -> ``(..., moment)``."""
-        if self.n == 1:
-            return values.expand(*values.shape[:-1], len(self.share))
-        return values[..., self.left] * (1 - self.share) + values[..., self.right] * self.share
-
-    def gather(self, values: Tensor) -> Tensor:
-        """Sums of values ``(batch, row, moment)`` over each column, ``(batch, row, column)``."""
-        out = values.new_zeros(*values.shape[:-1], self.n)
-        out.index_add_(-1, self.left, values * (1 - self.share))
-        return out.index_add_(-1, self.right, values * self.share)
+def segments_at(moments: np.ndarray, grid: Grid, like: Tensor) -> Segments:
+    """The columns of a grid, which divide the clip evenly, at moments in s; neighbours fade into one another over 16 ms."""
+    n = len(grid.times)
+    length = grid.duration / n
+    fade = min(FADE_S, length) / 2
+    edges, numbers = np.arange(1, n) * length, np.arange(n)
+    knots = np.stack([edges - fade, edges + fade], 1).ravel()
+    steps = np.stack([numbers[:-1], numbers[1:]], 1).ravel()
+    place = np.interp(moments, knots, steps) if n > 1 else np.zeros(len(moments))
+    left = np.minimum(place.astype(np.int64), max(0, n - 2))
+    return Segments(left, place - left, n, like)
 
 
 class Separator:
@@ -96,13 +69,8 @@ class Separator:
     def __call__(self, waveform: Tensor, config: StftConfig, hz: np.ndarray) -> Separation:
         """The parts of a waveform ``(time,)``."""
         samples = np.ascontiguousarray(waveform.cpu().numpy())
-        key = (
-            *self.key,
-            samples.shape,
-            str(samples.dtype),
-            hashlib.sha256(samples.tobytes()).digest(),
-            waveform.device.type,
-        )
+        digest = hashlib.sha256(samples.tobytes()).digest()
+        key = (*self.key, samples.shape, str(samples.dtype), digest, waveform.device.type)
         found = self._known.pop(key, None) or self.take(stft(waveform[None], config)[0].abs().cpu().numpy(), hz)
         self._known[key] = found
         while sum(parts.weights.nbytes for parts in self._known.values()) > CACHE_BYTES:
@@ -135,7 +103,7 @@ class SpectralAnalysis(_Components):
         super().__init__(waveform, grid, [p.names for p in parts])
         self.weights = as_tensor(np.stack([p.weights for p in parts]), waveform)  # (batch, row, bin, frame)
         times = frame_times(self.spec.shape[-1], self.config.hop_length, sample_rate)
-        self.segments_of_frames = Segments(times, grid, waveform)
+        self.segments_of_frames = segments_at(times, grid, waveform)
         self.fine = Grid(hz, times, "hz", grid.domain, grid.duration, grid.top_hz)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
@@ -182,7 +150,7 @@ class SpectralRendition:
 
     def __init__(self, weights: Tensor, grid: Grid, fine: Grid, names: tuple[str, ...]):
         self.weights, self.fine = weights, fine
-        self.segments = Segments(fine.times, grid, weights)
+        self.segments = segments_at(fine.times, grid, weights)
         self.facts: Mapping[str, Any] = {"rows": list(names)}
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -196,22 +164,20 @@ class StemAnalysis(_Components):
     """Waveforms of stems and of what they lack."""
 
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, stems: Sequence[Stems]):
-        self.sample_rate, self.stems, self.orders = sample_rate, stems, []
-        rows = []
+        self.stems, self.orders, rows, names = stems, list[list[int]](), [], []
         for x, own in zip(waveform, stems, strict=True):
             parts = torch.from_numpy(own.heard_at(sample_rate)).to(waveform)
             if parts.shape[-1] != len(x):
                 raise ShapeError(
                     f"the stems have {parts.shape[-1]} samples and their clip {len(x)}; is it another clip?"
                 )
-            self.orders.append(_by_centroid(parts, sample_rate))
-            rows.append(torch.cat([parts[self.orders[-1]], (x - parts.sum(0))[None]]))
+            order = _by_centroid(parts, sample_rate)
+            self.orders.append(order)
+            names.append((*(own.names[i] for i in order), RESIDUAL))
+            rows.append(torch.cat([parts[order], (x - parts.sum(0))[None]]))
         self.parts = torch.stack(rows)  # (batch, row, time)
-        super().__init__(waveform, grid, [self._names(i) for i in range(len(stems))])
-        self.segments_of_samples = Segments((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
-
-    def _names(self, clip: int) -> tuple[str, ...]:
-        return (*(self.stems[clip].names[i] for i in self.orders[clip]), RESIDUAL)
+        super().__init__(waveform, grid, names)
+        self.segments_of_samples = segments_at((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
@@ -254,7 +220,7 @@ class StemRendition:
         chosen = [self.stems.clips[i] for i in self.order]
         parts = [torch.from_numpy(below(c, self.grid.top_hz, start, stop)).expand_as(whole) for c in chosen]
         rest = whole - torch.stack(parts).sum(0)
-        segments = Segments((np.arange(start, stop) + 0.5) / sound.sample_rate, self.grid, whole)
+        segments = segments_at((np.arange(start, stop) + 0.5) / sound.sample_rate, self.grid, whole)
         gains = segments.spread(torch.as_tensor(masks, dtype=whole.dtype))[:, :, None]  # (mask, row, 1, time)
         kept = torch.zeros(len(masks), *whole.shape)
         for row, part in enumerate((*parts, rest)):
@@ -267,7 +233,7 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
     config = config_at(sample_rate)
     energies = stft(parts, config).abs().square().sum(-1).cpu().numpy()
     middles = centroids(energies, bin_frequencies(config.n_fft, sample_rate))
-    return [int(i) for i in np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")]
+    return [int(i) for i in np.argsort(middles, kind="stable")]  # NaN comes last
 
 
 @register(
@@ -338,7 +304,7 @@ class ComponentsDomain(Domain):
         if self.source == "hpss":
             return 3
         if not self._stems:
-            raise ParameterError("stems belong to sounds: say which ones with bound(domain, sounds)")
+            raise ParameterError("stems belong to sounds: say which ones with domain.bind(sounds)")
         counts = {len(s.names) for s in self._stems}
         if len(counts) > 1:
             raise ShapeError(f"the sounds of one batch have {sorted(counts)} stems; batch those of one number together")

@@ -10,7 +10,7 @@ import torch
 
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid, Mask
-from otoscope.domains.base import Analysis, frequency_weights, neighbours
+from otoscope.domains.base import frequency_weights, neighbours
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies
 from otoscope.spectral.stft import istft, stft
@@ -67,21 +67,6 @@ class GridRendition:
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Many masks on one stretch of the sound."""
         return render_clips(sound, masks, self.grid, start, stop)
-
-
-def rendition_of(analysis: Analysis, clip: int) -> Rendition:
-    """How masks on one clip of a batch are heard: what its analysis says, else by the grid.
-
-    Examples
-    --------
-    >>> from otoscope.domains import make_domain
-    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
-    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
-    >>> type(rendition_of(analysis, 0)).__name__
-    'GridRendition'
-    """
-    own: Rendition | None = analysis.rendition(clip)
-    return GridRendition(analysis.grid) if own is None else own
 
 
 def render_blocks(
@@ -150,7 +135,7 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     """
     if grid.scale == "components":
         raise UnsupportedError(
-            f"masks on {grid.domain} are heard through the analysis that found them: use rendition_of(analysis, clip)"
+            f"masks on {grid.domain} are heard through the analysis that found them: use analysis.rendition(clip)"
         )
     render = _in_time if grid.scale == "none" else _in_bins
     with torch.inference_mode():

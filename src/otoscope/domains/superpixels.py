@@ -16,7 +16,7 @@ from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
 from otoscope.domains.base import Analysis, Domain, InputSpec, check_mask, expand, make_domain, pick
 from otoscope.domains.features import FeatureAnalysis
-from otoscope.domains.render import Readable, render_clips
+from otoscope.domains.render import GridRendition, Readable
 
 RANGE_DB = 80.0  # below the loudest cell all is equally silent
 COMPACTNESS = 0.1
@@ -34,16 +34,11 @@ class SuperpixelAnalysis(Analysis):
         The cells of the other domain, under the name of this one.
     labels : Tensor (batch, freq, frame), int64
         From 0 up, for each clip.
-    to_mean : bool
-        Whether an absent segment of features becomes its mean, not silence.
     """
 
-    def __init__(self, inner: Analysis, grid: Grid, labels: Tensor, to_mean: bool):
-        self.inner, self.grid, self.feeds = inner, grid, inner.feeds
-        self._labels = labels
-        self._sizes = _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
-        self._absent = self._segment_means() if to_mean else None
-        self.silence = inner.silence if self._absent is None else self._absent  # means: (batch, 1, freq, frame)
+    def __init__(self, inner: Analysis, grid: Grid, labels: Tensor):
+        self.inner, self.grid, self.feeds, self.silence = inner, grid, inner.feeds, inner.silence
+        self._labels, self._sizes = labels, _sizes(labels)
 
     def segments(self) -> Tensor:
         """The segment of each cell, int64 ``(batch, freq, frame)``, from 0 up for each clip."""
@@ -57,19 +52,11 @@ class SuperpixelAnalysis(Analysis):
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
-        even = self.pool(mask, index)
-        kept = self.inner.synthesise(even, index)
-        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
-            return kept
-        fine = expand(even, self.inner.over_freq, self.inner.over_time)[:, None]
-        return kept + (pick(self._absent, index, len(mask)) - self.inner.silence) * (1 - fine)
+        return self.inner.synthesise(self.pool(mask, index), index)
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
         """The removed part of the clip, of which ``kept`` is the kept part."""
-        removed = self.inner.complement(kept, index)
-        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
-            return removed
-        return removed + (pick(self._absent, index, len(kept)) - self.inner.silence)
+        return self.inner.complement(kept, index)
 
     def amplitude(self) -> Tensor:
         """Amplitude of each cell."""
@@ -79,25 +66,35 @@ class SuperpixelAnalysis(Analysis):
         """How masks on a clip are heard."""
         return SuperpixelRendition(self._labels[clip].cpu(), self.grid)
 
-    @property
-    def features(self) -> Tensor:
-        """The classifier's features, where those are masked."""
-        return self._features().features
 
-    def _features(self) -> FeatureAnalysis:
-        if not isinstance(self.inner, FeatureAnalysis):
-            raise AttributeError("superpixels of a waveform have no features")
-        return self.inner
+class SuperpixelMeans(SuperpixelAnalysis):
+    """Superpixels of features, of which an absent one becomes its mean, not silence."""
 
-    def _segment_means(self) -> Tensor:
-        """Features ``(batch, 1, freq, frame)`` of which each has the mean of its segment."""
-        inner = self._features()
+    inner: FeatureAnalysis
+    silence: Tensor  # (batch, 1, freq, frame)
+
+    def __init__(self, inner: FeatureAnalysis, grid: Grid, labels: Tensor):
+        super().__init__(inner, grid, labels)
         to_cells = [w.T / w.sum(0)[:, None].clamp_min(1e-12) for w in (inner.over_freq, inner.over_time)]
-        cells = expand(inner.features[:, 0], *to_cells)
-        return expand(average(cells, self._labels, self._sizes), inner.over_freq, inner.over_time)[:, None]
+        means = average(expand(inner.features[:, 0], *to_cells), labels, self._sizes)
+        self.silence = expand(means, inner.over_freq, inner.over_time)[:, None]
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
+        even = self.pool(mask, index)
+        fine = expand(even, self.inner.over_freq, self.inner.over_time)[:, None]
+        return self.inner.synthesise(even, index) + self._rise(index, len(mask)) * (1 - fine)
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        """The removed part of the clip, of which ``kept`` is the kept part."""
+        return self.inner.complement(kept, index) + self._rise(index, len(kept))
+
+    def _rise(self, index: Tensor | None, n: int) -> Tensor:
+        """How far the means lie above silence."""
+        return pick(self.silence, index, n) - self.inner.silence
 
 
-class SuperpixelRendition:
+class SuperpixelRendition(GridRendition):
     """Masks are averaged over segments, then carried from their grid to the STFT.
 
     Parameters
@@ -109,15 +106,15 @@ class SuperpixelRendition:
     """
 
     def __init__(self, labels: Tensor, grid: Grid):
-        self.grid, self._labels = grid, labels[None]
-        self._sizes = _sums(self._labels, torch.ones(self._labels.shape), int(labels.max()) + 1)
-        self.facts: Mapping[str, Any] = {"segments": int(labels.max()) + 1}
+        super().__init__(grid)
+        self._labels, self._sizes = labels[None], _sizes(labels[None])
+        self.facts = {"segments": self._sizes.shape[1]}
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Many masks on one stretch of the sound."""
         given = torch.as_tensor(masks, dtype=torch.float32)
         even = average(given, self._labels.expand_as(given), self._sizes.expand(len(given), -1))
-        return render_clips(sound, even.numpy(), self.grid, start, stop)
+        return super().clips(sound, even.numpy(), start, stop)
 
 
 def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
@@ -142,6 +139,11 @@ def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
 
 def _sums(labels: Tensor, values: Tensor, n: int) -> Tensor:
     return values.new_zeros(len(labels), n).scatter_add(1, labels.flatten(1), values.flatten(1))
+
+
+def _sizes(labels: Tensor) -> Tensor:
+    """How many cells each segment has, ``(batch, most segments)``."""
+    return _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
 
 
 def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
@@ -223,7 +225,8 @@ class SuperpixelsDomain(Domain):
             clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]
             labels = np.stack([self.labels(clip.amplitude()[0].cpu().numpy()) for clip in clips])
         found = torch.from_numpy(labels).to(waveform.device)
-        return SuperpixelAnalysis(inner, replace(inner.grid, domain=self.name), found, self.hidden == "mean")
+        kind: Any = SuperpixelMeans if self.hidden == "mean" else SuperpixelAnalysis
+        return kind(inner, replace(inner.grid, domain=self.name), found)
 
     def labels(self, amplitude: np.ndarray) -> np.ndarray:
         """Segments of cells ``(freq, frame)`` of these amplitudes, int64 from 0 up.

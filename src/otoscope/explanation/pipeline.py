@@ -26,7 +26,7 @@ from otoscope.attribution import Problem, as_attributions
 from otoscope.audio import AudioSource, Span, downmix
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core.records import Attribution, Grid, Mask, Scores
-from otoscope.domains import Domain, Rendition, bound, grid_of, pool_segments, rendition_of
+from otoscope.domains import Domain, Rendition
 from otoscope.explanation.batch import ClipBatch, HeardSounds, PipelineResult, WindowMeans
 from otoscope.explanation.describe import LEVEL, describe
 from otoscope.explanation.explainers import (
@@ -87,7 +87,7 @@ class Pipeline:
         if key in self._inspected:
             return self._inspected[key]
         sounds = [self.clips.sounds[w.sound] for w in windows]
-        made = Inspected(self.clips.classifier, bound(domain, sounds), self.clips.waveforms(windows))
+        made = Inspected(self.clips.classifier, domain.bind(sounds), self.clips.waveforms(windows))
         if self.clips.in_one_window:
             self._inspected[key] = made
         return made
@@ -112,7 +112,7 @@ class Pipeline:
     def _whole_grids(self) -> list[Grid]:
         """The grid of the explained domain over each whole clip."""
         if self.clips.in_one_window:
-            return [grid_of(self.inspected.analysis, i) for i in range(len(self.clips))]
+            return [self.inspected.analysis.grid_of(i) for i in range(len(self.clips))]
         n = self.clips.waveforms(self.clips.windows()[0][:1]).shape[-1]
         first = self.domain.grid(n, self.clips.classifier)
         return [whole_grid(first, sound.duration) for sound in self.clips.sounds]
@@ -183,7 +183,7 @@ class Pipeline:
         facts: list[list[Mapping[str, float]]] = [[] for _ in self.clips.sounds]
         for windows in self.clips.windows():
             problem = self.problem(windows)
-            own = [grid_of(problem.inspected.analysis, k) for k in range(problem.batch)]
+            own = [problem.inspected.analysis.grid_of(k) for k in range(problem.batch)]
             found = as_attributions(explainer.explain(problem), own, explainer.name)
             for (i, span), one in zip(windows, found, strict=True):
                 values[i].add(span, one.values, one.grid.times)
@@ -207,7 +207,7 @@ class Pipeline:
             values = np.stack([m.values for m in some])
             if self.explainer.gives != "mask":
                 values = self._pooled(scored, values, [i] * len(some))
-            grid = grid_of(scored.analysis, i)
+            grid = scored.analysis.grid_of(i)
             masks.append([Mask(v, grid, m.spec) for v, m in zip(values, some, strict=True)])
         flat = [(i, m.values) for i, some in enumerate(masks) for m in some]
         return masks, self._masked_scores(scored, flat).reshape(len(masks), len(masks[0]), 2, -1)
@@ -246,7 +246,7 @@ class Pipeline:
         device = scored.waveform.device
         with torch.no_grad():
             given = torch.from_numpy(values).to(device)
-            pooled = pool_segments(scored.analysis, given, torch.tensor(index, device=device))
+            pooled = scored.analysis.pool(given, torch.tensor(index, device=device))
         return pooled.clamp(0, 1).cpu().numpy()
 
     def _masked_scores(self, scored: Inspected, masks: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
@@ -294,7 +294,7 @@ class Pipeline:
 
     def rendition(self, i: int) -> Rendition:
         """How masks on a clip in one window are rendered."""
-        return rendition_of(self.scored.analysis, i)
+        return self.scored.analysis.rendition(i)
 
     def kept(self, i: int, masks: Sequence[Mask] | None = None) -> np.ndarray:
         """The kept sounds of a clip in one window, ``(mask, channel, time)`` float32 at the clip's own rate.
