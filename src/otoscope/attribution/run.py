@@ -14,8 +14,6 @@ from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 from otoscope.core.registry import fitting_domains
 
-__all__ = ["attribute", "check_domain", "fitting_domains", "method_name"]
-
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
     """Run a method, by name or as a captum object, and check what comes out.
@@ -54,7 +52,7 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     """
     if isinstance(method, str):
         entry = registry.get("method", method)
-        if entry.facts.get("gives", "attributions") != "attributions":
+        if entry.facts["gives"] != "attributions":
             raise UnsupportedError(
                 f"the method {method!r} produces {entry.facts['gives']} rather than attributions; use otoscope.explain"
             )
@@ -82,12 +80,20 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
 
 
 def check_domain(method: str, domain: str) -> None:
-    """An `UnsupportedError` if a method does not work in a registered domain; it names those in which it does."""
+    """An `UnsupportedError` if a method does not work in a registered domain; it names those in which it does.
+
+    Of a method that gives a sound, a `ParameterError`: its changes cannot be described in the domain.
+    """
     fitting = fitting_domains(method)
-    if domain in registry.names("domain") and domain not in fitting:
-        raise UnsupportedError(
-            f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
+    if domain in fitting or domain not in registry.names("domain"):
+        return
+    if registry.get("method", method).facts["gives"] == "sound":
+        raise ParameterError(
+            f"what the method {method!r} changes cannot be described in the domain {domain!r}; use {', '.join(fitting)}"
         )
+    raise UnsupportedError(
+        f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
+    )
 
 
 def method_name(method: Any) -> str:

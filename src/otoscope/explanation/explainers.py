@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,10 +101,6 @@ class AttributionExplainer:
     name: str
     precision: str = "float32"
     gives: str = "attributions"
-
-    def with_settings(self, settings: Mapping[str, Any]) -> AttributionExplainer:
-        """The same method with other settings."""
-        return replace(self, settings=settings)
 
     def explain(self, problem: Problem) -> Result:
         """Values ``(batch, freq, frame)`` of the method."""
@@ -219,7 +215,10 @@ def generate(generator: SoundGenerator, source: AudioSource, n_windows: int, pro
         If the temporary file cannot be written.
     """
     blocks = _CheckedBlocks(generator, source, n_windows, progress)
-    kept = _in_memory(blocks, source) if n_windows == 1 else _on_disk(blocks, source)
+    if n_windows == 1:
+        kept: AudioSource = Clip(np.concatenate(list(blocks), axis=1), source.sample_rate, f"kept of {source.source}")
+    else:
+        kept = _on_disk(blocks, source)
     notes = list(generator.notes(source))
     if blocks.peak > 1:
         over = 20 * math.log10(blocks.peak)
@@ -254,10 +253,6 @@ class _CheckedBlocks:
             self.progress(self.frames * self.n_windows // shape[1] - done)
         if self.frames != shape[1]:
             raise ShapeError(f"the sound made for {name} has {self.frames} samples; {shape[1]} were expected")
-
-
-def _in_memory(blocks: _CheckedBlocks, source: AudioSource) -> Clip:
-    return Clip(np.concatenate(list(blocks), axis=1), source.sample_rate, f"kept of {source.source}")
 
 
 def _on_disk(blocks: _CheckedBlocks, source: AudioSource) -> AudioSource:

@@ -110,9 +110,8 @@ class Explanation:
         """The sound that the classifier used: same rate, channels and length as the original."""
         if self.generated is not None:
             return self._clip(self.generated.kept.read(0, self.source.frames), "kept")
-        return self._clip(
-            np.concatenate(list(render_blocks(self.source, self.mask, rendition=self.rendition)), axis=1), "kept"
-        )
+        blocks = render_blocks(self.source, self.mask, rendition=self.rendition)
+        return self._clip(np.concatenate(list(blocks), axis=1), "kept")
 
     @functools.cached_property
     def removed(self) -> Clip:
@@ -130,7 +129,7 @@ class Explanation:
         except OSError as error:
             raise no_temporary_folder(error) from error
         with room as folder:
-            return self._score(write_sounds(self, Path(folder)))
+            return self._score(write_sounds(self.source, self.kept_blocks(), Path(folder)))
 
     @functools.cached_property
     def silent(self) -> bool:
@@ -241,7 +240,10 @@ class Explanation:
             "request": dict(request.spec),
             "method": {
                 "name": request.spec["method"].split(",")[0],
-                "settings": _settings(request.method_settings),
+                "settings": {
+                    k: v if isinstance(v, int | float | str | None) else repr(v)
+                    for k, v in request.method_settings.items()
+                },
                 **({} if self.background is None else {"background": self.background._asdict()}),
                 **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
             },
@@ -278,13 +280,13 @@ class Explanation:
         WriteError
         """
         out = make_folder(folder)
-        keep_the_original(self, out)
+        keep_the_original(self.source, out)
         had = set(self.__dict__)
-        files = write_sounds(self, out)
+        files = write_sounds(self.source, self.kept_blocks(), out)
         if "heard" not in self.__dict__:
             self.__dict__["heard"] = self._score(files)  # measured on these very files
         files["attribution"] = out / "attribution.npz"
-        write_arrays(self, files["attribution"])
+        write_arrays(self.attribution, self.mask, files["attribution"])
         files["record"] = out / "explanation.json"
         record = json.dumps(
             {**self.record(), "files": {k: v.name for k, v in files.items()}}, indent=1, allow_nan=False
@@ -338,7 +340,3 @@ class Explanation:
                 finally:
                     close_audio(sound)
         return Scores(*found)
-
-
-def _settings(settings: Any) -> dict[str, Any]:
-    return {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in dict(settings).items()}

@@ -134,21 +134,17 @@ class Pipeline:
     @cached_property
     def attributions(self) -> list[Attribution]:
         """The attribution of each clip over its whole length."""
-        if self.generated is not None:
-            return self._descriptions[0]
-        return self._explained()
+        return self._explained() if self.generated is None else self._descriptions[0]
 
     @cached_property
     def masks(self) -> list[list[Mask]]:
         """The masks of each clip as they are applied, ``[clip][mask]``."""
-        if self.generated is not None:
-            return self._descriptions[1]
-        return self._applied[0]
+        return self._applied[0] if self.generated is None else self._descriptions[1]
 
     @cached_property
     def scores(self) -> np.ndarray:
         """Probabilities of the kept and the removed part of each clip under each mask, ``(clip, mask, part, class)``."""
-        return self._descriptions[2] if self.generated is not None else self._applied[1]
+        return self._applied[1] if self.generated is None else self._descriptions[2]
 
     def results(self) -> list[PipelineResult]:
         """All stages, clip by clip."""

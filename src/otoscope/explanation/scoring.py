@@ -7,8 +7,6 @@ set of windows. Sounds are ``(channel, time)`` at any rate; probabilities are fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -94,33 +92,6 @@ def score_sounds(sounds: np.ndarray, sample_rate: int, classifier: Classifier, b
     return score_waveforms(torch.from_numpy(np.ascontiguousarray(resampled)), classifier, batch_size)
 
 
-def score_windows(
-    source: AudioSource, spans: Sequence[Span], classifier: Classifier, batch_size: int = 16
-) -> np.ndarray:
-    """Probability of each class, the mean over windows of a sound.
-
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    spans : sequence of Span
-        The windows.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most windows in one pass.
-
-    Returns
-    -------
-    ndarray (class,), float32
-    """
-    total = np.zeros(len(classifier.labels))
-    for some in batches(spans, batch_size):
-        pieces = np.stack([classifier_input(source, s, classifier.sample_rate) for s in some])
-        total += score_waveforms(torch.from_numpy(pieces), classifier, batch_size).astype(np.float64).sum(0)
-    return (total / len(spans)).astype(np.float32)
-
-
 def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 16) -> np.ndarray:
     """Probability of each class in a sound of any length; of a long one the mean over its windows.
 
@@ -137,4 +108,9 @@ def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 1
     -------
     ndarray (class,), float32
     """
-    return score_windows(source, windows_of(source, classifier), classifier, batch_size)
+    spans = windows_of(source, classifier)
+    total = np.zeros(len(classifier.labels))
+    for some in batches(spans, batch_size):
+        pieces = np.stack([classifier_input(source, s, classifier.sample_rate) for s in some])
+        total += score_waveforms(torch.from_numpy(pieces), classifier, batch_size).astype(np.float64).sum(0)
+    return (total / len(spans)).astype(np.float32)
