@@ -51,7 +51,7 @@ FEW = 64  # coalitions: all are run though fewer might do
 
 Draw = Callable[[int], Coalitions]
 Fitter = Callable[[Coalitions, Tensor], Fit]
-Score = Callable[[Tensor, Tensor], Tensor]
+Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
 def can_be_all(units: int, samples: int, tolerance: float) -> bool:
@@ -67,7 +67,7 @@ def all_rows(units: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def explain_units(
-    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, score: Score, tolerance: float
+    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, score: Scorer, tolerance: float
 ) -> tuple[Fit, Tensor]:
     """Fit a linear model of units to each clip's scores.
 

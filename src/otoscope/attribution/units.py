@@ -89,8 +89,15 @@ def segments_of(problem: Problem) -> Tensor | None:
     ShapeError
         If they do not fit the grid.
     """
-    segments = problem.inspected.analysis.segments()
-    return None if segments is None else _checked(problem, segments)
+    labels, wanted = problem.inspected.analysis.segments(), (problem.batch, *problem.shape)
+    if labels is None:
+        return None
+    if tuple(labels.shape) != wanted or labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ShapeError(
+            f"the segments of the {problem.inspected.grid.domain} domain have shape {tuple(labels.shape)} and type "
+            f"{labels.dtype}; they must be int64 labels {wanted} from 0 up"
+        )
+    return labels.to(problem.targets.device)
 
 
 def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:
@@ -101,16 +108,6 @@ def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:
     )
     labels = rows[:, None] * min(along_time, problem.shape[1]) + columns[None]
     return labels.expand(problem.batch, *problem.shape)
-
-
-def _checked(problem: Problem, labels: Tensor) -> Tensor:
-    wanted = (problem.batch, *problem.shape)
-    if tuple(labels.shape) != wanted or labels.dtype != torch.int64 or int(labels.min()) < 0:
-        raise ShapeError(
-            f"the segments of the {problem.inspected.grid.domain} domain have shape {tuple(labels.shape)} and type "
-            f"{labels.dtype}; they must be int64 labels {wanted} from 0 up"
-        )
-    return labels.to(problem.targets.device)
 
 
 def count(labels: Tensor) -> Tensor:

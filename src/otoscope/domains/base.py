@@ -24,7 +24,6 @@ class InputSpec(Protocol):
 
     def features(self, waveform: Tensor) -> Tensor:
         """Features of waveforms."""
-        ...
 
 
 class Analysis:

@@ -107,7 +107,6 @@ class SpectralAnalysis(_Components):
         self.fine = Grid(hz, times, "hz", grid.domain, grid.duration, grid.top_hz)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
         check_mask(mask, self.grid)
         spec = pick(self.spec, index, len(mask))
         gains = self.segments_of_frames.spread(mask)
@@ -131,7 +130,6 @@ class SpectralAnalysis(_Components):
         return self.segments_of_frames.gather(torch.stack(rows)).clamp_min(0)
 
     def rendition(self, clip: int) -> SpectralRendition:
-        """How masks on a clip are heard."""
         return SpectralRendition(self.weights[clip].to("cpu", copy=True), self.grid, self.fine, self.names[clip])
 
 
@@ -154,7 +152,6 @@ class SpectralRendition:
         self.facts: Mapping[str, Any] = {"rows": list(names)}
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
         gains = self.segments.spread(torch.as_tensor(masks, dtype=self.weights.dtype))
         fine = np.stack([(g[:, None] * self.weights).sum(0).numpy() for g in gains])
         return render_clips(sound, fine, self.fine, start, stop)
@@ -180,7 +177,6 @@ class StemAnalysis(_Components):
         self.segments_of_samples = segments_at((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
         check_mask(mask, self.grid)
         return (pick(self.parts, index, len(mask)) * self.segments_of_samples.spread(mask)).sum(1)
 
@@ -193,7 +189,6 @@ class StemAnalysis(_Components):
         return self.segments_of_samples.gather(self.parts[clip : clip + 1] * waveform)[0].clamp_min(0)
 
     def rendition(self, clip: int) -> StemRendition:
-        """How masks on a clip are heard."""
         return StemRendition(self.stems[clip], self.orders[clip], self.grid_of(clip))
 
 
@@ -215,7 +210,6 @@ class StemRendition:
         self.facts: Mapping[str, Any] = {"rows": list(grid.rows), "stems": dict(stems.digests)}
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
         whole = torch.from_numpy(below(sound, self.grid.top_hz, start, stop))
         chosen = [self.stems.clips[i] for i in self.order]
         parts = [torch.from_numpy(below(c, self.grid.top_hz, start, stop)).expand_as(whole) for c in chosen]
@@ -320,7 +314,6 @@ class ComponentsDomain(Domain):
         return Grid(*places, "components", self.name, duration, top, names)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SpectralAnalysis | StemAnalysis:
-        """Decompose waveforms."""
         grid, rate = self.grid(waveform.shape[-1], listener), listener.sample_rate
         if self._stems is not None:
             if len(self._stems) != len(waveform):

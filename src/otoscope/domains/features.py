@@ -94,7 +94,6 @@ class FeaturesDomain(Domain):
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The cells of a clip of so many samples."""
         device = (
             next((b.device for b in listener.frontend.buffers()), "cpu") if listener.frontend is not None else "cpu"
         )
@@ -112,7 +111,6 @@ class FeaturesDomain(Domain):
         return Grid(frequencies, times, "mel", self.name, duration, listener.sample_rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> FeatureAnalysis:
-        """Decompose waveforms."""
         if listener.frontend is None:
             feature_axes(listener, 0)
         features = listener.features(waveform)

@@ -24,16 +24,13 @@ class Readable(Protocol):
     @property
     def sample_rate(self) -> int:
         """Hz."""
-        ...
 
     @property
     def frames(self) -> int:
         """Length in samples."""
-        ...
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Samples ``(channel, time)``; silence outside."""
-        ...
 
 
 class Rendition(Protocol):
@@ -49,11 +46,9 @@ class Rendition(Protocol):
     @property
     def facts(self) -> Mapping[str, Any]:
         """What a record holds about the cells, in addition to their grid."""
-        ...
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Many masks on one stretch of the sound; shapes are those of `render_clips`."""
-        ...
 
 
 class GridRendition:
@@ -65,7 +60,6 @@ class GridRendition:
         self.grid = grid
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
         return render_clips(sound, masks, self.grid, start, stop)
 
 

@@ -41,7 +41,6 @@ class SuperpixelAnalysis(Analysis):
         self._labels, self._sizes = labels, _sizes(labels)
 
     def segments(self) -> Tensor:
-        """The segment of each cell, int64 ``(batch, freq, frame)``, from 0 up for each clip."""
         return self._labels
 
     def pool(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
@@ -55,15 +54,12 @@ class SuperpixelAnalysis(Analysis):
         return self.inner.synthesise(self.pool(mask, index), index)
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The removed part of the clip, of which ``kept`` is the kept part."""
         return self.inner.complement(kept, index)
 
     def amplitude(self) -> Tensor:
-        """Amplitude of each cell."""
         return self.inner.amplitude()
 
     def rendition(self, clip: int) -> SuperpixelRendition:
-        """How masks on a clip are heard."""
         return SuperpixelRendition(self._labels[clip].cpu(), self.grid)
 
 
@@ -86,7 +82,6 @@ class SuperpixelMeans(SuperpixelAnalysis):
         return self.inner.synthesise(even, index) + self._rise(index, len(mask)) * (1 - fine)
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The removed part of the clip, of which ``kept`` is the kept part."""
         return self.inner.complement(kept, index) + self._rise(index, len(kept))
 
     def _rise(self, index: Tensor | None, n: int) -> Tensor:
@@ -111,7 +106,6 @@ class SuperpixelRendition(GridRendition):
         self.facts = {"segments": self._sizes.shape[1]}
 
     def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
         given = torch.as_tensor(masks, dtype=torch.float32)
         even = average(given, self._labels.expand_as(given), self._sizes.expand(len(given), -1))
         return super().clips(sound, even.numpy(), start, stop)
@@ -219,7 +213,6 @@ class SuperpixelsDomain(Domain):
         return replace(self.inner.grid(n_samples, listener), domain=self.name)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SuperpixelAnalysis:
-        """Decompose waveforms."""
         inner = self.inner.analyse(waveform, listener)
         with torch.no_grad():  # each by itself: a batch finds the segments that single clips find
             clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]

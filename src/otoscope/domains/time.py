@@ -60,11 +60,9 @@ class TimeDomain(Domain):
         self.settings: Mapping[str, Any] = {"ms": ms}
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The segments of a clip of so many samples."""
         rate = listener.sample_rate
         times = time_centres(n_samples, rate, self.ms)
         return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> TimeAnalysis:
-        """Decompose waveforms."""
         return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

@@ -47,16 +47,13 @@ class CellExplainer(Protocol):
     @property
     def name(self) -> str:
         """As records name it."""
-        ...
 
     @property
     def gives(self) -> str:
         """``"attributions"`` or ``"mask"``."""
-        ...
 
     def explain(self, problem: Problem) -> Result:
         """Values ``(batch, freq, frame)``."""
-        ...
 
 
 class SoundGenerator(Protocol):
@@ -65,19 +62,15 @@ class SoundGenerator(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Reasons not to rely on its sound, in whole sentences."""
-        ...
 
     def blocks(self, source: AudioSource) -> Iterator[np.ndarray]:
         """The kept sound, block after block, ``(channel, time)``, of the same rate and length as the source."""
-        ...
 
     def notes(self, source: AudioSource) -> tuple[str, ...]:
         """What it does to this sound."""
-        ...
 
     def facts(self) -> dict[str, Any]:
         """What a record says of it; ``sha256`` is the digest of its weights."""
-        ...
 
 
 @dataclass(frozen=True)

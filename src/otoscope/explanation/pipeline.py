@@ -194,41 +194,30 @@ class Pipeline:
 
     @cached_property
     def _applied(self) -> tuple[list[list[Mask]], np.ndarray]:
-        """Masks as they are applied, and the scores under them."""
+        """Masks as they are applied, and the scores under them; each window gets its part of the masks over the whole clip."""
         made = [self._made(attribution) for attribution in self.attributions]
-        if not self.clips.in_one_window:
-            return self._applied_in_windows(made)
-        scored, masks = self.scored, []
-        for i, some in enumerate(made):
-            values = np.stack([m.values for m in some])
-            if self.explainer.gives != "mask":
-                values = self._pooled(scored, values, [i] * len(some))
-            grid = scored.analysis.grid_of(i)
-            masks.append([Mask(v, grid, m.spec) for v, m in zip(values, some, strict=True)])
-        flat = [(i, m.values) for i, some in enumerate(masks) for m in some]
-        return masks, self._masked_scores(scored, flat).reshape(len(masks), len(masks[0]), 2, -1)
-
-    def _applied_in_windows(self, made: list[list[Mask]]) -> tuple[list[list[Mask]], np.ndarray]:
-        """The same for clips in several windows: each window gets its part of the mask over the whole clip."""
         n, changed = len(made[0]), False
-        heard = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
+        applied = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
         means = WindowMeans(self.clips, n, 2)
         for windows in self.clips.windows():
             scored = self.inspect(windows, self.scored_domain)
             times = scored.grid.times
             cut = np.stack([_cut(m, w.span, times, self.clips) for w in windows for m in made[w.sound]])
             index = [k for k in range(len(windows)) for _ in range(n)]
-            values = self._pooled(scored, cut, index)
+            values = cut if self.explainer.gives == "mask" else self._pooled(scored, cut, index)
             changed |= not np.array_equal(values, cut)
             means.add(windows, self._masked_scores(scored, list(zip(index, values))).reshape(len(windows), n, 2, -1))
             for k, (i, span) in enumerate(windows):
                 for m in range(n):
-                    heard[m][i].add(span, values[k * n + m], times)
+                    applied[m][i].add(span, values[k * n + m], times)
         if changed:  # cells belong together: what is rendered is what was scored
             made = [
-                [replace(m, values=np.clip(heard[k][i].values, 0, 1)) for k, m in enumerate(masks)]
+                [replace(m, values=np.clip(applied[k][i].values, 0, 1)) for k, m in enumerate(masks)]
                 for i, masks in enumerate(made)
             ]
+        if self.clips.in_one_window:
+            grids = [self.scored.analysis.grid_of(i) for i in range(len(made))]
+            made = [[replace(m, grid=grid) for m in masks] for masks, grid in zip(made, grids, strict=True)]
         return made, means.values()
 
     def _made(self, attribution: Attribution) -> list[Mask]:
@@ -324,6 +313,8 @@ class Pipeline:
 
 def _cut(mask: Mask, span: Span, times: np.ndarray, clips: ClipBatch) -> np.ndarray:
     """The part of a mask over the whole clip that lies over one window, at that window's frames."""
+    if clips.in_one_window:
+        return mask.values
     return at_times(mask.values, mask.grid.times, times + span.start / clips.sounds[0].sample_rate)
 
 
