@@ -46,13 +46,8 @@ class LayerMaps(NamedTuple):
 def layer_maps(problem: Problem, layer: str | None) -> LayerMaps:
     """Maps of a layer and the target logit's gradients by them, at most ``batch_size`` clips in one pass.
 
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    layer : str, optional
-        None is the classifier's default. Its output is brought to ``(batch, channel, freq, frame)``, or
-        ``(batch, channel, frame)`` where there is no frequency, by the axes that the classifier declares.
+    Without a name it is the classifier's default layer. Its output is brought to ``(batch, channel, freq, frame)``, or
+    ``(batch, channel, frame)`` where there is no frequency, by the axes that the classifier declares.
 
     Raises
     ------

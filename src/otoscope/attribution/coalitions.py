@@ -111,9 +111,7 @@ def explain_units(
     for sample, clip in draws:
         masks = paint(labels[clip], table[kind[clip], sample])
         scores[sample, clip] = score(masks.float(), clip).double()
-    parts = [(clips, fitted(clips, n)) for clips, n in draws.groups()]
-    order = torch.cat([clips for clips, _ in parts]).argsort()
-    return Fit(*(torch.cat(part)[order] for part in zip(*(f for _, f in parts), strict=True))), draws.used
+    return Fit(*draws.gather(fitted)), draws.used
 
 
 def _table(kinds: dict[int, Coalitions]) -> Tensor:

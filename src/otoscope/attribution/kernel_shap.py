@@ -136,12 +136,7 @@ def _kernel(units: int, present: int) -> float:
 def fit_shapley(coalitions: Coalitions, scores: Tensor) -> Fit:
     """Weighted least squares under the constraint that the values sum to the score of all minus that of none.
 
-    Parameters
-    ----------
-    coalitions : Coalitions
-        As `shapley_rows` orders them.
-    scores : Tensor (sample, clip), float64
-        Score of each coalition on each clip.
+    The coalitions are ordered as `shapley_rows` orders them; scores are ``(sample, clip)``.
 
     Returns
     -------

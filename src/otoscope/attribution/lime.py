@@ -101,16 +101,9 @@ def kernel(rows: Tensor, width: float) -> Tensor:
 
 
 def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
-    """Weighted ridge regression with an intercept that is not penalised, in closed form.
+    """Weighted ridge regression of scores ``(sample, clip)`` with an intercept that is not penalised, in closed form.
 
-    Parameters
-    ----------
-    coalitions : Coalitions
-        The coalitions and their weights.
-    scores : Tensor (sample, clip), float64
-        Score of each coalition on each clip.
-    penalty : float
-        For each sample.
+    The ``penalty`` is for each sample.
 
     Returns
     -------

@@ -15,20 +15,8 @@ from otoscope.spectral.scales import hz_to_mel
 def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
     """Bilinear interpolation from a map's cells to the grid's.
 
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    cam : Tensor (batch, freq, frame) or (batch, frame)
-        Values of the cells of a layer's map.
-    layer : str
-        Whose map; its cells lie where the classifier places them, else they tile the features evenly.
-    n_frames : int
-        Frames of features (samples, without a front end) that the network was given.
-
-    Returns
-    -------
-    Tensor (batch, freq, frame)
+    The map ``(batch, freq, frame)`` or ``(batch, frame)`` is of a layer, whose cells lie where the classifier places them, else
+    they tile the features evenly. The network was given ``n_frames`` of features (samples, without a front end).
 
     Raises
     ------

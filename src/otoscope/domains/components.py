@@ -53,12 +53,8 @@ def segments_at(moments: np.ndarray, grid: Grid, like: Tensor) -> Segments:
 class Separator:
     """Separate clips into components, with a cache of the last few.
 
-    Parameters
-    ----------
-    key : tuple
-        What the components depend on, apart from the clip.
-    take : callable
-        Magnitudes ``(bin, frame)`` and frequencies of bins -> `Separation`.
+    ``key`` is what the components depend on, apart from the clip; ``take`` makes them of magnitudes ``(bin, frame)`` and
+    the frequencies of the bins.
     """
 
     _known: ClassVar[OrderedDict[tuple[object, ...], Separation]] = OrderedDict()
@@ -136,14 +132,7 @@ class SpectralAnalysis(_Components):
 class SpectralRendition:
     """Masks on components become masks on bins and frames, which are put on the clip at its own rate.
 
-    Parameters
-    ----------
-    weights : Tensor (row, bin, frame)
-        Share of each STFT cell that belongs to each component.
-    grid, fine : Grid
-        Of the components; of bins and frames.
-    names : tuple of str
-        Names of the rows, the residual last.
+    ``weights`` ``(row, bin, frame)`` are the shares of each STFT cell; ``fine`` is the grid of bins and frames.
     """
 
     def __init__(self, weights: Tensor, grid: Grid, fine: Grid, names: tuple[str, ...]):
@@ -193,17 +182,7 @@ class StemAnalysis(_Components):
 
 
 class StemRendition:
-    """Masks on stems are gains of the files themselves, at the clip's own rate and with its channels.
-
-    Parameters
-    ----------
-    stems : Stems
-        The stems of the clip.
-    order : sequence of int
-        Which stem each row is.
-    grid : Grid
-        The cells; its rows are named.
-    """
+    """Masks on stems, of which ``order`` says which row each is, are gains of the files, at the clip's rate and on its channels."""
 
     def __init__(self, stems: Stems, order: Sequence[int], grid: Grid):
         self.stems, self.order, self.grid = stems, order, grid

@@ -24,16 +24,9 @@ SCALE, SIGMA, MIN_SIZE = 25, 0.8, 20
 
 
 class SuperpixelAnalysis(Analysis):
-    """A batch taken apart in another domain, and the segment of each cell.
+    """A batch taken apart in another domain, and the segment of each cell, from 0 up for each clip.
 
-    Parameters
-    ----------
-    inner : Analysis
-        The clips in the other domain.
-    grid : Grid
-        The cells of the other domain, under the name of this one.
-    labels : Tensor (batch, freq, frame), int64
-        From 0 up, for each clip.
+    The grid is that of the other domain, under the name of this one.
     """
 
     def __init__(self, inner: Analysis, grid: Grid, labels: Tensor):
@@ -90,15 +83,7 @@ class SuperpixelMeans(SuperpixelAnalysis):
 
 
 class SuperpixelRendition(GridRendition):
-    """Masks are averaged over segments, then carried from their grid to the STFT.
-
-    Parameters
-    ----------
-    labels : Tensor (freq, frame), int64
-        Segment of each cell, from 0 up.
-    grid : Grid
-        The cells of the masks.
-    """
+    """Masks are averaged over segments ``(freq, frame)``, numbered from 0 up, then carried from their grid to the STFT."""
 
     def __init__(self, labels: Tensor, grid: Grid):
         super().__init__(grid)
@@ -112,21 +97,7 @@ class SuperpixelRendition(GridRendition):
 
 
 def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
-    """Each cell's mean over its segment.
-
-    Parameters
-    ----------
-    values : Tensor (batch, freq, frame)
-        Values to average.
-    labels : Tensor (batch, freq, frame), int64
-        Segment of each cell, from 0 up.
-    sizes : Tensor (batch or 1, segment)
-        Cells of each segment.
-
-    Returns
-    -------
-    Tensor (batch, freq, frame)
-    """
+    """Each cell's mean over its segment, ``(batch, freq, frame)``; ``sizes`` are ``(batch or 1, segment)``, in cells."""
     means = _sums(labels, values, sizes.shape[1]) / sizes.clamp_min(1)
     return means.gather(1, labels.flatten(1)).reshape(values.shape)
 

@@ -186,17 +186,8 @@ def make_explainer(
 def generate(generator: SoundGenerator, source: AudioSource, n_windows: int, progress: Progress) -> GeneratedSound:
     """Make the kept sound of a clip, once.
 
-    Parameters
-    ----------
-    generator : SoundGenerator
-        What the method made for the classifier.
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    n_windows : int
-        Number of windows in which the classifier hears the sound. A sound in one window is held in memory, a longer one in a
-        temporary file.
-    progress : callable
-        Called with the number of windows made since the last call.
+    A sound that the classifier hears in one window is held in memory, a longer one in a temporary file. ``progress`` is called with
+    the number of windows made since its last call.
 
     Raises
     ------

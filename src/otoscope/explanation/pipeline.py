@@ -206,7 +206,7 @@ class Pipeline:
             index = [k for k in range(len(windows)) for _ in range(n)]
             values = cut if self.explainer.gives == "mask" else self._pooled(scored, cut, index)
             changed |= not np.array_equal(values, cut)
-            means.add(windows, self._masked_scores(scored, list(zip(index, values))).reshape(len(windows), n, 2, -1))
+            means.add(windows, self._masked_scores(scored, values, index).reshape(len(windows), n, 2, -1))
             for k, (i, span) in enumerate(windows):
                 for m in range(n):
                     applied[m][i].add(span, values[k * n + m], times)
@@ -234,16 +234,14 @@ class Pipeline:
             pooled = scored.analysis.pool(given, torch.tensor(index, device=device))
         return pooled.clamp(0, 1).cpu().numpy()
 
-    def _masked_scores(self, scored: Inspected, masks: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    def _masked_scores(self, scored: Inspected, masks: np.ndarray, index: Sequence[int]) -> np.ndarray:
         """Probabilities ``(mask, part, class)`` of the kept and the removed part under masks, each of a clip by number."""
-        found = []
-        for start in range(0, len(masks), self.clips.batch_size):
-            some = masks[start : start + self.clips.batch_size]
-            device = scored.waveform.device
-            index = torch.tensor([i for i, _ in some], device=device)
+        size, found = self.clips.batch_size, []
+        clips = torch.tensor(index, device=scored.waveform.device)
+        for some, which in zip(torch.from_numpy(masks).split(size), clips.split(size), strict=True):
             with torch.no_grad():
-                kept = scored.analysis.synthesise(torch.from_numpy(np.stack([v for _, v in some])).to(device), index)
-                logits = [scored.classify(part) for part in (kept, scored.analysis.complement(kept, index))]
+                kept = scored.analysis.synthesise(some.to(clips.device), which)
+                logits = [scored.classify(part) for part in (kept, scored.analysis.complement(kept, which))]
                 found.append(torch.stack([self.clips.classifier.probabilities(x) for x in logits], 1).cpu().numpy())
             self.progress(2 * len(some))
         return np.concatenate(found)

@@ -48,21 +48,7 @@ def classifier_input(source: AudioSource, span: Span, sample_rate: int) -> np.nd
 
 
 def score_waveforms(waveforms: Tensor, classifier: Classifier, batch_size: int) -> np.ndarray:
-    """Probabilities of waveforms at the classifier's rate.
-
-    Parameters
-    ----------
-    waveforms : Tensor (batch, time)
-        At the classifier's rate.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most waveforms in one pass.
-
-    Returns
-    -------
-    ndarray (batch, class), float32
-    """
+    """Probabilities ``(batch, class)`` float32 of waveforms ``(batch, time)`` at the classifier's rate."""
     found = []
     for some in waveforms.to(classifier.device).split(batch_size):
         with torch.no_grad(), memory_errors(len(some)), model_errors(classifier):
@@ -71,43 +57,13 @@ def score_waveforms(waveforms: Tensor, classifier: Classifier, batch_size: int) 
 
 
 def score_sounds(sounds: np.ndarray, sample_rate: int, classifier: Classifier, batch_size: int) -> np.ndarray:
-    """Probabilities of short mono sounds of one length, each heard at once.
-
-    Parameters
-    ----------
-    sounds : ndarray (sound, time), float32
-        At any rate.
-    sample_rate : int, Hz
-        Theirs.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most sounds in one pass.
-
-    Returns
-    -------
-    ndarray (sound, class), float32
-    """
+    """Probabilities ``(sound, class)`` float32 of short mono sounds ``(sound, time)`` at any rate, each heard at once."""
     resampled = resample(np.ascontiguousarray(sounds, np.float32), sample_rate, classifier.sample_rate)
     return score_waveforms(torch.from_numpy(np.ascontiguousarray(resampled)), classifier, batch_size)
 
 
 def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 16) -> np.ndarray:
-    """Probability of each class in a sound of any length; of a long one the mean over its windows.
-
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most windows in one pass.
-
-    Returns
-    -------
-    ndarray (class,), float32
-    """
+    """Probability of each class ``(class,)`` float32 in a sound of any rate and length; of a long one the mean over its windows."""
     spans = windows_of(source, classifier)
     total = np.zeros(len(classifier.labels))
     for some in batches(spans, batch_size):

@@ -26,12 +26,7 @@ def longest_s(classifier: Classifier) -> float:
 def windows_of(source: AudioSource, classifier: Classifier) -> list[Span]:
     """The windows in which a classifier hears a sound: one up to 30 s, else windows of 10 s that overlap by 2 s.
 
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    classifier : Classifier
-        One that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
+    One that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
     """
     limit = longest_s(classifier)
     if source.duration <= limit:
