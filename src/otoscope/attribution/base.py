@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from otoscope.core.runtime import generator
 
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
-SCORES: tuple[Score, ...] = get_args(Score)
 FACTS = ("samples", "fidelity", "units", "gap")
 
 

@@ -1,4 +1,4 @@
-"""Room 4: the interpretable domains, where explanations live.
+"""Room 5: the interpretable domains, where explanations live.
 
 A domain divides a clip into a `Grid` of cells (frequencies in Hz, times in s); `analyse` decomposes a batch of waveforms
 ``(batch, time)``, and `synthesise` of the result applies masks ``(batch, freq, frame)``. Every domain keeps three promises: a

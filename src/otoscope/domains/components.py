@@ -25,7 +25,7 @@ from otoscope.core.records import Grid
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
 from otoscope.domains.base import Analysis, Domain, InputSpec, Segments, as_tensor, centres, check_mask, pick
-from otoscope.domains.render import Readable, below, render_clips
+from otoscope.domains.render import below, render_clips
 from otoscope.domains.separation import MOST, RESIDUAL, Separation, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
 from otoscope.domains.stft import config_at
@@ -140,7 +140,7 @@ class SpectralRendition:
         self.segments = segments_at(fine.times, grid, weights)
         self.facts: Mapping[str, Any] = {"rows": list(names)}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         gains = self.segments.spread(torch.as_tensor(masks, dtype=self.weights.dtype))
         fine = np.stack([(g[:, None] * self.weights).sum(0).numpy() for g in gains])
         return render_clips(sound, fine, self.fine, start, stop)
@@ -188,7 +188,7 @@ class StemRendition:
         self.stems, self.order, self.grid = stems, order, grid
         self.facts: Mapping[str, Any] = {"rows": list(grid.rows), "stems": dict(stems.digests)}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         whole = torch.from_numpy(below(sound, self.grid.top_hz, start, stop))
         chosen = [self.stems.clips[i] for i in self.order]
         parts = [torch.from_numpy(below(c, self.grid.top_hz, start, stop)).expand_as(whole) for c in chosen]

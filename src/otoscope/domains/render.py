@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from otoscope.audio import AudioSource
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid, Mask
 from otoscope.domains.base import frequency_weights, neighbours
@@ -16,21 +17,6 @@ from otoscope.spectral.scales import bin_frequencies
 from otoscope.spectral.stft import istft, stft
 
 BLOCK_S = 20.0
-
-
-class Readable(Protocol):
-    """A sound that can be read in parts."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-
-    @property
-    def frames(self) -> int:
-        """Length in samples."""
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples ``(channel, time)``; silence outside."""
 
 
 class Rendition(Protocol):
@@ -47,7 +33,7 @@ class Rendition(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """What a record holds about the cells, in addition to their grid."""
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Many masks on one stretch of the sound; shapes are those of `render_clips`."""
 
 
@@ -59,12 +45,12 @@ class GridRendition:
     def __init__(self, grid: Grid):
         self.grid = grid
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         return render_clips(sound, masks, self.grid, start, stop)
 
 
 def render_blocks(
-    sound: Readable, mask: Mask, block_s: float = BLOCK_S, rendition: Rendition | None = None
+    sound: AudioSource, mask: Mask, block_s: float = BLOCK_S, rendition: Rendition | None = None
 ) -> Iterator[np.ndarray]:
     """The kept sound, block after block, ``(channel, time)`` float32; the removed one is the sound minus it.
 
@@ -98,7 +84,7 @@ def render_blocks(
         yield rendition.clips(sound, mask.values[None], start, stop)[0]
 
 
-def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def render_clips(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     """Many masks on one stretch of a sound.
 
     Parameters
@@ -136,7 +122,7 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
         return render(sound, masks, grid, start, stop)
 
 
-def _in_time(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def _in_time(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     samples = torch.from_numpy(below(sound, grid.top_hz, start, stop))
     moments = (np.arange(start, stop) + 0.5) / sound.sample_rate
     gain = np.stack([np.interp(moments, grid.times, mask[0]) for mask in masks]).astype(np.float32)
@@ -144,7 +130,7 @@ def _in_time(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: i
     return kept.numpy()
 
 
-def below(sound: Readable, top_hz: float, start: int, stop: int) -> np.ndarray:
+def below(sound: AudioSource, top_hz: float, start: int, stop: int) -> np.ndarray:
     """A stretch of a sound without what lies above a frequency, ``(channel, time)``; all of it where nothing does.
 
     ``start`` is a multiple of the STFT's hop.
@@ -155,7 +141,7 @@ def below(sound: Readable, top_hz: float, start: int, stop: int) -> np.ndarray:
     return render_clips(sound, np.ones((1, 1, 1), np.float32), audible, start, stop)[0]
 
 
-def _in_bins(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def _in_bins(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     rate, config = sound.sample_rate, config_at(sound.sample_rate)
     margin = config.n_fft
     samples = torch.from_numpy(sound.read(start - margin, stop + margin))

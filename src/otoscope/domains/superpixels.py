@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otoscope.audio import AudioSource
 from otoscope.core.errors import ParameterError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
 from otoscope.domains.base import Analysis, Domain, InputSpec, check_mask, expand, make_domain, pick
 from otoscope.domains.features import FeatureAnalysis
-from otoscope.domains.render import GridRendition, Readable
+from otoscope.domains.render import GridRendition
 
 RANGE_DB = 80.0  # below the loudest cell all is equally silent
 COMPACTNESS = 0.1
@@ -90,7 +91,7 @@ class SuperpixelRendition(GridRendition):
         self._labels, self._sizes = labels[None], _sizes(labels[None])
         self.facts = {"segments": self._sizes.shape[1]}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         given = torch.as_tensor(masks, dtype=torch.float32)
         even = average(given, self._labels.expand_as(given), self._sizes.expand(len(given), -1))
         return super().clips(sound, even.numpy(), start, stop)

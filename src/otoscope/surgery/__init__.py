@@ -1,4 +1,4 @@
-"""Room 3: the only code that hooks, freezes or changes a model; always undone, after success, error or interrupt.
+"""Room 4: the only code that hooks, freezes or changes a model; always undone, after success, error or interrupt.
 
 Three techniques, from the mildest to the strongest:
 
