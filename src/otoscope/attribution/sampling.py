@@ -112,6 +112,7 @@ class Draws:
         order = torch.cat([clips for clips, _ in groups]).argsort()
         return [torch.cat(part)[order] for part in zip(*(run(*group) for group in groups), strict=True)]
 
-    def estimates(self) -> list[Tensor]:
+    def estimates(self) -> tuple[Tensor, Tensor]:
         """Values and standard errors of all clips."""
-        return self.gather(self.estimate)
+        values, errors = self.gather(self.estimate)
+        return values, errors

@@ -190,7 +190,7 @@ class SuperpixelsDomain(Domain):
             clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]
             labels = np.stack([self.labels(clip.amplitude()[0].cpu().numpy()) for clip in clips])
         found = torch.from_numpy(labels).to(waveform.device)
-        kind: Any = SuperpixelMeans if self.hidden == "mean" else SuperpixelAnalysis
+        kind: type[SuperpixelAnalysis] = SuperpixelMeans if self.hidden == "mean" else SuperpixelAnalysis
         return kind(inner, replace(inner.grid, domain=self.name), found)
 
     def labels(self, amplitude: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ def absolute(source: str, holds: str = "") -> str:
         return str(Path(source).resolve()) if (Path(source) / holds).exists() else source
     except (OSError, ValueError):  # a name that no file can have
         return source
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder, or a `WriteError` that says where another one is named."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="otoscope-", ignore_cleanup_errors=True)
+    except OSError as error:
+        where = error.filename or "a temporary folder"
+        raise WriteError(where, f"{error.strerror or error}; name another folder in TMPDIR") from error
 
 
 def keep_the_original(source: AudioSource, out: Path) -> None:

@@ -15,8 +15,6 @@ A method's fact ``gives`` in the registry says which it is; `make_explainer` mak
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,8 +29,9 @@ from otoscope.audio import AudioSource, open_audio, peak, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
-from otoscope.core.errors import NonFiniteError, ShapeError, WriteError
+from otoscope.core.errors import NonFiniteError, ShapeError
 from otoscope.core.records import Clip
+from otoscope.explanation.artifacts import temporary_folder
 
 DESCRIBES = (
     "the mask does not make the sound: it describes how loud each cell of the kept sound is relative to the original's, and "
@@ -240,21 +239,12 @@ class _CheckedBlocks:
 
 
 def _on_disk(blocks: _CheckedBlocks, source: AudioSource) -> AudioSource:
+    room = temporary_folder()
     try:
-        folder = tempfile.mkdtemp(prefix="otoscope-")
-    except OSError as error:
-        raise no_temporary_folder(error) from error
-    try:
-        write_wav(Path(folder) / "kept.wav", blocks, source.sample_rate)
-        kept = open_audio(Path(folder) / "kept.wav", in_memory_s=0)
+        write_wav(Path(room.name) / "kept.wav", blocks, source.sample_rate)
+        kept = open_audio(Path(room.name) / "kept.wav", in_memory_s=0)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        room.cleanup()
         raise
-    weakref.finalize(kept, shutil.rmtree, folder, True)
+    weakref.finalize(kept, room.cleanup)
     return kept
-
-
-def no_temporary_folder(error: OSError) -> WriteError:
-    """The error where no temporary file can be made."""
-    where = error.filename or "a temporary folder"
-    return WriteError(where, f"{error.strerror or error}; name another folder in TMPDIR")

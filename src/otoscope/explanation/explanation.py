@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,15 @@ from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
 from otoscope.domains import Rendition, render_blocks
 from otoscope.explanation.artifacts import PARTS as PARTS
-from otoscope.explanation.artifacts import absolute, blocks_of, keep_the_original, write_arrays, write_sounds
-from otoscope.explanation.explainers import GeneratedSound, no_temporary_folder
+from otoscope.explanation.artifacts import (
+    absolute,
+    blocks_of,
+    keep_the_original,
+    temporary_folder,
+    write_arrays,
+    write_sounds,
+)
+from otoscope.explanation.explainers import GeneratedSound
 from otoscope.explanation.request import Request
 from otoscope.explanation.scoring import score_sound
 from otoscope.explanation.verdict import Verdict, judge
@@ -124,11 +130,7 @@ class Explanation:
     @functools.cached_property
     def heard(self) -> Scores:
         """Probabilities of original, kept and removed sound, from files as they are written and read back."""
-        try:
-            room = tempfile.TemporaryDirectory(prefix="otoscope-")
-        except OSError as error:
-            raise no_temporary_folder(error) from error
-        with room as folder:
+        with temporary_folder() as folder:
             return self._score(write_sounds(self.source, self.kept_blocks(), Path(folder)))
 
     @functools.cached_property
