@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otoscope.classifiers import Inspected
-from otoscope.classifiers.inspected import model_errors
+from otoscope.classifiers.inspected import memory_errors, model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
@@ -183,6 +183,23 @@ def target_gradient(
             (gradient,) = torch.autograd.grad(score.sum(), mask)
     problem.tick(len(mask))
     return gradient
+
+
+def inner_gradients(
+    problem: Problem, score: Tensor, inner: Sequence[Tensor], path: str, instead: str = "occlusion or rise"
+) -> tuple[Tensor | None, ...]:
+    """Gradients of scores by tensors inside the classifier; None by one that they do not depend on.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are no gradients on the ``path``; it names what to use ``instead``.
+    """
+    classifier = problem.inspected.classifier
+    if not (score.requires_grad and all(x.requires_grad for x in inner)):
+        raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients between {path}; use {instead}")
+    with memory_errors(len(score)), model_errors(classifier):
+        return torch.autograd.grad(score.sum(), inner, allow_unused=True)
 
 
 def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None) -> Tensor:

@@ -13,14 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from otoscope.audio import (
-    LISTENING_OVERLAP_S,
-    LISTENING_WINDOW_S,
-    AudioSource,
-    close_audio,
-    is_silent,
-    open_audio,
-)
+from otoscope.audio import LISTENING_OVERLAP_S, LISTENING_WINDOW_S, AudioSource, close_audio, is_silent, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError

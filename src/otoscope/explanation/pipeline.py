@@ -29,14 +29,7 @@ from otoscope.core.records import Attribution, Grid, Mask, Scores
 from otoscope.domains import Domain, Rendition
 from otoscope.explanation.batch import ClipBatch, HeardSounds, PipelineResult, WindowMeans
 from otoscope.explanation.describe import LEVEL, describe
-from otoscope.explanation.explainers import (
-    CellExplainer,
-    Explainer,
-    GeneratedSound,
-    Progress,
-    SoundExplainer,
-    generate,
-)
+from otoscope.explanation.explainers import CellExplainer, Explainer, GeneratedSound, Progress, SoundExplainer, generate
 from otoscope.explanation.scoring import classifier_input, score_sounds, score_waveforms
 from otoscope.explanation.windows import Joined, Window, at_times, whole_grid
 from otoscope.masks import MaskSpec, to_mask

@@ -64,14 +64,7 @@ class Request:
     spec: Mapping[str, str] = field(default_factory=dict)
 
 
-def make_request(
-    method: Any,
-    domain: Any,
-    mask: str,
-    target: int | str | None,
-    seed: int,
-    batch_size: int,
-) -> Request:
+def make_request(method: Any, domain: Any, mask: str, target: int | str | None, seed: int, batch_size: int) -> Request:
     """Check names, settings and ranges; nothing has run yet when something is wrong.
 
     Parameters are those of `explain`; a method that gives the sound itself takes no mask. A domain with its settings apart

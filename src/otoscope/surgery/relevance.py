@@ -29,16 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.surgery.backward import UNITS, Call, swapped, words
-from otoscope.surgery.rescale import (
-    LINEAR,
-    POOLS,
-    PRODUCTS,
-    Rescale,
-    attention_mask,
-    norm_eps,
-    norm_parts,
-    unary,
-)
+from otoscope.surgery.rescale import LINEAR, POOLS, PRODUCTS, Rescale, attention_mask, norm_eps, norm_parts, unary
 from otoscope.surgery.slopes import elementwise
 
 ACTIVATIONS = UNITS | words("tanh hardtanh softsign tanhshrink softshrink hardshrink prelu sigmoid hardsigmoid")
