@@ -32,7 +32,7 @@ class SuperpixelAnalysis(Analysis):
 
     def __init__(self, inner: Analysis, grid: Grid, labels: Tensor):
         self.inner, self.grid, self.feeds, self.silence = inner, grid, inner.feeds, inner.silence
-        self._labels, self._sizes = labels, _sizes(labels)
+        self._labels, self._sizes = labels, sizes(labels)
 
     def segments(self) -> Tensor:
         return self._labels
@@ -40,8 +40,8 @@ class SuperpixelAnalysis(Analysis):
     def pool(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """The mean of masks over each segment."""
         check_mask(mask, self.grid)
-        labels, sizes = pick(self._labels, index, len(mask)), pick(self._sizes, index, len(mask))
-        return average(mask, labels.expand_as(mask), sizes)
+        labels, cells = (pick(x, index, len(mask)) for x in (self._labels, self._sizes))
+        return average(mask, labels.expand_as(mask), cells)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
@@ -88,7 +88,7 @@ class SuperpixelRendition(GridRendition):
 
     def __init__(self, labels: Tensor, grid: Grid):
         super().__init__(grid)
-        self._labels, self._sizes = labels[None], _sizes(labels[None])
+        self._labels, self._sizes = labels[None], sizes(labels[None])
         self.facts = {"segments": self._sizes.shape[1]}
 
     def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -97,19 +97,23 @@ class SuperpixelRendition(GridRendition):
         return super().clips(sound, even.numpy(), start, stop)
 
 
-def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
-    """Each cell's mean over its segment, ``(batch, freq, frame)``; ``sizes`` are ``(batch or 1, segment)``, in cells."""
-    means = _sums(labels, values, sizes.shape[1]) / sizes.clamp_min(1)
-    return means.gather(1, labels.flatten(1)).reshape(values.shape)
+def average(values: Tensor, labels: Tensor, cells: Tensor) -> Tensor:
+    """Each cell's mean over its segment, ``(batch, freq, frame)``; ``cells`` ``(batch or 1, segment)`` are `sizes`."""
+    return paint(labels, _sums(labels, values, cells.shape[1]) / cells.clamp_min(1))
+
+
+def sizes(labels: Tensor) -> Tensor:
+    """How many cells each segment has, ``(batch, most segments)``; 0 where a clip has fewer segments."""
+    return _sums(labels, torch.ones_like(labels), int(labels.max()) + 1)
+
+
+def paint(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Each cell gets its segment's number: labels ``(n, freq, frame)``, numbers ``(n, segment)`` -> ``(n, freq, frame)``."""
+    return numbers.gather(1, labels.flatten(1)).reshape(labels.shape)
 
 
 def _sums(labels: Tensor, values: Tensor, n: int) -> Tensor:
     return values.new_zeros(len(labels), n).scatter_add(1, labels.flatten(1), values.flatten(1))
-
-
-def _sizes(labels: Tensor) -> Tensor:
-    """How many cells each segment has, ``(batch, most segments)``."""
-    return _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
 
 
 def picture(amplitude: np.ndarray, decibels: bool) -> np.ndarray:
