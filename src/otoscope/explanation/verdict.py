@@ -38,12 +38,7 @@ class Verdict:
 
 
 def judge(
-    label: str,
-    scores: Mapping[str, float],
-    heard: Mapping[str, float],
-    size: float,
-    silent: bool,
-    is_top: bool,
+    label: str, scores: Mapping[str, float], heard: Mapping[str, float], size: float, silent: bool, is_top: bool
 ) -> Verdict:
     """The verdict on an explanation.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -130,7 +130,7 @@ def _rehearsed(plan: Plan, name: str, run: MethodRun, clip: StudyClip) -> tuple[
     problem = Problem(inspected, torch.zeros(1, dtype=torch.int64, device=classifier.device), plan.recipe.seed, 16)
     problem.tick = lambda n: passes.__setitem__(0, passes[0] + n)
     analysed = time.perf_counter() - started
-    cast(AttributionExplainer, explainer).with_settings(_few(run)).explain(problem)
+    replace(cast(AttributionExplainer, explainer), settings=_few(run)).explain(problem)
     return analysed, (time.perf_counter() - started - analysed) / max(1, passes[0])
 
 

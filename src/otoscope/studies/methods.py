@@ -16,7 +16,6 @@ from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.datasets.backgrounds import Background
-from otoscope.domains import bound
 from otoscope.explanation.describe import LEVEL
 from otoscope.explanation.pipeline import ITSELF
 from otoscope.explanation.request import Request, make_request
@@ -202,7 +201,7 @@ class BlindExplainer:
         for i, clip in enumerate(self.clips):
             seed = int(digest(problem.seed, clip.name, self.run.domain)[:8], 16) % 2**31
             inspected = problem.inspected
-            domain = bound(self.run.request.domain, [clip.sound])
+            domain = self.run.request.domain.bind([clip.sound])
             alone = Inspected(inspected.classifier, domain, inspected.waveform[i : i + 1])
             one = Problem(alone, problem.targets[i : i + 1], seed, problem.batch_size)
             values.append(attribute(one, self.run.request.method, self.run.request.method_settings).values)

@@ -20,7 +20,6 @@ from otoscope.attribution import Problem
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
-from otoscope.domains import bound
 from otoscope.explanation.explainers import CellExplainer
 from otoscope.metrics.sanity import UNCHANGED, cascade, seed_agreement, seed_spread
 from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
@@ -176,7 +175,7 @@ def _asker(plan: Plan, run: MethodRun, group: Group, repeats: int = 1) -> Callab
     numbers = torch.tensor([t.index for t in group.batch.targets for _ in range(repeats)])
 
     def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
-        domain = bound(run.request.domain, [c.sound for c in group.clips])
+        domain = run.request.domain.bind([c.sound for c in group.clips])
         inspected = Inspected(group.batch.classifier, domain, waveforms)
         problem = Problem(inspected, numbers.to(waveforms.device), seed, plan.recipe.batch_size)
         return explainer.explain(problem).values.cpu().numpy()
