@@ -57,8 +57,6 @@ SPLITS = {
     clips=0,
     folds="those of the table or of the folders train, validation, test; else 5",
     needs_download=False,
-    hosted="",
-    audio="",
 )
 def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "", folds: int = 5) -> Dataset:
     """Your own clips: a folder a class, or a table with the columns file and label.
