@@ -11,11 +11,6 @@ from otoscope.autoencoders.network import SMALL, AutoencoderConfig, AutoencoderN
 from otoscope.autoencoders.reconstruct import reconstruct_blocks
 
 __all__ = [
-    "SMALL",
-    "Autoencoder",
-    "AutoencoderConfig",
-    "AutoencoderNetwork",
-    "load_autoencoder",
-    "reconstruct_blocks",
+    "SMALL", "Autoencoder", "AutoencoderConfig", "AutoencoderNetwork", "load_autoencoder", "reconstruct_blocks",
     "save_autoencoder",
-]
+]  # fmt: skip

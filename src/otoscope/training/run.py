@@ -15,7 +15,7 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
 from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, read_json, reserve
-from otoscope.training.data import divide, with_test_fold
+from otoscope.training.data import divide
 from otoscope.training.fit import fit_module, make_trainer, round_half
 from otoscope.training.settings import RunSettings
 from otoscope.training.task import task_type
@@ -66,7 +66,7 @@ def _every_fold(recipe: Any, out: Path, device: str) -> dict[str, Any]:
         )
     own = {
         fold: recipe.replace(
-            data=with_test_fold(recipe.data, fold), folds="", out=str(out / f"fold-{_file_name(fold)}")
+            data=recipe.data.replace(test=(fold,), train=()), folds="", out=str(out / f"fold-{_file_name(fold)}")
         )
         for fold in data.fold_names()
     }
