@@ -140,7 +140,13 @@ class GridSanity(Settings):
 
 
 class StudyRecipe(Settings):
-    """All settings of a grid study."""
+    """All settings of a grid study.
+
+    Examples
+    --------
+    >>> StudyRecipe(classifiers={"mn": {"model": "esc10-mn"}}, methods={"lime": {}}, masks=["topk:0.2"]).domains
+    ('mel',)
+    """
 
     name: str = Field("study", description="Name of the study.")
     title: str = Field("", description="For tables and pages.")
@@ -198,6 +204,11 @@ def load_study(path: RecipeFiles, overrides: Sequence[str] = ()) -> StudyRecipe:
     ------
     OtoscopeError
         If a file is missing, a setting unknown or out of range, or a name or spec in it does not exist.
+
+    Examples
+    --------
+    >>> load_study("first", ["masks=[positive]"]).masks
+    ('positive',)
     """
     recipe = build_settings(StudyRecipe, read_content(path, overrides, [StudyRecipe], STUDIES))
     check_name(recipe.name, recipe.out)

@@ -59,6 +59,15 @@ def run_study(
     ------
     OtoscopeError
         If the recipe is impossible, or the folder is another study's.
+
+    Examples
+    --------
+    >>> recipe = StudyRecipe(
+    ...     data={"name": "scenes,clips=2,seconds=1,sample_rate=32000,folds=1,kinds=dog_bark+rain", "root": "few", "seconds": 1},
+    ...     classifiers={"mn": {"model": "esc10-mn"}}, methods={"energy": {}, "random": {}}, out="tiny",
+    ... )
+    >>> run_study(recipe)["rows"]
+    4
     """
     out = out_folder(recipe, "study").resolve()
     if not extend:

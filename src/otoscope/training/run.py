@@ -45,6 +45,15 @@ def train(recipe: Any, device: str = "auto") -> dict[str, Any]:
     ------
     OtoscopeError
         If data, models or folder are not usable, or the loss is not finite.
+
+    Examples
+    --------
+    >>> from otoscope.training import load_recipe
+    >>> scenes = "data.name='scenes,clips=8,seconds=0.5,sample_rate=32000,folds=2,kinds=dog_bark+rain'"
+    >>> recipe = load_recipe("vgg5", [scenes, "data.root=few", "data.test=1", "data.validation=[]", "data.seconds=0.5",
+    ...                               "data.crop_s=0", "optimiser.epochs=1", "trainer.enable_progress_bar=false", "out=run"])
+    >>> train(recipe, "cpu")["clips"]
+    4
     """
     require("lightning", "train", "otoscope train")
     out = out_folder(recipe)

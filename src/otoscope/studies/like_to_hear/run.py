@@ -49,6 +49,12 @@ def like_to_hear(
     ------
     OtoscopeError
         If data, members or the folder are not usable, or a training fails.
+
+    Examples
+    --------
+    >>> recipe = load_like_to_hear("esc10", ["data.root=esc50", "out=runs/ears"])
+    >>> like_to_hear(recipe)["folder"]  # doctest: +SKIP
+    'runs/ears'
     """
     require("lightning", "train", "otoscope like-to-hear")
     out = out_folder(recipe, "study").resolve()
