@@ -93,7 +93,7 @@ def main(args: list[str] | None = None) -> None:
     ...     main(["--version"])
     ... except SystemExit as left:
     ...     print(left.code)
-    otoscope ...
+    otoscope, version ...
     0
     """
     try:
