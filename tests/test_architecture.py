@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -455,7 +456,6 @@ COVERED = {
     "spectral/bands.py": "tests/studies/like_to_hear/test_measure.py: levels of bands",
     "explanation/artifacts.py": "tests/explanation/test_explanation.py: files are written whole or not at all",
     "explanation/batch.py": "tests/explanation/test_pipeline.py: clips, windows and results of the pipeline",
-    "studies/check.py": "tests/studies/test_run.py: what is impossible is found before anything runs",
     "studies/estimate.py": "tests/studies/test_run.py: passes and seconds of a dry run",
     "studies/like_to_hear/listen.py": "tests/studies/like_to_hear/test_run.py: sounds of the listening page",
     "studies/like_to_hear/members.py": "tests/studies/like_to_hear/test_run.py: what is trained, and what is refused",
@@ -490,3 +490,10 @@ def test_reasons_name_what_is_there():
         assert (ROOT / reason.split(":")[0]).is_file(), reason
     for file in ACROSS:
         assert (ROOT / "tests" / file).is_file(), f"{file} is gone; remove its exception"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.name)
+def test_benchmarks_can_be_imported(file, monkeypatch):
+    """Nobody runs them every day; what they import must still be there."""
+    monkeypatch.syspath_prepend(str(file.parent))
+    assert "main" in runpy.run_path(str(file), run_name="imported")

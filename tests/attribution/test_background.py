@@ -9,16 +9,14 @@ import torch
 from otoscope.attribution.background import (
     BackgroundBlend,
     background_size,
-    background_sounds,
     background_waveforms,
-    choose,
 )
 from otoscope.audio import write_wav
 from otoscope.core import registry
 from otoscope.core.errors import AudioReadError, ParameterError, UnsupportedError
 from otoscope.core.records import Clip
 from otoscope.datasets import backgrounds as bg
-from otoscope.datasets.backgrounds import Background, BackgroundSound
+from otoscope.datasets.backgrounds import Background, BackgroundSound, background_sounds, choose
 from worlds import linear, spectral
 
 RATE = 16000

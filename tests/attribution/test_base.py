@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from captum.attr import Saliency
 
 from otoscope.attribution import Result, attribute, method_name
-from otoscope.attribution.base import SCORES, per_amplitude
+from otoscope.attribution.base import Score, per_amplitude
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError
 from worlds import linear, spectral
@@ -84,7 +86,7 @@ def test_scores_are_the_target_s_logit_probability_or_log_odds(ask, noise):
     torch.testing.assert_close(problem.score(mask, clip, "log_odds"), torch.logit(own), rtol=1e-4, atol=1e-5)
     ticked = []
     problem.tick = ticked.append
-    for of in SCORES:
+    for of in get_args(Score):
         assert not problem.score(mask, clip, of).requires_grad
     assert ticked == [3] * 3
 

@@ -153,10 +153,10 @@ def test_it_stops_where_the_estimate_has_settled_whatever_the_other_clips_do(ask
     used = result.facts["samples"]
     assert problem.inspected.passes == int(used.sum()) < 1200
     largest = result.values.abs().amax((1, 2))
-    pool_segments = result.standard_error.amax((1, 2)) < 0.1 * largest
-    assert (pool_segments == (used < 400)).all()
-    assert pool_segments.any()
-    assert (used[pool_segments] % 64 == 0).all()
+    settled = result.standard_error.amax((1, 2)) < 0.1 * largest
+    assert (settled == (used < 400)).all()
+    assert settled.any()
+    assert (used[settled] % 64 == 0).all()
     for i in range(3):
         alone = attribute(make(x[i]), "lime", options)
         assert alone.facts["samples"].tolist() == [int(used[i])]

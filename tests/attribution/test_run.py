@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from otoscope.attribution.run import check_domain, fitting_domains
+from otoscope.attribution.run import check_domain
 from otoscope.core import registry
 from otoscope.core.errors import UnsupportedError
+from otoscope.core.registry import fitting_domains
 
 PLACED = ("amt", "attention_rollout", "grad_cam", "grad_cam_pp", "gradient_rollout", "layer_cam")
 EVERYWHERE = (

@@ -33,7 +33,8 @@ def test_a_clip_stops_at_its_own_limit(ask, noise):
     draws = Draws(ask(linear(400), noise(400, batch=3)), torch.tensor([2, 5, 1]), 0.0, no_estimate)
     assert sorted(go(draws)) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 1), (3, 1), (4, 1)]
     assert draws.used.tolist() == [2, 5, 1]
-    assert [(c.tolist(), n) for c, n in draws.groups()] == [([2], 1), ([0], 2), ([1], 5)]
+    clips, numbers = draws.gather(lambda clips, n: (clips, torch.full_like(clips, n)))
+    assert (clips.tolist(), numbers.tolist()) == ([0, 1, 2], [2, 5, 1])
 
 
 def test_a_clip_is_done_when_its_largest_error_is_small_beside_its_largest_value(ask, noise):

@@ -150,7 +150,8 @@ def test_the_seed_decides(explain, wav):
     a, masks = wav(), []
     for seed in (1, 1, 2):
         (row,) = explain(a, "--json", "--seed", seed, method="rise,masks=4").json
-        masks.append(np.load(row["files"]["attribution"])["mask"])
+        with np.load(row["files"]["attribution"]) as stored:
+            masks.append(stored["mask"])
     np.testing.assert_array_equal(masks[0], masks[1])
     assert not np.array_equal(masks[0], masks[2])
 
@@ -159,8 +160,8 @@ def test_the_seed_decides(explain, wav):
 def test_domains(explain, wav, domain):
     (row,) = explain(wav(), "--json", "--domain", domain).json
     assert row["domain"] == domain.split(",")[0]
-    grid = np.load(row["files"]["attribution"])
-    assert grid["mask"].shape == tuple(grid["grid"])
+    with np.load(row["files"]["attribution"]) as stored:
+        assert stored["mask"].shape == tuple(stored["grid"])
 
 
 def test_a_model_with_weights_of_its_own(explain, wav, model, tmp_path):

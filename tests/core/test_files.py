@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from otoscope.core import files
-from otoscope.core.errors import AudioReadError, DownloadError, WriteError
-from otoscope.core.files import atomic_write, check_writable, make_folder, write_text
+from otoscope.core.errors import AudioReadError, DownloadError, OtoscopeError, WriteError
+from otoscope.core.files import atomic_write, check_writable, make_folder, read_json, write_text
 
 
 def names(folder):
@@ -142,3 +142,24 @@ def test_a_block_that_leaves_nothing_behind_is_an_error(tmp_path):
     with pytest.raises(WriteError, match="No such file"), atomic_write(tmp_path / "a") as part:
         part.unlink()
     assert names(tmp_path) == []
+
+
+def test_a_mapping_is_read_from_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, r"cannot read the record .*a\.json: No such file or directory; move it away"),
+        ("{", r"cannot read the record .*a\.json: Expecting property name"),
+        ("[" * 100_000, r"cannot read the record .*a\.json"),
+        ("[1]", r"the record .*a\.json holds list, not a mapping; move it away"),
+    ],
+)
+def test_what_is_no_mapping_is_named(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(OtoscopeError, match=words):
+        read_json(tmp_path / "a.json", "the record", "move it away")

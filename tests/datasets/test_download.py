@@ -10,8 +10,7 @@ import pytest
 
 from otoscope.core.errors import DownloadError, ParameterError, WriteError
 from otoscope.datasets import download as module
-from otoscope.datasets.download import download, file_sum
-from otoscope.datasets.remote import Remote
+from otoscope.datasets.download import Remote, download
 
 DATA = random.Random(0).randbytes(700_000)
 SHA = "sha256:" + hashlib.sha256(DATA).hexdigest()
@@ -147,9 +146,3 @@ def test_waits_between_attempts(fetch, server, monkeypatch, tmp_path):
     server.break_after = [10, 10]
     download(Remote(f"{server.url}/f.bin", "f.bin", SHA), tmp_path)
     assert waited == [1.0, 1.0]
-
-
-def test_file_sum(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_sum(tmp_path / "a", "md5") == "md5:900150983cd24fb0d6963f7d28e17f72"
-    assert file_sum(tmp_path / "a", "sha256").startswith("sha256:ba7816bf8f01cfea")

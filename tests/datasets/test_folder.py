@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otoscope.core.errors import OtoscopeError
-from otoscope.datasets import DatasetError, load_dataset
-from otoscope.datasets.folder import Found, _dealt
+from otoscope.datasets import DatasetError, Example, load_dataset
+from otoscope.datasets.folder import NO_FOLD, NO_INDEX, _dealt
 
 
 def found(data):
@@ -120,7 +120,10 @@ def test_an_empty_folder_and_none(tmp_path):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1, max_size=60), st.integers(2, 6))
 def test_dealt_folds_keep_sources_together_and_are_even(tmp_path_factory, clips, folds):
     where = tmp_path_factory.getbasetemp()
-    all_found = [Found(where / f"{i}.wav", f"c{label}", None, f"s{source}") for i, (label, source) in enumerate(clips)]
+    all_found = [
+        Example(where / f"{i}.wav", f"c{label}", NO_INDEX, NO_FOLD, f"s{source}")
+        for i, (label, source) in enumerate(clips)
+    ]
     sources = {f.source for f in all_found}
     if len(sources) < folds:
         with pytest.raises(DatasetError, match="too few"):

@@ -8,8 +8,8 @@ import otoscope
 from otoscope.attribution.mask_optimisation import roughness
 from otoscope.core.errors import ParameterError, ShapeError, UnsupportedError
 from otoscope.core.records import Clip, Mask
-from otoscope.domains import make_domain, render_blocks, render_clips, rendition_of
-from otoscope.domains.components import Segments
+from otoscope.domains import make_domain, render_blocks, render_clips
+from otoscope.domains.components import segments_at
 from otoscope.domains.stft import config_at
 from worlds import RATE, band_energy, tone, tone_and_decoy
 
@@ -26,7 +26,7 @@ def analysed(options, x, listener, rate=RATE):
 
 
 def heard(analysis, clip, values, block_s=20.0):
-    blocks = render_blocks(clip, Mask(values, analysis.grid, "x"), block_s, rendition_of(analysis, 0))
+    blocks = render_blocks(clip, Mask(values, analysis.grid, "x"), block_s, analysis.rendition(0))
     return np.concatenate(list(blocks), 1)
 
 
@@ -124,14 +124,16 @@ def test_many_masks_at_once_equal_one_by_one(listener):
     analysis = analysed({"n": 3, "segments_s": 0.2}, clip.samples.mean(0, keepdims=True), listener)
     masks = np.stack([some(analysis.grid, s) for s in range(3)])
     hop = config_at(RATE).hop_length
-    together = rendition_of(analysis, 0).clips(clip, masks, 10 * hop, 10 * hop + 999)
+    together = analysis.rendition(0).clips(clip, masks, 10 * hop, 10 * hop + 999)
     for found, values in zip(together, masks, strict=True):
         np.testing.assert_allclose(found, heard(analysis, clip, values)[:, 10 * hop : 10 * hop + 999], atol=2e-6)
 
 
 def test_a_grid_alone_cannot_be_rendered(listener):
     analysis = analysed({}, noise(1, 800), listener)
-    with pytest.raises(UnsupportedError, match=r"heard through the analysis that found them: use rendition_of"):
+    with pytest.raises(
+        UnsupportedError, match=r"heard through the analysis that found them: use analysis.rendition\(clip\)"
+    ):
         render_clips(Clip(noise(1, 800), RATE), np.ones((1, 9, 1)), analysis.grid, 0, 800)
 
 
@@ -141,14 +143,14 @@ class TestSegmentsOfTime:
         assert grid.shape == (9, 4)
         np.testing.assert_allclose(grid.times, [0.25, 0.75, 1.25, 1.75])
         moments = np.array([0.0, 0.25, 0.491, 0.5, 0.504, 0.509, 1.2, 2.0])
-        shares = Segments(moments, grid, torch.zeros(1)).spread(torch.eye(4)).T.numpy()
+        shares = segments_at(moments, grid, torch.zeros(1)).spread(torch.eye(4)).T.numpy()
         np.testing.assert_allclose(shares.sum(1), 1)
         np.testing.assert_allclose(shares[:, 1], [0, 0, 0, 0.5, 0.75, 1, 0, 0], atol=1e-6)
         np.testing.assert_allclose(shares[-1], [0, 0, 0, 1])
 
     def test_gather_is_the_transpose_of_spread(self, listener):
         grid = make_domain("components", {"segments_s": 0.032}).grid(2560, listener(RATE))
-        segments = Segments(np.linspace(0, 0.32, 60), grid, torch.zeros(1))
+        segments = segments_at(np.linspace(0, 0.32, 60), grid, torch.zeros(1))
         values, moments = torch.rand(1, 2, 10), torch.rand(1, 2, 60)
         torch.testing.assert_close((segments.spread(values) * moments).sum(), (values * segments.gather(moments)).sum())
 
@@ -314,6 +316,6 @@ def test_components_that_are_remembered_have_little_room(counted, listener, monk
 
 def test_what_is_heard_of_one_clip_does_not_hold_the_batch(listener):
     analysis = analysed({"n": 3}, noise(4, 4000), listener)
-    own = rendition_of(analysis, 2).weights
+    own = analysis.rendition(2).weights
     assert torch.equal(own, analysis.weights[2])
     assert own.untyped_storage().nbytes() == own.nbytes == analysis.weights.nbytes // 4

@@ -21,7 +21,11 @@ def some_masks(shape, n=4, seed=0):
 
 def clip_of(analysis, waveform):
     """What the classifier is fed with, untouched; and what stands for silence."""
-    return (waveform, 0.0) if analysis.feeds == "waveform" else (analysis.features, analysis.silence)
+    return (
+        (waveform, 0.0)
+        if analysis.feeds == "waveform"
+        else (getattr(analysis, "inner", analysis).features, analysis.silence)
+    )
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from otoscope.domains import grid_of, make_domain
+from otoscope.domains import make_domain
 from otoscope.domains.separation import RESIDUAL, hpss, nmf, wiener
 from worlds import RATE, tone
 
@@ -22,7 +22,7 @@ def test_two_tones_are_separated_and_named(listener):
     low, high = tone(500), tone(2000) * np.linspace(1, 0, RATE, dtype=np.float32)
     analysis = analysed({"n": 2}, (low + high)[None], listener)
     assert [n.split(" (")[0] for n in analysis.names[0]] == ["NMF 1", "NMF 2", "residual"]
-    assert grid_of(analysis, 0).rows == analysis.names[0]
+    assert analysis.grid_of(0).rows == analysis.names[0]
     middles = [float(n.split("around ")[1].split()[0]) * (1000 if "kHz" in n else 1) for n in analysis.names[0][:2]]
     assert middles == pytest.approx([500, 2000], rel=0.05)
     for row, wanted in enumerate((low, high)):

@@ -9,7 +9,7 @@ from otoscope.audio import open_audio, write_wav
 from otoscope.core.errors import OtoscopeError, ParameterError, ShapeError
 from otoscope.core.records import Clip
 from otoscope.datasets.scenes import demo_scene
-from otoscope.domains import bound, make_domain
+from otoscope.domains import make_domain
 from otoscope.domains.stems import read_stems, stem_files
 from worlds import RATE, band_energy, tone
 
@@ -117,7 +117,7 @@ def test_clips_with_other_numbers_of_stems_are_explained_together(two, tmp_path)
     np.testing.assert_array_equal(made[0].kept.samples, made[2].kept.samples)
     domain = make_domain("components", {"source": "stems", "stems": str(tmp_path / "stems")})
     with pytest.raises(ShapeError, match=r"one batch have \[2, 3\] stems"):
-        bound(domain, [open_audio(two), open_audio(more)]).analyse(torch.zeros(2, RATE), band_energy())
+        domain.bind([open_audio(two), open_audio(more)]).analyse(torch.zeros(2, RATE), band_energy())
 
 
 class TestRefused:
@@ -147,9 +147,9 @@ class TestRefused:
 
     def test_unbound_or_of_other_sounds(self, two, tmp_path):
         domain = make_domain("components", {"source": "stems", "stems": str(tmp_path / "stems")})
-        with pytest.raises(ParameterError, match=r"say which ones with bound\(domain, sounds\)"):
+        with pytest.raises(ParameterError, match=r"say which ones with domain.bind\(sounds\)"):
             domain.analyse(torch.zeros(1, RATE), band_energy())
-        own = bound(domain, [open_audio(two)])
+        own = domain.bind([open_audio(two)])
         with pytest.raises(ShapeError, match="2 waveforms for the stems of 1 sounds"):
             own.analyse(torch.zeros(2, RATE), band_energy())
         with pytest.raises(ShapeError, match="the stems have 8000 samples and their clip 100"):
@@ -203,6 +203,6 @@ def test_the_stems_of_a_data_set_of_scenes(tmp_path):
     class InputSpec:
         sample_rate, frontend, name = rate, None, "listener"
 
-    analysis = bound(domain, [sound]).analyse(torch.from_numpy(sound.read(0, sound.frames)), InputSpec())
+    analysis = domain.bind([sound]).analyse(torch.from_numpy(sound.read(0, sound.frames)), InputSpec())
     assert set(analysis.names[0][:-1]) == {s.label for s in scene.stems}
     assert float(analysis.parts[0, -1].abs().max()) < 1e-5

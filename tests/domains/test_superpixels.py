@@ -7,7 +7,7 @@ import torch
 import otoscope
 from otoscope.core.errors import ParameterError, ShapeError, UnsupportedError
 from otoscope.core.records import Clip, Mask
-from otoscope.domains import make_domain, pool_segments, render_blocks, rendition_of
+from otoscope.domains import make_domain, render_blocks
 from otoscope.domains.superpixels import average, picture
 from worlds import RATE, band_energy, spectral, tone, tone_and_decoy
 
@@ -46,21 +46,21 @@ class TestSegments:
     def test_only_the_mean_over_a_segment_counts(self, options, sounds, listener):
         analysis = analysed(options, sounds(8000, 8000), listener)
         mask = some((4, *analysis.grid.shape))
-        even = pool_segments(analysis, mask)
+        even = analysis.pool(mask)
         for labels, before, after in zip(analysis.segments(), mask, even, strict=True):
             for number in labels.unique():
                 chosen = labels == number
                 torch.testing.assert_close(
                     after[chosen], before[chosen].mean().expand(int(chosen.sum())), atol=1e-5, rtol=0
                 )
-        torch.testing.assert_close(pool_segments(analysis, even), even, atol=1e-5, rtol=0)
+        torch.testing.assert_close(analysis.pool(even), even, atol=1e-5, rtol=0)
         torch.testing.assert_close(analysis.synthesise(mask), analysis.synthesise(even), atol=1e-5, rtol=0)
 
     def test_gradients_are_spread_evenly_over_a_segment(self, options, sounds, listener):
         analysis = analysed(options, sounds(8000, 8000), listener)
         mask = some((4, *analysis.grid.shape)).requires_grad_(True)
         analysis.synthesise(mask).square().sum().backward()
-        torch.testing.assert_close(pool_segments(analysis, mask.grad), mask.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(analysis.pool(mask.grad), mask.grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 80, 8000])
@@ -70,7 +70,7 @@ def test_short_silent_and_constant_sounds(options, kind, n, listener):
     x = {"silence": torch.zeros(1, n), "constant": torch.full((1, n), 0.5), "noise": some((1, n)) - 0.5}[kind]
     analysis = analysed(options, x, listener)
     mask = some((1, *analysis.grid.shape))
-    whole = x if analysis.feeds == "waveform" else analysis.features
+    whole = x if analysis.feeds == "waveform" else analysis.inner.features
     nothing = torch.zeros_like(x) if analysis.feeds == "waveform" else torch.zeros_like(whole) + analysis.silence
     torch.testing.assert_close(analysis.synthesise(torch.ones_like(mask)), whole, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(analysis.synthesise(0 * mask), nothing, atol=1e-5, rtol=1e-5)
@@ -104,7 +104,7 @@ def test_segments_follow_loudness(listener):
 def test_hidden_mean_is_each_segments_mean_feature(listener, sounds):
     analysis = analysed({"of": "features", "hidden": "mean"}, sounds(4000, 8000), listener)
     nothing = analysis.synthesise(torch.zeros(4, *analysis.grid.shape))
-    for features, labels, out in zip(analysis.features[:, 0], analysis.segments(), nothing[:, 0], strict=True):
+    for features, labels, out in zip(analysis.inner.features[:, 0], analysis.segments(), nothing[:, 0], strict=True):
         for number in labels.unique():
             chosen = labels == number
             torch.testing.assert_close(
@@ -132,7 +132,7 @@ def test_what_is_heard_is_what_was_scored_whatever_the_mask(options, listener):
     analysis = analysed(options, torch.from_numpy(samples), listener)
     values = np.random.default_rng(1).random(analysis.grid.shape).astype(np.float32)  # not constant in a segment
     fed = analysis.synthesise(torch.from_numpy(values)[None]).numpy()
-    rendition = rendition_of(analysis, 0)
+    rendition = analysis.rendition(0)
     heard = np.concatenate(
         list(render_blocks(Clip(samples, 8000), Mask(values, analysis.grid, "x"), 0.3, rendition)), 1
     )
@@ -151,7 +151,7 @@ def test_the_explanations_mask_is_even_and_heard_as_scored(mask):
     labels = make_domain("superpixels", {"n": 120, "of": "stft"}).analyse(
         torch.from_numpy(tone_and_decoy())[None], band_energy()
     )
-    even = pool_segments(labels, torch.from_numpy(made.mask.values)[None])[0].numpy()
+    even = labels.pool(torch.from_numpy(made.mask.values)[None])[0].numpy()
     np.testing.assert_allclose(even, made.mask.values, atol=1e-6)
     assert made.scores.kept[0] > made.scores.original[0]
     assert made.scores.removed[0] < made.scores.original[0] / 2
@@ -205,4 +205,4 @@ def test_it_needs_what_the_other_domain_needs(listener):
 def test_a_mask_of_another_shape_is_refused(listener, sounds):
     analysis = analysed({}, sounds(800, 8000), listener)
     with pytest.raises(ShapeError, match="the superpixels grid needs"):
-        pool_segments(analysis, torch.ones(4, 3, 3))
+        analysis.pool(torch.ones(4, 3, 3))

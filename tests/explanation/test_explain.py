@@ -268,8 +268,8 @@ def long_source(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarr
 
 
 def test_thirty_seconds_are_one_window_and_more_are_several():
-    assert len(windows_of(otoscope.Clip(np.zeros((1, 30 * 100)), 100))) == 1
-    spans = windows_of(otoscope.Clip(np.zeros((1, 30 * 100 + 1)), 100))
+    assert len(windows_of(otoscope.Clip(np.zeros((1, 30 * 100)), 100), band_energy())) == 1
+    spans = windows_of(otoscope.Clip(np.zeros((1, 30 * 100 + 1)), 100), band_energy())
     assert len(spans) == 4
     assert (spans[0].start, spans[-1].stop) == (0, 3001)
 

@@ -29,7 +29,7 @@ def test_a_piece_is_the_downmix_at_the_classifiers_rate():
 def test_pieces_of_a_long_sound_are_pieces_of_the_whole_resampled(rate):
     sound = Clip(np.random.default_rng(0).normal(0, 0.1, (2, 35 * rate)).astype(np.float32), rate)
     whole = classifier_input(sound, Span(0, sound.frames), RATE)
-    for span in windows_of(sound):
+    for span in windows_of(sound, band_energy()):
         part = classifier_input(sound, span, RATE)
         start = span.start * RATE // rate
         assert len(part) == round((span.stop - span.start) * RATE / rate)
@@ -41,7 +41,7 @@ def test_a_long_sound_has_the_mean_of_its_windows():
     model = band_energy()
     samples = np.concatenate([tone(1000, 16.0), tone(3000, 16.0)])[None]
     sound = Clip(samples, RATE)
-    each = [score_sound(Clip(samples[:, s.start : s.stop], RATE), model) for s in windows_of(sound)]
+    each = [score_sound(Clip(samples[:, s.start : s.stop], RATE), model) for s in windows_of(sound, model)]
     np.testing.assert_allclose(score_sound(sound, model), np.mean(each, 0), atol=1e-6)
 
 

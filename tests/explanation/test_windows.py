@@ -10,14 +10,14 @@ import pytest
 from otoscope.audio import Span
 from otoscope.core.records import Clip, Grid
 from otoscope.explanation.windows import Joined, at_times, batches, whole_grid, windows_of
-from worlds import RATE
+from worlds import RATE, band_energy
 
 GRID = Grid(np.array([100.0, 200.0]), (np.arange(100) + 0.5) / 10, "hz", "stft", 10.0, 4000.0)
 
 
 @pytest.mark.parametrize(("seconds", "n"), [(0.1, 1), (30.0, 1), (30.5, 4), (60.0, 8)])
 def test_sounds_over_30_s_have_several_windows(seconds, n):
-    spans = windows_of(Clip(np.zeros((1, round(seconds * RATE))), RATE))
+    spans = windows_of(Clip(np.zeros((1, round(seconds * RATE))), RATE), band_energy())
     assert (len(spans), spans[0].start, spans[-1].stop) == (n, 0, round(seconds * RATE))
     assert all(a.stop - b.start >= 2 * RATE for a, b in itertools.pairwise(spans))
 
@@ -39,7 +39,7 @@ def test_values_of_one_window_stay_as_they_are():
 
 
 def test_windows_that_agree_join_without_a_seam():
-    spans = windows_of(Clip(np.zeros((1, 35 * RATE)), RATE))
+    spans = windows_of(Clip(np.zeros((1, 35 * RATE)), RATE), band_energy())
     joined = Joined(whole_grid(GRID, 35.0), RATE, spans)
     for span in spans:
         times = (np.arange(round((span.stop - span.start) / RATE * 10)) + 0.5) / 10

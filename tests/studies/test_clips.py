@@ -1,7 +1,8 @@
-"""The clips of a study."""
+"""The clips of a study, oracles and chance levels."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from otoscope.studies import run_study
@@ -35,3 +36,18 @@ def test_clips_of_one_name_are_told_apart():
     ]
     examples = [Example(Path(p), label, 0, 1, "s", start) for p, label, start in places]
     assert clip_names(examples) == ["a/1.wav", "b/1.wav", "2.wav", "c/3.wav@0", "c/3.wav@2.5"]
+
+
+def test_oracles_are_the_upper_bound_and_chance_the_lower_one(mixed):
+    _, _, rows = mixed
+
+    def mean(method, domain, column):
+        chosen = [r[column] for r in rows if r["method"] == method and r["domain"].startswith(domain)]
+        return float(np.nanmean(chosen))
+
+    for column in ("truth_si_sdr_improvement_db", "truth_precision", "truth_roc_auc"):
+        assert mean("oracle:ratio", "mel", column) > mean("random", "mel", column), column
+    assert mean("oracle:ratio", "mel", "truth_si_sdr_improvement_db") > 10
+    assert mean("oracle:binary", "mel", "truth_precision") == pytest.approx(1)
+    # Steady tones that sound together are one component, which no mask can part: the domain itself is the bound.
+    assert abs(mean("oracle:ratio", "components", "truth_si_sdr_improvement_db")) < 0.5

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from otoscope.studies import run_study
+from otoscope.studies import engines, run_study
+from otoscope.studies.plan import Plan
+from otoscope.studies.store import Jobs
 from otoscope.studies.worker import Worker
 from study_worlds import rows_of
 
@@ -41,3 +43,13 @@ def test_workers_give_the_same_rows_also_where_one_dies_and_is_replaced(done, tm
     a, b = rows_of(out), rows_of(tmp_path / "many")
     assert [r["key"] for r in a] == [r["key"] for r in b]
     assert [r["kept"] for r in a] == pytest.approx([r["kept"] for r in b], abs=1e-6)
+
+
+def test_a_worker_process_reports_its_passes(done, tmp_path, monkeypatch):
+    recipe, _, _, _ = done
+    (tmp_path / "other").mkdir()
+    plan = Plan(recipe.replace(out=str(tmp_path / "other")), tmp_path / "other", "cpu")
+    jobs = Jobs(plan)
+    monkeypatch.setattr(engines, "_here", {"jobs": jobs, "worker": Worker(plan)})
+    chunk, runs = next(iter(jobs.missing()))
+    assert engines._work(chunk, [plan.runs.index(run) for run in runs]) > 0

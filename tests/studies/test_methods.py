@@ -10,8 +10,8 @@ from otoscope.autoencoders.autoencoder import random_autoencoder
 from otoscope.core.errors import ParameterError
 from otoscope.datasets.backgrounds import Background
 from otoscope.studies import load_study, run_study
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Plan
+from otoscope.studies.store import Jobs
 
 RECIPE = """
 name: sounds

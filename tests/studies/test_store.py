@@ -1,4 +1,4 @@
-"""Parts on disk: lost, damaged and forged ones."""
+"""Parts on disk: lost, damaged and forged ones; their fingerprints."""
 
 import shutil
 
@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from otoscope.studies import run_study
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.plan import Plan
+from otoscope.studies.store import Jobs
 from study_worlds import rows_of
 
 
@@ -71,3 +71,16 @@ def test_a_part_with_any_byte_flipped_is_made_again_or_whole(done, tmp_path):
         part.write_bytes(bytes(content))
         store.read(fingerprints[part.name])  # never raises
         content[place] ^= 0xFF
+
+
+def test_seals_hang_on_what_matters(done):
+    recipe, out, _, _ = done
+
+    def fingerprints(**changes):
+        plan = Plan(recipe.replace(**changes), out, "cpu")
+        return Jobs(plan).fingerprints()
+
+    same = fingerprints()
+    assert fingerprints(batch_size=1, threads=2, title="other") == same
+    assert set(fingerprints(seed=4)).isdisjoint(same)
+    assert set(fingerprints(compat=("double_softmax",))).isdisjoint(same)

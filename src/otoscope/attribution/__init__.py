@@ -1,4 +1,4 @@
-"""Room 6: post-hoc attribution methods, one file a method.
+"""Post-hoc attribution methods, one file a method.
 
 A method takes a `Problem` (an inspected classifier, targets, a seed, a batch size) and gives one signed number for each
 cell, ``(batch, freq, frame)``. Scores are logits unless a name says probability. No method changes the model.

@@ -26,14 +26,7 @@ from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Help, Range
-from otoscope.datasets.backgrounds import SILENCE, Background, background_sounds, choose, read_background
-
-__all__ = [
-    "SILENCE", "Background", "BackgroundBlend", "BackgroundSource", "PerClass",
-    "against", "background_digest", "background_size", "background_sounds",
-    "background_waveforms", "choose",
-]  # fmt: skip
-
+from otoscope.datasets.backgrounds import Background, read_background
 
 BackgroundSource = Annotated[
     str | Background,

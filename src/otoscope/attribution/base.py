@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from otoscope.classifiers import Inspected
-from otoscope.classifiers.inspected import model_errors
+from otoscope.classifiers.inspected import memory_errors, model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Attribution, Grid
 from otoscope.core.runtime import generator
-from otoscope.domains import pool_segments
 
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
-SCORES: tuple[Score, ...] = get_args(Score)
 FACTS = ("samples", "fidelity", "units", "gap", "change")
 
 
@@ -187,6 +185,23 @@ def target_gradient(
     return gradient
 
 
+def inner_gradients(
+    problem: Problem, score: Tensor, inner: Sequence[Tensor], path: str, instead: str = "occlusion or rise"
+) -> tuple[Tensor | None, ...]:
+    """Gradients of scores by tensors inside the classifier; None by one that they do not depend on.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are no gradients on the ``path``; it names what to use ``instead``.
+    """
+    classifier = problem.inspected.classifier
+    if not (score.requires_grad and all(x.requires_grad for x in inner)):
+        raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients between {path}; use {instead}")
+    with memory_errors(len(score)), model_errors(classifier):
+        return torch.autograd.grad(score.sum(), inner, allow_unused=True)
+
+
 def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None) -> Tensor:
     """Gradient by the mask -> gradient by the amplitude of what each cell holds; empty cells get 0.
 
@@ -195,7 +210,7 @@ def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None
     the rows are of, where they are not all.
     """
     analysis = problem.inspected.analysis
-    amplitude = pool_segments(analysis, analysis.amplitude())
+    amplitude = analysis.pool(analysis.amplitude())
     amplitude = amplitude if clips is None else amplitude[clips]
     floor = amplitude.amax((1, 2), keepdim=True) * 1e-6
     return torch.where(amplitude > floor, by_mask / amplitude.clamp_min(1e-30), torch.zeros_like(by_mask))

@@ -8,8 +8,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem
-from otoscope.classifiers.inspected import memory_errors, model_errors
+from otoscope.attribution.base import Problem, inner_gradients
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Help
 from otoscope.surgery import record_input, record_layer
@@ -46,13 +45,8 @@ class LayerMaps(NamedTuple):
 def layer_maps(problem: Problem, layer: str | None) -> LayerMaps:
     """Maps of a layer and the target logit's gradients by them, at most ``batch_size`` clips in one pass.
 
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    layer : str, optional
-        None is the classifier's default. Its output is brought to ``(batch, channel, freq, frame)``, or
-        ``(batch, channel, frame)`` where there is no frequency, by the axes that the classifier declares.
+    Without a name it is the classifier's default layer. Its output is brought to ``(batch, channel, freq, frame)``, or
+    ``(batch, channel, frame)`` where there is no frequency, by the axes that the classifier declares.
 
     Raises
     ------
@@ -102,14 +96,7 @@ def layer_output(problem: Problem, layer: str, clips: Tensor, gradients: bool) -
 
 
 def _gradient(problem: Problem, layer: str, score: Tensor, maps: Tensor) -> Tensor:
-    classifier = problem.inspected.classifier
-    if not (score.requires_grad and maps.requires_grad):
-        raise UnsupportedError(
-            f"classifier {classifier.name!r} gives no gradients between its input, layer {layer!r} and its output; use "
-            "occlusion or rise"
-        )
-    with memory_errors(len(maps)), model_errors(classifier):
-        (gradient,) = torch.autograd.grad(score.sum(), maps, allow_unused=True)
+    (gradient,) = inner_gradients(problem, score, [maps], f"its input, layer {layer!r} and its output")
     if gradient is None:
         raise UnsupportedError(f"the target logit does not depend on layer {layer!r}; choose another layer")
     return gradient

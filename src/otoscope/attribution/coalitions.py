@@ -51,7 +51,7 @@ FEW = 64  # coalitions: all are run though fewer might do
 
 Draw = Callable[[int], Coalitions]
 Fitter = Callable[[Coalitions, Tensor], Fit]
-Score = Callable[[Tensor, Tensor], Tensor]
+Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
 def can_be_all(units: int, samples: int, tolerance: float) -> bool:
@@ -67,7 +67,7 @@ def all_rows(units: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def explain_units(
-    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, score: Score, tolerance: float
+    problem: Problem, labels: Tensor, draw: Draw, fit: Fitter, score: Scorer, tolerance: float
 ) -> tuple[Fit, Tensor]:
     """Fit a linear model of units to each clip's scores.
 
@@ -111,9 +111,7 @@ def explain_units(
     for sample, clip in draws:
         masks = paint(labels[clip], table[kind[clip], sample])
         scores[sample, clip] = score(masks.float(), clip).double()
-    parts = [(clips, fitted(clips, n)) for clips, n in draws.groups()]
-    order = torch.cat([clips for clips, _ in parts]).argsort()
-    return Fit(*(torch.cat(part)[order] for part in zip(*(f for _, f in parts), strict=True))), draws.used
+    return Fit(*draws.gather(fitted)), draws.used
 
 
 def _table(kinds: dict[int, Coalitions]) -> Tensor:

@@ -5,17 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import (
-    SILENCE,
-    BackgroundBlend,
-    BackgroundSource,
-    PerClass,
-    against,
-    background_size,
-)
+from otoscope.attribution.background import BackgroundBlend, BackgroundSource, PerClass, against, background_size
 from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Moments
 from otoscope.core.registry import register
+from otoscope.datasets.backgrounds import SILENCE
 from otoscope.surgery import preserve_state, rescale
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem
+from otoscope.attribution.base import Problem, inner_gradients
 from otoscope.attribution.tokens import AttentionPass, attention_pass, readout, tokens_to_grid
-from otoscope.classifiers.inspected import memory_errors, model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import register
 
@@ -68,18 +67,13 @@ def _relevance(problem: Problem, seen: AttentionPass) -> Tensor:
 
 def _weighted(problem: Problem, seen: AttentionPass) -> list[Tensor]:
     """Each layer's attention, weighted by the gradient of the target logit, ``(batch, token, token)``."""
-    classifier = problem.inspected.classifier
     weights = [layer.weights for layer in seen.layers]
-    if not (seen.score.requires_grad and all(w.requires_grad for w in weights)):
-        raise UnsupportedError(
-            f"classifier {classifier.name!r} gives no gradients between its attention and its output; use "
-            "attention_rollout, occlusion or rise"
-        )
-    with memory_errors(len(seen.score)), model_errors(classifier):
-        gradients = torch.autograd.grad(seen.score.sum(), weights, allow_unused=True)
+    path, instead = "its attention and its output", "attention_rollout, occlusion or rise"
+    gradients = inner_gradients(problem, seen.score, weights, path, instead)
     if all(g is None for g in gradients):
         raise UnsupportedError(
-            f"the target logit of classifier {classifier.name!r} does not depend on its attention; use grad_cam"
+            f"the target logit of classifier {problem.inspected.classifier.name!r} does not depend on its attention; "
+            "use grad_cam"
         )
     with torch.no_grad():
         return [

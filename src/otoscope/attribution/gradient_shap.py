@@ -7,10 +7,11 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import SILENCE, BackgroundSource, PerClass, against
+from otoscope.attribution.background import BackgroundSource, PerClass, against
 from otoscope.attribution.base import Problem, Result, target_gradient
 from otoscope.attribution.sampling import Draws, Moments, Tolerance
 from otoscope.core.registry import Range, register
+from otoscope.datasets.backgrounds import SILENCE
 
 BLOCK = 16  # samples between two checks of the errors
 

@@ -9,13 +9,12 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from otoscope.attribution.background import SILENCE, BackgroundSource, PerClass, against, background_size
-from otoscope.attribution.base import Problem, Result
-from otoscope.attribution.base import Score as ScoreKind
+from otoscope.attribution.background import BackgroundSource, PerClass, against, background_size
+from otoscope.attribution.base import Problem, Result, Score
 from otoscope.attribution.coalitions import (
     Coalitions,
     Fit,
-    Score,
+    Scorer,
     all_rows,
     can_be_all,
     distinct,
@@ -26,6 +25,7 @@ from otoscope.attribution.sampling import Tolerance
 from otoscope.attribution.units import BlocksFreq, BlocksTime, paint, sizes, units_of
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import generator
+from otoscope.datasets.backgrounds import SILENCE
 
 
 @register(
@@ -37,7 +37,7 @@ from otoscope.core.runtime import generator
 def kernel_shap(
     problem: Problem,
     samples: Annotated[int, Range(4, 100000)] = 1000,
-    score: ScoreKind = "logit",
+    score: Score = "logit",
     blocks_freq: BlocksFreq = None,
     blocks_time: BlocksTime = None,
     tolerance: Tolerance = 0.1,
@@ -88,7 +88,7 @@ def kernel_shap(
     return Result(values, errors, {"fidelity": found.fidelity, "samples": used})
 
 
-def _scorer(problem: Problem, of: str, background: BackgroundSource, per_class: int) -> Score:
+def _scorer(problem: Problem, of: str, background: BackgroundSource, per_class: int) -> Scorer:
     """The score of masks on clips, its mean over the sounds of a background."""
     chosen = against(problem, background, per_class)
 
@@ -136,12 +136,7 @@ def _kernel(units: int, present: int) -> float:
 def fit_shapley(coalitions: Coalitions, scores: Tensor) -> Fit:
     """Weighted least squares under the constraint that the values sum to the score of all minus that of none.
 
-    Parameters
-    ----------
-    coalitions : Coalitions
-        As `shapley_rows` orders them.
-    scores : Tensor (sample, clip), float64
-        Score of each coalition on each clip.
+    The coalitions are ordered as `shapley_rows` orders them; scores are ``(sample, clip)``.
 
     Returns
     -------

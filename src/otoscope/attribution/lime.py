@@ -8,8 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem, Result
-from otoscope.attribution.base import Score as ScoreKind
+from otoscope.attribution.base import Problem, Result, Score
 from otoscope.attribution.coalitions import Coalitions, Fit, all_rows, can_be_all, distinct, explain_units, weighted_r2
 from otoscope.attribution.sampling import Tolerance
 from otoscope.attribution.units import BlocksFreq, BlocksTime, paint, units_of
@@ -27,7 +26,7 @@ def lime(
     kernel_width: Annotated[float, Range(0.01, 100.0)] = 0.25,
     ridge: Annotated[float, Range(0.0, 1000000.0)] = 1.0,
     keep: Annotated[float, Range(0.01, 0.99)] = 0.5,
-    score: ScoreKind = "probability",
+    score: Score = "probability",
     blocks_freq: BlocksFreq = None,
     blocks_time: BlocksTime = None,
     tolerance: Tolerance = 0.2,
@@ -102,16 +101,9 @@ def kernel(rows: Tensor, width: float) -> Tensor:
 
 
 def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
-    """Weighted ridge regression with an intercept that is not penalised, in closed form.
+    """Weighted ridge regression of scores ``(sample, clip)`` with an intercept that is not penalised, in closed form.
 
-    Parameters
-    ----------
-    coalitions : Coalitions
-        The coalitions and their weights.
-    scores : Tensor (sample, clip), float64
-        Score of each coalition on each clip.
-    penalty : float
-        For each sample.
+    The ``penalty`` is for each sample.
 
     Returns
     -------

@@ -50,11 +50,8 @@ def lrp(
     Zennit, the usual implementation, meets only modules, and here much of a network is plain functions (gates, pooling
     over axes, attention); it also needs torchvision. So the rules are our own.
     """
-    values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
     with preserve_state(problem.inspected.classifier):  # what requires gradients is what varies with the mask
-        for _, clip in problem.chunks(1):
-            values[clip] = _relevances(problem, clip, epsilon, gamma)
-    return values
+        return torch.cat([_relevances(problem, clip, epsilon, gamma) for _, clip in problem.chunks(1)])
 
 
 def _relevances(problem: Problem, clip: torch.Tensor, epsilon: float, gamma: float) -> torch.Tensor:

@@ -50,12 +50,13 @@ def occlusion(
     -----
     Source: zeiler2014visualizing. Patches tile the grid without overlap.
     """
-    labels = _patches(problem, patches_freq, patches_time)
-    counts = count(labels)
-    if int(counts.max()) > most_units(patches_freq, patches_time):
+    own = apart(problem) or segments_of(problem) is not None
+    labels = units_of(problem) if own else blocks(problem, patches_freq, patches_time)
+    counts, limit = count(labels), most_units(patches_freq, patches_time)
+    if int(counts.max()) > limit:
         raise ParameterError(
-            f"a clip has {int(counts.max())} segments, and occlusion silences at most "
-            f"{most_units(patches_freq, patches_time)} with patches_freq={patches_freq}, patches_time={patches_time}; "
+            f"a clip has {int(counts.max())} segments, and occlusion silences at most {limit} with "
+            f"patches_freq={patches_freq}, patches_time={patches_time}; "
             "use fewer segments or more patches"
         )
     full = problem.score(problem.inspected.ones())
@@ -69,10 +70,3 @@ def occlusion(
 def most_units(patches_freq: int, patches_time: int) -> int:
     """How many units occlusion silences at most."""
     return max(patches_freq * patches_time, FEW)
-
-
-def _patches(problem: Problem, along_freq: int, along_time: int) -> Tensor:
-    """What is silenced together, ``(batch, freq, frame)``."""
-    if apart(problem) or segments_of(problem) is not None:
-        return units_of(problem)
-    return blocks(problem, along_freq, along_time)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
 from otoscope.core.errors import ParameterError
-from otoscope.domains.base import centres, interpolation
+from otoscope.domains.base import as_tensor, centres, expand, interpolation
 from otoscope.domains.features import feature_axes
 from otoscope.spectral.scales import hz_to_mel
 
@@ -16,20 +15,8 @@ from otoscope.spectral.scales import hz_to_mel
 def to_grid(problem: Problem, cam: Tensor, layer: str, n_frames: int) -> Tensor:
     """Bilinear interpolation from a map's cells to the grid's.
 
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    cam : Tensor (batch, freq, frame) or (batch, frame)
-        Values of the cells of a layer's map.
-    layer : str
-        Whose map; its cells lie where the classifier places them, else they tile the features evenly.
-    n_frames : int
-        Frames of features (samples, without a front end) that the network was given.
-
-    Returns
-    -------
-    Tensor (batch, freq, frame)
+    The map ``(batch, freq, frame)`` or ``(batch, frame)`` is of a layer, whose cells lie where the classifier places them, else
+    they tile the features evenly. The network was given ``n_frames`` of features (samples, without a front end).
 
     Raises
     ------
@@ -70,8 +57,7 @@ def resized(problem: Problem, cam: Tensor, n_frames: int) -> Tensor:
 
 
 def _carry(cam: Tensor, over_freq: np.ndarray, over_time: np.ndarray) -> Tensor:
-    weights = [torch.as_tensor(w, dtype=cam.dtype, device=cam.device) for w in (over_freq, over_time)]
-    return weights[0] @ (cam @ weights[1].T)
+    return expand(cam, as_tensor(over_freq, cam), as_tensor(over_time, cam))
 
 
 def _moments(problem: Problem, n_frames: int) -> np.ndarray:
@@ -97,7 +83,7 @@ def _spread(problem: Problem, n: int, times: np.ndarray | None = None) -> np.nda
     span = getattr(problem.inspected.classifier.network, "span_s", None)  # it pads features to its own window
     if span is not None:
         start, end = 0.0, float(span)
-    return start + (np.arange(n) + 0.5) * (end - start) / n
+    return centres(n, start, end)
 
 
 def _at(positions: np.ndarray, along: tuple[float, float], n: int) -> np.ndarray:

@@ -81,15 +81,6 @@ class Sums:
     """Sums over masks of score and mask, and of their products up to the squares: memory does not grow with the masks.
 
     In float64, scores counted from each clip's first, so that nothing is lost where scores hardly change.
-
-    Parameters
-    ----------
-    batch : int
-        Number of clips.
-    shape : tuple of int
-        (freq, frame).
-    device : torch.device
-        Where the sums are kept.
     """
 
     def __init__(self, batch: int, shape: tuple[int, int], device: torch.device):
@@ -127,16 +118,8 @@ class Sums:
 class CellMasks:
     """Random coarse masks, enlarged bilinearly and shifted by less than a cell; enlarged on demand.
 
-    Parameters
-    ----------
-    n : int
-        Number of masks.
-    shape, cells : tuple of int
-        Of the grid; of the coarse masks, fewer where the grid has fewer.
-    keep : float
-        Probability that a cell is kept, in (0, 1).
-    rng : torch.Generator
-        Source of the random numbers, on the CPU.
+    They have ``cells`` (freq, frame), fewer where the grid of ``shape`` has fewer, each kept with probability ``keep``.
+    Random numbers are drawn on the CPU.
     """
 
     def __init__(self, n: int, shape: tuple[int, int], cells: tuple[int, int], keep: float, rng: torch.Generator):
@@ -159,18 +142,9 @@ class CellMasks:
 
 
 class SegmentMasks:
-    """Random masks of whole segments; clips of other segments see the same random numbers.
+    """Random masks of whole segments, each kept with probability ``keep``; all clips see the same random numbers.
 
-    Parameters
-    ----------
-    n : int
-        Number of masks.
-    labels : Tensor (batch, freq, frame), int64
-        Segment of each cell, from 0 up.
-    keep : float
-        Probability that a segment is kept, in (0, 1).
-    rng : torch.Generator
-        Source of the random numbers, on the CPU.
+    ``labels`` ``(batch, freq, frame)`` are the segments of the cells, from 0 up.
     """
 
     def __init__(self, n: int, labels: Tensor, keep: float, rng: torch.Generator):

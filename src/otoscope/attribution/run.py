@@ -14,9 +14,6 @@ from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnsupportedError
 from otoscope.core.registry import fitting_domains
-from otoscope.domains import pool_segments
-
-__all__ = ["attribute", "check_classifier", "check_domain", "fitting_domains", "method_name"]
 
 
 def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None = None) -> Result:
@@ -56,7 +53,7 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
     """
     if isinstance(method, str):
         entry = registry.get("method", method)
-        if entry.facts.get("gives", "attributions") != "attributions":
+        if entry.facts["gives"] != "attributions":
             raise UnsupportedError(
                 f"the method {method!r} produces {entry.facts['gives']} rather than attributions; use otoscope.explain"
             )
@@ -78,19 +75,27 @@ def attribute(problem: Problem, method: Any, settings: Mapping[str, Any] | None 
             f"method {name!r} gave NaN or infinite values; the classifier's gradient may be undefined on this sound"
         )
     analysis = problem.inspected.analysis
-    values = pool_segments(analysis, values)
-    error = None if error is None else pool_segments(analysis, error.detach().float())
+    values = analysis.pool(values)
+    error = None if error is None else analysis.pool(error.detach().float())
     labels = segments_of(problem)
     return Result(values, error, result.facts if labels is None else {**result.facts, "units": count(labels)})
 
 
 def check_domain(method: str, domain: str) -> None:
-    """An `UnsupportedError` if a method does not work in a registered domain; it names those in which it does."""
+    """An `UnsupportedError` if a method does not work in a registered domain; it names those in which it does.
+
+    Of a method that gives a sound, a `ParameterError`: its changes cannot be described in the domain.
+    """
     fitting = fitting_domains(method)
-    if domain in registry.names("domain") and domain not in fitting:
-        raise UnsupportedError(
-            f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
+    if domain in fitting or domain not in registry.names("domain"):
+        return
+    if registry.get("method", method).facts["gives"] == "sound":
+        raise ParameterError(
+            f"what the method {method!r} changes cannot be described in the domain {domain!r}; use {', '.join(fitting)}"
         )
+    raise UnsupportedError(
+        f"method {method!r} does not support domain {domain!r}; supported: {', '.join(fitting) or 'none'}"
+    )
 
 
 def check_classifier(method: str, classifier: Classifier) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 import torch
@@ -31,13 +31,7 @@ def still(scores: Tensor) -> Tensor:
 
 
 class Moments:
-    """Running mean and standard error of what samples give, for each clip, in float64.
-
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    """
+    """Running mean and standard error of what samples give, for each clip, in float64."""
 
     def __init__(self, problem: Problem):
         kind, device = torch.float64, problem.targets.device
@@ -112,14 +106,13 @@ class Draws:
         values, errors = (x.flatten(1).abs().amax(1) for x in self.estimate(clips, n))
         return errors <= self.tolerance * values
 
-    def estimates(self) -> tuple[Tensor, Tensor]:
-        """Values and standard errors of all clips, each by the samples that it has had."""
-        found = [(clips, *self.estimate(clips, n)) for clips, n in self.groups()]
-        order = torch.cat([clips for clips, _, _ in found]).argsort()
-        values, errors = (torch.cat(part)[order] for part in list(zip(*found, strict=True))[1:])
-        return values, errors
+    def gather(self, run: Callable[[Tensor, int], Sequence[Tensor]]) -> list[Tensor]:
+        """What ``run(clips, n)`` gives, tensors ``(clip, ...)``, for all clips, each by the n samples that it has had."""
+        groups = [((self.used == n).nonzero()[:, 0], n) for n in self.used.unique().tolist()]
+        order = torch.cat([clips for clips, _ in groups]).argsort()
+        return [torch.cat(part)[order] for part in zip(*(run(*group) for group in groups), strict=True)]
 
-    def groups(self) -> Iterator[tuple[Tensor, int]]:
-        """Clips that have had the same number of samples, and that number."""
-        for n in self.used.unique().tolist():
-            yield (self.used == n).nonzero()[:, 0], n
+    def estimates(self) -> tuple[Tensor, Tensor]:
+        """Values and standard errors of all clips."""
+        values, errors = self.gather(self.estimate)
+        return values, errors

@@ -34,18 +34,9 @@ class AttentionPass(NamedTuple):
 
 
 def attention_pass(problem: Problem, clips: Tensor, keep: Callable[[Tensor], Tensor], gradients: bool) -> AttentionPass:
-    """The attention of every layer for some clips, in one forward pass.
+    """The attention of every layer for some clips, in one forward pass; gradients flow to the weights if asked for.
 
-    Parameters
-    ----------
-    problem : Problem
-        The inspected classifier, targets, seed and batch size.
-    clips : Tensor, int64
-        Numbers of the clips.
-    keep : callable
-        Reduction of weights ``(batch, head, token, token)``.
-    gradients : bool
-        Whether gradients flow to the weights.
+    ``keep`` reduces weights ``(batch, head, token, token)``.
 
     Raises
     ------

@@ -10,6 +10,8 @@ from torch import Tensor
 from otoscope.attribution.base import Problem
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.registry import Help, Range
+from otoscope.domains.superpixels import paint as paint
+from otoscope.domains.superpixels import sizes as sizes
 
 FEW = 128
 BLOCKS_FREQ, BLOCKS_TIME = 6, 10
@@ -89,8 +91,15 @@ def segments_of(problem: Problem) -> Tensor | None:
     ShapeError
         If they do not fit the grid.
     """
-    segments = problem.inspected.analysis.segments()
-    return None if segments is None else _checked(problem, segments)
+    labels, wanted = problem.inspected.analysis.segments(), (problem.batch, *problem.shape)
+    if labels is None:
+        return None
+    if tuple(labels.shape) != wanted or labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ShapeError(
+            f"the segments of the {problem.inspected.grid.domain} domain have shape {tuple(labels.shape)} and type "
+            f"{labels.dtype}; they must be int64 labels {wanted} from 0 up"
+        )
+    return labels.to(problem.targets.device)
 
 
 def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:
@@ -103,28 +112,6 @@ def blocks(problem: Problem, along_freq: int, along_time: int) -> Tensor:
     return labels.expand(problem.batch, *problem.shape)
 
 
-def _checked(problem: Problem, labels: Tensor) -> Tensor:
-    wanted = (problem.batch, *problem.shape)
-    if tuple(labels.shape) != wanted or labels.dtype != torch.int64 or int(labels.min()) < 0:
-        raise ShapeError(
-            f"the segments of the {problem.inspected.grid.domain} domain have shape {tuple(labels.shape)} and type "
-            f"{labels.dtype}; they must be int64 labels {wanted} from 0 up"
-        )
-    return labels.to(problem.targets.device)
-
-
 def count(labels: Tensor) -> Tensor:
     """How many units each clip has, ``(batch,)``."""
     return labels.amax((1, 2)) + 1
-
-
-def sizes(labels: Tensor) -> Tensor:
-    """How many cells each unit has, ``(batch, most units)``; 0 where a clip has fewer units."""
-    flat = labels.flatten(1)
-    out = torch.zeros(len(flat), int(flat.max()) + 1, dtype=torch.int64, device=labels.device)
-    return out.scatter_add_(1, flat, torch.ones_like(flat))
-
-
-def paint(labels: Tensor, numbers: Tensor) -> Tensor:
-    """Each cell gets its unit's number: labels ``(n, freq, frame)``, numbers ``(n, unit)`` -> ``(n, freq, frame)``."""
-    return numbers.gather(1, labels.flatten(1)).reshape(labels.shape)

@@ -1,4 +1,4 @@
-"""Room 1: the one door for sound: decode, encode, resample, mix, level, cut into windows and join.
+"""The one door for sound: decode, encode, resample, mix, level, cut into windows and join.
 
 Axes: samples ``(channel, time)``, float32, full scale 1. Units: sample rates in Hz, positions in samples (``start``,
 ``stop``, ``frames``), durations in seconds (``_s``), levels in dB re full scale. A sample rate travels with its
@@ -22,28 +22,7 @@ from otoscope.audio.windows import (
 from otoscope.audio.write import encode, write_wav
 
 __all__ = [
-    "LISTENING_OVERLAP_S",
-    "LISTENING_WINDOW_S",
-    "AudioSource",
-    "FileSource",
-    "Span",
-    "close_audio",
-    "crossfade",
-    "downmix",
-    "encode",
-    "fit_length",
-    "is_silent",
-    "level_gain",
-    "load_audio",
-    "mix",
-    "open_audio",
-    "peak",
-    "plan",
-    "plan_listening",
-    "resample",
-    "rms",
-    "rms_db",
-    "to_mono",
-    "to_rate",
-    "write_wav",
-]
+    "LISTENING_OVERLAP_S", "LISTENING_WINDOW_S", "AudioSource", "FileSource", "Span", "close_audio", "crossfade", "downmix",
+    "encode", "fit_length", "is_silent", "level_gain", "load_audio", "mix", "open_audio", "peak", "plan", "plan_listening",
+    "resample", "rms", "rms_db", "to_mono", "to_rate", "write_wav",
+]  # fmt: skip

@@ -31,27 +31,13 @@ _MEND = "copy or download it again"
 
 @dataclass
 class Decoding:
-    """A sound that is being decoded.
+    """A sound that is being decoded."""
 
-    Parameters
-    ----------
-    sample_rate : int, Hz
-        Sample rate.
-    channels : int
-        Number of channels.
-    frames : int or None
-        Length in samples where it is known beforehand.
-    exact : bool
-        Whether soundfile can seek in it to the sample.
-    blocks : iterator of ndarray (channel, time)
-        The samples in order, float32, finite.
-    """
-
-    sample_rate: int
+    sample_rate: int  # Hz
     channels: int
-    frames: int | None
-    exact: bool
-    blocks: Iterator[np.ndarray]
+    frames: int | None  # length in samples, where it is known beforehand
+    exact: bool  # whether soundfile can seek in it to the sample
+    blocks: Iterator[np.ndarray]  # (channel, time) float32, finite, in order
 
 
 @contextlib.contextmanager

@@ -15,21 +15,11 @@ from otoscope.core.errors import AudioReadError
 
 @dataclass(frozen=True)
 class Encoded:
-    """A sound file, on disk or in memory, that is there, can be read and is not empty.
+    """A sound file, on disk or in memory, that is there, can be read and is not empty."""
 
-    Parameters
-    ----------
-    name : str
-        What to call it.
-    path : Path, optional
-        The file, for a sound on disk.
-    data : bytes, optional
-        Its content, where it has no path.
-    """
-
-    name: str
-    path: Path | None = None
-    data: bytes | None = None
+    name: str  # what to call it
+    path: Path | None = None  # for a sound on disk
+    data: bytes | None = None  # its content, where it has no path
 
     def open(self) -> BinaryIO:
         """A new binary handle at the start; the caller closes it."""
@@ -65,9 +55,7 @@ def _from_bytes(data: bytes, name: str) -> Encoded:
 
 
 def _from_path(source: str | os.PathLike[str]) -> Encoded:
-    name = os.fspath(source)
-    if not isinstance(name, str):
-        name = os.fsdecode(name)
+    name = os.fsdecode(source)
     if name.startswith(("http://", "https://", "ftp://", "s3://", "hf://")):
         raise AudioReadError(name, "addresses are not fetched; download the file and pass its path")
     path = Path(name)

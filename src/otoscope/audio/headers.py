@@ -50,19 +50,15 @@ def _chunks(file: BinaryIO, size: int, order: str, wanted: bytes, head: bytes) -
             per_second = struct.unpack(order + "8xI", file.read(12))[0]
         if name == wanted:
             promised = long_size if length == 0xFFFFFFFF and long_size else length
-            return None if _unknown(promised) else _shortfall(promised, size - body, per_second)
+            return _shortfall(promised, size - body, per_second)
         at = body + length + (length & 1)
-    promised = struct.unpack(order + "I", head[4:8])[0] + 8
-    return None if _unknown(promised) else _shortfall(promised, size, 0)
-
-
-def _unknown(length: int) -> bool:
-    """Whether the length is what programs write that stream to a pipe and cannot know it."""
-    return 0x7FFFF000 <= length <= 0x7FFFFFFF or 0xFFFFF000 <= length <= 0xFFFFFFFF
+    return _shortfall(struct.unpack(order + "I", head[4:8])[0] + 8, size, 0)
 
 
 def _shortfall(promised: int, found: int, per_second: int) -> str | None:
-    if found >= promised:
+    # Programs that stream to a pipe cannot know the length, and write one near the largest.
+    unknown = 0x7FFFF000 <= promised <= 0x7FFFFFFF or 0xFFFFF000 <= promised <= 0xFFFFFFFF
+    if unknown or found >= promised:
         return None
     seconds = f" ({promised / per_second:.3f} s)" if per_second else ""
     there = f" ({found / per_second:.3f} s)" if per_second else ""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from otoscope.audio.arrays import clip_from_array
-from otoscope.audio.check import as_rate
+from otoscope.audio.check import as_rate, check_form
 from otoscope.audio.decode import Decoding, decoding
-from otoscope.audio.encoded import Encoded, encoded
+from otoscope.audio.encoded import encoded
 from otoscope.core.errors import AudioReadError, ParameterError
 from otoscope.core.records import Clip
 
@@ -48,10 +48,16 @@ def load_audio(source: Any, sample_rate: int | None = None, *, channels_first: b
     >>> load_audio(np.zeros(441, dtype=np.int16), sample_rate=44100).duration
     0.01
     """
-    kept = _as_source(source)
-    if kept is not None:
-        clip = kept if isinstance(kept, Clip) else whole_clip(kept)
-        return _at_its_rate(clip, sample_rate)
+    clip = _as_clip(source, sample_rate, channels_first)
+    check_rate(clip.source, clip.sample_rate, sample_rate)
+    return clip
+
+
+def _as_clip(source: Any, sample_rate: int | None, channels_first: bool | None) -> Clip:
+    if isinstance(source, Clip):
+        return source
+    if _is_source(source):
+        return Clip(source.read(0, source.frames), source.sample_rate, source.source, tuple(source.notes))
     if isinstance(source, Mapping):
         return _from_mapping(source, sample_rate, channels_first)
     if callable(getattr(source, "get_all_samples", None)):  # torchcodec's decoder, of Hugging Face data sets
@@ -59,26 +65,21 @@ def load_audio(source: Any, sample_rate: int | None = None, *, channels_first: b
             decoded = source.get_all_samples()
         except (RuntimeError, ValueError, OSError) as error:
             raise AudioReadError("torchcodec decoder", f"{error}; pass the file's path instead") from error
-        return _at_its_rate(clip_from_array(decoded.data, decoded.sample_rate, True), sample_rate)
+        return clip_from_array(decoded.data, decoded.sample_rate, True)
     sound = encoded(source)
     if sound is not None:
-        return _at_its_rate(_decoded(sound), sample_rate)
+        with decoding(sound) as opened:
+            return collect(sound.name, opened)
     if source is None or isinstance(source, bool | int | float):
         raise AudioReadError("the sound", f"got {source!r}; pass a path, bytes, samples with their rate, or a Clip")
     return clip_from_array(source, sample_rate, channels_first)
-
-
-def whole_clip(source: Any) -> Clip:
-    """All of an `AudioSource` as a clip."""
-    return Clip(source.read(0, source.frames), source.sample_rate, source.source, tuple(source.notes))
 
 
 def collect(name: str, sound: Decoding) -> Clip:
     """All of a sound that is being decoded, as a clip."""
     try:
         if sound.frames is None:
-            blocks = list(sound.blocks)
-            samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((sound.channels, 0), dtype=np.float32)
+            samples = np.concatenate([np.zeros((sound.channels, 0), np.float32), *sound.blocks], axis=1)
         else:
             samples = np.empty((sound.channels, sound.frames), dtype=np.float32)
             at = 0
@@ -87,28 +88,14 @@ def collect(name: str, sound: Decoding) -> Clip:
                 at += block.shape[1]
     except MemoryError as error:
         raise AudioReadError(name, "it does not fit in memory; read it in parts with open_audio") from error
-    if not samples.shape[1]:
-        raise AudioReadError(name, "it holds no samples (its length is zero); at least one sample is needed")
+    check_form(name, sound.sample_rate, *samples.shape)
     return Clip(samples, sound.sample_rate, name)
 
 
-def _as_source(source: Any) -> Any:
-    """The source itself where it is a Clip, or reads like one."""
-    if isinstance(source, Clip):
-        return source
+def _is_source(source: Any) -> bool:
+    """Whether it reads like an `AudioSource`."""
     needed = ("sample_rate", "channels", "frames", "source", "notes")
-    return source if callable(getattr(source, "read", None)) and all(hasattr(source, n) for n in needed) else None
-
-
-def _decoded(sound: Encoded) -> Clip:
-    with decoding(sound) as opened:
-        return collect(sound.name, opened)
-
-
-def _at_its_rate(clip: Clip, sample_rate: int | None) -> Clip:
-    """The clip, where the caller's ``sample_rate`` does not contradict its own."""
-    check_rate(clip.source, clip.sample_rate, sample_rate)
-    return clip
+    return callable(getattr(source, "read", None)) and all(hasattr(source, n) for n in needed)
 
 
 def check_rate(name: str, own: int, given: int | None) -> None:
@@ -128,7 +115,7 @@ def _from_mapping(source: Mapping[str, Any], sample_rate: int | None, channels_f
             rate = source.get("sampling_rate", source.get("sample_rate", sample_rate))
             if rate is None:
                 raise AudioReadError(name, f"the dict has {key!r} but no 'sampling_rate'; add it, in Hz")
-            return _at_its_rate(clip_from_array(source[key], rate, channels_first, name), sample_rate)
+            return clip_from_array(source[key], rate, channels_first, name)
     for key in ("bytes", "path"):
         if source.get(key) is not None:
             return load_audio(source[key], sample_rate)

@@ -7,14 +7,14 @@ import hashlib
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 import soundfile
 
-from otoscope.audio.check import check_finite
+from otoscope.audio.check import check_finite, check_form
 from otoscope.audio.decode import FOREIGN, Decoding, decoding, exact_end
 from otoscope.audio.encoded import Encoded, encoded
 from otoscope.audio.load import check_rate, load_audio
@@ -22,6 +22,7 @@ from otoscope.core.errors import AudioReadError, ParameterError, ShapeError
 from otoscope.core.records import Clip
 
 DIGEST_VALUES = 1 << 20  # samples times channels that are hashed at a time
+Reader = Callable[[int, int], np.ndarray]  # (start, count) -> (time, channel) float32
 _GONE = "was the file changed or taken away?"
 
 
@@ -67,11 +68,6 @@ class AudioSource(Protocol):
         """SHA-256 of rate, channels, length and samples."""
 
 
-class _Reader(Protocol):
-    def __call__(self, start: int, count: int) -> np.ndarray:
-        """``count`` samples from ``start``, ``(time, channel)`` float32."""
-
-
 class FileSource:
     """A sound on disk, of which only the part that is read is in memory. Made by `open_audio`.
 
@@ -99,7 +95,7 @@ class FileSource:
     """
 
     def __init__(
-        self, read: _Reader, sample_rate: int, channels: int, frames: int, source: str, stack: contextlib.ExitStack
+        self, read: Reader, sample_rate: int, channels: int, frames: int, source: str, stack: contextlib.ExitStack
     ):
         self.sample_rate, self.channels, self.frames, self.source = sample_rate, channels, frames, source
         self.notes: tuple[str, ...] = ()
@@ -229,7 +225,7 @@ def _opened(sound: Encoded, in_memory_s: float) -> AudioSource:
         if opened.exact and frames is not None and frames > in_memory_s * opened.sample_rate:
             exact_end(sound, frames)
             stack = contextlib.ExitStack()
-            return FileSource(_InPlace(sound, stack), opened.sample_rate, opened.channels, frames, sound.name, stack)
+            return FileSource(_in_place(sound, stack), opened.sample_rate, opened.channels, frames, sound.name, stack)
         return _gathered(sound.name, opened, in_memory_s)
 
 
@@ -243,64 +239,51 @@ def _gathered(name: str, sound: Decoding, in_memory_s: float) -> AudioSource:
             blocks.append(block)
             frames += block.shape[1]
             if frames > limit:
-                file = file or stack.enter_context(_temporary(name))
-                _spill(name, file, blocks)
+                with _room_for(name):
+                    file = file or stack.enter_context(tempfile.TemporaryFile(prefix="otoscope-"))
+                    for part in blocks:
+                        file.write(np.ascontiguousarray(part.T).data)
+                    file.flush()
                 blocks.clear()
-        if not frames:
-            raise AudioReadError(name, "it holds no samples (its length is zero); at least one sample is needed")
+        check_form(name, sound.sample_rate, sound.channels, frames)
         if file is None:
             return Clip(np.concatenate(blocks, axis=1), sound.sample_rate, name)
-        read = _Raw(file, sound.channels)
-        return FileSource(read, sound.sample_rate, sound.channels, frames, name, stack.pop_all())
+        return FileSource(_raw(file, sound.channels), sound.sample_rate, sound.channels, frames, name, stack.pop_all())
 
 
-def _temporary(name: str) -> Any:
+@contextlib.contextmanager
+def _room_for(name: str) -> Iterator[None]:
+    """Turn what the disk refuses inside the block into an error that says where room is needed."""
     try:
-        return tempfile.TemporaryFile(prefix="otoscope-")
+        yield
     except OSError as error:
-        raise _no_room(name, error) from error
+        raise AudioReadError(
+            name,
+            f"it must be decoded to a temporary file, which cannot be written in {tempfile.gettempdir()} "
+            f"({error.strerror or error}); make room there, or name another folder in the variable TMPDIR",
+        ) from error
 
 
-def _spill(name: str, file: BinaryIO, blocks: list[np.ndarray]) -> None:
-    try:
-        for block in blocks:
-            file.write(np.ascontiguousarray(block.T).data)
-        file.flush()
-    except OSError as error:
-        raise _no_room(name, error) from error
-
-
-def _no_room(name: str, error: OSError) -> AudioReadError:
-    return AudioReadError(
-        name,
-        f"it must be decoded to a temporary file, which cannot be written in {tempfile.gettempdir()} "
-        f"({error.strerror or error}); make room there, or name another folder in the variable TMPDIR",
-    )
-
-
-class _InPlace:
+def _in_place(sound: Encoded, stack: contextlib.ExitStack) -> Reader:
     """Reads a file that soundfile seeks exactly; opened when it is first read."""
+    opened: list[Any] = []
 
-    def __init__(self, sound: Encoded, stack: contextlib.ExitStack):
-        self._sound, self._stack = sound, stack
-        self._file: Any = None
-
-    def __call__(self, start: int, count: int) -> np.ndarray:
-        if self._file is None:
-            self._file = self._stack.enter_context(soundfile.SoundFile(self._sound.handle()))
-        self._file.seek(start)
+    def read(start: int, count: int) -> np.ndarray:
+        if not opened:
+            opened.append(stack.enter_context(soundfile.SoundFile(sound.handle())))
+        opened[0].seek(start)
         with np.errstate(over="ignore"):
-            return np.asarray(self._file.read(count, dtype="float32", always_2d=True))
+            return np.asarray(opened[0].read(count, dtype="float32", always_2d=True))
+
+    return read
 
 
-class _Raw:
+def _raw(file: BinaryIO, channels: int) -> Reader:
     """Reads a temporary file of interleaved float32 samples."""
+    width = 4 * channels
 
-    def __init__(self, file: BinaryIO, channels: int):
-        self._file, self._channels = file, channels
+    def read(start: int, count: int) -> np.ndarray:
+        file.seek(start * width)
+        return np.frombuffer(file.read(count * width), dtype=np.float32).reshape(-1, channels)
 
-    def __call__(self, start: int, count: int) -> np.ndarray:
-        width = 4 * self._channels
-        self._file.seek(start * width)
-        data = self._file.read(count * width)
-        return np.frombuffer(data, dtype=np.float32).reshape(-1, self._channels)
+    return read

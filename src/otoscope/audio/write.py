@@ -14,7 +14,7 @@ import soundfile
 from otoscope.audio.check import MOST_CHANNELS, as_rate
 from otoscope.audio.level import peak
 from otoscope.audio.source import AudioSource
-from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError, WriteError
+from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError, WriteError
 from otoscope.core.files import atomic_write
 
 LARGEST_RIFF = 0xFFFFFFFF  # bytes; a longer file becomes an RF64, which has room for longer lengths
@@ -53,18 +53,8 @@ def write_wav(path: Any, sound: Any, sample_rate: int | None = None) -> Path:
     """
     target = _target(path)
     blocks, rate = _blocks(sound, sample_rate)
-    failed: AudioReadError | None = None
-    try:
-        with atomic_write(target) as part, open(part, "wb") as file:
-            try:
-                _write_blocks(target, file, rate, blocks)
-            except AudioReadError as error:
-                failed = error
-                raise
-    except WriteError:
-        if failed is not None:
-            raise failed from failed.__cause__
-        raise
+    with atomic_write(target) as part, open(part, "wb") as file:
+        _write_blocks(target, file, rate, blocks)
     return target
 
 

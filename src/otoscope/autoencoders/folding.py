@@ -21,7 +21,6 @@ class ConvBlock(nn.Module):
         self.project = nn.Conv1d(n_in, n_out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One step."""
         return self.project(self.activation(self.groupnorm(x)))
 
 
@@ -35,7 +34,6 @@ class ResnetBlock(nn.Module):
         self.to_out = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, changed."""
         return self.block2(self.block1(x)) + self.to_out(x)
 
 

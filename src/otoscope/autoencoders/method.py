@@ -17,15 +17,7 @@ from otoscope.core.registry import register
 
 
 class Reconstructor:
-    """Reconstructs a sound with an autoencoder, for a classifier to hear.
-
-    Parameters
-    ----------
-    autoencoder : Autoencoder
-        The autoencoder.
-    classifier : Classifier
-        Who is to hear the reconstruction.
-    """
+    """Reconstructs a sound with an autoencoder, for a classifier to hear."""
 
     def __init__(self, autoencoder: Autoencoder, classifier: Classifier):
         self.autoencoder = autoencoder.eval().to(classifier.device)

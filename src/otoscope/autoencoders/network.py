@@ -151,7 +151,6 @@ class Patcher(nn.Module):
         self.block = ResnetBlock(n_in, n_out // patch, min(patch, n_in))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Folded."""
         batch, channels, length = x.shape
         x = x.reshape(batch, channels, length // self.patch, self.patch)  # (batch, channel, frame, place in patch)
         x = x.transpose(2, 3).reshape(batch, channels * self.patch, length // self.patch)
@@ -167,7 +166,6 @@ class Unpatcher(nn.Module):
         self.block = ResnetBlock(n_in // patch, n_out, min(patch, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Unfolded."""
         x = folded(self.block, x, self.patch)
         batch, channels, frames = x.shape
         x = x.reshape(batch, channels // self.patch, self.patch, frames)  # (batch, channel, place in patch, frame)
@@ -180,14 +178,11 @@ class Down(nn.Module):
     def __init__(self, n_in: int, n_out: int, factor: int, blocks: int, groups: int):
         super().__init__()
         self.downsample = nn.Conv1d(n_in, n_out, 2 * factor + 1, stride=factor, padding=factor)
-        self.blocks = nn.ModuleList(ResnetBlock(n_out, n_out, groups) for _ in range(blocks))
+        self.blocks = nn.Sequential(*(ResnetBlock(n_out, n_out, groups) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, in, frame)`` -> ``(batch, out, frame / factor)``."""
-        x = self.downsample(x)
-        for block in self.blocks:
-            x = block(x)
-        return x
+        return self.blocks(self.downsample(x))
 
 
 class Up(nn.Module):
@@ -195,7 +190,7 @@ class Up(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, factor: int, blocks: int, groups: int):
         super().__init__()
-        self.blocks = nn.ModuleList(ResnetBlock(n_in, n_in, groups) for _ in range(blocks))
+        self.blocks = nn.Sequential(*(ResnetBlock(n_in, n_in, groups) for _ in range(blocks)))
         odd = factor % 2
         self.upsample: nn.Module = (
             nn.Conv1d(n_in, n_out, 3, padding=1)
@@ -205,9 +200,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, in, frame)`` -> ``(batch, out, frame * factor)``."""
-        for block in self.blocks:
-            x = block(x)
-        return self.upsample(x)
+        return self.upsample(self.blocks(x))
 
 
 class Encoder(nn.Module):
@@ -217,17 +210,11 @@ class Encoder(nn.Module):
         super().__init__()
         widths = _widths(config)
         self.to_in = Patcher(config.in_channels, widths[0], config.patch_size)
-        self.downsamples = nn.ModuleList(
-            Down(n_in, n_out, factor, blocks, config.resnet_groups)
-            for n_in, n_out, factor, blocks in _stages(widths, config.factors, config.num_blocks)
-        )
+        self.downsamples = _stages(Down, widths, config.factors, config.num_blocks, config.resnet_groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """The latent, not yet squashed."""
-        x = self.to_in(x)
-        for stage in self.downsamples:
-            x = stage(x)
-        return x
+        return self.downsamples(self.to_in(x))
 
 
 class Decoder(nn.Module):
@@ -236,17 +223,11 @@ class Decoder(nn.Module):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         widths = _widths(config)[::-1]
-        self.upsamples = nn.ModuleList(
-            Up(n_in, n_out, factor, blocks, config.resnet_groups)
-            for n_in, n_out, factor, blocks in _stages(widths, config.factors[::-1], config.num_blocks[::-1])
-        )
+        self.upsamples = _stages(Up, widths, config.factors[::-1], config.num_blocks[::-1], config.resnet_groups)
         self.to_out = Unpatcher(widths[-1], config.in_channels, config.patch_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The waveform."""
-        for stage in self.upsamples:
-            x = stage(x)
-        return self.to_out(x)
+        return self.to_out(self.upsamples(x))
 
 
 class AutoencoderNetwork(nn.Module):
@@ -320,5 +301,8 @@ def _widths(config: AutoencoderConfig) -> list[int]:
     return [config.channels * m for m in config.multipliers]
 
 
-def _stages(widths: Sequence[int], factors: Sequence[int], blocks: Sequence[int]) -> zip[tuple[int, int, int, int]]:
-    return zip(widths[:-1], widths[1:], factors, blocks, strict=True)
+def _stages(
+    kind: type[Down] | type[Up], widths: Sequence[int], factors: Sequence[int], blocks: Sequence[int], groups: int
+) -> nn.Sequential:
+    shapes = zip(widths[:-1], widths[1:], factors, blocks, strict=True)
+    return nn.Sequential(*(kind(*shape, groups) for shape in shapes))

@@ -1,4 +1,4 @@
-"""Room 5: classifiers, one file an architecture.
+"""Classifiers, one file an architecture.
 
 Each is waveform ``(batch, time)`` at its own ``sample_rate`` (Hz) -> logits ``(batch, class)``, in two halves:
 ``frontend`` (waveform -> features ``(batch, 1, freq, frame)``) and ``network`` (features -> logits).

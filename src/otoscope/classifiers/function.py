@@ -94,7 +94,7 @@ def wrap_function(
         raise ParameterError(f"tries must be a whole number of at least 1; got {tries!r}")
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise ParameterError(f"batch must be a whole number of at least 1; got {batch!r}")
-    title = name or getattr(function, "__name__", type(function).__name__)
+    title = name or str(getattr(function, "__name__", type(function).__name__))
     module = Answers(function, title, output=output, batch=batch, tries=tries, pause_s=pause_s, cache=cache)
     return wrap(
         module, sample_rate=sample_rate, labels=labels, outputs=outputs, multilabel=multilabel, pool=pool, min_s=min_s,
@@ -146,8 +146,8 @@ class Answers(nn.Module):
         """Scores as the function gives them, ``(batch, ...)``; sounds that it has answered are not asked about again."""
         sounds = waveform.detach().cpu().float().numpy()
         keys = [hashlib.sha256(sound.tobytes()).hexdigest() for sound in sounds]
-        found = {key: self.kept.get(key) for key in keys}
-        missing = [i for i, key in enumerate(keys) if found[key] is None and keys.index(key) == i]
+        found = {key: row for key in keys if (row := self.kept.get(key)) is not None}
+        missing = [i for i, key in enumerate(keys) if key not in found and keys.index(key) == i]
         size = self.batch or max(1, len(missing))
         for some in (missing[i : i + size] for i in range(0, len(missing), size)):
             for i, row in zip(some, self._ask(np.ascontiguousarray(sounds[some])), strict=True):

@@ -133,6 +133,7 @@ def wrap(
     names = _names(title, named, scores)
     numbers = _numbers(title, scores, outputs, multilabel)
     exclusive = binary or not numbers.multilabel
+    min_s, window_s = _durations(sample_rate, lengths, min_s, window_s)
     classifier = Classifier(
         module,
         sample_rate=sample_rate,
@@ -143,7 +144,9 @@ def wrap(
         cam_layer=cam_layer or _last_convolution(module),
         axes=axes,
         readout=replace(said, outputs=numbers.outputs, multilabel=not exclusive, binary=binary),
-        **_durations(sample_rate, lengths, min_s, window_s, overlap_s),
+        min_s=min_s,
+        window_s=window_s,
+        overlap_s=overlap_s,
     )
     if numbers.reason:
         classifier.info["outputs"] = f"taken for {numbers.outputs.replace('_', ' ')}: {numbers.reason}"
@@ -329,14 +332,14 @@ def _numbers(name: str, scores: _Scores | None, outputs: Kind | None, multilabel
 
 
 def _durations(
-    sample_rate: int, lengths: Lengths | None, min_s: float | None, window_s: float | None, overlap_s: float | None
-) -> dict[str, float | None]:
+    sample_rate: int, lengths: Lengths | None, min_s: float | None, window_s: float | None
+) -> tuple[float | None, float | None]:
     """Shortest and longest sound in seconds: as said, else as found."""
     if lengths is not None and window_s is None and lengths.longest is not None:
         window_s = lengths.longest / sample_rate
     if lengths is not None and min_s is None and lengths.shortest > 1:
         min_s = lengths.shortest / sample_rate
-    return {"min_s": min_s, "window_s": window_s, "overlap_s": overlap_s}
+    return min_s, window_s
 
 
 def _differentiable(module: nn.Module) -> nn.Module:

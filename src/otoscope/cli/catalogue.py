@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.columns import echo_json, echo_table
+from otoscope.cli.columns import described, echo_json, echo_table
 from otoscope.cli.options import json_option
 
 COLUMNS = {
@@ -27,19 +27,11 @@ def _command(name: str, kind: str) -> click.Command:
             echo_json([e.row() for e in entries])
             return
         head = ("name", *COLUMNS[kind], "description [settings and defaults]")
-        echo_table(head, [_row(e, COLUMNS[kind]) for e in entries])
+        echo_table(
+            head, [(e.name, *(_word(e.row().get(c, "-")) for c in COLUMNS[kind]), described(e)) for e in entries]
+        )
 
     return command
-
-
-def _row(entry: Any, columns: tuple[str, ...]) -> list[str]:
-    facts = entry.row()
-    settings = ", ".join(f"{p.name}={p.default}" for p in entry.parameters)
-    return [
-        entry.name,
-        *(_word(facts.get(c, "-")) for c in columns),
-        entry.summary + (f" [{settings}]" if settings else ""),
-    ]
 
 
 def _word(value: Any) -> str:

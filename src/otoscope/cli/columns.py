@@ -30,6 +30,12 @@ def echo_text(text: str) -> None:
     click.echo(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))
 
 
+def described(entry: Any) -> str:
+    """Description of something registered, with its settings and defaults in brackets."""
+    settings = ", ".join(f"{p.name}={p.default}" for p in entry.parameters)
+    return entry.summary + (f" [{settings}]" if settings else "")
+
+
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns; the last one is wrapped to the terminal's width."""
     head, rows = [one_line(cell) for cell in head], [[one_line(cell) for cell in row] for row in rows]

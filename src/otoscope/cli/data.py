@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.columns import echo_json, echo_table, one_line
+from otoscope.cli.columns import described, echo_json, echo_table, one_line
 from otoscope.cli.options import json_option
 
 SHOWN = 5
@@ -22,29 +22,25 @@ def data(ctx: click.Context, as_json: bool) -> None:
 
     Data sets are given as NAME or NAME,setting=value, e.g. esc50,esc10=true.
     """
-    if ctx.invoked_subcommand is None:
-        _list(as_json)
-
-
-def _list(as_json: bool) -> None:
+    if ctx.invoked_subcommand is not None:
+        return
     from otoscope.core import registry
 
     entries = registry.entries("dataset")
     if as_json:
         echo_json([e.row() for e in entries])
-        return
-    head = ("name", "classes", "clips", "Hz", "download", "description [settings and defaults] (licence)")
-    echo_table(head, [_row(e) for e in entries])
+    else:
+        head = ("name", "classes", "clips", "Hz", "download", "description [settings and defaults] (licence)")
+        echo_table(head, [_row(e) for e in entries])
 
 
 def _row(entry: Any) -> list[str]:
     facts = entry.facts
-    settings = ", ".join(f"{p.name}={p.default}" for p in entry.parameters)
     return [
         entry.name,
         *(str(facts.get(key) or "any") for key in ("classes", "clips", "sample_rate")),
         "yes" if facts.get("needs_download") and facts.get("hosted") else "no",
-        entry.summary + (f" [{settings}]" if settings else "") + f" ({facts.get('licence') or 'licence unknown'})",
+        f"{described(entry)} ({facts.get('licence') or 'licence unknown'})",
     ]
 
 

@@ -85,7 +85,17 @@ def _refuse(error: click.ClickException) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point: every error in one line, never a traceback."""
+    """Entry point: every error in one line, never a traceback.
+
+    Examples
+    --------
+    >>> try:
+    ...     main(["--version"])
+    ... except SystemExit as left:
+    ...     print(left.code)
+    otoscope, version ...
+    0
+    """
     try:
         code = cli.main(args, prog_name="otoscope", standalone_mode=False)
     except click.ClickException as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from otoscope.cli.columns import echo_json, echo_table, one_line
+from otoscope.cli.columns import described, echo_json, echo_table, one_line
 from otoscope.cli.options import json_option
 
 LAYERS = 24
@@ -34,18 +34,8 @@ def models(name: str | None, as_json: bool, everything: bool) -> None:
         echo_json([{**e.row(), "kind": e.kind, "weights": weights_of(e)} for e in entries])
         return
     head = ("name", "Hz", "classes", "weights", "description [settings and defaults]")
-    echo_table(head, [_row(e, weights_of(e)) for e in entries])
-
-
-def _row(entry: Any, weights: str) -> list[str]:
-    settings = ", ".join(f"{p.name}={p.default}" for p in entry.parameters)
-    return [
-        entry.name,
-        str(entry.facts.get("sample_rate", "-")),
-        str(entry.facts.get("classes", "-")),
-        weights,
-        entry.summary + (f" [{settings}]" if settings else ""),
-    ]
+    numbers = [[str(e.facts.get(fact, "-")) for fact in ("sample_rate", "classes")] for e in entries]
+    echo_table(head, [(e.name, *n, weights_of(e), described(e)) for e, n in zip(entries, numbers, strict=True)])
 
 
 def _show(found: dict[str, Any], everything: bool) -> None:

@@ -1,12 +1,14 @@
-"""Atomic writes of files, and folders."""
+"""Folders, atomic writes of files, and JSON files."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from otoscope.core.errors import OtoscopeError, WriteError
 
@@ -20,24 +22,28 @@ def cache_folder() -> Path:
     return Path(base) / "otoscope"
 
 
+@contextlib.contextmanager
+def _another_folder(target: Path) -> Iterator[None]:
+    """A failure of the block is a `WriteError` that advises another folder."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(target, f"{error.strerror or error}; choose another folder") from error
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """The folder, created if needed."""
     folder = Path(path)
-    try:
+    with _another_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(folder, f"{error.strerror or error}; choose another folder") from error
     return folder
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """The folder, created if needed; a `WriteError` if no files can be written in it."""
     folder = make_folder(path)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise WriteError(folder, f"{error.strerror or error}; choose another folder") from error
+    with _another_folder(folder), tempfile.TemporaryFile(dir=folder):
+        return folder
 
 
 @contextlib.contextmanager
@@ -48,10 +54,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(path)
     make_folder(final.parent)
-    try:
+    with _another_folder(final):
         handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent)
-    except OSError as error:
-        raise WriteError(final, f"{error.strerror or error}; choose another folder") from error
     os.close(handle)
     part = Path(name)
     try:
@@ -71,6 +75,28 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def read_json(path: str | os.PathLike[str], what: str = "the file", advice: str = "") -> dict[str, Any]:
+    """The mapping in a JSON file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What it is, for the message of the `OtoscopeError` where it cannot be read or holds no mapping.
+    advice : str
+        What to do then.
+    """
+    end = advice and f"; {advice}"
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OtoscopeError(f"cannot read {what} {path}: {getattr(error, 'strerror', None) or error}{end}") from error
+    if not isinstance(content, dict):
+        raise OtoscopeError(f"{what} {path} holds {type(content).__name__}, not a mapping{end}")
+    return content
 
 
 def _umask() -> int:

@@ -100,7 +100,7 @@ class Entry:
         """The facts as plain data; those of methods with the domains that fit."""
         row = {k: v for k, v in self.facts.items() if not callable(v)}
         if isinstance(self.facts, MethodFacts):
-            last = {"domains": ", ".join(_fitting(self)), "cost": row.pop("cost")}
+            last = {"domains": ", ".join(fitting_domains(self)), "cost": row.pop("cost")}
             row = (
                 {"needs": self.facts.needs_text}
                 | {k: v for k, v in row.items() if k not in ("needs", "domains")}
@@ -171,13 +171,9 @@ def import_modules(package: str, path: Iterable[str]) -> None:
         importlib.import_module(f"{package}.{module}")
 
 
-def fitting_domains(method: str) -> list[str]:
+def fitting_domains(method: str | Entry) -> list[str]:
     """Names of the domains that offer what a method needs."""
-    return _fitting(get("method", method))
-
-
-def _fitting(method: Entry) -> list[str]:
-    facts = method.facts
+    facts = (get("method", method) if isinstance(method, str) else method).facts
     return [
         e.name
         for e in entries("domain")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     module : str
         Name of the module, ``__name__``.
     names : mapping of str to str
-        Old name -> new name, with its module (``otoscope.studies.run_study``).
+        Old name -> new name, with its module (``otoscope.studies.run_study``), or of a method, with its class.
 
     Returns
     -------
@@ -27,10 +27,13 @@ def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        home, _, new = names[name].rpartition(".")
         warnings.warn(
             f"{module}.{name} is now {names[name]}; the old name goes with version 0.3", DeprecationWarning, 2
         )
-        return getattr(importlib.import_module(home), new)
+        home, _, new = names[name].rpartition(".")
+        owner = pkgutil.resolve_name(home)
+        if isinstance(owner, type):  # a function that became a method: call that of the object's own class
+            return lambda thing, *args, **kwargs: getattr(thing, new)(*args, **kwargs)
+        return getattr(owner, new)
 
     return get

@@ -127,58 +127,43 @@ def read_settings(target: Any) -> tuple[Parameter, ...]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.default is parameter.empty:
             continue
-        hint = _Hint()
-        hint.read(_annotation(function, parameter))
-        if not hint.argument:
-            kind = hint.kind or (type(parameter.default) if type(parameter.default) in BASIC else None)
-            if kind is None:
-                raise OtoscopeError(
-                    f"setting {parameter.name!r} of {function.__qualname__} has the type {parameter.annotation!r}; annotate it as "
-                    "int, float, bool, str or Literal of strings"
-                )
-            text = hint.help or first_sentence(words.get(parameter.name, ""))
-            limits = hint.low, hint.high
-            found.append(
-                Parameter(parameter.name, kind, parameter.default, text, *limits, hint.choices, tuple(hint.also))
+        hint = _read_hint(_annotation(function, parameter))
+        if hint.pop("argument", False):
+            continue
+        kind = hint.pop("type", type(parameter.default))
+        if kind not in BASIC:
+            raise OtoscopeError(
+                f"setting {parameter.name!r} of {function.__qualname__} has the type {parameter.annotation!r}; annotate it as "
+                "int, float, bool, str or Literal of strings"
             )
+        text = hint.pop("help", "") or first_sentence(words.get(parameter.name, ""))
+        found.append(Parameter(parameter.name, kind, parameter.default, text, **hint))
     return tuple(found)
 
 
-class _Hint:
-    """The facts of a setting that its annotation holds."""
-
-    def __init__(self) -> None:
-        self.kind: type | None = None
-        self.low: float | None = None
-        self.high: float | None = None
-        self.choices: tuple[str, ...] = ()
-        self.also: list[type] = []
-        self.help = ""
-        self.argument = False
-
-    def read(self, hint: Any) -> None:
-        """Take in an annotation: ``Annotated``, unions, ``Literal`` and plain types."""
-        origin, parts = typing.get_origin(hint), typing.get_args(hint)
-        if origin is Annotated:
-            self.read(parts[0])
-            for marker in parts[1:]:
-                self._mark(marker)
-        elif origin is Literal:
-            self.kind, self.choices = str, parts
-        elif origin in (typing.Union, types.UnionType):
-            for part in parts:
-                self.read(part)
-        elif hint in BASIC:
-            self.kind = hint
-        elif isinstance(hint, type) and hint is not type(None):
-            self.also.append(hint)
-
-    def _mark(self, marker: Any) -> None:
-        if isinstance(marker, Range):
-            self.low, self.high = marker.low, marker.high
-        elif isinstance(marker, Help):
-            self.help = marker.text
-        self.argument |= isinstance(marker, Argument)
+def _read_hint(hint: Any) -> dict[str, Any]:
+    """What an annotation says of a setting: fields of `Parameter`, and ``argument``."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    found: dict[str, Any] = {}
+    if origin is Annotated:
+        found = _read_hint(parts[0])
+        for marker in parts[1:]:
+            if isinstance(marker, Range):
+                found |= {"low": marker.low, "high": marker.high}
+            elif isinstance(marker, Help):
+                found["help"] = marker.text
+            elif isinstance(marker, Argument):
+                found["argument"] = True
+    elif origin is Literal:
+        found = {"type": str, "choices": parts}
+    elif origin in (typing.Union, types.UnionType):
+        for part in map(_read_hint, parts):
+            found |= part | {"also": found.get("also", ()) + part.get("also", ())}
+    elif hint in BASIC:
+        found = {"type": hint}
+    elif isinstance(hint, type) and hint is not type(None):
+        found = {"also": (hint,)}
+    return found
 
 
 def _annotation(function: Any, parameter: inspect.Parameter) -> Any:

@@ -1,4 +1,4 @@
-"""Room 7: clips with labels, folds, stems and event times. Times in seconds, frequencies in Hz."""
+"""Clips with labels, folds, stems and event times. Times in seconds, frequencies in Hz."""
 
 from otoscope.core.registry import import_modules
 from otoscope.datasets.cache import decoded, waveform
@@ -19,34 +19,10 @@ from otoscope.datasets.truth import Truth, truth_of
 from otoscope.datasets.urbansound8k import read_urbansound8k
 
 __all__ = [
-    "Contamination",
-    "Dataset",
-    "DatasetError",
-    "Example",
-    "LabelError",
-    "Labels",
-    "Plant",
-    "Scene",
-    "Truth",
-    "contaminator",
-    "decoded",
-    "demo_scene",
-    "load_dataset",
-    "load_esc50",
-    "make_scene",
-    "planter",
-    "read_folder",
-    "read_fsdd",
-    "read_instruments",
-    "read_labels",
-    "read_medley_solos_db",
-    "read_mixtures",
-    "read_speech_commands",
-    "read_urbansound8k",
-    "stems_of",
-    "truth_of",
-    "waveform",
-    "write_audacity",
-]
+    "Contamination", "Dataset", "DatasetError", "Example", "LabelError", "Labels", "Plant", "Scene", "Truth", "contaminator",
+    "decoded", "demo_scene", "load_dataset", "load_esc50", "make_scene", "planter", "read_folder", "read_fsdd",
+    "read_instruments", "read_labels", "read_medley_solos_db", "read_mixtures", "read_speech_commands", "read_urbansound8k",
+    "stems_of", "truth_of", "waveform", "write_audacity",
+]  # fmt: skip
 
 import_modules(__name__, __path__)  # data sets register themselves

@@ -31,18 +31,10 @@ SILENCE = "silence"
 
 
 class BackgroundSound(NamedTuple):
-    """A background sound.
-
-    Parameters
-    ----------
-    path : Path
-        The sound file.
-    label : str
-        Its class; empty where the sounds have no classes.
-    """
+    """A background sound."""
 
     path: Path
-    label: str
+    label: str  # its class; empty where the sounds have no classes
 
 
 @dataclass(frozen=True)
@@ -113,22 +105,7 @@ class Background:
         return _digest(self.choose(per_class, seed), self.peak)
 
     def waveforms(self, per_class: int, seed: int, sample_rate: int, n_samples: int) -> np.ndarray:
-        """The chosen sounds, mono, at a rate, cut or padded with zeros to a length.
-
-        Parameters
-        ----------
-        per_class : int
-            Sounds of each class.
-        seed : int
-            Determines everything that is drawn.
-        sample_rate : int, Hz
-            Sample rate of the result.
-        n_samples : int
-            Length of each row.
-
-        Returns
-        -------
-        ndarray (sound, time), float32
+        """The chosen sounds, mono, at a rate, cut or padded with zeros to a length: ``(sound, time)`` float32.
 
         Raises
         ------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import struct
 import threading
 import time
@@ -25,6 +26,7 @@ from otoscope.audio import load_audio, to_mono, to_rate
 from otoscope.audio.check import as_rate
 from otoscope.core.errors import AudioReadError, WriteError
 from otoscope.core.files import atomic_write, cache_folder
+from otoscope.datasets.files import file_sum
 from otoscope.datasets.records import Example
 
 LOG = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ FORM = "v1"  # changes with the form of entries and with how they are decoded
 TRAILER = struct.Struct("<8sIQI8x")  # mark, rate, number of samples, CRC-32 of the samples
 MARK = b"otoscope"
 SETTLED_S = 2.0  # a file younger than this may change without its time stamp saying so
+LINE = re.compile(
+    r"^([0-9a-f]{32}) (-?[0-9]+) (-?[0-9]+) (-?[0-9]+) ([0-9a-f]{64})$", re.M
+)  # of the index, see `_note`
 
 Cache = str | os.PathLike[str] | Literal[False] | None
 Stamp = tuple[int, int, int]
@@ -76,24 +81,22 @@ def decoded(path: str | os.PathLike[str], sample_rate: int, cache: Cache = None)
     if cache is False:
         return _decode(file, rate)
     folder = (cache_folder() / "decoded" if cache is None else Path(cache)) / FORM
+    samples = None
     try:
-        entry = _entry(folder, _digest(file, folder), rate)
+        digest = _digest(file, folder)
+        entry = folder / str(rate) / digest[:2] / f"{digest}.f32"
         mapped = _mapped(entry, rate)
+        if mapped is None:
+            samples = _decode(file, rate)
+            _write(entry, samples, rate)
+            mapped = _mapped(entry, rate)
         if mapped is not None:
             return mapped
     except OSError as error:
         if isinstance(error, AudioReadError):
             raise
         _warn(folder, error)
-        return _decode(file, rate)
-    samples = _decode(file, rate)
-    try:
-        _write(entry, samples, rate)
-        mapped = _mapped(entry, rate)
-    except OSError as error:
-        _warn(folder, error)
-        return samples
-    return samples if mapped is None else mapped
+    return _decode(file, rate) if samples is None else samples
 
 
 def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndarray:
@@ -140,10 +143,6 @@ def _decode(file: Path, rate: int) -> np.ndarray:
     samples = to_rate(to_mono(load_audio(file)), rate).samples[0]  # (channel, time) -> (time,)
     samples.flags.writeable = False
     return samples
-
-
-def _entry(folder: Path, digest: str, rate: int) -> Path:
-    return folder / str(rate) / digest[:2] / f"{digest}.f32"
 
 
 def _write(entry: Path, samples: np.ndarray, rate: int) -> None:
@@ -196,46 +195,30 @@ def _digest(file: Path, folder: Path) -> str:
     except (OSError, ValueError):
         load_audio(file)  # says what is wrong
         raise
-    index, name = folder / "index.txt", _name(file)
+    index = folder / "index.txt"
+    name = hashlib.sha256(os.fsencode(os.path.abspath(file))).hexdigest()[:32]
     known = _read_index(index).get(name)
     if known is not None and known[0] == stamp:
         return known[1]
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
+        digest = file_sum(file).removeprefix("sha256:")
     except OSError:
         load_audio(file)
         raise
     if time.time() - max(stamp[1:]) / 1e9 > SETTLED_S:
-        _note(index, name, stamp, digest.hexdigest())
-    return digest.hexdigest()
-
-
-def _name(file: Path) -> str:
-    return hashlib.sha256(os.fsencode(os.path.abspath(file))).hexdigest()[:32]
+        _note(index, name, stamp, digest)
+    return digest
 
 
 def _read_index(index: Path) -> dict[str, tuple[Stamp, str]]:
     """What is known of each file; lines that are damaged are passed over."""
     with _lock:
         if index not in _known:
-            found: dict[str, tuple[Stamp, str]] = {}
             try:
-                lines = index.read_text(encoding="ascii", errors="replace").splitlines()
+                text = index.read_text(encoding="ascii", errors="replace")
             except OSError:
-                lines = []
-            for line in lines:
-                name, _, rest = line.partition(" ")
-                numbers, _, digest = rest.rpartition(" ")
-                try:
-                    size, mtime, ctime = map(int, numbers.split(" "))
-                    if len(bytes.fromhex(digest)) == 32 and len(name) == 32:
-                        found[name] = ((size, mtime, ctime), digest)
-                except ValueError:
-                    continue
-            _known[index] = found
+                text = ""
+            _known[index] = {m[1]: ((int(m[2]), int(m[3]), int(m[4])), m[5]) for m in LINE.finditer(text)}
         return _known[index]
 
 

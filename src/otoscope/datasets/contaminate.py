@@ -13,24 +13,16 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from otoscope.audio import peak, rms
 from otoscope.core.errors import AudioReadError, ParameterError, ShapeError, UnknownNameError
-from otoscope.core.registry import Parameter
+from otoscope.core.settings import Argument, Range, read_settings
 from otoscope.datasets.cache import Cache, decoded
 
 MADE = ("white", "pink")
-PARAMETERS = {
-    p.name: p
-    for p in (
-        Parameter("snr_db", float, None, "RMS level of the clip over that of the noise, in dB", -120.0, 120.0),
-        Parameter("alpha", float, None, "share of the clip when both have an RMS of 1", 0.0, 1.0),
-        Parameter("seed", int, 0, "draws the noise, and where a recorded one starts", 0, 2**63 - 1),
-    )
-}
 Record = dict[str, Any]
 
 
@@ -44,11 +36,11 @@ class Contamination:
         ``"white"``, ``"pink"`` (power falls by 3 dB an octave), ``"clip"`` (another clip of ``pool``), or the path of a
         sound file.
     snr_db : float in [-120, 120], dB, optional
-        0 where neither this nor ``alpha`` is given.
+        RMS level of the clip over that of the noise, in dB. 0 where neither this nor ``alpha`` is given.
     alpha : float in [0, 1], optional
-        Mix by audiointerp's rule; not together with ``snr_db``.
+        Share of the clip when both have an RMS of 1. That is audiointerp's rule; not together with ``snr_db``.
     seed : int >= 0
-        With a clip's key, determines everything that is drawn.
+        Draws the noise, and where a recorded one starts. The clip's key decides, too.
     pool : tuple of path
         The clips that ``"clip"`` draws from.
     cache : path-like or False, optional
@@ -71,11 +63,11 @@ class Contamination:
     """
 
     noise: str
-    snr_db: float | None = None
-    alpha: float | None = None
-    seed: int = 0
-    pool: tuple[Path, ...] = ()
-    cache: Cache = field(default=None, compare=False)
+    snr_db: Annotated[float | None, Range(-120.0, 120.0)] = None
+    alpha: Annotated[float | None, Range(0.0, 1.0)] = None
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
+    pool: Annotated[tuple[Path, ...], Argument()] = ()
+    cache: Annotated[Cache, Argument()] = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name, parameter in PARAMETERS.items():
@@ -168,6 +160,9 @@ class Contamination:
         return part, {"file": file.name, "start_s": start / sample_rate}
 
 
+PARAMETERS = {p.name: p for p in read_settings(Contamination)}
+
+
 def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: Cache = None) -> Contamination:
     """A contamination from text such as ``white,snr_db=5``, ``horse.wav,alpha=0.6,seed=3`` or ``clip,snr_db=0``.
 
@@ -210,17 +205,7 @@ def contaminator(spec: str, pool: Iterable[str | os.PathLike[str]] = (), cache: 
 def pink(frames: int, rng: np.random.Generator) -> np.ndarray:
     """Noise whose power falls by 3 dB an octave: white noise with its spectrum divided by the root of the frequency.
 
-    Parameters
-    ----------
-    frames : int >= 1
-        Length, samples.
-    rng : Generator
-        Source of random numbers.
-
-    Returns
-    -------
-    ndarray (time,), float64
-        RMS 1 where it is longer than one sample; without a constant part.
+    ``(time,)`` float64, without a constant part; of RMS 1 where it is longer than one sample.
     """
     spectrum = np.fft.rfft(rng.standard_normal(frames))
     spectrum[0] = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import ssl
@@ -11,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,22 @@ from tqdm import tqdm
 
 from otoscope.core.errors import DownloadError, ParameterError, WriteError
 from otoscope.core.files import make_folder
-from otoscope.datasets.remote import Remote
+from otoscope.datasets.files import file_sum
 
 BLOCK = 1 << 18
 TIMEOUT_S = 30.0
 NETWORK = (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to fetch."""
+
+    url: str  # http or https
+    name: str
+    checksum: str = ""  # ``md5:...`` or ``sha256:...``; empty where none is published
+    strip: str = ""  # a folder at the top of the archive that is left out
+    into: str = ""  # folder in that of the data set to unpack into, or to put the file in
 
 
 def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1.0) -> Path:
@@ -59,7 +70,8 @@ def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1
     _check_address(remote.url)
     make_folder(folder)
     target, part = folder / remote.name, folder / f"{remote.name}.part"
-    if target.is_file() and (not remote.checksum or _sum(target, remote.checksum) == remote.checksum):
+    kind = remote.checksum.partition(":")[0]
+    if target.is_file() and (not kind or file_sum(target, kind) == remote.checksum):
         return target
     left, before = attempts, _size(part)
     while True:
@@ -79,7 +91,7 @@ def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1
             raise _failure(remote, reason, part)
         time.sleep(pause_s)
     _tag(part).unlink(missing_ok=True)
-    found = _sum(part, remote.checksum)
+    found = file_sum(part, kind) if kind else ""
     if found != remote.checksum:
         part.unlink(missing_ok=True)
         raise DownloadError(
@@ -164,30 +176,3 @@ def _write(part: Path, action: Callable[[], Any]) -> Any:
         return action()
     except OSError as error:
         raise WriteError(part, f"{error.strerror or error}; free some space or choose another folder") from error
-
-
-def _sum(file: Path, wanted: str) -> str:
-    """``"md5:..."`` or ``"sha256:..."`` of a file, after the kind that is wanted; empty where none is."""
-    return file_sum(file, wanted.partition(":")[0]) if wanted else ""
-
-
-def file_sum(file: Path, kind: str) -> str:
-    """A file's checksum.
-
-    Parameters
-    ----------
-    file : Path
-        The file.
-    kind : {"md5", "sha256"}
-        The algorithm.
-
-    Returns
-    -------
-    str
-        ``KIND:HEX``.
-    """
-    digest = hashlib.md5(usedforsecurity=False) if kind == "md5" else hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return f"{'md5' if kind == 'md5' else 'sha256'}:{digest.hexdigest()}"

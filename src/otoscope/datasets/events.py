@@ -50,21 +50,11 @@ class LabelError(OtoscopeError, ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One event of a label file.
+    """One event of a label file."""
 
-    Parameters
-    ----------
-    event : Event or None
-        None: the clip is named, and has no events.
-    clip : str
-        File that is meant, as the label file has it; empty where it names none.
-    place : int or str
-        The line, or the place in a JSON file.
-    """
-
-    event: Event | None
-    clip: str = ""
-    place: int | str = 0
+    event: Event | None  # None: the clip is named, and has no events
+    clip: str = ""  # the file that is meant, as the label file has it; empty where it names none
+    place: int | str = 0  # the line, or the place in a JSON file
 
 
 @dataclass(frozen=True)
@@ -90,24 +80,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """The content of a label file, about one clip or many.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    form : {"audacity", "raven", "table", "jams", "empty"}
-        The form that its content has.
-    rows : tuple of Row
-        Its events, in the order of the file.
-    notes : tuple of str
-        What was changed or left out.
-    """
+    """The content of a label file, about one clip or many."""
 
     path: Path
-    form: str
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
+    form: str  # audacity, raven, table, jams or empty, by its content
+    rows: tuple[Row, ...]  # its events, in the order of the file
+    notes: tuple[str, ...] = ()  # what was changed or left out
 
     @property
     def clips(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from otoscope.core.errors import ParameterError
@@ -32,23 +32,12 @@ COLUMNS = {
     "end": ("end", "end_s", "stop", "stop_s"),
 }
 LONGEST_FOLD = 100
+NO_FOLD, NO_INDEX = "", -1  # of clips whose folds are not dealt and whose classes are not numbered yet
 SPLITS = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test", "eval": "test",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Found:
-    """A clip before its class has a number; fold None if unknown."""
-
-    path: Path
-    label: str
-    fold: Fold | None
-    source: str
-    start_s: float = 0.0
-    stop_s: float | None = None
 
 
 @register(
@@ -68,8 +57,6 @@ class Found:
     clips=0,
     folds="those of the table or of the folders train, validation, test; else 5",
     needs_download=False,
-    hosted="",
-    audio="",
 )
 def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "", folds: int = 5) -> Dataset:
     """Your own clips: a folder a class, or a table with the columns file and label.
@@ -114,11 +101,7 @@ def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "",
         raise DatasetError(
             f"{where} has {len(unknown)} classes that {labels} does not name, the first is {unknown[0]!r}; add them to it"
         )
-    found = _dealt(found, folds, where)
-    examples = tuple(
-        Example(f.path, f.label, order[f.label], f.fold if f.fold is not None else 1, f.source, f.start_s, f.stop_s)
-        for f in found
-    )
+    examples = tuple(replace(e, index=order[e.label]) for e in _dealt(found, folds, where))
     return Dataset(folder.resolve().name, names, examples)
 
 
@@ -133,7 +116,7 @@ def _place(root: Path, table: str) -> tuple[Path, Path | None]:
     return root, next((root / name for name in TABLES if (root / name).is_file()), None)
 
 
-def _from_table(folder: Path, table: Path) -> list[Found]:
+def _from_table(folder: Path, table: Path) -> list[Example]:
     rows = read_rows(table)
     columns = {c.lower(): c for c in rows[0]}
     refuse_columns(table, [c.lower() for c in rows[0]])
@@ -145,7 +128,7 @@ def _from_table(folder: Path, table: Path) -> list[Found]:
             )
     found = [_row(folder, table, {m: row[c] for m, c in have.items() if c is not None}) for row in rows]
     refuse_twice(table, [(f.path, f.start_s, f.stop_s) for f in found])
-    unsaid = [f for f in found if f.fold is None]
+    unsaid = [f for f in found if f.fold == NO_FOLD]
     if unsaid and len(unsaid) < len(found):
         raise DatasetError(
             f"{table}: {len(unsaid)} clips have no fold, the first is {unsaid[0].path.name}; all or none"
@@ -153,7 +136,7 @@ def _from_table(folder: Path, table: Path) -> list[Found]:
     return found
 
 
-def _row(folder: Path, table: Path, row: Row) -> Found:
+def _row(folder: Path, table: Path, row: Row) -> Example:
     if not row["label"]:
         raise DatasetError(f"{table}: {row['file']!r} has no label")
     path = inside(folder, row["file"], table)
@@ -161,7 +144,8 @@ def _row(folder: Path, table: Path, row: Row) -> Found:
     stop = _seconds(table, row, "end")
     if stop is not None and stop <= start:
         raise ParameterError(f"{table}: {row['file']!r} ends at {stop:g} s, but starts at {start:g} s")
-    return Found(path, row["label"], _fold(table, row.get("fold", "")), row.get("source") or row["file"], start, stop)
+    fold, source = _fold(table, row.get("fold", "")), row.get("source") or row["file"]
+    return Example(path, row["label"], NO_INDEX, fold, source, start, stop)
 
 
 def _seconds(table: Path, row: Row, column: str) -> float | None:
@@ -177,10 +161,10 @@ def _seconds(table: Path, row: Row, column: str) -> float | None:
     return value
 
 
-def _fold(table: Path, text: str) -> Fold | None:
+def _fold(table: Path, text: str) -> Fold:
     """A whole number (1.0 is one, too), or a name, which becomes a part of folders' names."""
     if not text:
-        return None
+        return NO_FOLD
     if re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", text):
         return int(text.partition(".")[0])
     if set("/\\") & set(text) or ".." in text or not text.isprintable() or len(text) > LONGEST_FOLD:
@@ -191,16 +175,17 @@ def _fold(table: Path, text: str) -> Fold | None:
     return SPLITS.get(text.lower(), text)
 
 
-def _from_folders(folder: Path) -> list[Found]:
+def _from_folders(folder: Path) -> list[Example]:
     """FOLDER/CLASS/clip, or FOLDER/SPLIT/CLASS/clip where every folder at the top is called like a split."""
     tops = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith((".", "_")))
     split = bool(tops) and all(d.name.lower() in SPLITS for d in tops)
     found = []
     for top in tops:
         classes = sorted(d for d in top.iterdir() if d.is_dir() and not d.name.startswith(".")) if split else [top]
-        fold = SPLITS[top.name.lower()] if split else None
+        fold = SPLITS[top.name.lower()] if split else NO_FOLD
         for place in classes:
-            found += [Found(path, place.name, fold, path.relative_to(folder).as_posix()) for path in sound_files(place)]
+            for path in sound_files(place):
+                found.append(Example(path, place.name, NO_INDEX, fold, path.relative_to(folder).as_posix()))
     if not found:
         raise DatasetError(
             f"{folder} holds no clips; a folder for each class with sound files in it is expected, or a table of clips "
@@ -225,10 +210,10 @@ def _labels(file: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _dealt(found: Sequence[Found], folds: int, where: Path) -> list[Found]:
+def _dealt(found: Sequence[Example], folds: int, where: Path) -> list[Example]:
     """The clips with folds: their own, else those of their sources, which are dealt out class by class, in an order that
     depends on the names alone."""
-    if all(f.fold is not None for f in found):
+    if all(f.fold != NO_FOLD for f in found):
         return list(found)
     first_label: dict[str, str] = {}
     for f in found:

@@ -22,9 +22,6 @@ FOLDS = 3
     classes=8,
     clips=173,
     folds="3",
-    needs_download=True,
-    hosted="",
-    audio="",
 )
 def read_instruments(root: str | os.PathLike[str]) -> Dataset:
     """Single notes of eight instruments; the notes of each, by pitch, go to the folds 1, 2, 3, 1, 2, 3.

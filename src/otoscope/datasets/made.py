@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from otoscope.audio import write_wav
 from otoscope.core.errors import ParameterError
+from otoscope.core.files import write_text
 from otoscope.datasets.records import DatasetError, Example
 
 Record = dict[str, Any]
@@ -24,29 +25,110 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Form:
-    """A kind of data set that is made.
+    """A kind of data set that is made."""
 
-    Parameters
-    ----------
-    many, one : str
-        What its clips are called, in messages and (many) in the record.
-    record : str
-        Name of the record's file.
-    """
-
-    many: str
+    many: str  # what its clips are called, in messages and in the record
     one: str
-    record: str
+    record: str  # name of the record's file
 
     @property
     def clips(self) -> re.Pattern[str]:
         """What its files and folders are called."""
         return re.compile(rf"{self.one}-[0-9]{{6,}}(\.wav)?")
 
+    def reserve(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Make sure that the folder is empty, or holds clips of the same settings or the files of an interrupted run.
+
+        Raises
+        ------
+        DatasetError
+        """
+        if (folder / self.record).is_file():
+            own = self._content(folder)["settings"]
+            mine = json.loads(json.dumps(settings))
+            other = [f"{k}={own.get(k)!r}" for k in mine if own.get(k) != mine[k]]
+            if other:
+                raise DatasetError(
+                    f"{folder} holds {self.many} of other settings ({', '.join(other)}); give another folder"
+                )
+        elif folder.is_dir():
+            strange = self._strange(folder)
+            if strange is not None:
+                raise DatasetError(
+                    f"{folder} holds {strange.relative_to(folder).as_posix()!r}, which is no {self.one}, and no {self.record}; "
+                    f"{self.many} are made in a folder of their own: give a new one"
+                )
+
+    def recorded(self, folder: Path) -> list[Record]:
+        """The records of the clips that were made in a folder.
+
+        Raises
+        ------
+        DatasetError
+            If there are none, or they are damaged.
+        """
+        if not (folder / self.record).is_file():
+            raise DatasetError(
+                f"{folder} holds no {self.many} yet ({self.record} is not there); otoscope data get makes them"
+            )
+        return list(self._content(folder)[self.many])
+
+    def write_record(self, folder: Path, settings: Any, records: Sequence[Record], **more: Any) -> None:
+        """Write the record: the settings (a dataclass), and what was made with them."""
+        content = {"settings": asdict(settings), **more, self.many: records}
+        write_text(folder / self.record, json.dumps(content, indent=1) + "\n")
+
+    def _content(self, folder: Path) -> Record:
+        """The record's content; `DatasetError` where it is not what was written."""
+        record = folder / self.record
+        try:
+            content = json.loads(record.read_text(encoding="utf-8"))
+            settings, clips = dict(content["settings"]), [dict(c) for c in content[self.many]]
+            for clip in clips:
+                clip["name"], clip["label"]
+            return {"settings": settings, self.many: clips}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DatasetError(f"{record} is damaged; take the folder away and make the {self.many} again") from error
+
+    def _strange(self, folder: Path) -> Path | None:
+        """The first entry of the folder that no interrupted run could have left; hidden ones are ignored."""
+        for top in sorted(folder.iterdir()):
+            if top.name.startswith("."):
+                continue
+            if top.name not in ("audio", "stems") or not top.is_dir():
+                return top
+            for inner in sorted(top.iterdir()):
+                if not inner.name.startswith(".") and not self.clips.fullmatch(inner.name):
+                    return inner
+        return None
+
 
 SCENES = Form("scenes", "scene", "scenes.json")
 MIXTURES = Form("mixtures", "mixture", "mixtures.json")
 FORMS = (SCENES, MIXTURES)
+
+
+def record_of(example: Example) -> tuple[Form, Record] | None:
+    """What is recorded of a clip of a data set that was made, and of which kind it is; None for other clips.
+
+    Raises
+    ------
+    DatasetError
+        If the record is damaged.
+    """
+    folder = example.path.parent.parent
+    for form in FORMS:
+        file = folder / form.record
+        if file.is_file() and example.path.parent.name == "audio" and form.clips.fullmatch(example.path.name):
+            stat = file.stat()
+            record = _by_name(form, folder, (stat.st_mtime_ns, stat.st_size)).get(example.path.stem)
+            return (form, record) if record is not None else None
+    return None
+
+
+@lru_cache(maxsize=8)
+def _by_name(form: Form, folder: Path, _stamp: tuple[int, int]) -> dict[str, Record]:
+    return {record["name"]: record for record in form.recorded(folder)}
 
 
 def clip_path(folder: Path, name: str) -> Path:
@@ -64,63 +146,18 @@ def stem_name(label: str) -> str:
     return re.sub(r"[^\w .,()&+-]", "_", label).strip(". ") or "_"
 
 
-def reserve(folder: Path, form: Form, settings: Mapping[str, Any]) -> None:
-    """Make sure that the folder is empty, or holds clips of the same settings or the files of an interrupted run.
-
-    Raises
-    ------
-    DatasetError
-    """
-    record = folder / form.record
-    if record.is_file():
-        own = _content(record, form)["settings"]
-        mine = json.loads(json.dumps(settings))
-        other = [f"{k}={own.get(k)!r}" for k in mine if own.get(k) != mine[k]]
-        if other:
-            raise DatasetError(
-                f"{folder} holds {form.many} of other settings ({', '.join(other)}); give another folder"
-            )
-    elif folder.is_dir():
-        strange = _strange(folder, form)
-        if strange is not None:
-            raise DatasetError(
-                f"{folder} holds {strange.relative_to(folder).as_posix()!r}, which is no {form.one}, and no {form.record}; "
-                f"{form.many} are made in a folder of their own: give a new one"
-            )
+def is_complete(folder: Path, record: Record) -> bool:
+    """Whether a clip and its two stems are there."""
+    stems = stem_paths(folder, record["name"], (record["label"], record["background"])).values()
+    return all(path.is_file() for path in (clip_path(folder, record["name"]), *stems))
 
 
-def recorded(folder: Path, form: Form) -> list[Record]:
-    """The records of the clips that were made in a folder.
-
-    Raises
-    ------
-    DatasetError
-        If there are none, or they are damaged.
-    """
-    record = folder / form.record
-    if not record.is_file():
-        raise DatasetError(
-            f"{folder} holds no {form.many} yet ({form.record} is not there); otoscope data get makes them"
-        )
-    return list(_content(record, form)[form.many])
-
-
-def record_of(example: Example) -> tuple[Form, Record] | None:
-    """What is recorded of a clip of a data set that was made, and of which kind it is; None for other clips.
-
-    Raises
-    ------
-    DatasetError
-        If the record is damaged.
-    """
-    folder = example.path.parent.parent
-    for form in FORMS:
-        file = folder / form.record
-        if file.is_file() and example.path.parent.name == "audio" and form.clips.fullmatch(example.path.name):
-            stat = file.stat()
-            record = _by_name(file, form, (stat.st_mtime_ns, stat.st_size)).get(example.path.stem)
-            return (form, record) if record is not None else None
-    return None
+def examples_of(folder: Path, records: Sequence[Record], labels: Sequence[str]) -> tuple[Example, ...]:
+    """The recorded clips as examples of a data set with these labels."""
+    order = {label: i for i, label in enumerate(labels)}
+    return tuple(
+        Example(clip_path(folder, r["name"]), r["label"], order[r["label"]], r["fold"], r["source"]) for r in records
+    )
 
 
 def write_stems(folder: Path, name: str, stems: Mapping[str, np.ndarray], sample_rate: int, clip: np.ndarray) -> None:
@@ -132,36 +169,6 @@ def write_stems(folder: Path, name: str, stems: Mapping[str, np.ndarray], sample
     for label, samples in stems.items():
         write_wav(paths[label], samples[None], sample_rate)  # (time,) -> (1, time)
     write_wav(clip_path(folder, name), clip[None], sample_rate)
-
-
-@lru_cache(maxsize=8)
-def _by_name(file: Path, form: Form, _stamp: tuple[int, int]) -> dict[str, Record]:
-    return {record["name"]: record for record in _content(file, form)[form.many]}
-
-
-def _content(record: Path, form: Form) -> Record:
-    """A record's file; `DatasetError` where it is not what was written."""
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        settings, clips = dict(content["settings"]), [dict(c) for c in content[form.many]]
-        for clip in clips:
-            clip["name"], clip["label"]
-        return {"settings": settings, form.many: clips}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DatasetError(f"{record} is damaged; take the folder away and make the {form.many} again") from error
-
-
-def _strange(folder: Path, form: Form) -> Path | None:
-    """The first entry of the folder that no interrupted run could have left; hidden ones are ignored."""
-    for top in sorted(folder.iterdir()):
-        if top.name.startswith("."):
-            continue
-        if top.name not in ("audio", "stems") or not top.is_dir():
-            return top
-        for inner in sorted(top.iterdir()):
-            if not inner.name.startswith(".") and not form.clips.fullmatch(inner.name):
-                return inner
-    return None
 
 
 def levels(text: str, what: str, most: float) -> tuple[float, ...]:

@@ -19,21 +19,11 @@ from tqdm import tqdm
 
 from otoscope.audio import fit_length, peak, rms
 from otoscope.core.errors import ParameterError
-from otoscope.core.files import make_folder, write_text
+from otoscope.core.files import make_folder
 from otoscope.core.registry import Parameter, register
 from otoscope.datasets.cache import waveform
 from otoscope.datasets.load import read_dataset
-from otoscope.datasets.made import (
-    MIXTURES,
-    Record,
-    clip_path,
-    levels,
-    recorded,
-    reserve,
-    stem_name,
-    stem_paths,
-    write_stems,
-)
+from otoscope.datasets.made import MIXTURES, Record, examples_of, is_complete, levels, stem_name, write_stems
 from otoscope.datasets.records import Dataset, DatasetError, Example, Fold
 from otoscope.datasets.scenes.scene import PEAK
 from otoscope.datasets.scenes.synthesis import Array
@@ -128,31 +118,18 @@ def read_mixtures(
     """
     folder = Path(root)
     settings = MixtureSettings(of, folds, pairs, levels(snr_db, "mixtures", 120.0), seconds, sample_rate, seed)
-    reserve(folder, MIXTURES, asdict(settings))
-    if (folder / MIXTURES.record).is_file() and (not make or _whole(folder)):
-        return _dataset(folder, recorded(folder, MIXTURES))
-    if not make:
-        recorded(folder, MIXTURES)  # says that there are none
+    MIXTURES.reserve(folder, asdict(settings))
+    there = (folder / MIXTURES.record).is_file()
+    if not make or (there and all(is_complete(folder, record) for record in MIXTURES.recorded(folder))):
+        return _dataset(folder, MIXTURES.recorded(folder))
     data = _source(of, source)
     plans = _plans(data, settings)
     return _dataset(folder, _make(folder, settings, data, plans))
 
 
 def active(samples: Array, sample_rate: int) -> np.ndarray:
-    """Whether each sample lies in a frame of 20 ms with at most 40 dB less energy than the loudest one.
-
-    Parameters
-    ----------
-    samples : ndarray (time,)
-        Mono samples, full scale 1.
-    sample_rate : int, Hz
-        Sample rate.
-
-    Returns
-    -------
-    ndarray (time,) of bool
-        All false for silence.
-    """
+    """Whether each sample ``(time,)`` lies in a frame of 20 ms with at most 40 dB less energy than the loudest one; of silence
+    none does."""
     size = max(1, round(FRAME_S * sample_rate))
     padded = fit_length(np.asarray(samples, np.float64), math.ceil(len(samples) / size) * size)
     energy = np.square(padded).reshape(-1, size).sum(1)  # (frame,)
@@ -175,16 +152,7 @@ def spans(sounds: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
 def mixed(
     foreground: Array, background: Array, sample_rate: int, snr_db: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two sounds at an SNR between their RMS over the frames in which each sounds.
-
-    Parameters
-    ----------
-    foreground, background : ndarray (time,)
-        Of one length, neither silent.
-    sample_rate : int, Hz
-        Sample rate.
-    snr_db : float, dB
-        RMS level of the foreground over that of the background.
+    """Two sounds ``(time,)``, neither silent, at an SNR between their RMS over the frames in which each sounds.
 
     Returns
     -------
@@ -260,40 +228,26 @@ def _named(example: Example) -> dict[str, Any]:
     return {"file": example.path.name, "start_s": example.start_s, "stop_s": example.stop_s, "source": example.source}
 
 
-def _whole(folder: Path) -> bool:
-    """Whether all that is recorded is there."""
-    return all(
-        path.is_file()
-        for record in recorded(folder, MIXTURES)
-        for path in (
-            clip_path(folder, record["name"]),
-            *stem_paths(folder, record["name"], (record["label"], record["background"])).values(),
-        )
-    )
-
-
 def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Record]) -> list[Record]:
     """Write what is missing, the record last. Without a record everything is rewritten: files may have other settings."""
     make_folder(folder)
-    done = {r["name"]: r for r in recorded(folder, MIXTURES)} if (folder / MIXTURES.record).is_file() else {}
+    done = {r["name"]: r for r in MIXTURES.recorded(folder)} if (folder / MIXTURES.record).is_file() else {}
     records = []
     for plan in tqdm(plans, desc="making mixtures", delay=2, leave=False):
         one, other = plan.pop("examples")
-        paths = [clip_path(folder, plan["name"]), *stem_paths(folder, plan["name"], (one.label, other.label)).values()]
         old = done.get(plan["name"])
         if old is not None and old["clips"] != plan["clips"]:
             raise DatasetError(
                 f"{folder} was mixed of other clips than those of the source now ({old['clips'][0]['file']}, not "
                 f"{plan['clips'][0]['file']}); give the source as it was, or another folder"
             )
-        if old is not None and all(path.is_file() for path in paths):
+        if old is not None and is_complete(folder, plan):
             records.append(old)
             continue
         sounds = [_cut(example, settings) for example in (one, other)]
         *stems, clip = mixed(sounds[0], sounds[1], settings.sample_rate, plan["snr_db"])
-        write_stems(
-            folder, plan["name"], dict(zip((one.label, other.label), stems, strict=True)), settings.sample_rate, clip
-        )
+        parts = {one.label: stems[0], other.label: stems[1]}
+        write_stems(folder, plan["name"], parts, settings.sample_rate, clip)
         events = [
             [example.label, onset, offset, None, None]
             for example, sound in zip((one, other), sounds, strict=True)
@@ -302,8 +256,7 @@ def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Re
         records.append({**plan, "events": events})
     if not done:
         about = {"labels": list(data.labels), "name": data.name, "licence": data.licence, "citation": data.citation}
-        content = {"settings": asdict(settings), "source": about, MIXTURES.many: records}
-        write_text(folder / MIXTURES.record, json.dumps(content, indent=1) + "\n")
+        MIXTURES.write_record(folder, settings, records, source=about)
     return records
 
 
@@ -323,10 +276,6 @@ def _dataset(folder: Path, records: list[Record]) -> Dataset:
             f"{folder / MIXTURES.record} is damaged (it does not say what was mixed); take the folder away and make the mixtures "
             "again"
         )
-    examples = tuple(
-        Example(clip_path(folder, r["name"]), r["label"], r["index"], r["fold"], r["source"], 0.0, None)
-        for r in records
-    )
-    return Dataset(
-        f"mixtures of {about['name']}", tuple(about["labels"]), examples, about["licence"], about["citation"]
-    )
+    labels = tuple(about["labels"])
+    examples = examples_of(folder, records, labels)
+    return Dataset(f"mixtures of {about['name']}", labels, examples, about["licence"], about["citation"])

@@ -8,30 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from otoscope.audio import rms
 from otoscope.core.errors import ParameterError, ShapeError, UnknownNameError
-from otoscope.core.registry import Parameter
+from otoscope.core.settings import Range, read_settings
 from otoscope.datasets.contaminate import generator
 
 HZ = {"tone": 6000.0, "click": 0.0, "hum": 50.0, "beep": 3000.0}
 """Kinds of cue and the frequency that each has where none is given (a click has none)."""
-PARAMETERS = {
-    p.name: p
-    for p in (
-        Parameter(
-            "level_db", float, -20.0, "RMS of the cue where it sounds over that of the clip, in dB", -120.0, 60.0
-        ),
-        Parameter("hz", float, None, "frequency: tone 6000, beep 3000, hum 50", 1.0, 384_000.0),
-        Parameter("seconds", float, 0.3, "length of a beep", 0.01, 60.0),
-        Parameter("per_second", float, 4.0, "clicks a second, on average", 0.05, 50.0),
-        Parameter("partials", int, 12, "partials of a hum", 1, 200),
-        Parameter("seed", int, 0, "with the clip, draws times and phases; alone, the sound of a click", 0, 2**63 - 1),
-    )
-}
 OWN = {"tone": ("hz",), "beep": ("hz", "seconds"), "hum": ("hz", "partials"), "click": ("per_second",)}
 FLOOR_DB = -60.0
 """A clip that is softer than this, in dBFS, gets its cue as if it were as loud."""
@@ -50,17 +37,17 @@ class Plant:
     kind : {"tone", "click", "hum", "beep"}
         A steady tone; clicks of 10 ms at drawn times; a hum with its partials; a short tone at a drawn time.
     level_db : float in [-120, 60], dB
-        RMS of the cue over the time in which it sounds, over the RMS of the whole clip (at least -60 dBFS).
+        RMS of the cue where it sounds over that of the clip, in dB. The clip counts whole, and as at least -60 dBFS.
     hz : float, Hz, optional
-        6000 for a tone, 3000 for a beep, 50 for a hum.
+        Frequency: tone 6000, beep 3000, hum 50.
     seconds : float, s
         Length of a beep.
     per_second : float
-        Clicks a second, one in each stretch of ``1 / per_second`` s.
+        Clicks a second, on average. There is one in each stretch of ``1 / per_second`` s.
     partials : int
-        Of a hum; the n-th is n times softer than the first.
+        Partials of a hum. The n-th is n times softer than the first.
     seed : int >= 0
-        With a clip's key, determines everything that is drawn.
+        With the clip, draws times and phases; alone, the sound of a click.
 
     Raises
     ------
@@ -75,12 +62,12 @@ class Plant:
     """
 
     kind: str
-    level_db: float = -20.0
-    hz: float | None = None
-    seconds: float = 0.3
-    per_second: float = 4.0
-    partials: int = 12
-    seed: int = 0
+    level_db: Annotated[float, Range(-120.0, 60.0)] = -20.0
+    hz: Annotated[float | None, Range(1.0, 384_000.0)] = None
+    seconds: Annotated[float, Range(0.01, 60.0)] = 0.3
+    per_second: Annotated[float, Range(0.05, 50.0)] = 4.0
+    partials: Annotated[int, Range(1, 200)] = 12
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
 
     def __post_init__(self) -> None:
         if self.kind not in HZ:
@@ -179,6 +166,9 @@ class Plant:
             if hertz < rate / 2:
                 out += np.sin(2.0 * math.pi * hertz * t + phase) / n
         return out
+
+
+PARAMETERS = {p.name: p for p in read_settings(Plant)}
 
 
 def planter(spec: str) -> Plant:

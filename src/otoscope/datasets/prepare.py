@@ -15,22 +15,12 @@ SMALLEST_PEAK = 1e-8
 
 
 class Prepared(NamedTuple):
-    """A clip with noise and a cue.
+    """A clip with noise and a cue; what was not added is None."""
 
-    Parameters
-    ----------
-    samples : ndarray (time,), float32
-        The clip with noise and cue.
-    cue : ndarray (time,), float32, optional
-        The planted cue alone.
-    noise_record, cue_record : dict, optional
-        What was mixed in, see `Contamination` and `Plant`; None where nothing was.
-    """
-
-    samples: np.ndarray
-    cue: np.ndarray | None = None
-    noise_record: Record | None = None
-    cue_record: Record | None = None
+    samples: np.ndarray  # (time,) float32, with noise and cue
+    cue: np.ndarray | None = None  # (time,) float32, the planted cue alone
+    noise_record: Record | None = None  # see `Contamination`
+    cue_record: Record | None = None  # see `Plant`
 
 
 def clip_key(example: Example) -> str:
@@ -46,25 +36,7 @@ def full_scale(samples: np.ndarray) -> float:
 def add_noise_and_cue(
     samples: np.ndarray, sample_rate: int, key: str, noise: Contamination | None = None, cue: Plant | None = None
 ) -> Prepared:
-    """Mix noise into a clip, then plant a cue.
-
-    Parameters
-    ----------
-    samples : ndarray (time,)
-        Mono samples, full scale 1.
-    sample_rate : int, Hz
-        Of the samples.
-    key : str
-        See `clip_key`.
-    noise : Contamination, optional
-        The noise; none is mixed in by default.
-    cue : Plant, optional
-        The cue; none is planted by default.
-
-    Returns
-    -------
-    Prepared
-    """
+    """Mix noise into a clip ``(time,)``, then plant a cue, where they are given; ``key`` is its `clip_key`."""
     alone, noise_record, cue_record = None, None, None
     if noise is not None:
         samples, noise_record = noise(samples, sample_rate, key)

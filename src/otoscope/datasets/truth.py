@@ -88,9 +88,11 @@ def truth_of(example: Example, labels: str | os.PathLike[str] | None = None) -> 
     file, notes = given
     if file.clips and not file.names(example.path.name):
         return made
-    stop = example.stop_s
-    read = file.of(example.path.name, _duration(example.path) if stop is None else stop)
-    events = tuple(_moved(e, example.start_s) for e in read.events if e.offset > example.start_s)
+    read = file.of(example.path.name, _duration(example.path) if example.stop_s is None else example.stop_s)
+    start = example.start_s  # events count from the start of the example
+    events = tuple(
+        replace(e, onset=max(0.0, e.onset - start), offset=e.offset - start) for e in read.events if e.offset > start
+    )
     return replace(made or Truth(), events=events, origin=file.path.name, notes=(*notes, *read.notes))
 
 
@@ -140,8 +142,3 @@ def _duration(path: Path) -> float:
         return source.duration
     finally:
         close_audio(source)
-
-
-def _moved(event: Event, start_s: float) -> Event:
-    """The event in seconds from the start of the example."""
-    return replace(event, onset=max(0.0, event.onset - start_s), offset=event.offset - start_s)

@@ -8,10 +8,10 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import Any
 
 from otoscope.core.files import atomic_write
 from otoscope.datasets.records import DatasetError
@@ -26,21 +26,9 @@ def is_archive(file: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, strip: str = "") -> int:
-    """Unpack a zip or tar file; each file appears whole or not at all.
+    """Unpack a zip or tar file into a folder, and count its files; each appears whole or not at all.
 
-    Parameters
-    ----------
-    archive : Path
-        A zip or tar file.
-    folder : Path
-        Where its files go; made if needed.
-    strip : str
-        A folder at the top of the archive that is left out of the names.
-
-    Returns
-    -------
-    int
-        Number of files.
+    ``strip`` is a folder at the top of the archive that is left out of the names.
 
     Raises
     ------
@@ -52,11 +40,11 @@ def unpack(archive: Path, folder: Path, strip: str = "") -> int:
     """
     count = 0
     try:
-        for name, opened in _members(archive):
+        for name, open_member in _members(archive):
             target = _target(archive, name, strip)
             if target is None:
                 continue
-            with atomic_write(folder / target) as part, opened() as source, part.open("wb") as out:
+            with atomic_write(folder / target) as part, open_member() as source, part.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
             count += 1
     except DAMAGE as error:
@@ -67,49 +55,22 @@ def unpack(archive: Path, folder: Path, strip: str = "") -> int:
     return count
 
 
-def _members(archive: Path) -> Iterator[tuple[str, Opener]]:
+def _members(archive: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Name of each file in an archive, and what opens it; `DatasetError` for a link or a device."""
     if archive.name.endswith(".zip"):
-        yield from _zip(archive)
-    else:
-        yield from _tar(archive)
-
-
-class Opener:
-    """Opens one file of an archive."""
-
-    def __init__(self, archive: zipfile.ZipFile | tarfile.TarFile, member: zipfile.ZipInfo | tarfile.TarInfo):
-        self.archive, self.member = archive, member
-
-    @contextmanager
-    def __call__(self) -> Iterator[IO[bytes]]:
-        """The content of the file."""
-        if isinstance(self.archive, zipfile.ZipFile):
-            source: IO[bytes] | None = self.archive.open(self.member)  # type: ignore[arg-type]
-        else:
-            source = self.archive.extractfile(self.member)  # type: ignore[arg-type]
-        if source is None:
-            raise tarfile.ReadError("a file without content")
-        with source:
-            yield source
-
-
-def _zip(archive: Path) -> Iterator[tuple[str, Opener]]:
-    with zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, member.filename, "a link or a device")
-            if not member.is_dir():
-                yield member.filename, Opener(opened, member)
-
-
-def _tar(archive: Path) -> Iterator[tuple[str, Opener]]:
-    with tarfile.open(archive) as opened:
-        for member in opened:
+        with zipfile.ZipFile(archive) as opened:
+            for entry in opened.infolist():
+                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise _refused(archive, entry.filename, "a link or a device")
+                if not entry.is_dir():
+                    yield entry.filename, partial(opened.open, entry)
+        return
+    with tarfile.open(archive) as tar:
+        for member in tar:
             if not (member.isfile() or member.isdir()):
                 raise _refused(archive, member.name, "a link or a device")
             if member.isfile():
-                yield member.name, Opener(opened, member)
+                yield member.name, partial(tar.extractfile, member)
 
 
 def _target(archive: Path, name: str, strip: str) -> PurePosixPath | None:

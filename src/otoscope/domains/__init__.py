@@ -1,4 +1,4 @@
-"""Room 4: the interpretable domains, where explanations live.
+"""The interpretable domains, where explanations live.
 
 A domain divides a clip into a `Grid` of cells (frequencies in Hz, times in s); `analyse` decomposes a batch of waveforms
 ``(batch, time)``, and `synthesise` of the result applies masks ``(batch, freq, frame)``. Every domain keeps three promises: a
@@ -9,14 +9,20 @@ the analysis provides the `Rendition` of a clip.
 
 from otoscope.core.registry import import_modules
 from otoscope.core.renamed import renamed
-from otoscope.domains.base import Analysis, Domain, bound, grid_of, make_domain, pool_segments
-from otoscope.domains.render import Rendition, render_blocks, render_clips, rendition_of
+from otoscope.domains.base import Analysis, Domain, make_domain
+from otoscope.domains.render import Rendition, render_blocks, render_clips
 
-__all__ = [
-    "Analysis", "Domain", "Rendition", "bound", "grid_of", "make_domain", "pool_segments", "render_blocks",
-    "render_clips", "rendition_of",
-]  # fmt: skip
+__all__ = ["Analysis", "Domain", "Rendition", "make_domain", "render_blocks", "render_clips"]
 
 import_modules(__name__, __path__)  # domains register themselves
 
-__getattr__ = renamed(__name__, {"settled": "otoscope.domains.pool_segments"})
+__getattr__ = renamed(
+    __name__,
+    {
+        "bound": "otoscope.domains.Domain.bind",
+        "grid_of": "otoscope.domains.Analysis.grid_of",
+        "pool_segments": "otoscope.domains.Analysis.pool",
+        "rendition_of": "otoscope.domains.Analysis.rendition",
+        "settled": "otoscope.domains.Analysis.pool",
+    },
+)

@@ -24,7 +24,6 @@ class InputSpec(Protocol):
 
     def features(self, waveform: Tensor) -> Tensor:
         """Features of waveforms."""
-        ...
 
 
 class Analysis:
@@ -82,8 +81,10 @@ class Analysis:
         return self.grid
 
     def rendition(self, clip: int) -> Any:
-        """How masks on one clip are rendered, an `otoscope.domains.render.Rendition`; None: by the grid."""
-        return None
+        """How masks on one clip are rendered, an `otoscope.domains.render.Rendition`: by default by the grid."""
+        from otoscope.domains.render import GridRendition  # that module imports this one
+
+        return GridRendition(self.grid)
 
     def energy_of(self, waveform: Tensor, clip: int) -> Tensor | None:
         """Energy ``(freq, frame)`` that a sound ``(time,)`` would leave in each cell of a clip; None if the grid defines it."""
@@ -150,44 +151,6 @@ def make_domain(name: str | Domain, settings: Mapping[str, Any] | None = None) -
     return entry.target(**entry.settings(settings))
 
 
-def bound(domain: Domain, sounds: Sequence[Any]) -> Domain:
-    """See `Domain.bind`.
-
-    Examples
-    --------
-    >>> domain = make_domain("mel")
-    >>> bound(domain, ["bark.wav"]) is domain
-    True
-    """
-    return domain.bind(sounds)
-
-
-def grid_of(analysis: Analysis, clip: int) -> Grid:
-    """See `Analysis.grid_of`.
-
-    Examples
-    --------
-    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
-    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
-    >>> grid_of(analysis, 0).shape
-    (1, 10)
-    """
-    return analysis.grid_of(clip)
-
-
-def pool_segments(analysis: Analysis, mask: Tensor, index: Tensor | None = None) -> Tensor:
-    """See `Analysis.pool`.
-
-    Examples
-    --------
-    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
-    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
-    >>> pool_segments(analysis, torch.ones(1, 1, 10)).shape
-    torch.Size([1, 1, 10])
-    """
-    return analysis.pool(mask, index)
-
-
 Milliseconds = Annotated[float, registry.Range(1.0, 10000.0), registry.Help("length of a cell in milliseconds")]
 Bands = Annotated[int, registry.Range(1, 4096), registry.Help("number of frequency bands")]
 
@@ -250,6 +213,40 @@ def frequency_weights(grid: Grid, frequencies: np.ndarray) -> np.ndarray:
 def expand(mask: Tensor, over_freq: Tensor, over_time: Tensor) -> Tensor:
     """Masks ``(batch, freq, frame)`` on a grid -> ``(batch, bin, fine frame)``."""
     return over_freq @ (mask @ over_time.T)
+
+
+class Segments:
+    """The columns of a grid at each of many moments; neighbours fade into one another.
+
+    Parameters
+    ----------
+    left : ndarray (moment,), int
+        The column to the left of each moment.
+    share : ndarray (moment,)
+        How much the column to the right of that counts.
+    n : int
+        Number of columns.
+    like : Tensor
+        Of the device and type that the weights shall have.
+    """
+
+    def __init__(self, left: np.ndarray, share: np.ndarray, n: int, like: Tensor):
+        self.n = n
+        self.left = torch.as_tensor(left, device=like.device)
+        self.right = (self.left + 1).clamp_max(n - 1)
+        self.share = as_tensor(share, like)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values ``(..., column)`` -> ``(..., moment)``."""
+        if self.n == 1:
+            return values.expand(*values.shape[:-1], len(self.share))
+        return values[..., self.left] * (1 - self.share) + values[..., self.right] * self.share
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Sums of values ``(..., moment)`` over each column, ``(..., column)``."""
+        out = values.new_zeros(*values.shape[:-1], self.n)
+        out.index_add_(-1, self.left, values * (1 - self.share))
+        return out.index_add_(-1, self.right, values * self.share)
 
 
 def check_mask(mask: Tensor, grid: Grid) -> None:

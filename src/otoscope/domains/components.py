@@ -1,7 +1,7 @@
 """The components domain: rows are components of the sound (NMF, harmonic and percussive, stems), columns stretches of time.
 
 A residual is always among the rows, so that the parts sum to the clip. The rows are found for each clip
-separately: their names are those of the clip's own grid (`otoscope.domains.base.grid_of`).
+separately: their names are those of the clip's own grid (`Analysis.grid_of`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
-from otoscope.domains.base import Analysis, Domain, InputSpec, as_tensor, centres, check_mask, pick
-from otoscope.domains.render import Readable, below, render_clips
+from otoscope.domains.base import Analysis, Domain, InputSpec, Segments, as_tensor, centres, check_mask, pick
+from otoscope.domains.render import below, render_clips
 from otoscope.domains.separation import MOST, RESIDUAL, Separation, centroids, hpss, nmf
 from otoscope.domains.stems import Stems, read_stems, stem_files
 from otoscope.domains.stft import config_at
@@ -37,55 +37,24 @@ SHORTEST_S = 2 * FADE_S
 CACHE_BYTES = 2**28  # of components
 
 
-class Segments:
-    """Which stretch of time each moment lies in; neighbours fade into one another over 16 ms.
-
-    Parameters
-    ----------
-    moments : ndarray (moment,), s
-        Times at which the stretches are evaluated.
-    grid : Grid
-        Its columns divide the clip evenly.
-    like : Tensor
-        Of the device and type that the weights shall have.
-    """
-
-    def __init__(self, moments: np.ndarray, grid: Grid, like: Tensor):
-        n = len(grid.times)
-        length = grid.duration / n
-        fade = min(FADE_S, length) / 2
-        edges, numbers = np.arange(1, n) * length, np.arange(n)
-        knots = np.stack([edges - fade, edges + fade], 1).ravel()
-        steps = np.stack([numbers[:-1], numbers[1:]], 1).ravel()
-        place = np.interp(moments, knots, steps) if n > 1 else np.zeros(len(moments))
-        left = np.minimum(place.astype(np.int64), max(0, n - 2))
-        self.n = n
-        self.left = torch.as_tensor(left, device=like.device)
-        self.right = (self.left + 1).clamp_max(n - 1)
-        self.share = as_tensor(place - left, like)  # of the right neighbour
-
-    def spread(self, values: Tensor) -> Tensor:
-        """Values ``(..., column)`` -> ``(..., moment)``."""
-        if self.n == 1:
-            return values.expand(*values.shape[:-1], len(self.share))
-        return values[..., self.left] * (1 - self.share) + values[..., self.right] * self.share
-
-    def gather(self, values: Tensor) -> Tensor:
-        """Sums of values ``(batch, row, moment)`` over each column, ``(batch, row, column)``."""
-        out = values.new_zeros(*values.shape[:-1], self.n)
-        out.index_add_(-1, self.left, values * (1 - self.share))
-        return out.index_add_(-1, self.right, values * self.share)
+def segments_at(moments: np.ndarray, grid: Grid, like: Tensor) -> Segments:
+    """The columns of a grid, which divide the clip evenly, at moments in s; neighbours fade into one another over 16 ms."""
+    n = len(grid.times)
+    length = grid.duration / n
+    fade = min(FADE_S, length) / 2
+    edges, numbers = np.arange(1, n) * length, np.arange(n)
+    knots = np.stack([edges - fade, edges + fade], 1).ravel()
+    steps = np.stack([numbers[:-1], numbers[1:]], 1).ravel()
+    place = np.interp(moments, knots, steps) if n > 1 else np.zeros(len(moments))
+    left = np.minimum(place.astype(np.int64), max(0, n - 2))
+    return Segments(left, place - left, n, like)
 
 
 class Separator:
     """Separate clips into components, with a cache of the last few.
 
-    Parameters
-    ----------
-    key : tuple
-        What the components depend on, apart from the clip.
-    take : callable
-        Magnitudes ``(bin, frame)`` and frequencies of bins -> `Separation`.
+    ``key`` is what the components depend on, apart from the clip; ``take`` makes them of magnitudes ``(bin, frame)`` and
+    the frequencies of the bins.
     """
 
     _known: ClassVar[OrderedDict[tuple[object, ...], Separation]] = OrderedDict()
@@ -96,13 +65,8 @@ class Separator:
     def __call__(self, waveform: Tensor, config: StftConfig, hz: np.ndarray) -> Separation:
         """The parts of a waveform ``(time,)``."""
         samples = np.ascontiguousarray(waveform.cpu().numpy())
-        key = (
-            *self.key,
-            samples.shape,
-            str(samples.dtype),
-            hashlib.sha256(samples.tobytes()).digest(),
-            waveform.device.type,
-        )
+        digest = hashlib.sha256(samples.tobytes()).digest()
+        key = (*self.key, samples.shape, str(samples.dtype), digest, waveform.device.type)
         found = self._known.pop(key, None) or self.take(stft(waveform[None], config)[0].abs().cpu().numpy(), hz)
         self._known[key] = found
         while sum(parts.weights.nbytes for parts in self._known.values()) > CACHE_BYTES:
@@ -135,11 +99,10 @@ class SpectralAnalysis(_Components):
         super().__init__(waveform, grid, [p.names for p in parts])
         self.weights = as_tensor(np.stack([p.weights for p in parts]), waveform)  # (batch, row, bin, frame)
         times = frame_times(self.spec.shape[-1], self.config.hop_length, sample_rate)
-        self.segments_of_frames = Segments(times, grid, waveform)
+        self.segments_of_frames = segments_at(times, grid, waveform)
         self.fine = Grid(hz, times, "hz", grid.domain, grid.duration, grid.top_hz)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
         check_mask(mask, self.grid)
         spec = pick(self.spec, index, len(mask))
         gains = self.segments_of_frames.spread(mask)
@@ -163,30 +126,21 @@ class SpectralAnalysis(_Components):
         return self.segments_of_frames.gather(torch.stack(rows)).clamp_min(0)
 
     def rendition(self, clip: int) -> SpectralRendition:
-        """How masks on a clip are heard."""
         return SpectralRendition(self.weights[clip].to("cpu", copy=True), self.grid, self.fine, self.names[clip])
 
 
 class SpectralRendition:
     """Masks on components become masks on bins and frames, which are put on the clip at its own rate.
 
-    Parameters
-    ----------
-    weights : Tensor (row, bin, frame)
-        Share of each STFT cell that belongs to each component.
-    grid, fine : Grid
-        Of the components; of bins and frames.
-    names : tuple of str
-        Names of the rows, the residual last.
+    ``weights`` ``(row, bin, frame)`` are the shares of each STFT cell; ``fine`` is the grid of bins and frames.
     """
 
     def __init__(self, weights: Tensor, grid: Grid, fine: Grid, names: tuple[str, ...]):
         self.weights, self.fine = weights, fine
-        self.segments = Segments(fine.times, grid, weights)
+        self.segments = segments_at(fine.times, grid, weights)
         self.facts: Mapping[str, Any] = {"rows": list(names)}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         gains = self.segments.spread(torch.as_tensor(masks, dtype=self.weights.dtype))
         fine = np.stack([(g[:, None] * self.weights).sum(0).numpy() for g in gains])
         return render_clips(sound, fine, self.fine, start, stop)
@@ -196,25 +150,22 @@ class StemAnalysis(_Components):
     """Waveforms of stems and of what they lack."""
 
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid, stems: Sequence[Stems]):
-        self.sample_rate, self.stems, self.orders = sample_rate, stems, []
-        rows = []
+        self.stems, self.orders, rows, names = stems, list[list[int]](), [], []
         for x, own in zip(waveform, stems, strict=True):
             parts = torch.from_numpy(own.heard_at(sample_rate)).to(waveform)
             if parts.shape[-1] != len(x):
                 raise ShapeError(
                     f"the stems have {parts.shape[-1]} samples and their clip {len(x)}; is it another clip?"
                 )
-            self.orders.append(_by_centroid(parts, sample_rate))
-            rows.append(torch.cat([parts[self.orders[-1]], (x - parts.sum(0))[None]]))
+            order = _by_centroid(parts, sample_rate)
+            self.orders.append(order)
+            names.append((*(own.names[i] for i in order), RESIDUAL))
+            rows.append(torch.cat([parts[order], (x - parts.sum(0))[None]]))
         self.parts = torch.stack(rows)  # (batch, row, time)
-        super().__init__(waveform, grid, [self._names(i) for i in range(len(stems))])
-        self.segments_of_samples = Segments((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
-
-    def _names(self, clip: int) -> tuple[str, ...]:
-        return (*(self.stems[clip].names[i] for i in self.orders[clip]), RESIDUAL)
+        super().__init__(waveform, grid, names)
+        self.segments_of_samples = segments_at((np.arange(waveform.shape[-1]) + 0.5) / sample_rate, grid, waveform)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, row, column)``."""
         check_mask(mask, self.grid)
         return (pick(self.parts, index, len(mask)) * self.segments_of_samples.spread(mask)).sum(1)
 
@@ -227,34 +178,22 @@ class StemAnalysis(_Components):
         return self.segments_of_samples.gather(self.parts[clip : clip + 1] * waveform)[0].clamp_min(0)
 
     def rendition(self, clip: int) -> StemRendition:
-        """How masks on a clip are heard."""
         return StemRendition(self.stems[clip], self.orders[clip], self.grid_of(clip))
 
 
 class StemRendition:
-    """Masks on stems are gains of the files themselves, at the clip's own rate and with its channels.
-
-    Parameters
-    ----------
-    stems : Stems
-        The stems of the clip.
-    order : sequence of int
-        Which stem each row is.
-    grid : Grid
-        The cells; its rows are named.
-    """
+    """Masks on stems, of which ``order`` says which row each is, are gains of the files, at the clip's rate and on its channels."""
 
     def __init__(self, stems: Stems, order: Sequence[int], grid: Grid):
         self.stems, self.order, self.grid = stems, order, grid
         self.facts: Mapping[str, Any] = {"rows": list(grid.rows), "stems": dict(stems.digests)}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         whole = torch.from_numpy(below(sound, self.grid.top_hz, start, stop))
         chosen = [self.stems.clips[i] for i in self.order]
         parts = [torch.from_numpy(below(c, self.grid.top_hz, start, stop)).expand_as(whole) for c in chosen]
         rest = whole - torch.stack(parts).sum(0)
-        segments = Segments((np.arange(start, stop) + 0.5) / sound.sample_rate, self.grid, whole)
+        segments = segments_at((np.arange(start, stop) + 0.5) / sound.sample_rate, self.grid, whole)
         gains = segments.spread(torch.as_tensor(masks, dtype=whole.dtype))[:, :, None]  # (mask, row, 1, time)
         kept = torch.zeros(len(masks), *whole.shape)
         for row, part in enumerate((*parts, rest)):
@@ -267,7 +206,7 @@ def _by_centroid(parts: Tensor, sample_rate: int) -> list[int]:
     config = config_at(sample_rate)
     energies = stft(parts, config).abs().square().sum(-1).cpu().numpy()
     middles = centroids(energies, bin_frequencies(config.n_fft, sample_rate))
-    return [int(i) for i in np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")]
+    return [int(i) for i in np.argsort(middles, kind="stable")]  # NaN comes last
 
 
 @register(
@@ -338,7 +277,7 @@ class ComponentsDomain(Domain):
         if self.source == "hpss":
             return 3
         if not self._stems:
-            raise ParameterError("stems belong to sounds: say which ones with bound(domain, sounds)")
+            raise ParameterError("stems belong to sounds: say which ones with domain.bind(sounds)")
         counts = {len(s.names) for s in self._stems}
         if len(counts) > 1:
             raise ShapeError(f"the sounds of one batch have {sorted(counts)} stems; batch those of one number together")
@@ -354,7 +293,6 @@ class ComponentsDomain(Domain):
         return Grid(*places, "components", self.name, duration, top, names)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SpectralAnalysis | StemAnalysis:
-        """Decompose waveforms."""
         grid, rate = self.grid(waveform.shape[-1], listener), listener.sample_rate
         if self._stems is not None:
             if len(self._stems) != len(waveform):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from otoscope.core.errors import UnsupportedError
@@ -25,6 +26,7 @@ from otoscope.domains.base import (
     expand,
     interpolation,
     pick,
+    time_centres,
 )
 from otoscope.spectral.scales import hz_to_mel, mel_to_hz
 
@@ -91,37 +93,29 @@ class FeaturesDomain(Domain):
         self.bands, self.ms = bands, ms
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 
-    def _cells(self, frequencies: np.ndarray, times: np.ndarray, duration: float) -> tuple[np.ndarray, np.ndarray]:
-        if self.bands:
-            edges = hz_to_mel(frequencies[[0, -1]])
-            frequencies = mel_to_hz(centres(self.bands, float(edges[0]), float(edges[1])))
-        if self.ms:
-            times = centres(max(1, round(duration * 1000 / self.ms)), 0.0, duration)
-        return frequencies, times
-
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The cells of a clip of so many samples."""
-        import torch
-
         device = (
             next((b.device for b in listener.frontend.buffers()), "cpu") if listener.frontend is not None else "cpu"
         )
         with torch.no_grad():
             n_frames = listener.features(torch.zeros(1, n_samples, device=device)).shape[-1]
-        return self._grid(n_samples, n_frames, listener)
+        return self._grid(n_samples, listener, *feature_axes(listener, n_frames))
 
-    def _grid(self, n_samples: int, n_frames: int, listener: InputSpec) -> Grid:
+    def _grid(self, n_samples: int, listener: InputSpec, frequencies: np.ndarray, times: np.ndarray) -> Grid:
         duration = n_samples / listener.sample_rate
-        cells = self._cells(*feature_axes(listener, n_frames), duration)
-        return Grid(*cells, "mel", self.name, duration, listener.sample_rate / 2)
+        if self.bands:
+            edges = hz_to_mel(frequencies[[0, -1]])
+            frequencies = mel_to_hz(centres(self.bands, float(edges[0]), float(edges[1])))
+        if self.ms:
+            times = time_centres(n_samples, listener.sample_rate, self.ms)
+        return Grid(frequencies, times, "mel", self.name, duration, listener.sample_rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> FeatureAnalysis:
-        """Decompose waveforms."""
         if listener.frontend is None:
             feature_axes(listener, 0)
         features = listener.features(waveform)
-        grid = self._grid(waveform.shape[-1], features.shape[-1], listener)
         frequencies, times = feature_axes(listener, features.shape[-1])
+        grid = self._grid(waveform.shape[-1], listener, frequencies, times)
         over_freq = interpolation(hz_to_mel(frequencies), hz_to_mel(grid.frequencies))
         over_time = interpolation(times, grid.times)
         silence = float(getattr(listener.frontend, "silence", 0.0))

@@ -8,32 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from otoscope.audio import AudioSource
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Grid, Mask
-from otoscope.domains.base import Analysis, frequency_weights, neighbours
+from otoscope.domains.base import frequency_weights, neighbours
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies
 from otoscope.spectral.stft import istft, stft
 
 BLOCK_S = 20.0
-
-
-class Readable(Protocol):
-    """A sound that can be read in parts."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Length in samples."""
-        ...
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples ``(channel, time)``; silence outside."""
-        ...
 
 
 class Rendition(Protocol):
@@ -49,11 +32,9 @@ class Rendition(Protocol):
     @property
     def facts(self) -> Mapping[str, Any]:
         """What a record holds about the cells, in addition to their grid."""
-        ...
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Many masks on one stretch of the sound; shapes are those of `render_clips`."""
-        ...
 
 
 class GridRendition:
@@ -64,28 +45,12 @@ class GridRendition:
     def __init__(self, grid: Grid):
         self.grid = grid
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         return render_clips(sound, masks, self.grid, start, stop)
 
 
-def rendition_of(analysis: Analysis, clip: int) -> Rendition:
-    """How masks on one clip of a batch are heard: what its analysis says, else by the grid.
-
-    Examples
-    --------
-    >>> from otoscope.domains import make_domain
-    >>> model = otoscope.wrap(torch.nn.Linear(16000, 2), sample_rate=16000, labels=["yes", "no"])
-    >>> analysis = make_domain("time").analyse(torch.ones(1, 16000), model)
-    >>> type(rendition_of(analysis, 0)).__name__
-    'GridRendition'
-    """
-    own: Rendition | None = analysis.rendition(clip)
-    return GridRendition(analysis.grid) if own is None else own
-
-
 def render_blocks(
-    sound: Readable, mask: Mask, block_s: float = BLOCK_S, rendition: Rendition | None = None
+    sound: AudioSource, mask: Mask, block_s: float = BLOCK_S, rendition: Rendition | None = None
 ) -> Iterator[np.ndarray]:
     """The kept sound, block after block, ``(channel, time)`` float32; the removed one is the sound minus it.
 
@@ -119,7 +84,7 @@ def render_blocks(
         yield rendition.clips(sound, mask.values[None], start, stop)[0]
 
 
-def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def render_clips(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     """Many masks on one stretch of a sound.
 
     Parameters
@@ -150,14 +115,14 @@ def render_clips(sound: Readable, masks: np.ndarray, grid: Grid, start: int, sto
     """
     if grid.scale == "components":
         raise UnsupportedError(
-            f"masks on {grid.domain} are heard through the analysis that found them: use rendition_of(analysis, clip)"
+            f"masks on {grid.domain} are heard through the analysis that found them: use analysis.rendition(clip)"
         )
     render = _in_time if grid.scale == "none" else _in_bins
     with torch.inference_mode():
         return render(sound, masks, grid, start, stop)
 
 
-def _in_time(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def _in_time(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     samples = torch.from_numpy(below(sound, grid.top_hz, start, stop))
     moments = (np.arange(start, stop) + 0.5) / sound.sample_rate
     gain = np.stack([np.interp(moments, grid.times, mask[0]) for mask in masks]).astype(np.float32)
@@ -165,7 +130,7 @@ def _in_time(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: i
     return kept.numpy()
 
 
-def below(sound: Readable, top_hz: float, start: int, stop: int) -> np.ndarray:
+def below(sound: AudioSource, top_hz: float, start: int, stop: int) -> np.ndarray:
     """A stretch of a sound without what lies above a frequency, ``(channel, time)``; all of it where nothing does.
 
     ``start`` is a multiple of the STFT's hop.
@@ -176,7 +141,7 @@ def below(sound: Readable, top_hz: float, start: int, stop: int) -> np.ndarray:
     return render_clips(sound, np.ones((1, 1, 1), np.float32), audible, start, stop)[0]
 
 
-def _in_bins(sound: Readable, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
+def _in_bins(sound: AudioSource, masks: np.ndarray, grid: Grid, start: int, stop: int) -> np.ndarray:
     rate, config = sound.sample_rate, config_at(sound.sample_rate)
     margin = config.n_fft
     samples = torch.from_numpy(sound.read(start - margin, stop + margin))

@@ -63,7 +63,7 @@ def nmf(magnitude: np.ndarray, hz: np.ndarray, n: int) -> Separation:
     weights = wiener(models, np.maximum(magnitude - models.sum(0), 0))
     energies = np.square(weights[:-1] * magnitude).sum(2)  # (row, bin)
     middles = centroids(energies, hz)
-    order = np.argsort(np.where(np.isnan(middles), np.inf, middles), kind="stable")
+    order = np.argsort(middles, kind="stable")  # NaN, of empty ones, comes last
     names = [f"NMF {i + 1} ({_around(middles[row])})" for i, row in enumerate(order)]
     return Separation(weights[[*order, n]], (*names, RESIDUAL))
 

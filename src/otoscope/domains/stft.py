@@ -47,7 +47,6 @@ class StftAnalysis(Analysis):
         self.over_freq, self.over_time = as_tensor(over_freq, waveform), as_tensor(over_time, waveform)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """Waveforms ``(batch, time)`` of what is left under masks ``(batch, freq, frame)``."""
         check_mask(mask, self.grid)
         spec = pick(self.spec, index, len(mask))
         return istft(spec * expand(mask, self.over_freq, self.over_time), self.config, self.waveform.shape[-1])
@@ -79,9 +78,7 @@ class StftDomain(Domain):
         self.settings: Mapping[str, Any] = {"bands": bands, "ms": ms}
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The cells of a clip of so many samples."""
         return regular_grid(self.name, self.scale, self.bands, self.ms, n_samples, listener.sample_rate)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> StftAnalysis:
-        """Decompose waveforms."""
         return StftAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otoscope.audio import AudioSource
 from otoscope.core.errors import ParameterError
 from otoscope.core.records import Grid
 from otoscope.core.registry import Range, register
 from otoscope.core.runtime import require
 from otoscope.domains.base import Analysis, Domain, InputSpec, check_mask, expand, make_domain, pick
 from otoscope.domains.features import FeatureAnalysis
-from otoscope.domains.render import Readable, render_clips
+from otoscope.domains.render import GridRendition
 
 RANGE_DB = 80.0  # below the loudest cell all is equally silent
 COMPACTNESS = 0.1
@@ -24,120 +25,91 @@ SCALE, SIGMA, MIN_SIZE = 25, 0.8, 20
 
 
 class SuperpixelAnalysis(Analysis):
-    """A batch taken apart in another domain, and the segment of each cell.
+    """A batch taken apart in another domain, and the segment of each cell, from 0 up for each clip.
 
-    Parameters
-    ----------
-    inner : Analysis
-        The clips in the other domain.
-    grid : Grid
-        The cells of the other domain, under the name of this one.
-    labels : Tensor (batch, freq, frame), int64
-        From 0 up, for each clip.
-    to_mean : bool
-        Whether an absent segment of features becomes its mean, not silence.
+    The grid is that of the other domain, under the name of this one.
     """
 
-    def __init__(self, inner: Analysis, grid: Grid, labels: Tensor, to_mean: bool):
-        self.inner, self.grid, self.feeds = inner, grid, inner.feeds
-        self._labels = labels
-        self._sizes = _sums(labels, torch.ones(labels.shape, device=labels.device), int(labels.max()) + 1)
-        self._absent = self._segment_means() if to_mean else None
-        self.silence = inner.silence if self._absent is None else self._absent  # means: (batch, 1, freq, frame)
+    def __init__(self, inner: Analysis, grid: Grid, labels: Tensor):
+        self.inner, self.grid, self.feeds, self.silence = inner, grid, inner.feeds, inner.silence
+        self._labels, self._sizes = labels, sizes(labels)
 
     def segments(self) -> Tensor:
-        """The segment of each cell, int64 ``(batch, freq, frame)``, from 0 up for each clip."""
         return self._labels
 
     def pool(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """The mean of masks over each segment."""
         check_mask(mask, self.grid)
-        labels, sizes = pick(self._labels, index, len(mask)), pick(self._sizes, index, len(mask))
-        return average(mask, labels.expand_as(mask), sizes)
+        labels, cells = (pick(x, index, len(mask)) for x in (self._labels, self._sizes))
+        return average(mask, labels.expand_as(mask), cells)
+
+    def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
+        return self.inner.synthesise(self.pool(mask, index), index)
+
+    def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
+        return self.inner.complement(kept, index)
+
+    def amplitude(self) -> Tensor:
+        return self.inner.amplitude()
+
+    def rendition(self, clip: int) -> SuperpixelRendition:
+        return SuperpixelRendition(self._labels[clip].cpu(), self.grid)
+
+
+class SuperpixelMeans(SuperpixelAnalysis):
+    """Superpixels of features, of which an absent one becomes its mean, not silence."""
+
+    inner: FeatureAnalysis
+    silence: Tensor  # (batch, 1, freq, frame)
+
+    def __init__(self, inner: FeatureAnalysis, grid: Grid, labels: Tensor):
+        super().__init__(inner, grid, labels)
+        to_cells = [w.T / w.sum(0)[:, None].clamp_min(1e-12) for w in (inner.over_freq, inner.over_time)]
+        means = average(expand(inner.features[:, 0], *to_cells), labels, self._sizes)
+        self.silence = expand(means, inner.over_freq, inner.over_time)[:, None]
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """What is left under masks ``(batch, freq, frame)``, of which the mean over each segment counts."""
         even = self.pool(mask, index)
-        kept = self.inner.synthesise(even, index)
-        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
-            return kept
         fine = expand(even, self.inner.over_freq, self.inner.over_time)[:, None]
-        return kept + (pick(self._absent, index, len(mask)) - self.inner.silence) * (1 - fine)
+        return self.inner.synthesise(even, index) + self._rise(index, len(mask)) * (1 - fine)
 
     def complement(self, kept: Tensor, index: Tensor | None = None) -> Tensor:
-        """The removed part of the clip, of which ``kept`` is the kept part."""
-        removed = self.inner.complement(kept, index)
-        if self._absent is None or not isinstance(self.inner, FeatureAnalysis):
-            return removed
-        return removed + (pick(self._absent, index, len(kept)) - self.inner.silence)
+        return self.inner.complement(kept, index) + self._rise(index, len(kept))
 
-    def amplitude(self) -> Tensor:
-        """Amplitude of each cell."""
-        return self.inner.amplitude()
-
-    def rendition(self, clip: int) -> SuperpixelRendition:
-        """How masks on a clip are heard."""
-        return SuperpixelRendition(self._labels[clip].cpu(), self.grid)
-
-    @property
-    def features(self) -> Tensor:
-        """The classifier's features, where those are masked."""
-        return self._features().features
-
-    def _features(self) -> FeatureAnalysis:
-        if not isinstance(self.inner, FeatureAnalysis):
-            raise AttributeError("superpixels of a waveform have no features")
-        return self.inner
-
-    def _segment_means(self) -> Tensor:
-        """Features ``(batch, 1, freq, frame)`` of which each has the mean of its segment."""
-        inner = self._features()
-        to_cells = [w.T / w.sum(0)[:, None].clamp_min(1e-12) for w in (inner.over_freq, inner.over_time)]
-        cells = expand(inner.features[:, 0], *to_cells)
-        return expand(average(cells, self._labels, self._sizes), inner.over_freq, inner.over_time)[:, None]
+    def _rise(self, index: Tensor | None, n: int) -> Tensor:
+        """How far the means lie above silence."""
+        return pick(self.silence, index, n) - self.inner.silence
 
 
-class SuperpixelRendition:
-    """Masks are averaged over segments, then carried from their grid to the STFT.
-
-    Parameters
-    ----------
-    labels : Tensor (freq, frame), int64
-        Segment of each cell, from 0 up.
-    grid : Grid
-        The cells of the masks.
-    """
+class SuperpixelRendition(GridRendition):
+    """Masks are averaged over segments ``(freq, frame)``, numbered from 0 up, then carried from their grid to the STFT."""
 
     def __init__(self, labels: Tensor, grid: Grid):
-        self.grid, self._labels = grid, labels[None]
-        self._sizes = _sums(self._labels, torch.ones(self._labels.shape), int(labels.max()) + 1)
-        self.facts: Mapping[str, Any] = {"segments": int(labels.max()) + 1}
+        super().__init__(grid)
+        self._labels, self._sizes = labels[None], sizes(labels[None])
+        self.facts = {"segments": self._sizes.shape[1]}
 
-    def clips(self, sound: Readable, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Many masks on one stretch of the sound."""
+    def clips(self, sound: AudioSource, masks: np.ndarray, start: int, stop: int) -> np.ndarray:
         given = torch.as_tensor(masks, dtype=torch.float32)
         even = average(given, self._labels.expand_as(given), self._sizes.expand(len(given), -1))
-        return render_clips(sound, even.numpy(), self.grid, start, stop)
+        return super().clips(sound, even.numpy(), start, stop)
 
 
-def average(values: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
-    """Each cell's mean over its segment.
+def average(values: Tensor, labels: Tensor, cells: Tensor) -> Tensor:
+    """Each cell's mean over its segment, ``(batch, freq, frame)``; ``cells`` ``(batch or 1, segment)`` are `sizes`."""
+    return paint(labels, _sums(labels, values, cells.shape[1]) / cells.clamp_min(1))
 
-    Parameters
-    ----------
-    values : Tensor (batch, freq, frame)
-        Values to average.
-    labels : Tensor (batch, freq, frame), int64
-        Segment of each cell, from 0 up.
-    sizes : Tensor (batch or 1, segment)
-        Cells of each segment.
 
-    Returns
-    -------
-    Tensor (batch, freq, frame)
-    """
-    means = _sums(labels, values, sizes.shape[1]) / sizes.clamp_min(1)
-    return means.gather(1, labels.flatten(1)).reshape(values.shape)
+def sizes(labels: Tensor) -> Tensor:
+    """How many cells each segment has, ``(batch, most segments)``; 0 where a clip has fewer segments."""
+    return _sums(labels, torch.ones_like(labels), int(labels.max()) + 1)
+
+
+def paint(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Each cell gets its segment's number: labels ``(n, freq, frame)``, numbers ``(n, segment)`` -> ``(n, freq, frame)``."""
+    return numbers.gather(1, labels.flatten(1)).reshape(labels.shape)
 
 
 def _sums(labels: Tensor, values: Tensor, n: int) -> Tensor:
@@ -217,13 +189,13 @@ class SuperpixelsDomain(Domain):
         return replace(self.inner.grid(n_samples, listener), domain=self.name)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> SuperpixelAnalysis:
-        """Decompose waveforms."""
         inner = self.inner.analyse(waveform, listener)
         with torch.no_grad():  # each by itself: a batch finds the segments that single clips find
             clips = [inner] if len(waveform) == 1 else [self.inner.analyse(x[None], listener) for x in waveform]
             labels = np.stack([self.labels(clip.amplitude()[0].cpu().numpy()) for clip in clips])
         found = torch.from_numpy(labels).to(waveform.device)
-        return SuperpixelAnalysis(inner, replace(inner.grid, domain=self.name), found, self.hidden == "mean")
+        kind: type[SuperpixelAnalysis] = SuperpixelMeans if self.hidden == "mean" else SuperpixelAnalysis
+        return kind(inner, replace(inner.grid, domain=self.name), found)
 
     def labels(self, amplitude: np.ndarray) -> np.ndarray:
         """Segments of cells ``(freq, frame)`` of these amplitudes, int64 from 0 up.

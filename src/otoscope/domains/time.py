@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from otoscope.core.records import Grid
@@ -16,7 +15,7 @@ from otoscope.domains.base import (
     Domain,
     InputSpec,
     Milliseconds,
-    as_tensor,
+    Segments,
     check_mask,
     neighbours,
     pick,
@@ -30,24 +29,16 @@ class TimeAnalysis(Analysis):
     def __init__(self, waveform: Tensor, sample_rate: int, grid: Grid):
         self.grid, self.waveform = grid, waveform
         moments = (np.arange(waveform.shape[-1]) + 0.5) / sample_rate
-        left, share = neighbours(moments, grid.times)
-        self.left = torch.as_tensor(left, device=waveform.device)
-        self.right = (self.left + 1).clamp_max(len(grid.times) - 1)
-        self.share = as_tensor(share, waveform)  # of the right neighbour
+        self.cells = Segments(*neighbours(moments, grid.times), len(grid.times), waveform)
 
     def synthesise(self, mask: Tensor, index: Tensor | None = None) -> Tensor:
         """Waveforms ``(batch, time)`` of what is left under masks ``(batch, 1, frame)``."""
         check_mask(mask, self.grid)
-        gains = mask[:, 0]
-        gain = gains[:, self.left] * (1 - self.share) + gains[:, self.right] * self.share
-        return pick(self.waveform, index, len(mask)) * gain
+        return pick(self.waveform, index, len(mask)) * self.cells.spread(mask[:, 0])
 
     def amplitude(self) -> Tensor:
         """Root of each segment's energy."""
-        energy = self.waveform.square()
-        cells = energy.new_zeros(len(energy), self.grid.shape[1])
-        cells.index_add_(1, self.left, energy * (1 - self.share)).index_add_(1, self.right, energy * self.share)
-        return cells.clamp_min(0).sqrt()[:, None]
+        return self.cells.gather(self.waveform.square()).clamp_min(0).sqrt()[:, None]
 
 
 @register(
@@ -69,11 +60,9 @@ class TimeDomain(Domain):
         self.settings: Mapping[str, Any] = {"ms": ms}
 
     def grid(self, n_samples: int, listener: InputSpec) -> Grid:
-        """The segments of a clip of so many samples."""
         rate = listener.sample_rate
         times = time_centres(n_samples, rate, self.ms)
         return Grid(np.array([rate / 4]), times, "none", self.name, n_samples / rate, rate / 2)
 
     def analyse(self, waveform: Tensor, listener: InputSpec) -> TimeAnalysis:
-        """Decompose waveforms."""
         return TimeAnalysis(waveform, listener.sample_rate, self.grid(waveform.shape[-1], listener))

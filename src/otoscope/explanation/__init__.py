@@ -1,4 +1,4 @@
-"""Room 8: the front door, the only code that knows the whole chain from a file to an `Explanation`.
+"""The front door, the only code that knows the whole chain from a file to an `Explanation`.
 
 (The room is not called ``explain``: a module of that name would hide the verb `otoscope.explain`.)
 """

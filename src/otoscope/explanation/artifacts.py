@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,29 +18,6 @@ PARTS = ("original", "kept", "removed")
 BLOCK = 1 << 20  # samples that are held in memory
 
 
-class Explained(Protocol):
-    """What the files are made of."""
-
-    @property
-    def source(self) -> AudioSource:
-        """The sound."""
-        ...
-
-    @property
-    def attribution(self) -> Attribution:
-        """Its attribution."""
-        ...
-
-    @property
-    def mask(self) -> Mask:
-        """Its mask."""
-        ...
-
-    def kept_blocks(self) -> Iterator[np.ndarray]:
-        """The kept sound, block after block."""
-        ...
-
-
 def blocks_of(sound: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
     """The first sample of each block of a sound, and the block ``(channel, time)``."""
     step = max(1, BLOCK // sound.channels)
@@ -47,31 +25,39 @@ def blocks_of(sound: AudioSource) -> Iterator[tuple[int, np.ndarray]]:
         yield start, sound.read(start, min(start + step, sound.frames))
 
 
-def absolute(source: str) -> str:
-    """The absolute path of a file that exists; anything else unchanged."""
+def absolute(source: str, holds: str = "") -> str:
+    """The absolute path of a file, or of a folder that ``holds`` a file of that name; anything else unchanged."""
     try:
-        return str(Path(source).resolve()) if Path(source).exists() else source
+        return str(Path(source).resolve()) if (Path(source) / holds).exists() else source
     except (OSError, ValueError):  # a name that no file can have
         return source
 
 
-def keep_the_original(explained: Explained, out: Path) -> None:
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder, or a `WriteError` that says where another one is named."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="otoscope-", ignore_cleanup_errors=True)
+    except OSError as error:
+        where = error.filename or "a temporary folder"
+        raise WriteError(where, f"{error.strerror or error}; name another folder in TMPDIR") from error
+
+
+def keep_the_original(source: AudioSource, out: Path) -> None:
     """A `WriteError` where the explained sound lies in the place of one that would be written."""
     for part in PARTS:
         path = out / f"{part}.wav"
-        if path.exists() and absolute(explained.source.source) == str(path.resolve()):
+        if path.exists() and absolute(source.source) == str(path.resolve()):
             raise WriteError(path, "it is the very sound that is explained; choose another folder")
 
 
-def write_sounds(explained: Explained, folder: Path) -> dict[str, Path]:
+def write_sounds(source: AudioSource, kept: Iterable[np.ndarray], folder: Path) -> dict[str, Path]:
     """Write the three sounds as float32 WAV, block by block.
 
     The removed sound is the original minus the kept one as written, so that the two files always sum to the original.
     """
-    source = explained.source
     rate, paths = source.sample_rate, {part: folder / f"{part}.wav" for part in PARTS}
     write_wav(paths["original"], (block for _, block in blocks_of(source)), rate)
-    write_wav(paths["kept"], explained.kept_blocks(), rate)
+    write_wav(paths["kept"], kept, rate)
     written = open_audio(paths["kept"])
     try:
         if written.frames != source.frames:
@@ -83,12 +69,12 @@ def write_sounds(explained: Explained, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def write_arrays(explained: Explained, path: Path) -> None:
+def write_arrays(attribution: Attribution, mask: Mask, path: Path) -> None:
     """Write attribution, mask and their axes as a compressed ``.npz``."""
-    grid = explained.mask.grid
+    grid = mask.grid
     arrays: dict[str, Any] = {
-        "attribution": explained.attribution.values,
-        "mask": explained.mask.values,
+        "attribution": attribution.values,
+        "mask": mask.values,
         "frequencies_hz": grid.frequencies,
         "times_s": grid.times,
         "grid": np.array(grid.shape),
@@ -96,7 +82,7 @@ def write_arrays(explained: Explained, path: Path) -> None:
     }
     if grid.rows:
         arrays["rows"] = np.array(grid.rows)
-    if explained.attribution.standard_error is not None:
-        arrays["standard_error"] = explained.attribution.standard_error
+    if attribution.standard_error is not None:
+        arrays["standard_error"] = attribution.standard_error
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)

@@ -18,8 +18,7 @@ from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
 from otoscope.core.records import Clip
 from otoscope.datasets.backgrounds import Background
-from otoscope.explanation.batch import PipelineResult
-from otoscope.explanation.explainers import Explainer, Progress, make_explainer
+from otoscope.explanation.explainers import Explainer, make_explainer
 from otoscope.explanation.explanation import BackgroundRecord, Explanation
 from otoscope.explanation.pipeline import run_pipeline
 from otoscope.explanation.request import (
@@ -186,40 +185,32 @@ def explain_sources(
     explainer = explainer_of(request, classifier) if explainer is None else explainer
     shared: dict[str, Any] = {"classifier": classifier, "request": request, "weights_sha256": classifier.digest()}
     shared["background"] = _background(request)
+    options: dict[str, Any] = {"target": request.target, "seed": request.seed, "batch_size": request.batch_size}
     n_windows = [len(windows_of(s, classifier)) for s in sources]
     ensure_one_window(request.domain, classifier, [s for s, n in zip(sources, n_windows, strict=True) if n > 1])
     found: dict[int, Explanation] = {}
     total = sum(n_windows) * (_passes(request) + 3)
     bar = tqdm(total=total, desc="explaining", unit="pass", delay=2, leave=False, disable=None if progress else True)
     with preserve_state(classifier), bar as shown:
+        options["progress"] = shown.update
         for members in _batches(sources, n_windows, request):
-            results = _run([sources[i] for i in members], classifier, explainer, request, shown.update)
+            sounds = [sources[i] for i in members]
+            with memory_errors(request.batch_size):  # also in a backward pass
+                results = run_pipeline(sounds, classifier, explainer, request.domain, [request.mask], **options)
             for i, result in zip(members, results, strict=True):
-                found[i] = _explanation(result, source=sources[i], n_windows=n_windows[i], **shared)
+                found[i] = Explanation(
+                    source=sources[i],
+                    target=result.target,
+                    attribution=result.attribution,
+                    mask=result.masks[0],
+                    scores=result.scores[0],
+                    seconds=result.seconds,
+                    n_windows=n_windows[i],
+                    generated=result.generated,
+                    rendition=result.rendition,
+                    **shared,
+                )
     return [found[i] for i in range(len(sources))]
-
-
-def _run(
-    sounds: Sequence[AudioSource], classifier: Classifier, explainer: Explainer, request: Request, progress: Progress
-) -> list[PipelineResult]:
-    """The pipeline of one request; out of memory, also in a backward pass, is an error of ours."""
-    options: dict[str, Any] = {"seed": request.seed, "batch_size": request.batch_size, "progress": progress}
-    with memory_errors(request.batch_size):
-        return run_pipeline(sounds, classifier, explainer, request.domain, [request.mask], request.target, **options)
-
-
-def _explanation(result: PipelineResult, **about: Any) -> Explanation:
-    """The record of a result under one mask."""
-    return Explanation(
-        target=result.target,
-        attribution=result.attribution,
-        mask=result.masks[0],
-        scores=result.scores[0],
-        seconds=result.seconds,
-        generated=result.generated,
-        rendition=result.rendition,
-        **about,
-    )
 
 
 def explainer_of(request: Request, classifier: Classifier) -> Explainer:

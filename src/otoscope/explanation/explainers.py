@@ -15,11 +15,9 @@ A method's fact ``gives`` in the registry says which it is; `make_explainer` mak
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,8 +29,9 @@ from otoscope.audio import AudioSource, open_audio, peak, write_wav
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.core import registry
-from otoscope.core.errors import NonFiniteError, ShapeError, WriteError
+from otoscope.core.errors import NonFiniteError, ShapeError
 from otoscope.core.records import Clip
+from otoscope.explanation.artifacts import temporary_folder
 
 DESCRIBES = (
     "the mask does not make the sound: it describes how loud each cell of the kept sound is relative to the original's, and "
@@ -47,16 +46,13 @@ class CellExplainer(Protocol):
     @property
     def name(self) -> str:
         """As records name it."""
-        ...
 
     @property
     def gives(self) -> str:
         """``"attributions"`` or ``"mask"``."""
-        ...
 
     def explain(self, problem: Problem) -> Result:
         """Values ``(batch, freq, frame)``."""
-        ...
 
 
 class SoundGenerator(Protocol):
@@ -65,19 +61,15 @@ class SoundGenerator(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Reasons not to rely on its sound, in whole sentences."""
-        ...
 
     def blocks(self, source: AudioSource) -> Iterator[np.ndarray]:
         """The kept sound, block after block, ``(channel, time)``, of the same rate and length as the source."""
-        ...
 
     def notes(self, source: AudioSource) -> tuple[str, ...]:
         """What it does to this sound."""
-        ...
 
     def facts(self) -> dict[str, Any]:
         """What a record says of it; ``sha256`` is the digest of its weights."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,10 +93,6 @@ class AttributionExplainer:
     name: str
     precision: str = "float32"
     gives: str = "attributions"
-
-    def with_settings(self, settings: Mapping[str, Any]) -> AttributionExplainer:
-        """The same method with other settings."""
-        return replace(self, settings=settings)
 
     def explain(self, problem: Problem) -> Result:
         """Values ``(batch, freq, frame)`` of the method."""
@@ -197,17 +185,8 @@ def make_explainer(
 def generate(generator: SoundGenerator, source: AudioSource, n_windows: int, progress: Progress) -> GeneratedSound:
     """Make the kept sound of a clip, once.
 
-    Parameters
-    ----------
-    generator : SoundGenerator
-        What the method made for the classifier.
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    n_windows : int
-        Number of windows in which the classifier hears the sound. A sound in one window is held in memory, a longer one in a
-        temporary file.
-    progress : callable
-        Called with the number of windows made since the last call.
+    A sound that the classifier hears in one window is held in memory, a longer one in a temporary file. ``progress`` is called with
+    the number of windows made since its last call.
 
     Raises
     ------
@@ -219,7 +198,10 @@ def generate(generator: SoundGenerator, source: AudioSource, n_windows: int, pro
         If the temporary file cannot be written.
     """
     blocks = _CheckedBlocks(generator, source, n_windows, progress)
-    kept = _in_memory(blocks, source) if n_windows == 1 else _on_disk(blocks, source)
+    if n_windows == 1:
+        kept: AudioSource = Clip(np.concatenate(list(blocks), axis=1), source.sample_rate, f"kept of {source.source}")
+    else:
+        kept = _on_disk(blocks, source)
     notes = list(generator.notes(source))
     if blocks.peak > 1:
         over = 20 * math.log10(blocks.peak)
@@ -256,26 +238,13 @@ class _CheckedBlocks:
             raise ShapeError(f"the sound made for {name} has {self.frames} samples; {shape[1]} were expected")
 
 
-def _in_memory(blocks: _CheckedBlocks, source: AudioSource) -> Clip:
-    return Clip(np.concatenate(list(blocks), axis=1), source.sample_rate, f"kept of {source.source}")
-
-
 def _on_disk(blocks: _CheckedBlocks, source: AudioSource) -> AudioSource:
+    room = temporary_folder()
     try:
-        folder = tempfile.mkdtemp(prefix="otoscope-")
-    except OSError as error:
-        raise no_temporary_folder(error) from error
-    try:
-        write_wav(Path(folder) / "kept.wav", blocks, source.sample_rate)
-        kept = open_audio(Path(folder) / "kept.wav", in_memory_s=0)
+        write_wav(Path(room.name) / "kept.wav", blocks, source.sample_rate)
+        kept = open_audio(Path(room.name) / "kept.wav", in_memory_s=0)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        room.cleanup()
         raise
-    weakref.finalize(kept, shutil.rmtree, folder, True)
+    weakref.finalize(kept, room.cleanup)
     return kept
-
-
-def no_temporary_folder(error: OSError) -> WriteError:
-    """The error where no temporary file can be made."""
-    where = error.filename or "a temporary folder"
-    return WriteError(where, f"{error.strerror or error}; name another folder in TMPDIR")

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,16 @@ from otoscope.core.records import Attribution, Clip, Mask, Scores, Target
 from otoscope.core.runtime import versions
 from otoscope.domains import Rendition, render_blocks
 from otoscope.explanation.artifacts import PARTS as PARTS
-from otoscope.explanation.artifacts import absolute, blocks_of, keep_the_original, write_arrays, write_sounds
+from otoscope.explanation.artifacts import (
+    absolute,
+    blocks_of,
+    keep_the_original,
+    temporary_folder,
+    write_arrays,
+    write_sounds,
+)
 from otoscope.explanation.controls import control_scores
-from otoscope.explanation.explainers import GeneratedSound, no_temporary_folder
+from otoscope.explanation.explainers import GeneratedSound
 from otoscope.explanation.request import Request
 from otoscope.explanation.scoring import score_sound
 from otoscope.explanation.verdict import Verdict, judge
@@ -106,9 +112,8 @@ class Explanation:
         """The sound that the classifier used: same rate, channels and length as the original."""
         if self.generated is not None:
             return self._clip(self.generated.kept.read(0, self.source.frames), "kept")
-        return self._clip(
-            np.concatenate(list(render_blocks(self.source, self.mask, rendition=self.rendition)), axis=1), "kept"
-        )
+        blocks = render_blocks(self.source, self.mask, rendition=self.rendition)
+        return self._clip(np.concatenate(list(blocks), axis=1), "kept")
 
     @functools.cached_property
     def removed(self) -> Clip:
@@ -121,12 +126,8 @@ class Explanation:
     @functools.cached_property
     def heard(self) -> Scores:
         """Probabilities of original, kept and removed sound, from files as they are written and read back."""
-        try:
-            room = tempfile.TemporaryDirectory(prefix="otoscope-")
-        except OSError as error:
-            raise no_temporary_folder(error) from error
-        with room as folder:
-            return self._score(write_sounds(self, Path(folder)))
+        with temporary_folder() as folder:
+            return self._score(write_sounds(self.source, self.kept_blocks(), Path(folder)))
 
     @functools.cached_property
     def controls(self) -> dict[str, np.ndarray]:
@@ -255,7 +256,10 @@ class Explanation:
             "request": dict(request.spec),
             "method": {
                 "name": request.spec["method"].split(",")[0],
-                "settings": _settings(request.method_settings),
+                "settings": {
+                    k: v if isinstance(v, int | float | str | None) else repr(v)
+                    for k, v in request.method_settings.items()
+                },
                 **({} if self.background is None else {"background": self.background._asdict()}),
                 **({"found": dict(self.attribution.facts)} if self.attribution.facts else {}),
             },
@@ -292,13 +296,13 @@ class Explanation:
         WriteError
         """
         out = make_folder(folder)
-        keep_the_original(self, out)
+        keep_the_original(self.source, out)
         had = set(self.__dict__)
-        files = write_sounds(self, out)
+        files = write_sounds(self.source, self.kept_blocks(), out)
         if "heard" not in self.__dict__:
             self.__dict__["heard"] = self._score(files)  # measured on these very files
         files["attribution"] = out / "attribution.npz"
-        write_arrays(self, files["attribution"])
+        write_arrays(self.attribution, self.mask, files["attribution"])
         files["record"] = out / "explanation.json"
         record = json.dumps(
             {**self.record(), "files": {k: v.name for k, v in files.items()}}, indent=1, allow_nan=False
@@ -355,7 +359,3 @@ class Explanation:
                 finally:
                     close_audio(sound)
         return Scores(*found)
-
-
-def _settings(settings: Any) -> dict[str, Any]:
-    return {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in dict(settings).items()}

@@ -134,11 +134,8 @@ def _explain_all(
         return dict(zip(sources, together, strict=True))
     if len(sources) == 1:
         return dict.fromkeys(sources, together)
-    single: dict[str, Explanation | OtoscopeError] = {}
-    for file, source in sources.items():
-        found = _attempt(run, [source])
-        single[file] = found if isinstance(found, OtoscopeError) else found[0]
-    return single
+    single = {file: _attempt(run, [source]) for file, source in sources.items()}
+    return {file: found if isinstance(found, OtoscopeError) else found[0] for file, found in single.items()}
 
 
 def _names(requests: Sequence[Request]) -> list[str]:

@@ -26,17 +26,10 @@ from otoscope.attribution import Problem, as_attributions
 from otoscope.audio import AudioSource, Span, downmix
 from otoscope.classifiers import Classifier, Inspected
 from otoscope.core.records import Attribution, Grid, Mask, Scores
-from otoscope.domains import Domain, Rendition, bound, grid_of, pool_segments, rendition_of
+from otoscope.domains import Domain, Rendition
 from otoscope.explanation.batch import ClipBatch, HeardSounds, PipelineResult, WindowMeans
 from otoscope.explanation.describe import LEVEL, describe
-from otoscope.explanation.explainers import (
-    CellExplainer,
-    Explainer,
-    GeneratedSound,
-    Progress,
-    SoundExplainer,
-    generate,
-)
+from otoscope.explanation.explainers import CellExplainer, Explainer, GeneratedSound, Progress, SoundExplainer, generate
 from otoscope.explanation.scoring import classifier_input, score_sounds, score_waveforms
 from otoscope.explanation.windows import Joined, Window, at_times, whole_grid
 from otoscope.masks import MaskSpec, to_mask
@@ -87,7 +80,7 @@ class Pipeline:
         if key in self._inspected:
             return self._inspected[key]
         sounds = [self.clips.sounds[w.sound] for w in windows]
-        made = Inspected(self.clips.classifier, bound(domain, sounds), self.clips.waveforms(windows))
+        made = Inspected(self.clips.classifier, domain.bind(sounds), self.clips.waveforms(windows))
         if self.clips.in_one_window:
             self._inspected[key] = made
         return made
@@ -112,7 +105,7 @@ class Pipeline:
     def _whole_grids(self) -> list[Grid]:
         """The grid of the explained domain over each whole clip."""
         if self.clips.in_one_window:
-            return [grid_of(self.inspected.analysis, i) for i in range(len(self.clips))]
+            return [self.inspected.analysis.grid_of(i) for i in range(len(self.clips))]
         n = self.clips.waveforms(self.clips.windows()[0][:1]).shape[-1]
         first = self.domain.grid(n, self.clips.classifier)
         return [whole_grid(first, sound.duration) for sound in self.clips.sounds]
@@ -134,21 +127,17 @@ class Pipeline:
     @cached_property
     def attributions(self) -> list[Attribution]:
         """The attribution of each clip over its whole length."""
-        if self.generated is not None:
-            return self._descriptions[0]
-        return self._explained()
+        return self._explained() if self.generated is None else self._descriptions[0]
 
     @cached_property
     def masks(self) -> list[list[Mask]]:
         """The masks of each clip as they are applied, ``[clip][mask]``."""
-        if self.generated is not None:
-            return self._descriptions[1]
-        return self._applied[0]
+        return self._applied[0] if self.generated is None else self._descriptions[1]
 
     @cached_property
     def scores(self) -> np.ndarray:
         """Probabilities of the kept and the removed part of each clip under each mask, ``(clip, mask, part, class)``."""
-        return self._descriptions[2] if self.generated is not None else self._applied[1]
+        return self._applied[1] if self.generated is None else self._descriptions[2]
 
     def results(self) -> list[PipelineResult]:
         """All stages, clip by clip."""
@@ -183,7 +172,7 @@ class Pipeline:
         facts: list[list[Mapping[str, float]]] = [[] for _ in self.clips.sounds]
         for windows in self.clips.windows():
             problem = self.problem(windows)
-            own = [grid_of(problem.inspected.analysis, k) for k in range(problem.batch)]
+            own = [problem.inspected.analysis.grid_of(k) for k in range(problem.batch)]
             found = as_attributions(explainer.explain(problem), own, explainer.name)
             for (i, span), one in zip(windows, found, strict=True):
                 values[i].add(span, one.values, one.grid.times)
@@ -198,41 +187,30 @@ class Pipeline:
 
     @cached_property
     def _applied(self) -> tuple[list[list[Mask]], np.ndarray]:
-        """Masks as they are applied, and the scores under them."""
+        """Masks as they are applied, and the scores under them; each window gets its part of the masks over the whole clip."""
         made = [self._made(attribution) for attribution in self.attributions]
-        if not self.clips.in_one_window:
-            return self._applied_in_windows(made)
-        scored, masks = self.scored, []
-        for i, some in enumerate(made):
-            values = np.stack([m.values for m in some])
-            if self.explainer.gives != "mask":
-                values = self._pooled(scored, values, [i] * len(some))
-            grid = grid_of(scored.analysis, i)
-            masks.append([Mask(v, grid, m.spec) for v, m in zip(values, some, strict=True)])
-        flat = [(i, m.values) for i, some in enumerate(masks) for m in some]
-        return masks, self._masked_scores(scored, flat).reshape(len(masks), len(masks[0]), 2, -1)
-
-    def _applied_in_windows(self, made: list[list[Mask]]) -> tuple[list[list[Mask]], np.ndarray]:
-        """The same for clips in several windows: each window gets its part of the mask over the whole clip."""
         n, changed = len(made[0]), False
-        heard = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
+        applied = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
         means = WindowMeans(self.clips, n, 2)
         for windows in self.clips.windows():
             scored = self.inspect(windows, self.scored_domain)
             times = scored.grid.times
             cut = np.stack([_cut(m, w.span, times, self.clips) for w in windows for m in made[w.sound]])
             index = [k for k in range(len(windows)) for _ in range(n)]
-            values = self._pooled(scored, cut, index)
+            values = cut if self.explainer.gives == "mask" else self._pooled(scored, cut, index)
             changed |= not np.array_equal(values, cut)
-            means.add(windows, self._masked_scores(scored, list(zip(index, values))).reshape(len(windows), n, 2, -1))
+            means.add(windows, self._masked_scores(scored, values, index).reshape(len(windows), n, 2, -1))
             for k, (i, span) in enumerate(windows):
                 for m in range(n):
-                    heard[m][i].add(span, values[k * n + m], times)
+                    applied[m][i].add(span, values[k * n + m], times)
         if changed:  # cells belong together: what is rendered is what was scored
             made = [
-                [replace(m, values=np.clip(heard[k][i].values, 0, 1)) for k, m in enumerate(masks)]
+                [replace(m, values=np.clip(applied[k][i].values, 0, 1)) for k, m in enumerate(masks)]
                 for i, masks in enumerate(made)
             ]
+        if self.clips.in_one_window:
+            grids = [self.scored.analysis.grid_of(i) for i in range(len(made))]
+            made = [[replace(m, grid=grid) for m in masks] for masks, grid in zip(made, grids, strict=True)]
         return made, means.values()
 
     def _made(self, attribution: Attribution) -> list[Mask]:
@@ -246,19 +224,17 @@ class Pipeline:
         device = scored.waveform.device
         with torch.no_grad():
             given = torch.from_numpy(values).to(device)
-            pooled = pool_segments(scored.analysis, given, torch.tensor(index, device=device))
+            pooled = scored.analysis.pool(given, torch.tensor(index, device=device))
         return pooled.clamp(0, 1).cpu().numpy()
 
-    def _masked_scores(self, scored: Inspected, masks: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    def _masked_scores(self, scored: Inspected, masks: np.ndarray, index: Sequence[int]) -> np.ndarray:
         """Probabilities ``(mask, part, class)`` of the kept and the removed part under masks, each of a clip by number."""
-        found = []
-        for start in range(0, len(masks), self.clips.batch_size):
-            some = masks[start : start + self.clips.batch_size]
-            device = scored.waveform.device
-            index = torch.tensor([i for i, _ in some], device=device)
+        size, found = self.clips.batch_size, []
+        clips = torch.tensor(index, device=scored.waveform.device)
+        for some, which in zip(torch.from_numpy(masks).split(size), clips.split(size), strict=True):
             with torch.no_grad():
-                kept = scored.analysis.synthesise(torch.from_numpy(np.stack([v for _, v in some])).to(device), index)
-                logits = [scored.classify(part) for part in (kept, scored.analysis.complement(kept, index))]
+                kept = scored.analysis.synthesise(some.to(clips.device), which)
+                logits = [scored.classify(part) for part in (kept, scored.analysis.complement(kept, which))]
                 found.append(torch.stack([self.clips.classifier.probabilities(x) for x in logits], 1).cpu().numpy())
             self.progress(2 * len(some))
         return np.concatenate(found)
@@ -294,7 +270,7 @@ class Pipeline:
 
     def rendition(self, i: int) -> Rendition:
         """How masks on a clip in one window are rendered."""
-        return rendition_of(self.scored.analysis, i)
+        return self.scored.analysis.rendition(i)
 
     def kept(self, i: int, masks: Sequence[Mask] | None = None) -> np.ndarray:
         """The kept sounds of a clip in one window, ``(mask, channel, time)`` float32 at the clip's own rate.
@@ -328,6 +304,8 @@ class Pipeline:
 
 def _cut(mask: Mask, span: Span, times: np.ndarray, clips: ClipBatch) -> np.ndarray:
     """The part of a mask over the whole clip that lies over one window, at that window's frames."""
+    if clips.in_one_window:
+        return mask.values
     return at_times(mask.values, mask.grid.times, times + span.start / clips.sounds[0].sample_rate)
 
 

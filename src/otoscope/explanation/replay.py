@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from otoscope.attribution.background import background_digest
 from otoscope.audio import AudioSource
 from otoscope.classifiers import load_classifier
 from otoscope.core.errors import AudioReadError, OtoscopeError
+from otoscope.core.files import read_json
 from otoscope.explanation.explain import explain, open_sound
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import resolve_model
@@ -51,7 +50,7 @@ def replay(
     >>> bool(np.array_equal(again.kept.samples, e.kept.samples))
     True
     """
-    found = record if isinstance(record, dict) else _read(Path(record))
+    found = record if isinstance(record, dict) else read_json(record, "the record")
     try:
         origin, said, environment = found["model"]["origin"], found["request"], found["environment"]
         digests = found["audio"]["sha256"], found["model"]["sha256"]
@@ -152,13 +151,3 @@ def _open(path: str, audio: Any) -> AudioSource:
         return open_sound(path)
     except AudioReadError as error:
         raise AudioReadError(path, f"{error.reason}, or pass the sound with audio=") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OtoscopeError(f"cannot read the record {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise OtoscopeError(f"the record {path} holds {type(content).__name__}, not an explanation")
-    return content

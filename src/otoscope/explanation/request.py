@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ import torch
 from torch import nn
 
 from otoscope.attribution import method_name
-from otoscope.attribution.run import check_domain, fitting_domains
+from otoscope.attribution.run import check_domain
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.model_folder import CONFIG
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError
 from otoscope.core.runtime import resolve_device
 from otoscope.domains import Domain, make_domain
+from otoscope.explanation.artifacts import absolute
 from otoscope.explanation.describe import LEVEL
 from otoscope.masks import MaskSpec, parse_mask
 
@@ -64,14 +64,7 @@ class Request:
     spec: Mapping[str, str] = field(default_factory=dict)
 
 
-def make_request(
-    method: Any,
-    domain: Any,
-    mask: str,
-    target: int | str | None,
-    seed: int,
-    batch_size: int,
-) -> Request:
+def make_request(method: Any, domain: Any, mask: str, target: int | str | None, seed: int, batch_size: int) -> Request:
     """Check names, settings and ranges; nothing has run yet when something is wrong.
 
     Parameters are those of `explain`; a method that gives the sound itself takes no mask. A domain with its settings apart
@@ -82,12 +75,12 @@ def make_request(
         raise ParameterError(f"target must be a label or the number of a class; got {target!r}")
     target = int(target) if isinstance(target, np.integer) else target
     method, settings, said, gives = _method(method)
-    domain_entry, domain_settings = _domain(domain)
+    domain_entry, domain_settings = _parsed("domain", domain)
+    if domain_settings.get("stems"):  # by its whole path, so that a record can be replayed from another folder
+        domain_settings["stems"] = os.path.abspath(domain_settings["stems"])
     parsed = _mask_of_sound(method, mask) if gives == "sound" else parse_mask(mask)
-    if gives != "sound" and isinstance(method, str):
+    if isinstance(method, str):
         check_domain(method, domain_entry.name)
-    if gives == "sound":
-        _fits(method, domain_entry.name)
     if parsed.smooth_freq and domain_entry.family == "components":
         raise ParameterError(
             "smooth_freq blends neighbouring bands of frequency; the rows of the domain 'components' are parts of the sound"
@@ -126,19 +119,10 @@ def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
     return entry.name, {**settings, "autoencoder": autoencoder}
 
 
-def _domain(domain: Any) -> tuple[registry.Entry, dict[str, Any]]:
-    """A domain and its settings; a folder of stems by its whole path, so that a record can be replayed from elsewhere."""
-    if isinstance(domain, tuple):
-        entry, settings = _apart("domain", domain)
-    else:
-        entry, settings = registry.parse("domain", domain)
-    if settings.get("stems"):
-        settings["stems"] = os.path.abspath(settings["stems"])
-    return entry, settings
-
-
-def _apart(kind: str, given: tuple[Any, ...]) -> tuple[registry.Entry, dict[str, Any]]:
-    """A name and its settings apart, checked."""
+def _parsed(kind: str, given: Any) -> tuple[registry.Entry, dict[str, Any]]:
+    """An entry and its checked settings, in one text or apart."""
+    if not isinstance(given, tuple):
+        return registry.parse(kind, given)
     if len(given) != 2 or not isinstance(given[0], str) or not isinstance(given[1], Mapping):
         raise ParameterError(f"a {kind} with its settings apart is written (NAME, {{setting: value}}); got {given!r}")
     entry = registry.get(kind, given[0])
@@ -147,24 +131,13 @@ def _apart(kind: str, given: tuple[Any, ...]) -> tuple[registry.Entry, dict[str,
 
 def _method(method: Any) -> tuple[Any, Mapping[str, Any], str, str]:
     """Method, its settings, how to ask for it again, and what it gives."""
-    if isinstance(method, str):
-        entry, settings = registry.parse("method", method)
-    elif isinstance(method, tuple):
-        entry, settings = _apart("method", method)
-    else:
+    if not isinstance(method, str | tuple):
         return method, {}, method_name(method), "attributions"
-    gives = str(entry.facts.get("gives", "attributions"))
-    if gives == "sound":
-        settings = {k: _whole_path(v) for k, v in settings.items()}
+    entry, settings = _parsed("method", method)
+    gives = entry.facts["gives"]
+    if gives == "sound":  # a folder by its whole path, so that a record can be replayed from another folder
+        settings = {k: absolute(v, CONFIG) if isinstance(v, str) else v for k, v in settings.items()}
     return entry.name, settings, registry.format_spec(entry, settings), gives
-
-
-def _whole_path(value: Any) -> Any:
-    """A folder by its whole path, so that a record can be replayed from another folder; anything else as it is."""
-    try:
-        return str(Path(value).resolve()) if isinstance(value, str) and (Path(value) / CONFIG).is_file() else value
-    except (OSError, ValueError):  # a name that no file can have
-        return value
 
 
 def _mask_of_sound(method: str, mask: str | MaskSpec) -> MaskSpec:
@@ -174,15 +147,6 @@ def _mask_of_sound(method: str, mask: str | MaskSpec) -> MaskSpec:
             f"{str(mask)!r}, leave it out"
         )
     return LEVEL
-
-
-def _fits(method: str, domain: str) -> None:
-    """A `ParameterError` unless the changes that a method makes to a sound can be described in this domain."""
-    fitting = fitting_domains(method)
-    if domain not in fitting:
-        raise ParameterError(
-            f"what the method {method!r} changes cannot be described in the domain {domain!r}; use {', '.join(fitting)}"
-        )
 
 
 def check_whole(name: str, value: Any, low: int) -> int:

@@ -7,8 +7,6 @@ set of windows. Sounds are ``(channel, time)`` at any rate; probabilities are fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,21 +48,7 @@ def classifier_input(source: AudioSource, span: Span, sample_rate: int) -> np.nd
 
 
 def score_waveforms(waveforms: Tensor, classifier: Classifier, batch_size: int) -> np.ndarray:
-    """Probabilities of waveforms at the classifier's rate.
-
-    Parameters
-    ----------
-    waveforms : Tensor (batch, time)
-        At the classifier's rate.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most waveforms in one pass.
-
-    Returns
-    -------
-    ndarray (batch, class), float32
-    """
+    """Probabilities ``(batch, class)`` float32 of waveforms ``(batch, time)`` at the classifier's rate."""
     found = []
     for some in waveforms.to(classifier.device).split(batch_size):
         with torch.no_grad(), memory_errors(len(some)), model_errors(classifier):
@@ -73,68 +57,16 @@ def score_waveforms(waveforms: Tensor, classifier: Classifier, batch_size: int) 
 
 
 def score_sounds(sounds: np.ndarray, sample_rate: int, classifier: Classifier, batch_size: int) -> np.ndarray:
-    """Probabilities of short mono sounds of one length, each heard at once.
-
-    Parameters
-    ----------
-    sounds : ndarray (sound, time), float32
-        At any rate.
-    sample_rate : int, Hz
-        Theirs.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most sounds in one pass.
-
-    Returns
-    -------
-    ndarray (sound, class), float32
-    """
+    """Probabilities ``(sound, class)`` float32 of short mono sounds ``(sound, time)`` at any rate, each heard at once."""
     resampled = resample(np.ascontiguousarray(sounds, np.float32), sample_rate, classifier.sample_rate)
     return score_waveforms(torch.from_numpy(np.ascontiguousarray(resampled)), classifier, batch_size)
 
 
-def score_windows(
-    source: AudioSource, spans: Sequence[Span], classifier: Classifier, batch_size: int = 16
-) -> np.ndarray:
-    """Probability of each class, the mean over windows of a sound.
-
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    spans : sequence of Span
-        The windows.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most windows in one pass.
-
-    Returns
-    -------
-    ndarray (class,), float32
-    """
+def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 16) -> np.ndarray:
+    """Probability of each class ``(class,)`` float32 in a sound of any rate and length; of a long one the mean over its windows."""
+    spans = windows_of(source, classifier)
     total = np.zeros(len(classifier.labels))
     for some in batches(spans, batch_size):
         pieces = np.stack([classifier_input(source, s, classifier.sample_rate) for s in some])
         total += score_waveforms(torch.from_numpy(pieces), classifier, batch_size).astype(np.float64).sum(0)
     return (total / len(spans)).astype(np.float32)
-
-
-def score_sound(source: AudioSource, classifier: Classifier, batch_size: int = 16) -> np.ndarray:
-    """Probability of each class in a sound of any length; of a long one the mean over its windows.
-
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    classifier : Classifier
-        The classifier that is explained.
-    batch_size : int
-        Most windows in one pass.
-
-    Returns
-    -------
-    ndarray (class,), float32
-    """
-    return score_windows(source, windows_of(source, classifier), classifier, batch_size)

@@ -17,21 +17,16 @@ from otoscope.domains import Domain
 LONG_S = 30.0
 
 
-def longest_s(classifier: Classifier | None = None) -> float:
+def longest_s(classifier: Classifier) -> float:
     """How many seconds a classifier hears at once: 30, or less where it cannot take that much."""
-    longest = None if classifier is None else classifier.maximum_length
-    return LONG_S if classifier is None or longest is None else min(LONG_S, longest / classifier.sample_rate)
+    longest = classifier.maximum_length
+    return LONG_S if longest is None else min(LONG_S, longest / classifier.sample_rate)
 
 
-def windows_of(source: AudioSource, classifier: Classifier | None = None) -> list[Span]:
+def windows_of(source: AudioSource, classifier: Classifier) -> list[Span]:
     """The windows in which a classifier hears a sound: one up to 30 s, else windows of 10 s that overlap by 2 s.
 
-    Parameters
-    ----------
-    source : AudioSource or Clip
-        The sound, of any rate, length and number of channels.
-    classifier : Classifier, optional
-        One that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
+    One that cannot hear that much at once (`Classifier.maximum_length`) makes both shorter.
     """
     limit = longest_s(classifier)
     if source.duration <= limit:

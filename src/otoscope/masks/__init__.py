@@ -1,4 +1,4 @@
-"""Room 3: attribution -> mask. Values ``(freq, frame)``; a mask lies in [0, 1], 1 keeps a cell whole.
+"""Attribution -> mask. Values ``(freq, frame)``; a mask lies in [0, 1], 1 keeps a cell whole.
 
 A mask is written as a spec: ``NAME[:VALUE][,smooth_time=SECONDS][,smooth_freq=BANDS][,ties=quantile]``, for example
 ``topk:0.3`` or ``positive:threshold:0.5,smooth_time=0.05``.

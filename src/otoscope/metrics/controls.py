@@ -18,37 +18,13 @@ def all_ones(mask: np.ndarray) -> np.ndarray:
 
 
 def random_mask(mask: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A binary mask of the same area, of cells chosen at random.
-
-    Parameters
-    ----------
-    mask : ndarray (freq, frame) in [0, 1]
-        Binary or soft, of any grid.
-    seed : int
-        Seed of the choice of cells.
-
-    Returns
-    -------
-    ndarray (freq, frame), float32
-    """
+    """A binary mask of the same area, of cells chosen at random, ``(freq, frame)`` float32; as in `controls`."""
     mask = _mask(mask)
     return topk(np.random.default_rng(seed).permutation(mask.size).reshape(mask.shape), _area(mask)).astype(np.float32)
 
 
 def energy_mask(mask: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """A binary mask of the same area, of the cells with the most energy.
-
-    Parameters
-    ----------
-    mask : ndarray (freq, frame) in [0, 1]
-        Binary or soft, of any grid.
-    energy : ndarray (freq, frame)
-        Or amplitude: only the order counts.
-
-    Returns
-    -------
-    ndarray (freq, frame), float32
-    """
+    """A binary mask of the same area, of the cells with the most energy, ``(freq, frame)`` float32; as in `controls`."""
     mask = _mask(mask)
     if np.shape(energy) != mask.shape:
         raise ShapeError(f"mask and energies must have one shape; got {mask.shape} and {np.shape(energy)}")

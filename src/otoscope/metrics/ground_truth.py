@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.core import registry
-from otoscope.core.errors import ShapeError, UnknownNameError
+from otoscope.core.errors import ShapeError
 from otoscope.core.records import Grid
+from otoscope.metrics.measure import metrics_with_settings
 from otoscope.metrics.oracle import active_frames, ideal_binary_mask, ideal_ratio_mask, near, over_time
 from otoscope.metrics.truth import TOLERANCE, si_sdr_improvement_db
 
@@ -121,10 +121,7 @@ def measure_truth(
     >>> measure_truth(known, grid, values=np.array([[0.5], [0.1]]))["roc_auc"]
     1.0
     """
-    found = [e for e in registry.entries("metric") if e.facts["of"] == "truth"]
-    for name in settings or {}:
-        if name not in [e.name for e in found]:
-            raise UnknownNameError("truth metric", name, [e.name for e in found])
+    metrics = metrics_with_settings(("truth",), settings, "truth metric")
     have: dict[str, Any] = {"kept": kept, "source": known.source, "mixture": known.mixture, "bands": has_bands(grid)}
     have |= known.cells(grid)
     for name, given in (("values", values), ("mask", mask)):
@@ -133,8 +130,7 @@ def measure_truth(
                 raise ShapeError(f"{name}: the shape is {np.shape(given)}, but the grid's is {grid.shape}")
             have |= {name: given, f"{name}_over_time": over_time(given)}
     out = {}
-    for entry in found:
-        chosen = entry.settings((settings or {}).get(entry.name))
+    for entry, chosen in metrics:
         needs = [n for n in inspect.signature(entry.target).parameters if n not in chosen]
         whole = all(have.get(n) is not None for n in needs)
         out[entry.name] = float(entry.target(**{n: have[n] for n in needs}, **chosen)) if whole else math.nan

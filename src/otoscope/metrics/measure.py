@@ -52,13 +52,8 @@ def measure(
     >>> measure(scores, None, np.array([[1.0, 0.0]]), target=1)["faithfulness"]
     0.5
     """
-    found = [e for e in registry.entries("metric") if e.facts["of"] in ("mask", "scores")]
-    for name in settings or {}:
-        if name not in [e.name for e in found]:
-            raise UnknownNameError("metric of masks or scores", name, [e.name for e in found])
     out: dict[str, float] = {}
-    for entry in found:
-        chosen = entry.settings((settings or {}).get(entry.name))
+    for entry, chosen in metrics_with_settings(("mask", "scores"), settings, "metric of masks or scores"):
         if entry.facts["of"] == "mask":
             out[entry.name] = float(entry.target(mask, **chosen))
             continue
@@ -66,6 +61,17 @@ def measure(
             if given is not None:
                 out[prefix + entry.name] = _scored(entry, given, target, chosen)
     return out
+
+
+def metrics_with_settings(
+    of: tuple[str, ...], settings: Settings | None, what: str
+) -> list[tuple[registry.Entry, dict[str, Any]]]:
+    """The registered metrics ``of`` some things with their settings; ``what`` names them in the error for an unknown one."""
+    found = {e.name: e for e in registry.entries("metric") if e.facts["of"] in of}
+    for name in settings or {}:
+        if name not in found:
+            raise UnknownNameError(what, name, found)
+    return [(entry, entry.settings((settings or {}).get(name))) for name, entry in found.items()]
 
 
 def _scored(entry: registry.Entry, scores: Scores, target: int, settings: Mapping[str, Any]) -> float:
@@ -103,10 +109,8 @@ def metric_of(column: str) -> registry.Entry | None:
     share = SHARE.match(column)
     if share:
         return known[share[1] + (share[2] or "")]
-    if column.startswith(TRUTH):
-        found = known.get(column.removeprefix(TRUTH))
-        return found if found is not None and found.facts["of"] == "truth" else None
-    if column.startswith(HEARD):
-        found = known.get(column.removeprefix(HEARD))
-        return found if found is not None and found.facts["of"] == "scores" else None
+    for prefix, of in ((TRUTH, "truth"), (HEARD, "scores")):
+        if column.startswith(prefix):
+            found = known.get(column.removeprefix(prefix))
+            return found if found is not None and found.facts["of"] == of else None
     return known.get(column)

@@ -10,17 +10,7 @@ from otoscope.core.errors import NonFiniteError, ShapeError
 
 
 def midranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share the mean of theirs.
-
-    Parameters
-    ----------
-    values : ndarray (n,)
-        Values to rank.
-
-    Returns
-    -------
-    ndarray (n,)
-    """
+    """Ranks ``(n,)`` from 1 of values ``(n,)``; equal values share the mean of theirs."""
     _, place, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((2 * last - counts + 1) / 2)[place.ravel()]
@@ -38,10 +28,6 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     -------
     float in [-1, 1]
         NaN where one of them is even, or has fewer than two cells.
-
-    Raises
-    ------
-    ShapeError, NonFiniteError
     """
     a, b = _pair(first, second)
     if a.size < 2 or a.min() == a.max() or b.min() == b.max():
@@ -51,22 +37,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of all cells of two attributions; equal values share their rank.
-
-    Parameters
-    ----------
-    first, second : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    float in [-1, 1]
-        NaN where one of them is even, or has fewer than two cells.
-
-    Raises
-    ------
-    ShapeError, NonFiniteError
-    """
+    """Spearman's rank correlation of all cells of two attributions, as `correlation`; equal values share their rank."""
     a, b = _pair(first, second)
     return correlation(midranks(a), midranks(b))
 
@@ -88,10 +59,7 @@ def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     -----
     Source: kendall1945treatment.
     """
-    signs = [np.sign(x[..., :, None] - x[..., None, :]) for x in (np.asarray(first, float), np.asarray(second, float))]
-    a, b = signs
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((a * b).sum((-2, -1)) / np.sqrt((a * a).sum((-2, -1)) * (b * b).sum((-2, -1))))
+    return _cosine(_signs(first), _signs(second), (-2, -1))
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -107,13 +75,18 @@ def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ndarray (...) in [-1, 1]
         NaN where one of them is even or holds NaN.
     """
-    ranks = []
-    for x in (np.asarray(first, float), np.asarray(second, float)):
-        places = np.sign(x[..., :, None] - x[..., None, :]).sum(-1)  # midranks, centred and doubled
-        ranks.append(places)
-    a, b = ranks
+    return _cosine(_signs(first).sum(-1), _signs(second).sum(-1), -1)  # of midranks, centred and doubled
+
+
+def _signs(values: np.ndarray) -> np.ndarray:
+    """Signs of the differences of all pairs along the last axis, ``(..., n, n)``."""
+    x = np.asarray(values, float)
+    return np.asarray(np.sign(x[..., :, None] - x[..., None, :]))
+
+
+def _cosine(a: np.ndarray, b: np.ndarray, axes: int | tuple[int, int]) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
+        return np.asarray((a * b).sum(axes) / np.sqrt((a * a).sum(axes) * (b * b).sum(axes)))
 
 
 def _pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from torch import nn
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError
 from otoscope.core.registry import register
 from otoscope.metrics.ranks import correlation, rank_correlation
-from otoscope.metrics.ssim import ssim
+from otoscope.metrics.signal import ssim
 from otoscope.surgery import randomised, top_down
 
 UNCHANGED = 0.5

@@ -77,24 +77,7 @@ def _changes(values: np.ndarray, changed: np.ndarray) -> list[float]:
 
 
 def noisy(waveform: np.ndarray, noise_db: float = -40.0, draws: int = 8, seed: int = 0) -> np.ndarray:
-    """Copies of a sound with a little white noise.
-
-    Parameters
-    ----------
-    waveform : ndarray (time,)
-        The sound, mono.
-    noise_db : float, dB
-        Level of the noise relative to the sound's.
-    draws : int
-        Number of noisy copies, at least 1.
-    seed : int
-        Seed of the noise.
-
-    Returns
-    -------
-    ndarray (draw, time)
-        A silent sound stays silent.
-    """
+    """Copies ``(draw, time)`` of a sound with a little white noise, as in `noise_sensitivity`; a silent sound stays silent."""
     wave = _wave(waveform)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise ParameterError(f"draws must be a whole number of at least 1; got {draws!r}")

@@ -99,15 +99,10 @@ def _in_library(text: str, folders: Sequence[str]) -> Path | None:
     stem, names = _stem(text), recipe_names()
     if text.endswith(SUFFIXES) and not text.removeprefix("./").startswith("recipes/"):
         return None  # a file, and not one that was in the repository
-    likely = [f"{folder}/{stem}".lstrip("/") for folder in folders]
+    whole = "/" in stem or text.endswith(SUFFIXES)
+    likely = [] if whole else [f"{folder}/{stem}".lstrip("/") for folder in folders]
     alike = [name for name in names if name.endswith(f"/{stem}")]
-    if "/" in stem or text.endswith(SUFFIXES):
-        likely = [stem]
-    chosen = next((name for name in likely if name in names), None)
-    if chosen is None and stem in names:
-        chosen = stem
-    if chosen is None and len(alike) > 1:
-        raise ParameterError(f"the name {stem!r} fits several recipes: {', '.join(alike)}; give one of these")
-    if chosen is None and alike:
-        chosen = alike[0]
-    return LIBRARY / f"{chosen}.yaml" if chosen is not None else None
+    found = [name for name in (*likely, stem) if name in names][:1] or alike
+    if len(found) > 1:
+        raise ParameterError(f"the name {stem!r} fits several recipes: {', '.join(found)}; give one of these")
+    return LIBRARY / f"{found[0]}.yaml" if found else None

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import write_text
+from otoscope.core.jsonable import to_jsonable
 from otoscope.core.runtime import versions
 
 PARTS = (  # one exists after the first epoch of a training, or the first part of a study
@@ -63,6 +64,13 @@ def read_json(file: Path) -> dict[str, Any]:
         raise OtoscopeError(f"{file} is damaged ({type(error).__name__}); move the run's folder away") from error
     if not isinstance(content, dict):
         raise OtoscopeError(f"{file} is damaged; move the run's folder away")
+    return content
+
+
+def write_json(file: Path, content: Any) -> Any:
+    """Write plain data with NaN as null; the content as it was written."""
+    content = to_jsonable(content)
+    write_text(file, json.dumps(content, indent=1) + "\n")
     return content
 
 

@@ -252,14 +252,5 @@ def group(cls: type[S], description: str = "") -> Any:
 
 
 __all__ = [
-    "Field",
-    "FilePath",
-    "Fold",
-    "NameOrPath",
-    "Settings",
-    "SkipJsonSchema",
-    "build_settings",
-    "check_name",
-    "group",
-    "path_fields",
-]
+    "Field", "FilePath", "Fold", "NameOrPath", "Settings", "SkipJsonSchema", "build_settings", "check_name", "group", "path_fields",
+]  # fmt: skip

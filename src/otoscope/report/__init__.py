@@ -1,4 +1,4 @@
-"""Room 9: pages, tables and plots on which a person listens and looks. Computes pictures of sounds, no explanations.
+"""Pages, tables and plots on which a person listens and looks. Computes pictures of sounds, no explanations.
 
 Spectrograms ``(freq, frame)``, Hz and s, levels in dB re full scale.
 """

@@ -45,7 +45,7 @@ PAGE_WORDS = {
 def write_examples(
     results: Results, board: Leaderboard, render: Render, folder: Path, log: Log = lambda _line: None
 ) -> dict[str, Any] | None:
-    """Compute the sounds of the example clips and write the page to listen to them.
+    """Compute the sounds of the example clips and write the page to listen to them into a folder.
 
     Parameters
     ----------
@@ -54,20 +54,11 @@ def write_examples(
     render : callable
         From a row to an object or mapping with ``original``, ``kept``, ``removed`` and optionally ``true``, each a `Clip`, as
         `otoscope.studies.Replayer` gives.
-    folder : Path
-        Folder of the page; it gets ``index.html`` and its files.
-    log : callable
-        Called with a line for each clip, and for each row whose sounds cannot be computed.
 
     Returns
     -------
     dict or None
         ``clips`` as `page_contents` takes them; None if no sound could be computed.
-
-    Raises
-    ------
-    OtoscopeError
-        If no clips can be chosen.
     """
     examples = example_clips(results, board)
     names = list(dict.fromkeys(_name(board, line) for clip in examples for line in clip.lines))
@@ -83,9 +74,8 @@ def write_examples(
             clips.append((clip, some))
     if not clips:
         return None
-    rate = max(
-        min(max(sounds["original"].sample_rate, RATES[0]), RATES[1]) for _, some in clips for _, _, sounds in some
-    )
+    rate = max(sounds["original"].sample_rate for _, some in clips for _, _, sounds in some)
+    rate = min(max(rate, RATES[0]), RATES[1])
     make_folder(folder / "audio")
     contents = {
         "title": f"{board.title}: example clips",
@@ -114,12 +104,9 @@ def _sounds(row: dict[str, Any], render: Render, log: Log) -> dict[str, Clip] | 
     except OtoscopeError as error:
         log(f"{row['method']} on {row['clip']} cannot be rendered: {error}")
         return None
-    parts = {}
-    for part in ("original", "kept", "removed", "true"):
-        sound = found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
-        if sound is not None:
-            parts[part] = sound
-    return parts
+    get = found.get if isinstance(found, Mapping) else lambda part: getattr(found, part, None)
+    parts = {part: get(part) for part in ("original", "kept", "removed", "true")}
+    return {part: sound for part, sound in parts.items() if sound is not None}
 
 
 def _card(clip: ExampleClip, place: int, board: Leaderboard, some: Heard) -> dict[str, Any]:

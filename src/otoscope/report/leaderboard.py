@@ -13,8 +13,9 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.report.examples import Log, Render, write_examples
 from otoscope.report.leaderboard_text import check_pivot, comma_separated, latex, markdown, sanity_csv
 from otoscope.report.pages.leaderboard import page_contents, write_leaderboard_page
-from otoscope.results.leaderboard import Leaderboard, LeaderboardOptions, make_leaderboard
+from otoscope.results.leaderboard import Leaderboard, make_leaderboard
 from otoscope.results.read import Results, read_results, study_folder
+from otoscope.results.select import LeaderboardOptions
 
 FORMATS = {"md": "table.md", "latex": "table.tex", "csv": "table.csv", "html": "table.html"}
 SANITY, LISTEN = "sanity.csv", "listen"
@@ -47,16 +48,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Tabulated:
-    """A leaderboard, the text to print, and the files.
+    """A leaderboard, the text to print (Markdown, or the one requested form), and the paths of its files.
 
-    Parameters
-    ----------
-    board : Leaderboard
-        The leaderboard as data.
-    text : str
-        Markdown, or the one requested form.
-    paths : dict
-        By form; ``listen`` is the page with the sounds.
+    Paths are by form; ``listen`` is the page with the sounds.
     """
 
     board: Leaderboard
@@ -86,10 +80,6 @@ def tabulate(
     render : callable, optional
         From a study's folder and a device to a function that computes the sounds of a row; by default
         `otoscope.studies.Replayer`.
-
-    Raises
-    ------
-    OtoscopeError
     """
     options, output = options or LeaderboardOptions(), output or Output()
     if output.listen and output.forms and "html" not in output.forms:
@@ -115,13 +105,7 @@ def tabulate(
 
 
 def as_text(board: Leaderboard, form: str, pivot: bool = False) -> str:
-    """The leaderboard as Markdown (``md``), LaTeX (``latex``) or CSV (``csv``).
-
-    Raises
-    ------
-    UnknownNameError, ParameterError
-        For another form, or a pivot of lines that are not masks by methods.
-    """
+    """The leaderboard as Markdown (``md``), LaTeX (``latex``) or CSV (``csv``); other forms are refused."""
     if form == "html":
         raise ParameterError("a page is written into a folder, not printed; name one with --out")
     if form not in FORMATS:
@@ -138,14 +122,10 @@ def save_leaderboard(
     pivot: bool = False,
     listen: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Write a leaderboard into a folder.
+    """Write a leaderboard into a folder, which is created if missing.
 
     Parameters
     ----------
-    board : Leaderboard
-        The leaderboard to write.
-    folder : Path
-        Created if missing.
     forms : sequence of {"md", "latex", "csv", "html"}
         The files to write, all by default.
     pivot : bool
@@ -157,14 +137,7 @@ def save_leaderboard(
     -------
     dict
         The path of each form; ``sanity`` is the table of sanity checks as CSV, if the study made any.
-
-    Raises
-    ------
-    UnknownNameError, ParameterError, WriteError
     """
-    for form in forms:
-        if form not in FORMATS:
-            raise UnknownNameError("form of a table", form, FORMATS)
     texts = {form: as_text(board, form, pivot) for form in forms if form != "html"}
     make_folder(folder)
     paths = {form: str(write_text(folder / FORMATS[form], text)) for form, text in texts.items()}

@@ -105,7 +105,7 @@ def latex(board: Leaderboard, pivot: bool = False) -> str:
     for panel in range(len(board.panels)):
         title = ". ".join(_tex(t) for t in (board.title, board.panel_title(panel)) if t)
         if pivot:
-            cells = " / ".join(_tex_head(m) for m in board.metrics)
+            cells = " / ".join(LATEX.head(m) for m in board.metrics)
             for domain, heads, rows in _pivoted(board, panel, LATEX):
                 named = f"{title}, {_tex(domain)}" if domain else title
                 parts.append(latex_table(f"{named}. Each cell: {cells}.", heads, rows, 1))
@@ -248,11 +248,9 @@ def _section(title: str, said: str, grid: Grid) -> list[str]:
 
 
 def _failures(board: Leaderboard) -> Grid:
-    rows = [
-        [_cell(x) for x in (f.condition, f.classifier, f.method, f.domain, f.reason, f.rows, ", ".join(f.clips))]
-        for f in board.failures
-    ]
-    return ["condition", "classifier", "method", "domain", "reason", "rows", "clips (examples)"], rows
+    heads = ["condition", "classifier", "method", "domain", "reason", "rows"]
+    rows = [[*(_cell(getattr(f, name)) for name in heads), _cell(", ".join(f.clips))] for f in board.failures]
+    return [*heads, "clips (examples)"], rows
 
 
 def _agreements(board: Leaderboard) -> Grid:
@@ -295,10 +293,6 @@ def _tex(text: object) -> str:
     return "".join(TEX.get(c, c) for c in " ".join(str(text).split()))
 
 
-def _tex_head(metric: Metric) -> str:
-    return _tex(head(metric))
-
-
 def _tex_value(value: Value, places: int) -> str:
     shown = _tex(number(value.mean, places))
     shown = {BEST: rf"\textbf{{{shown}}}", SECOND: rf"\underline{{{shown}}}"}.get(value.mark, shown)
@@ -306,4 +300,4 @@ def _tex_value(value: Value, places: int) -> str:
     return shown + (rf" {{\scriptsize $\pm${width}}}" if width else "") + (r" $\approx$" if value.alike else "")
 
 
-LATEX = _Form(_tex, _tex_head, _tex_value)
+LATEX = _Form(_tex, lambda metric: _tex(head(metric)), _tex_value)

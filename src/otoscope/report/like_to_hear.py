@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,21 @@ CONTROLS = {"original": "original", "resampled": "resampled there and back", "co
 LINES = {"control": "-", "random": "--"}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 KINDS = {"only": "band alone", "without": "band removed", "below": "low-passed", "above": "high-passed"}
+PAIRS = {
+    "within": "within networks",
+    "between": "between networks",
+    "between_same_start": "between networks, same starting point",
+}
 
 
 @registry.register("view", "like-to-hear", summary="Tables, plots and listening page of a like-to-hear study.")
 def write_like_to_hear(results: Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Write ``tables.md``, ``plots/`` and ``listening/index.html`` into a study's folder.
 
-    Parameters
-    ----------
-    results : mapping
-        What the study gives.
-    folder : path
-        The output folder of the study.
-
     Returns
     -------
     dict
         ``summary`` (a few lines to print), ``tables``, ``listening`` and ``plots`` (paths).
-
-    Raises
-    ------
-    WriteError
     """
     out = Path(folder)
     tables = write_text(out / "tables.md", "\n\n".join(sections(results)) + "\n")
@@ -53,16 +47,13 @@ def write_like_to_hear(results: Mapping[str, Any], folder: str | os.PathLike[str
 
 def sections(results: Mapping[str, Any]) -> list[str]:
     """The tables, each under a heading."""
+    ablations = len(main_classifiers(results)) < len(results["classifiers"])
     return [
         "## Cross matrix",
         f"Accuracy in % on {results['clips']} clips ({results['data']}), with 95 % intervals (Wilson). Rows are sounds, columns "
         "classifiers; bold is each classifier on what was tuned to it.",
         cross_table(results),
-        *(
-            [cross_table(results, ablations=True)]
-            if len(main_classifiers(results)) < len(results["classifiers"])
-            else []
-        ),
+        *([cross_table(results, ablations=True)] if ablations else []),
         "## What changes",
         "Mean over clips, with 95 % intervals (bootstrap over clips), of the clips that have any sound to compare; levels by "
         "third octave are of the mean power of all clips together.",
@@ -101,7 +92,16 @@ def cross_table(results: Mapping[str, Any], ablations: bool = False) -> str:
         tuned = results["autoencoders"].get(sound, {}).get("classifier", "")
         cells = [_share(results["cross"][sound][name], bold=name == tuned) for name in names]
         rows.append([title_of(results, sound), *cells])
-    return markdown_table(["Sound", *(results["classifiers"][n]["title"] for n in names)], rows)
+    return markdown_table(["Sound", *_titles(results, names)], rows)
+
+
+def _titles(results: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [results["classifiers"][name]["title"] for name in names]
+
+
+def _tuned_to(results: Mapping[str, Any], name: str) -> list[str]:
+    """The autoencoders that were tuned to a classifier."""
+    return [key for key, entry in results["autoencoders"].items() if entry["classifier"] == name]
 
 
 def _share(found: Mapping[str, Any], bold: bool = False) -> str:
@@ -130,7 +130,7 @@ def _of_clips(found: Mapping[str, Any], clips: int) -> str:
 def level_table(results: Mapping[str, Any], against: str) -> str:
     """Levels of every third band, in dB relative to the original or the control."""
     centres = band_centres(results)
-    chosen = list(range(len(centres)))[1::3]
+    chosen = range(1, len(centres), 3)
     rows = []
     for key, entry in results["bands"]["sounds"].items():
         if key == against or results["autoencoders"][key]["classifier"] not in ("", *main_classifiers(results)):
@@ -149,45 +149,35 @@ def likeness_table(results: Mapping[str, Any]) -> str:
         if sound != "resampled" and results["autoencoders"].get(sound, {}).get("classifier", "") in ("", *main)
     ]
     rows = [
-        [title_of(results, found["sounds"][i]), *(f"{found['matrix'][i][j]:.2f}" if j != i else "" for j in chosen)]
-        for i in chosen
+        [
+            f"{number}. {title_of(results, found['sounds'][i])}",
+            *(f"{found['matrix'][i][j]:.2f}" if j != i else "" for j in chosen),
+        ]
+        for number, i in enumerate(chosen, start=1)
     ]
-    numbers = [str(n + 1) for n in range(len(chosen))]
-    for number, row in zip(numbers, rows, strict=True):
-        row[0] = f"{number}. {row[0]}"
-    said = [
+    said = "; ".join(
         f"{name}: {found[key]:.3f} ({n} pair{'s' if n > 1 else ''})"
-        for name, key, n in zip(
-            ("within networks", "between networks", "between networks, same starting point"),
-            ("within", "between", "between_same_start"),
-            found["pairs"],
-            strict=True,
-        )
+        for (key, name), n in zip(PAIRS.items(), found["pairs"], strict=True)
         if found[key] is not None
-    ]
-    return (
-        "Normalised mutual information of log spectrograms, mean over clips: "
-        + "; ".join(said)
-        + ".\n\n"
-        + markdown_table(["", *numbers], rows)
     )
+    lead = f"Normalised mutual information of log spectrograms, mean over clips: {said}."
+    return f"{lead}\n\n{markdown_table(['', *range(1, len(rows) + 1)], rows)}"
 
 
 def frequency_tables(results: Mapping[str, Any]) -> list[str]:
     """One table for each kind of filter."""
     found = results["frequencies"]
-    names = list(found["classifiers"])
+    heard = found["classifiers"].values()
+    everything = ["everything", *(_both(entry, 0) for entry in heard)]
     out = []
     for kind, said in KINDS.items():
-        rows = []
-        for k, condition in enumerate(found["conditions"]):
-            if condition["kind"] == kind:
-                rows.append([_range(condition), *(_both(found["classifiers"][name], k) for name in names)])
+        rows = [
+            [_range(condition), *(_both(entry, k) for entry in heard)]
+            for k, condition in enumerate(found["conditions"])
+            if condition["kind"] == kind
+        ]
         if rows:
-            everything = ["everything", *(_both(found["classifiers"][name], 0) for name in names)]
-            out.append(
-                markdown_table([said, *(results["classifiers"][n]["title"] for n in names)], [everything, *rows])
-            )
+            out.append(markdown_table([said, *_titles(results, found["classifiers"])], [everything, *rows]))
     return out
 
 
@@ -207,39 +197,22 @@ def ablation_table(results: Mapping[str, Any]) -> str:
     """Every classifier on the original, on the control and on what was tuned to it."""
     rows = []
     for name, entry in results["classifiers"].items():
-        own = [k for k, t in results["autoencoders"].items() if t["classifier"] == name]
-        cells = [_share(results["cross"][sound][name]) for sound in ("original", "control")]
-        tuned = [_share(results["cross"][k][name]) for k in own[:1]]
-        ratio = [_ratio(results["autoencoders"][k]["si_sdr_db"]["mean"]) for k in own[:1]]
-        rows.append(
-            [
-                entry["title"],
-                f"{entry['parameters']:,}",
-                *cells,
-                *(tuned or [""]),
-                *(ratio or [""]),
-            ]
-        )
-    return markdown_table(
-        ["Network", "Parameters", "Original", "MSE alone", "Tuned to it", "SI-SDR of that in dB"], rows
-    )
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.1f}"
+        own = _tuned_to(results, name)[:1]
+        cells = [_share(results["cross"][sound][name]) for sound in ("original", "control", *own)]
+        ratios = [results["autoencoders"][key]["si_sdr_db"]["mean"] for key in own]
+        cells += ["undefined" if ratio is None else f"{ratio:.1f}" for ratio in ratios] or ["", ""]
+        rows.append([entry["title"], f"{entry['parameters']:,}", *cells])
+    head = ["Network", "Parameters", "Original", "MSE alone", "Tuned to it", "SI-SDR of that in dB"]
+    return markdown_table(head, rows)
 
 
 def _summary(results: Mapping[str, Any]) -> str:
     """A few lines to print: the main classifiers on original, control and their own."""
     lines = []
     for name in main_classifiers(results):
-        own = [k for k, t in results["autoencoders"].items() if t["classifier"] == name]
-        parts = [
-            ("original", "original"),
-            ("control", "MSE alone"),
-            *((k, _start(results["autoencoders"][k]["start"])) for k in own),
-        ]
-        said = ", ".join(f"{title} {100 * results['cross'][k][name]['accuracy']:.1f} %" for k, title in parts)
+        own = {key: _start(results["autoencoders"][key]["start"]) for key in _tuned_to(results, name)}
+        parts = {"original": "original", "control": "MSE alone", **own}
+        said = ", ".join(f"{title} {100 * results['cross'][k][name]['accuracy']:.1f} %" for k, title in parts.items())
         lines.append(f"{results['classifiers'][name]['title']}: {said}")
     return "\n".join(lines)
 
@@ -257,17 +230,11 @@ def write_plots(results: Mapping[str, Any], folder: Path) -> list[str]:
     """
     require("matplotlib", "plot", "the plots of a study")
     make_folder(folder)
-    made = {
-        "levels": _levels(results),
-        "classes": _classes(results),
-        "frequencies": _frequencies(results),
-        "cross": _cross(results),
-    }
     paths = []
-    for name, figure in made.items():
+    for name, draw in {"levels": _levels, "classes": _classes, "frequencies": _frequencies, "cross": _cross}.items():
         path = folder / f"{name}.png"
         with atomic_write(path) as part, part.open("wb") as file:
-            figure.savefig(file, format="png", dpi=100)
+            draw(results).savefig(file, format="png", dpi=100)
         paths.append(str(path))
     return paths
 
@@ -318,22 +285,19 @@ def _levels(results: Mapping[str, Any]) -> Any:
 
 def _classes(results: Mapping[str, Any]) -> Any:
     """Levels by class and third octave of what was tuned from the control, relative to the control."""
-    keys = [
-        k
-        for k, t in results["autoencoders"].items()
-        if t["classifier"] in main_classifiers(results) and t["start"] != "random"
-    ]
-    keys = keys or [k for k, t in results["autoencoders"].items() if t["classifier"]]
+    tuned, main = {k: t for k, t in results["autoencoders"].items() if t["classifier"]}, main_classifiers(results)
+    keys = [k for k, t in tuned.items() if t["classifier"] in main and t["start"] != "random"] or list(tuned)
     figure, axes = _figure(4 * len(keys) + 1, 4, 1, len(keys), sharey=True)
     hz = band_centres(results)
-    for ax, key in zip(axes[0], keys, strict=True):
+    titles = _titles(results, (tuned[key]["classifier"] for key in keys))
+    for ax, key, title in zip(axes[0], keys, titles, strict=True):
         found = results["bands"]["sounds"][key]["control"]["by_class"]
         picture = ax.imshow(np.array(list(found.values())), aspect="auto", cmap="RdBu_r", vmin=-20, vmax=20)
         ax.set_yticks(range(len(found)), list(found))
         ticks = range(1, len(hz), 6)
         ax.set_xticks(ticks, [f"{hz[t]:.0f}" for t in ticks])
         ax.set_xlabel("Hz")
-        ax.set_title(results["classifiers"][results["autoencoders"][key]["classifier"]]["title"], fontsize=10)
+        ax.set_title(title, fontsize=10)
     figure.colorbar(picture, ax=list(axes[0]), label="dB relative to the MSE-only control")
     return figure
 
@@ -343,20 +307,16 @@ def _frequencies(results: Mapping[str, Any]) -> Any:
     found = results["frequencies"]
     figure, axes = _figure(10, 4, 1, 2, sharey=True)
     for ax, kind, side in zip(axes[0], ("below", "above"), ("high_hz", "low_hz"), strict=True):
-        chosen = [(k, c[side]) for k, c in enumerate(found["conditions"]) if c["kind"] == kind]
+        hz = {k: c[side] for k, c in enumerate(found["conditions"]) if c["kind"] == kind}
         for i, (name, entry) in enumerate(found["classifiers"].items()):
             for sound, style in (("original", "-"), ("reconstruction", "--")):
-                if sound in entry and chosen:
-                    values = [100 * entry[sound][k]["accuracy"] for k, _ in chosen]
-                    label = f"{results['classifiers'][name]['title']}, {sound}"
-                    ax.semilogx(
-                        [hz for _, hz in chosen],
-                        values,
-                        style,
-                        color=COLOURS[i % len(COLOURS)],
-                        marker=".",
-                        label=label,
-                    )
+                if sound in entry and hz:
+                    values = [100 * entry[sound][k]["accuracy"] for k in hz]
+                    about = {
+                        "color": COLOURS[i % len(COLOURS)],
+                        "label": f"{results['classifiers'][name]['title']}, {sound}",
+                    }
+                    ax.semilogx(list(hz.values()), values, style, marker=".", **about)
         ax.set_xlabel(f"{'low' if kind == 'below' else 'high'}-pass cut-off in Hz")
         ax.grid(alpha=0.3)
         ax.set_ylim(0, 101)
@@ -373,18 +333,9 @@ def _cross(results: Mapping[str, Any]) -> Any:
     ax = axes[0, 0]
     picture = ax.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     for i, j in np.ndindex(*values.shape):
-        ax.text(
-            j,
-            i,
-            f"{values[i, j]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if values[i, j] < 60 else "black",
-        )
-    ax.set_xticks(
-        range(len(names)), [results["classifiers"][n]["title"] for n in names], rotation=60, ha="right", fontsize=8
-    )
+        colour = "white" if values[i, j] < 60 else "black"
+        ax.text(j, i, f"{values[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    ax.set_xticks(range(len(names)), _titles(results, names), rotation=60, ha="right", fontsize=8)
     ax.set_yticks(range(len(sounds)), sounds, fontsize=8)
     ax.set_xlabel("classifier")
     ax.set_ylabel("sound")

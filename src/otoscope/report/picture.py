@@ -29,14 +29,11 @@ class SoundPicture:
     def add(self, start: int, samples: np.ndarray) -> None:
         """A block ``(channel, time)``; a picture keeps the loudest of what falls into one of its cells."""
         n = samples.shape[1]
-        self.energy, self.values = (
-            self.energy + float(np.square(samples, dtype=np.float64).sum()),
-            self.values + samples.size,
-        )
+        self.energy += float(np.square(samples, dtype=np.float64).sum())
+        self.values += samples.size
         mono = torch.from_numpy(downmix(samples))
-        spec = (
-            stft(mono, self.config).abs().square().numpy() * (math.pi / self.config.n_fft) ** 2
-        )  # a full-scale tone has 0 dB
+        unit = (math.pi / self.config.n_fft) ** 2  # a full-scale tone has 0 dB
+        spec = stft(mono, self.config).abs().square().numpy() * unit
         places = start + np.arange(spec.shape[1]) * self.config.hop_length
         column = np.minimum(places * self.columns // max(1, self.frames), self.columns - 1)
         np.maximum.at(self.power.T, column, spec.T)

@@ -61,9 +61,8 @@ def environment() -> Environment:
     )
     for name in ("percent", "number", "fixed", "seconds", "decibels", "kilohertz", "finite"):
         made.filters[name] = getattr(formatting, name)
-    made.filters["paragraphs"] = paragraphs
+    made.filters |= {"paragraphs": paragraphs, "quoted": quoted}
     made.tests["nested"] = nested
-    made.filters["quoted"] = quoted
     return made
 
 
@@ -92,18 +91,15 @@ def render_page(
         What the template shows. Every string is escaped.
     """
     style, script = "".join(map(asset, styles)), script_of(scripts)
-    page = (
-        environment()
-        .get_template(template)
-        .render(
-            csp=policy(style, script, parts=loads_parts),
-            style=Markup(style),
-            script=Markup(script),
-            data=None if data is None else Markup(json_text(data)),
-            **contents,
-        )
+    page = environment().get_template(template)
+    text = page.render(
+        csp=policy(style, script, parts=loads_parts),
+        style=Markup(style),
+        script=Markup(script),
+        data=None if data is None else Markup(json_text(data)),
+        **contents,
     )
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name may hold bytes that are not text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name may hold bytes that are not text
 
 
 # --- scripts, styles, data -------------------------------------------------------------------------------------------
@@ -124,10 +120,7 @@ def json_text(value: Any) -> str:
 def policy(style: str, script: str, parts: bool = False) -> str:
     """Content security policy: our script and style by their hashes, sounds in the page's folder, nothing from elsewhere.
 
-    Parameters
-    ----------
-    parts : bool
-        Whether our script may load further scripts, which carry data.
+    With ``parts``, our script may load further scripts, which carry data.
     """
 
     def digest(text: str) -> str:

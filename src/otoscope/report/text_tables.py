@@ -27,19 +27,7 @@ def markdown_table(
 
 
 def latex_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """A LaTeX ``table`` with the rules of booktabs.
-
-    Parameters
-    ----------
-    caption : str
-        LaTeX, as are the cells.
-    header : sequence of str
-        Heads of the columns, as LaTeX.
-    rows : sequence of sequences of str
-        Cells, as LaTeX.
-    left : int
-        Number of columns that are aligned to the left; the others are aligned to the right.
-    """
+    """A LaTeX ``table`` with the rules of booktabs; all texts are LaTeX. The first ``left`` columns are aligned to the left."""
     return "\n".join([
         r"\begin{table}",
         r"\centering\small",

@@ -5,9 +5,10 @@
 """
 
 from otoscope.results.examples import ExampleClip, example_clips
-from otoscope.results.leaderboard import Leaderboard, LeaderboardOptions, make_leaderboard
+from otoscope.results.leaderboard import Leaderboard, make_leaderboard
 from otoscope.results.lines import Line
 from otoscope.results.read import Results, read_results
+from otoscope.results.select import LeaderboardOptions
 
 __all__ = [
     "ExampleClip",

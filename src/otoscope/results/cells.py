@@ -15,17 +15,7 @@ MAX_CELLS = 20_000_000
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Rows grouped by the texts of some columns.
-
-    Parameters
-    ----------
-    by : tuple of str
-        The columns.
-    names : tuple of tuple of str
-        The texts of each group, sorted.
-    of : ndarray (row,), int
-        The group of each row.
-    """
+    """Rows grouped by the texts of the columns ``by``: the sorted ``names`` of the groups, and the group ``of`` each row."""
 
     by: tuple[str, ...]
     names: tuple[tuple[str, ...], ...]
@@ -47,13 +37,7 @@ class Groups:
 
 
 def group_rows(results: Results, by: Sequence[str]) -> Groups:
-    """Group rows by the texts of some columns.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown column.
-    """
+    """Group rows by the texts of some columns."""
     labels = {name: results.labels(name) for name in by}
     codes = pandas().DataFrame({name: column.codes for name, column in labels.items()})
     of = codes.groupby(list(by), sort=True).ngroup().to_numpy()
@@ -64,21 +48,10 @@ def group_rows(results: Results, by: Sequence[str]) -> Groups:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The rows that did not fail as a table of groups by clips.
+    """The rows that did not fail (``ok``) as a table of groups by clips; ``clip`` is the index of each row into ``clips``.
 
-    Parameters
-    ----------
-    groups : Groups
-        Groups of the rows.
-    clips : tuple of str
-        Sorted.
-    clip : ndarray (row,), int
-        Index into ``clips``.
-    ok : ndarray (row,), bool
-        Whether the row did not fail.
-    complete : bool
-        Count a clip in a group only if none of its rows there failed, so that means over conditions cover the same
-        conditions for every clip.
+    With ``complete``, a clip counts in a group only if none of its rows there failed, so that means over conditions cover the same
+    conditions for every clip.
     """
 
     groups: Groups
@@ -101,13 +74,7 @@ class Cells:
 
 
 def cells_of(results: Results, by: Sequence[str], complete: bool = False) -> Cells:
-    """Groups by clips; ``complete`` as in `Cells`.
-
-    Raises
-    ------
-    ParameterError
-        If there are more than 20 million cells.
-    """
+    """Groups by clips; ``complete`` as in `Cells`. More than 20 million cells are refused."""
     groups, clips = group_rows(results, by), results.labels("clip")
     if len(groups) * len(clips.names) > MAX_CELLS:
         raise ParameterError(

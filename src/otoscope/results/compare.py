@@ -23,17 +23,7 @@ MIN_RANKED, MAX_RANKED = 4, 100
 
 @dataclass(frozen=True, eq=False)
 class ClusterBootstrap:
-    """Intervals and tests over clips, of which those of one source are resampled together.
-
-    Parameters
-    ----------
-    level : float in (0, 1)
-        Confidence level of the intervals.
-    draws : int
-        Number of resamples, at least 1.
-    source : ndarray (clip,), int, optional
-        Clips with one number are resampled together; by default each clip is its own source.
-    """
+    """Intervals and tests over clips, of which those with one ``source`` (clip,) are resampled together."""
 
     level: float = 0.95
     draws: int = 1000
@@ -96,20 +86,10 @@ def significance(
     bootstrap: ClusterBootstrap | None = None,
     within: np.ndarray | None = None,
 ) -> list[Value]:
-    """One metric of the lines of a panel: means, intervals, marks and tests.
+    """One metric of the lines of a panel, ``values`` (line, clip): means, intervals, marks and tests.
 
-    Parameters
-    ----------
-    values : ndarray (line, clip)
-        NaN if undefined.
-    higher : bool or None
-        Whether higher is better; None marks nothing.
-    entered : ndarray (line,), bool
-        Which lines may be best; the others (oracles) are neither marked nor tested.
-    bootstrap : ClusterBootstrap, optional
-        Computes intervals and tests; 1000 resamples at 95 % by default.
-    within : ndarray (line,), optional
-        Compare lines only with lines of the same label, for example a domain; a single line is not marked.
+    Without a direction (``higher`` is None) nothing is marked. Lines that are not ``entered`` (oracles) are neither marked nor
+    tested. ``within`` (line,) compares lines only with lines of the same label, for example a domain; a single line is not marked.
     """
     bootstrap = bootstrap or ClusterBootstrap()
     found = bootstrap.intervals(values)
@@ -185,22 +165,9 @@ def agreements(
     domains: Sequence[str],
     bootstrap: ClusterBootstrap,
 ) -> list[Agreement]:
-    """Agreement of each metric with each ground-truth metric in one panel.
+    """Agreement of each metric with each ground-truth metric in one panel, from the ``values`` (line, clip) of each.
 
-    Parameters
-    ----------
-    panel : int
-        Index of the panel.
-    metrics : sequence of Metric
-        Those with a direction are compared: over all lines if both compare domains, else within each domain.
-    values : mapping of str to ndarray (line, clip)
-        Of each metric, NaN if undefined.
-    entered : ndarray (line,), bool
-        The lines that are ranked; oracles are not.
-    domains : sequence of str
-        Of each line.
-    bootstrap : ClusterBootstrap
-        Computes the intervals.
+    Metrics with a direction are compared: over all ``entered`` lines (no oracles) if both compare domains, else in each domain.
     """
     directed, of = [m for m in metrics if m.higher_is_better is not None], np.array(domains)
     out = []

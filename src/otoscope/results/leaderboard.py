@@ -9,82 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.errors import UnknownNameError
 from otoscope.core.jsonable import to_jsonable
 from otoscope.results.cells import cells_of
 from otoscope.results.compare import Agreement
 from otoscope.results.lines import NAMED, Line, LineMaker
 from otoscope.results.metrics import Metric, choose_metrics
 from otoscope.results.read import Results, pandas
-from otoscope.results.select import RANK, Choice, SelectionRule, select_masks
+from otoscope.results.select import PANEL, Choice, LeaderboardOptions, select_masks
 
-PANEL = ("condition", "classifier")
 FAILURE = ("condition", "classifier", "method", "domain")
-MAX_DRAWS = 1_000_000
 CLIPS_OF_FAILURE = 5
-
-
-@dataclass(frozen=True)
-class LeaderboardOptions:
-    """Options of a leaderboard.
-
-    Parameters
-    ----------
-    metrics : tuple of str
-        As `choose_metrics` takes them; empty for the defaults.
-    by : tuple of str
-        Columns of a line; of method, domain and mask, those that are not among them are chosen for each line.
-    only : mapping of str to tuple of str
-        Texts of columns to which the rows are limited.
-    pool : tuple of {"condition", "classifier"}
-        Columns to pool rather than to split into panels; a clip under several conditions counts by its mean.
-    sort : str
-        A metric, ``seconds`` or ``name``; empty for the first metric that compares domains, else the first.
-        By a metric that depends on the grid, lines are sorted domain by domain.
-    choose : str
-        How masks are chosen: ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
-    seed : int or None
-        Seed of the random half of the clips on which masks are chosen; None takes every second clip of each panel.
-    same_clips : bool
-        Choose masks on the clips that are reported, as audiointerp does; the numbers are too optimistic.
-    level : float in (0, 1)
-        Confidence level of the intervals.
-    draws : int
-        Number of bootstrap resamples, from 1 to 1,000,000.
-
-    Examples
-    --------
-    >>> options = LeaderboardOptions(metrics=("kept", "removed"), by=("method",), level=0.9)
-    >>> make_leaderboard(read_results("study"), options).line_columns
-    ['method', 'domain', 'mask']
-    """
-
-    metrics: tuple[str, ...] = ()
-    by: tuple[str, ...] = ("method", "domain")
-    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    pool: tuple[str, ...] = ()
-    sort: str = ""
-    choose: str = RANK
-    seed: int | None = None
-    same_clips: bool = False
-    level: float = 0.95
-    draws: int = 1000
-
-    def check(self) -> None:
-        """Raise a `ParameterError` or `UnknownNameError` for values out of range."""
-        if not self.by or len(set(self.by)) < len(self.by):
-            raise ParameterError(f"by must name distinct columns; got {', '.join(self.by) or 'none'}")
-        for name in self.pool:
-            if name not in PANEL:
-                raise UnknownNameError("column to pool", name, PANEL)
-            if name in self.by:
-                raise ParameterError(f"{name} is both in by and in pool; name it in one of them")
-        if not 0 < self.level < 1:
-            raise ParameterError(f"level must be between 0 and 1; got {self.level!r}")
-        if not 1 <= self.draws <= MAX_DRAWS:
-            raise ParameterError(f"draws must be between 1 and {MAX_DRAWS:,}; got {self.draws!r}")
-        if self.seed is not None and self.seed < 0:
-            raise ParameterError(f"seed must be at least 0; got {self.seed!r}")
 
 
 @dataclass(frozen=True)
@@ -268,14 +203,13 @@ def make_leaderboard(results: Results, options: LeaderboardOptions | None = None
     panel = [name for name in PANEL if name not in (*options.by, *options.pool)]
     free = [name for name in NAMED if name not in options.by]
     cells = cells_of(results, [*panel, *options.by, *free], complete=bool(options.pool))
-    rule = SelectionRule(options.choose, options.seed, options.same_clips)
-    selection = select_masks(results, cells, panel, options.by, metrics, rule)
+    selection = select_masks(results, cells, panel, metrics, options)
     sort = _sort_by(options.sort, metrics)
-    maker = LineMaker(results, cells, panel, options.by, metrics, selection)
+    maker = LineMaker(results, cells, panel, metrics, selection, options)
     lines: list[Line] = []
     agreements: list[Agreement] = []
     for place in range(len(maker.panels)):
-        some, agreed = maker.panel(place, options.level, options.draws)
+        some, agreed = maker.panel(place)
         lines += sorted(some, key=lambda line: _order(line, sort, metrics))
         agreements += agreed
     return Leaderboard(

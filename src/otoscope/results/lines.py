@@ -13,7 +13,7 @@ from otoscope.results.cells import Cells
 from otoscope.results.compare import Agreement, ClusterBootstrap, Value, agreements, significance
 from otoscope.results.metrics import Metric, chance_of, domain_name, values_of
 from otoscope.results.read import Results
-from otoscope.results.select import Selection, constant, means, sources_of
+from otoscope.results.select import LeaderboardOptions, Selection, constant, means, sources_of
 
 NAMED = ("method", "domain", "mask")
 COSTS = ("seconds", "attribution_seconds")
@@ -72,18 +72,7 @@ class Line:
 
 
 def role_of(method: str) -> str:
-    """Role of a method in a comparison.
-
-    Parameters
-    ----------
-    method : str
-        As it is written in rows: NAME or NAME,setting=value.
-
-    Returns
-    -------
-    {"", "control", "oracle"}
-        Controls do not use the classifier; oracles know the ground truth.
-    """
+    """Role of a method, as rows write it: ``control`` (does not use the classifier), ``oracle`` (knows the truth) or empty."""
     name = method.partition(",")[0].strip()
     kind = name.partition(":")[0]
     if kind in ("oracle", "control"):  # of the study itself: oracle:ratio, control:ones
@@ -95,20 +84,7 @@ def role_of(method: str) -> str:
 class LineMaker:
     """Computes the lines of each panel.
 
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        The rows grouped by panel, line and what is chosen.
-    panel : sequence of str
-        Columns of a panel.
-    by : sequence of str
-        Columns of a line.
-    metrics : tuple of Metric
-        Columns of the leaderboard.
-    selection : Selection
-        The group that represents each line.
+    ``cells`` are the rows grouped by panel, line and what is chosen; ``panel`` are the columns of a panel.
     """
 
     def __init__(
@@ -116,11 +92,11 @@ class LineMaker:
         results: Results,
         cells: Cells,
         panel: Sequence[str],
-        by: Sequence[str],
         metrics: tuple[Metric, ...],
         selection: Selection,
+        options: LeaderboardOptions,
     ):
-        self.by, self.metrics, self.score = by, metrics, selection.score
+        self.options, self.metrics, self.score, by = options, metrics, selection.score, options.by
         self.line_of, self.names = cells.groups.coarser([*panel, *by])
         self.panels = sorted({name[: len(panel)] for name in self.names})
         self.panel_of = np.array([self.panels.index(name[: len(panel)]) for name in self.names])
@@ -148,7 +124,7 @@ class LineMaker:
         self.rows = np.bincount(self.line_of, weights=cells.groups.count(np.ones(len(cells.ok), bool))).astype(int)
         self.failed = np.bincount(self.line_of, weights=cells.groups.count(~cells.ok)).astype(int)
 
-    def panel(self, place: int, level: float, draws: int) -> tuple[list[Line], list[Agreement]]:
+    def panel(self, place: int) -> tuple[list[Line], list[Agreement]]:
         """All lines of a panel, and how its metrics agree."""
         mine = np.flatnonzero(self.panel_of == place)
         here = np.flatnonzero(self.counted[mine].any(0))
@@ -156,7 +132,7 @@ class LineMaker:
         about = [self._about(int(i)) for i in mine]
         entered = np.array([line["role"] != "oracle" for line in about])
         domains = [domain_name(self.domains[i]) for i in mine]
-        bootstrap = ClusterBootstrap(level, draws, self.source[here])
+        bootstrap = ClusterBootstrap(self.options.level, self.options.draws, self.source[here])
         some = {name: values[np.ix_(mine, here)] for name, values in self.values.items()}
         columns = []
         for m in self.metrics:
@@ -169,7 +145,7 @@ class LineMaker:
     def _about(self, i: int) -> dict[str, Any]:
         """A line without its values."""
         place = int(self.panel_of[i])
-        name = dict(zip(self.by, self.names[i][len(self.panels[place]) :], strict=True))
+        name = dict(zip(self.options.by, self.names[i][len(self.panels[place]) :], strict=True))
         return {
             "panel": place,
             "name": name,

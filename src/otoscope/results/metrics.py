@@ -20,16 +20,8 @@ TRUTHS = (
 )  # fmt: skip
 SHAPES = ("sparseness", "complexity", "mask_size")
 NO_METRICS = (
-    "seed",
-    "target",
-    "fold",
-    "snr_db",
-    "original",
-    "heard_original",
-    "seconds",
-    "attribution_seconds",
-    "passes",
-)
+    "seed", "target", "fold", "snr_db", "original", "heard_original", "seconds", "attribution_seconds", "passes",
+)  # fmt: skip
 TRUTH, CHANCE, ABOVE = "truth_", "chance_", "_above_chance"
 OF_METHOD = "method_"  # facts that a method reports
 SOUND = "si_sdr_improvement_db"
@@ -126,18 +118,8 @@ def domain_name(domain: str) -> str:
 def choose_metrics(results: Results, wanted: Sequence[str]) -> tuple[Metric, ...]:
     """The requested metrics in order: names, or the sets all, domain, heard, truth and audiointerp.
 
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    wanted : sequence of str
-        Empty for the defaults of a leaderboard: the main ground-truth metrics, the scores of the written sound (of the domain
-        if no sound was written), the shape of the mask.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown name, with the nearest ones.
+    If none is ``wanted``, the defaults of a leaderboard: the main ground-truth metrics, the scores of the written sound (of the
+    domain if no sound was written), the shape of the mask.
     """
     known = {
         name: m

@@ -27,15 +27,7 @@ def pandas() -> Any:
 
 
 class TextColumn(NamedTuple):
-    """A column as text.
-
-    Parameters
-    ----------
-    codes : ndarray (row,), int
-        Indices into ``names``.
-    names : tuple of str
-        The distinct texts, sorted; a missing value is the empty text.
-    """
+    """A column as text: the code of each row, an index into its distinct texts, sorted; a missing value is the empty text."""
 
     codes: np.ndarray
     names: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from otoscope.results.metrics import SEVEN, SHAPES, Metric, domain_name, metrics
 from otoscope.results.read import Results
 
 RANK, SCORE = "rank", "score"
-SOURCE, STRATA = "source", ("condition", "classifier")
+SOURCE, PANEL = "source", ("condition", "classifier")
+MAX_DRAWS = 1_000_000
 FLOOR = 1e-9
 
 
@@ -36,21 +37,9 @@ def sources_of(results: Results, cells: Cells) -> tuple[str, ...]:
 
 
 def holdout_panels(results: Results, cells: Cells, panel_of: np.ndarray, seed: int | None = None) -> np.ndarray:
-    """The clips on which masks are chosen, ``(panel, clip)`` bool; the other clips of a panel are reported.
-
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        The same rows by group and clip.
-    panel_of : ndarray (group,), int
-        The panel of each group of the cells.
-    seed : int, optional
-        As `holdout` takes it.
-    """
+    """The clips on which masks are chosen, ``(panel, clip)`` bool, as `holdout` has it; ``panel_of`` (group,) is by number."""
     _, source = np.unique(sources_of(results, cells), return_inverse=True)
-    strata = group_rows(results, STRATA).of
+    strata = group_rows(results, PANEL).of
     panel = panel_of[cells.groups.of]
     out = []
     for place in range(int(panel_of.max()) + 1):
@@ -90,6 +79,69 @@ def holdout(present: np.ndarray, source: np.ndarray, seed: int | None = None) ->
 
 
 @dataclass(frozen=True)
+class LeaderboardOptions:
+    """Options of a leaderboard.
+
+    Parameters
+    ----------
+    metrics : tuple of str
+        As `choose_metrics` takes them; empty for the defaults.
+    by : tuple of str
+        Columns of a line; of method, domain and mask, those that are not among them are chosen for each line.
+    only : mapping of str to tuple of str
+        Texts of columns to which the rows are limited.
+    pool : tuple of {"condition", "classifier"}
+        Columns to pool rather than to split into panels; a clip under several conditions counts by its mean.
+    sort : str
+        A metric, ``seconds`` or ``name``; empty for the first metric that compares domains, else the first.
+        By a metric that depends on the grid, lines are sorted domain by domain.
+    choose : str
+        How masks are chosen: ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
+    seed : int or None
+        Seed of the random half of the clips on which masks are chosen; None takes every second clip of each panel.
+    same_clips : bool
+        Choose masks on the clips that are reported, as audiointerp does; the numbers are too optimistic.
+    level : float in (0, 1)
+        Confidence level of the intervals.
+    draws : int
+        Number of bootstrap resamples, from 1 to 1,000,000.
+
+    Examples
+    --------
+    >>> options = LeaderboardOptions(metrics=("kept", "removed"), by=("method",), level=0.9)
+    >>> make_leaderboard(read_results("study"), options).line_columns
+    ['method', 'domain', 'mask']
+    """
+
+    metrics: tuple[str, ...] = ()
+    by: tuple[str, ...] = ("method", "domain")
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pool: tuple[str, ...] = ()
+    sort: str = ""
+    choose: str = RANK
+    seed: int | None = None
+    same_clips: bool = False
+    level: float = 0.95
+    draws: int = 1000
+
+    def check(self) -> None:
+        """Raise a `ParameterError` or `UnknownNameError` for values out of range."""
+        if not self.by or len(set(self.by)) < len(self.by):
+            raise ParameterError(f"by must name distinct columns; got {', '.join(self.by) or 'none'}")
+        for name in self.pool:
+            if name not in PANEL:
+                raise UnknownNameError("column to pool", name, PANEL)
+            if name in self.by:
+                raise ParameterError(f"{name} is both in by and in pool; name it in one of them")
+        if not 0 < self.level < 1:
+            raise ParameterError(f"level must be between 0 and 1; got {self.level!r}")
+        if not 1 <= self.draws <= MAX_DRAWS:
+            raise ParameterError(f"draws must be between 1 and {MAX_DRAWS:,}; got {self.draws!r}")
+        if self.seed is not None and self.seed < 0:
+            raise ParameterError(f"seed must be at least 0; got {self.seed!r}")
+
+
+@dataclass(frozen=True)
 class Choice:
     """How the masks were chosen.
 
@@ -104,7 +156,7 @@ class Choice:
     clips : tuple of tuple of str
         The clips of each panel on which masks were chosen; its other clips are reported.
     seed : int or None
-        As in `SelectionRule`.
+        As in `LeaderboardOptions`.
     same_clips : bool
         Whether the same clips are reported.
     blind : tuple of int
@@ -120,39 +172,12 @@ class Choice:
     blind: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class SelectionRule:
-    """How to choose masks.
-
-    Parameters
-    ----------
-    how : str
-        ``rank`` (mean rank over the metrics), ``score`` (audiointerp's geometric mean) or a metric.
-    seed : int, optional
-        Seed of the random half of each panel's clips to choose on; without it, every second clip.
-    same_clips : bool
-        Choose and report on all clips, as audiointerp does; the numbers are too optimistic.
-    """
-
-    how: str = RANK
-    seed: int | None = None
-    same_clips: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The result of a selection.
+    """The group of rows that represents each line, and the clips that are ``shown`` in each panel, ``(panel, clip)`` bool.
 
-    Parameters
-    ----------
-    groups : ndarray (line,), int
-        The group of rows that represents each line.
-    shown : ndarray (panel, clip), bool
-        The clips that are reported in each panel.
-    choice : Choice or None
-        None if each line has one group.
-    score : ndarray (line,)
-        audiointerp's score of the chosen group on the clips to choose on; NaN unless chosen by ``score``.
+    ``choice`` is None if each line has one group. ``score`` (line,) is audiointerp's score of the chosen group on the clips to
+    choose on; NaN unless chosen by it.
     """
 
     groups: np.ndarray
@@ -165,69 +190,57 @@ def select_masks(
     results: Results,
     cells: Cells,
     panel: Sequence[str],
-    by: Sequence[str],
     metrics: Sequence[Metric],
-    rule: SelectionRule,
+    options: LeaderboardOptions,
 ) -> Selection:
     """Choose the group of rows that represents each line.
 
-    Parameters
-    ----------
-    results : Results
-        Rows of one or several studies.
-    cells : Cells
-        Groups by the columns of panels, of lines, and of what is chosen.
-    panel, by : sequence of str
-        Columns of a panel, and of a line in it.
-    metrics : sequence of Metric
-        Metrics of the leaderboard, used if the results hold none of audiointerp's seven.
-    rule : SelectionRule
-        Criterion and clips of the choice.
-
-    Raises
-    ------
-    OtoscopeError
-        If no panel has two clips, or no metric can decide.
+    The cells are grouped by the columns of panels (``panel``), of lines, and of what is chosen. The leaderboard's
+    ``metrics`` decide if the results hold none of audiointerp's seven. An `OtoscopeError` if no panel has two clips, or no metric
+    can decide.
     """
     panel_of, panels = cells.groups.coarser(panel)
-    line_of, names = cells.groups.coarser([*panel, *by])
+    line_of, names = cells.groups.coarser([*panel, *options.by])
     known, everyone = metrics_of(results), np.ones((len(panels), len(cells.clips)), bool)
-    if rule.how not in (RANK, SCORE, *known):
-        raise UnknownNameError("criterion for masks", rule.how, [RANK, SCORE, *known])
+    if options.choose not in (RANK, SCORE, *known):
+        raise UnknownNameError("criterion for masks", options.choose, [RANK, SCORE, *known])
     unscored = np.full(len(names), np.nan)
     if len(names) == len(line_of):
         return Selection(np.argsort(line_of), everyone, None, unscored)
-    varying = [
-        name for name in cells.groups.by if name not in (*panel, *by) and not constant(cells, line_of, name).all()
-    ]
-    seen = everyone if rule.same_clips else holdout_panels(results, cells, panel_of, rule.seed)
+    free = [name for name in cells.groups.by if name not in (*panel, *options.by)]
+    varying = [name for name in free if not constant(cells, line_of, name).all()]
+    seen = everyone if options.same_clips else holdout_panels(results, cells, panel_of, options.seed)
     if not seen.any():
         raise OtoscopeError(_too_few(varying, len(cells.clips)) if cells.ok.any() else _all_failed(results))
-    deciding = _deciding(results, known, metrics, rule.how, _domains_compete(cells, line_of))
+    deciding = _deciding(results, known, metrics, options.choose, _domains_compete(cells, line_of))
     found = {
         m.name: means(np.where(seen[panel_of], cells.values(values_of(results, m.name)), np.nan)) for m in deciding
     }
     found = {name: mean for name, mean in found.items() if np.isfinite(mean).any()} or found
     higher = np.array([bool(known[name].higher_is_better) for name in found])
-    goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, rule.how)
+    goodness = _goodness(np.stack(list(found.values()), 1), higher, line_of, options.choose)
     groups = best_of_each(goodness, line_of)
     decided = np.any([np.isfinite(mean) for mean in found.values()], 0)
-    blind = np.bincount(line_of, decided) == 0
-    blind &= (
-        np.bincount(line_of, cells.groups.count(cells.ok)) > 0
-    )  # lines of which all rows failed had nothing to choose
+    ok = np.bincount(line_of, cells.groups.count(cells.ok)) > 0  # where all rows failed, there was nothing to choose
+    blind = ok & (np.bincount(line_of, decided) == 0)
     blind_of = np.bincount(panel_of[groups], blind, len(panels)).astype(int)
     clips = tuple(tuple(name for name, on in zip(cells.clips, half, strict=True) if on) for half in seen)
-    choice = Choice(tuple(varying), rule.how, tuple(found), clips, rule.seed, rule.same_clips, tuple(blind_of.tolist()))
-    score = goodness[groups] if rule.how == SCORE else unscored
-    return Selection(groups, everyone if rule.same_clips else ~seen, choice, score)
+    how = tuple(varying), options.choose, tuple(found), clips, options.seed, options.same_clips
+    choice = Choice(*how, tuple(blind_of.tolist()))
+    score = goodness[groups] if options.choose == SCORE else unscored
+    return Selection(groups, everyone if options.same_clips else ~seen, choice, score)
 
 
 def constant(cells: Cells, line_of: np.ndarray, column: str) -> np.ndarray:
     """The lines whose groups have one text of a column, ``(line,)`` bool."""
-    i = cells.groups.by.index(column)
-    pairs = {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    pairs = _texts_of_lines(cells, line_of, column)
     return np.bincount([line for line, _ in pairs], minlength=int(line_of.max()) + 1) == 1
+
+
+def _texts_of_lines(cells: Cells, line_of: np.ndarray, column: str) -> set[tuple[int, str]]:
+    """Every line with every text of a column that its groups have."""
+    i = cells.groups.by.index(column)
+    return {(int(line), name[i]) for line, name in zip(line_of, cells.groups.names, strict=True)}
 
 
 def means(values: np.ndarray) -> np.ndarray:
@@ -238,20 +251,7 @@ def means(values: np.ndarray) -> np.ndarray:
 
 
 def mean_rank(values: np.ndarray, higher: np.ndarray) -> np.ndarray:
-    """Mean rank of each row over the metrics; 1 is best in every metric.
-
-    Parameters
-    ----------
-    values : ndarray (row, metric)
-        NaN ranks last.
-    higher : ndarray (metric,), bool
-        Whether higher is better.
-
-    Returns
-    -------
-    ndarray (row,)
-        At least 1; ties share their mean rank.
-    """
+    """Mean rank of each row of ``values`` (row, metric); 1 is best in every metric, ties share their mean rank, NaN ranks last."""
     signed = np.where(higher, -1.0, 1.0) * values
     ranks = require("scipy.stats", "study", "the rank of masks", "scipy").rankdata
     return np.asarray(ranks(np.where(np.isnan(signed), np.inf, signed), axis=0).mean(1))
@@ -289,15 +289,7 @@ def geometric_score(values: np.ndarray, higher: np.ndarray, among: np.ndarray | 
 
 
 def best_of_each(goodness: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """The row with the highest goodness of every line, ``(line,)`` int; the first among equals, NaN last.
-
-    Parameters
-    ----------
-    goodness : ndarray (row,)
-        Higher is better; NaN ranks last.
-    line : ndarray (row,), int
-        The line of each row: 0 to n - 1, none empty.
-    """
+    """The row with the highest goodness of every line, ``(line,)`` int; the first among equals, NaN last; no line is empty."""
     order = np.lexsort((np.arange(len(line)), -np.where(np.isnan(goodness), -np.inf, goodness), line))
     return np.asarray(order[np.unique(line[order], return_index=True)[1]])
 
@@ -317,8 +309,7 @@ def _goodness(seen: np.ndarray, higher: np.ndarray, line_of: np.ndarray, how: st
 
 def _domains_compete(cells: Cells, line_of: np.ndarray) -> bool:
     """Whether a line has groups of several domains to choose from."""
-    i = cells.groups.by.index("domain")
-    pairs = {(int(line), domain_name(name[i])) for line, name in zip(line_of, cells.groups.names, strict=True)}
+    pairs = {(line, domain_name(text)) for line, text in _texts_of_lines(cells, line_of, "domain")}
     return len(pairs) > len({line for line, _ in pairs})
 
 

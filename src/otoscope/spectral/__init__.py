@@ -1,4 +1,4 @@
-"""Room 2: spectrograms and features as differentiable torch functions.
+"""Spectrograms and features as differentiable torch functions.
 
 Axes: waveform ``(..., time)``, spec ``(..., freq, frame)``. Units: Hz, seconds, samples where a name says so.
 """

@@ -132,9 +132,8 @@ class KaldiLogMel(nn.Module):
         power = spec.real.square() + spec.imag.square()  # (batch, frame, freq)
         bank = self.bank
         if low_hz is not None or high_hz is not None:
-            low, high = (
-                own if given is None else given for own, given in ((self.low_hz, low_hz), (self.high_hz, high_hz))
-            )
+            low = self.low_hz if low_hz is None else low_hz
+            high = self.high_hz if high_hz is None else high_hz
             bank = torch.from_numpy(kaldi_mel_bank(self.n_mels, self.n_fft, self.sample_rate, low, high)).to(bank)
         mel = power @ bank.T  # (batch, frame, mel)
         features = ((mel + self.floor).log() + self.shift) / self.scale

@@ -1,4 +1,4 @@
-"""Room 9: experiments over many clips, models and conditions: resumable runs, one folder of results each.
+"""Experiments over many clips, models and conditions: resumable runs, one folder of results each.
 
 A study computes and writes plain data (rows in Parquet, ``results.json``); pages and plots are made of these by the report.
 A grid study (`run_study`) runs clips x classifiers x methods x domains x masks x conditions; `like_to_hear` asks what networks

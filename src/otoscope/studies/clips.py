@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from otoscope.audio import close_audio, fit_length, open_audio
-from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
-from otoscope.core.records import Clip
+from otoscope.audio import Span, close_audio, fit_length, open_audio
+from otoscope.classifiers import Inspected
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
+from otoscope.core.records import Clip, Grid
 from otoscope.datasets import Dataset, Example, contaminator, waveform
 from otoscope.datasets.plant import planter
 from otoscope.datasets.prepare import add_noise_and_cue, clip_key, full_scale
 from otoscope.datasets.truth import Truth, truth_of
-from otoscope.studies.recipe import GridCondition, GridData
+from otoscope.domains.stft import StftAnalysis
+from otoscope.domains.time import TimeAnalysis
+from otoscope.explanation.scoring import classifier_input
+from otoscope.metrics.ground_truth import GroundTruth
+from otoscope.metrics.oracle import ideal_binary_mask, ideal_ratio_mask
+from otoscope.studies.recipe import ONES, GridCondition, GridData
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +59,7 @@ class StudyClip:
 
 
 def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
-    """The clips of a study, in the data set's order.
-
-    Raises
-    ------
-    OtoscopeError
-        For folds or files that are not there, or where nothing is left.
-    """
+    """The clips of a study, in the data set's order; an `OtoscopeError` where folds or files are missing or nothing is left."""
     chosen = data.folds(settings.folds).examples if settings.folds else data.examples
     if settings.files:
         known = {e.path.name for e in chosen}
@@ -74,23 +77,11 @@ def choose_clips(data: Dataset, settings: GridData) -> tuple[Example, ...]:
         chosen = tuple(e for e in chosen if e in kept)
     if not chosen:
         raise ParameterError(f"the study has no clip: {data.name} has folds {data.fold_names()}; got {settings.folds}")
-    return tuple(chosen)
+    return chosen
 
 
 class Preparation:
-    """Makes clips ready for one condition.
-
-    Parameters
-    ----------
-    settings : GridData
-        The recipe's settings of the data.
-    condition : GridCondition
-        What is done to the clips.
-    seed : int
-        Seed of noises and cues.
-    pool : sequence of path
-        Clips that contamination with other clips draws from.
-    """
+    """Makes clips ready for one condition; contamination with other clips draws from ``pool``."""
 
     def __init__(self, settings: GridData, condition: GridCondition, seed: int, pool: Sequence[Path] = ()):
         self.settings, self.condition = settings, condition
@@ -99,13 +90,7 @@ class Preparation:
         self.plant = planter(condition.plant) if condition.plant else None  # a cue is what it was in training
 
     def __call__(self, example: Example, name: str) -> StudyClip:
-        """One clip, under the name that rows give it.
-
-        Raises
-        ------
-        OtoscopeError
-            If it, or one of its stems, cannot be read.
-        """
+        """One clip, under the name that rows give it; an `OtoscopeError` if it, or one of its stems, cannot be read."""
         source = open_audio(example.path)
         rate = source.sample_rate
         close_audio(source)
@@ -122,7 +107,9 @@ class Preparation:
                     f"the noise {self.condition.contaminate!r} is silent where {example.path.name} would be; give another"
                 )
             true = None if noise["rule"] == "alpha" else true
-        events = None if truth is None else _events(truth, example.label)
+        events = None
+        if truth is not None:
+            events = tuple((float(e.onset), float(e.offset)) for e in truth.sounding(example.label)) or None
         if prepared.cue_record is not None:
             true = prepared.cue
             events = tuple((float(e[1]), float(e[2])) for e in prepared.cue_record["events"])
@@ -166,13 +153,7 @@ def _seeded(spec: str, seed: int) -> str:
 
 
 def stem_alone(example: Example, settings: GridData) -> Clip | None:
-    """The labelled stem of a clip, cut as the clip is, or None where there is none.
-
-    Raises
-    ------
-    OtoscopeError
-        If it cannot be read.
-    """
+    """The labelled stem of a clip, cut as the clip is; None where there is none, an `OtoscopeError` if it cannot be read."""
     truth = known_truth(example, settings)
     if truth is None or example.label not in truth.stems:
         return None
@@ -186,14 +167,13 @@ def stem_alone(example: Example, settings: GridData) -> Clip | None:
 def _true_stem(truth: Truth | None, example: Example, rate: int, frames: int) -> np.ndarray | None:
     if truth is None or example.label not in truth.stems:
         return None
-    path = truth.stems[example.label]
-    part = Example(path, example.label, example.index, example.fold, example.source, example.start_s, example.stop_s)
-    return fit_length(np.array(waveform(part, rate), np.float32), frames)
+    stem = replace(example, path=truth.stems[example.label])
+    return fit_length(np.array(waveform(stem, rate), np.float32), frames)
 
 
-def _events(truth: Truth, label: str) -> tuple[tuple[float, float], ...] | None:
-    found = tuple((float(e.onset), float(e.offset)) for e in truth.events if e.label == label)
-    return found or None
+def digest(*parts: Any) -> str:
+    """SHA-256 of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class Digests:
@@ -231,3 +211,45 @@ class Digests:
         events = [] if truth is None else [(e.label, e.onset, e.offset) for e in truth.events]
         place = [example.path.name, example.start_s, example.stop_s, example.label, example.source]
         return [self.of(example.path), *place, stems, events]
+
+
+def truth_on_grid(clip: StudyClip, inspected: Inspected, i: int) -> GroundTruth | None:
+    """The ground truth of clip ``i`` of a batch on the domain's grid; None where neither a stem nor events are known."""
+    if clip.true is None:
+        return None if clip.events is None else GroundTruth(events=clip.events)
+    rate = inspected.classifier.sample_rate
+    stem = Clip(clip.true[None], clip.sound.sample_rate, "stem")
+    true = torch.from_numpy(classifier_input(stem, Span(0, stem.frames), rate)).to(inspected.waveform)
+    parts = (true, inspected.waveform[i] - true)
+    source, rest = (_energy(part, inspected, rate, inspected.grid, i) for part in parts)
+    if source is None or rest is None:
+        source = rest = None
+    return GroundTruth(source, rest, clip.true, clip.sound.samples[0], clip.events)
+
+
+def _energy(waveform: Tensor, inspected: Inspected, rate: int, grid: Grid, i: int) -> np.ndarray | None:
+    """Energy of a sound in each cell of a grid; cells of features hold that of the STFT under them."""
+    own = inspected.analysis.energy_of(waveform, i)
+    if own is not None:
+        return own.double().cpu().numpy()
+    if grid.scale not in ("hz", "mel", "none"):
+        return None
+    analysis = (TimeAnalysis if grid.scale == "none" else StftAnalysis)(waveform[None], rate, grid)
+    return analysis.amplitude()[0].double().square().cpu().numpy()
+
+
+def ideal_values(name: str, truth: GroundTruth | None, shape: tuple[int, int]) -> np.ndarray:
+    """The mask of the ground truth, or one that keeps everything (``control:ones``), ``(freq, frame)`` in [0, 1].
+
+    ``oracle:ratio`` is the share of the energy that is true, ``oracle:binary`` whether most of it is; both raise an
+    `UnsupportedError` if no stem is known, or the domain's cells do not hold energies.
+
+    Source: wang2005ideal.
+    """
+    if name == ONES:
+        return np.ones(shape, np.float32)
+    if truth is None or truth.source_energy is None or truth.rest_energy is None:
+        raise UnsupportedError(f"{name} needs a clip of which a stem is known, in a domain that holds its energy")
+    make = ideal_ratio_mask if name == "oracle:ratio" else ideal_binary_mask
+    found = np.nan_to_num(np.asarray(make(truth.source_energy, truth.rest_energy), np.float32), nan=0.0)
+    return found.reshape(shape)

@@ -13,10 +13,10 @@ import torch
 
 from otoscope.core.errors import OtoscopeError
 from otoscope.explanation.explainers import Progress
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
+from otoscope.studies.store import Jobs
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 
@@ -61,7 +61,7 @@ def _work(chunk: Chunk, names: Sequence[int]) -> int:
         raise _here["error"]
     jobs, worker = _here["jobs"], _here["worker"]
     done = [0]
-    worker.tick = lambda n: done.__setitem__(0, done[0] + n)
+    worker.progress = lambda n: done.__setitem__(0, done[0] + n)
     work_on(worker, jobs, chunk, [worker.plan.runs[i] for i in names])
     return done[0]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,10 +17,10 @@ from otoscope.core.records import Clip
 from otoscope.datasets.backgrounds import SILENCE, Background
 from otoscope.explanation.explainers import AttributionExplainer, SoundExplainer, generate
 from otoscope.studies.clips import StudyClip
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Plan
 from otoscope.studies.sanity import attributions_of, sanity_left
+from otoscope.studies.store import Jobs
 from otoscope.surgery import preserve_state
 
 FEW = 4  # a rehearsal's whole-numbered settings: samples, steps, masks
@@ -50,23 +49,17 @@ class Estimate:
     per_method: list[dict[str, Any]]
     workers: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return dataclasses.asdict(self)
-
     def lines(self) -> list[str]:
         """For people."""
-        found = []
-        for row in sorted(self.per_method, key=lambda r: -r["seconds"])[:12]:
-            found.append(
-                f"{row['classifier']}, {row['method']} in {row['domain']}: {row['passes']} passes, {row['seconds']:.2f} s a clip"
-            )
         share = max(1, self.workers)
-        found.append(
+        return [
+            *(
+                f"{row['classifier']}, {row['method']} in {row['domain']}: {row['passes']} passes, {row['seconds']:.2f} s a clip"
+                for row in sorted(self.per_method, key=lambda r: -r["seconds"])[:12]
+            ),
             f"{self.rows} rows, {self.rows_left} of them to do: at most {self.passes:,} passes, about "
-            f"{_spoken(self.seconds / share)}" + (f" with {share} workers" if share > 1 else "")
-        )
-        return found
+            f"{_spoken(self.seconds / share)}" + (f" with {share} workers" if share > 1 else ""),
+        ]
 
 
 def _spoken(seconds: float) -> str:
@@ -78,13 +71,11 @@ def _spoken(seconds: float) -> str:
 def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
     """Run every method on every classifier in every domain once, cheaply: what is not supported is found, and passes are timed.
 
-    Raises
-    ------
-    OtoscopeError
-        Of the first that cannot be, with the names of classifier, method and domain.
+    The first that is not supported raises an `OtoscopeError` with the names of classifier, method and domain.
     """
     seconds = plan.recipe.data.seconds or 5.0
-    per_method, costs = [], {}
+    per_method: list[dict[str, Any]] = []
+    costs: dict[tuple[str, str, str], tuple[int, float, int, float]] = {}
     for name, classifier in plan.classifiers.items():
         frames = max(classifier.minimum_length, round(seconds * classifier.sample_rate))
         noise = np.random.default_rng(0).normal(0, 0.05, (1, frames)).astype(np.float32)
@@ -96,29 +87,22 @@ def rehearse(plan: Plan, jobs: Jobs) -> Estimate:
                     once, each = _rehearsed(plan, name, run, clip)
                 except OtoscopeError as error:
                     raise UnsupportedError(f"{run.method} in {run.domain} on {name!r}: {error}") from error
-                cost = once + run.passes * each + (plan.passes_of(run) - run.passes) * forward * 1.2
-                method = once + run.passes * each
-                costs[name, run.name, run.domain] = plan.passes_of(run), cost, run.passes, method
-                per_method.append(
-                    {"classifier": name, "method": run.method, "domain": run.domain, "passes": plan.passes_of(run),
-                     "seconds": cost}
-                )  # fmt: skip
-    return _sum(plan, jobs, per_method, costs)
-
-
-def _sum(
-    plan: Plan, jobs: Jobs, per_method: list[dict[str, Any]], costs: dict[Any, tuple[int, float, int, float]]
-) -> Estimate:
+                passes, method = plan.passes_of(run), once + run.passes * each
+                cost = method + (passes - run.passes) * forward * 1.2
+                costs[name, run.name, run.domain] = passes, cost, run.passes, method
+                about = {"classifier": name, "method": run.method, "domain": run.domain}
+                per_method.append({**about, "passes": passes, "seconds": cost})
     passes, seconds, left = 0, 0.0, 0
     for chunk, runs in jobs.missing():
         n = len(chunk.clips)
         passes += n
-        for a in runs:
-            each = costs[chunk.classifier, a.name, a.domain]
-            passes, seconds, left = passes + n * each[0], seconds + n * each[1], left + n * len(a.masks)
-    for name, clips, a in sanity_left(plan, jobs):
-        times, each = clips * attributions_of(plan.recipe.sanity, a), costs[name, a.name, a.domain]
-        passes, seconds = passes + times * each[2], seconds + times * each[3]
+        for run in runs:
+            all_passes, cost, _, _ = costs[chunk.classifier, run.name, run.domain]
+            passes, seconds, left = passes + n * all_passes, seconds + n * cost, left + n * len(run.masks)
+    for name, clips, run in sanity_left(plan, jobs):
+        _, _, own_passes, method = costs[name, run.name, run.domain]
+        times = clips * attributions_of(plan.recipe.sanity, run)
+        passes, seconds = passes + times * own_passes, seconds + times * method
     return Estimate(passes, plan.rows(), left, seconds, per_method, plan.recipe.workers)
 
 
@@ -146,7 +130,7 @@ def _rehearsed(plan: Plan, name: str, run: MethodRun, clip: StudyClip) -> tuple[
     problem = Problem(inspected, torch.zeros(1, dtype=torch.int64, device=classifier.device), plan.recipe.seed, 16)
     problem.tick = lambda n: passes.__setitem__(0, passes[0] + n)
     analysed = time.perf_counter() - started
-    cast(AttributionExplainer, explainer).with_settings(_few(run)).explain(problem)
+    replace(cast(AttributionExplainer, explainer), settings=_few(run)).explain(problem)
     return analysed, (time.perf_counter() - started - analysed) / max(1, passes[0])
 
 

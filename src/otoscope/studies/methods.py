@@ -16,14 +16,12 @@ from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.datasets.backgrounds import Background
-from otoscope.domains import bound
 from otoscope.explanation.describe import LEVEL
 from otoscope.explanation.pipeline import ITSELF
 from otoscope.explanation.request import Request, make_request
 from otoscope.masks import MaskSpec, parse_mask
-from otoscope.studies.ground_truth import ideal_values, truth_on_grid
+from otoscope.studies.clips import digest, ideal_values, truth_on_grid
 from otoscope.studies.recipe import GIVEN, GridMethod, StudyRecipe
-from otoscope.studies.store import digest
 
 TRAIN = "train"
 Make = Callable[[], Background]
@@ -83,19 +81,10 @@ class MethodRun:
 
 
 def method_runs(recipe: StudyRecipe, background: Make) -> list[MethodRun]:
-    """All methods of a study in all their domains.
+    """All methods of a study in all their domains; ``background`` is called where a method has ``background=train``.
 
-    Parameters
-    ----------
-    recipe : StudyRecipe
-        Recipe of the study.
-    background : callable
-        Gives the data set's background clips; called where a method has ``background=train``.
-
-    Raises
-    ------
-    OtoscopeError
-        If a method does not support a domain (unless the study leaves such pairs out), or two runs have the same rows.
+    An `OtoscopeError` if a method does not support a domain (unless the study leaves such pairs out), or two runs have the same
+    rows.
     """
     runs = []
     for name, method in recipe.methods.items():
@@ -180,15 +169,7 @@ def _with_ties(recipe: StudyRecipe, spec: str) -> str:
 
 @dataclass(frozen=True)
 class IdealMask:
-    """The mask of the ground truth, or one that keeps everything.
-
-    Parameters
-    ----------
-    name : {"oracle:ratio", "oracle:binary", "control:ones"}
-        Which mask.
-    clips : sequence of StudyClip
-        Those of the problem, in order.
-    """
+    """The mask of the ground truth, or one that keeps everything, of the clips of a problem."""
 
     name: str
     clips: Sequence[Any]
@@ -203,17 +184,7 @@ class IdealMask:
 
 @dataclass(frozen=True)
 class BlindExplainer:
-    """A method that does not depend on the sound, with random numbers of its own for each clip.
-
-    Means over clips then even the random numbers out.
-
-    Parameters
-    ----------
-    run : MethodRun
-        The method in its domain.
-    clips : sequence of StudyClip
-        Those of the problem, in order.
-    """
+    """A method that does not depend on the sound, with random numbers of its own for each clip, so that means even them out."""
 
     run: MethodRun
     clips: Sequence[Any]
@@ -230,7 +201,7 @@ class BlindExplainer:
         for i, clip in enumerate(self.clips):
             seed = int(digest(problem.seed, clip.name, self.run.domain)[:8], 16) % 2**31
             inspected = problem.inspected
-            domain = bound(self.run.request.domain, [clip.sound])
+            domain = self.run.request.domain.bind([clip.sound])
             alone = Inspected(inspected.classifier, domain, inspected.waveform[i : i + 1])
             one = Problem(alone, problem.targets[i : i + 1], seed, problem.batch_size)
             values.append(attribute(one, self.run.request.method, self.run.request.method_settings).values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +53,8 @@ def row_numbers(
     out = scores.of(target)
     if heard is not None:
         out |= {f"heard_{part}": p for part, p in heard.of(target).items()}
-    out |= _quirky(recipe, measure(scores, heard, mask.values, target, _settings(recipe)))
+    settings = {"sparseness": EVEN, "complexity": EVEN} if "constant_masks" in recipe.compat else None
+    out |= _quirky(recipe, measure(scores, heard, mask.values, target, settings))
     attribution = pipeline.attributions[i]
     if truth is not None and recipe.measures.truth:
         kept = None if sounds is None else sounds.kept[m, 0]
@@ -65,23 +65,10 @@ def row_numbers(
 
 
 def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) -> dict[str, np.ndarray]:
-    """Probabilities of the target, as heard, under control masks of the same area as each mask.
+    """Probabilities of the target of clip ``i``, as heard, under control masks of the same area as each mask, ``(mask,)``.
 
-    Parameters
-    ----------
-    recipe : StudyRecipe
-        Recipe of the study.
-    pipeline : Pipeline
-        The pipeline of the clips.
-    i : int
-        Number of the clip.
-    name : str
-        Of the clip; random masks depend on it and on the study's seed.
-
-    Returns
-    -------
-    dict of ndarray (mask,)
-        For random cells and for the cells with the most energy; empty where the study has no controls.
+    For random cells, which depend on the clip's name and the study's seed, and for the cells with the most energy; empty where the
+    study has no controls.
     """
     if not recipe.measures.controls:
         return {}
@@ -96,18 +83,9 @@ def control_numbers(recipe: StudyRecipe, pipeline: Pipeline, i: int, name: str) 
     for control, values in controls.items():
         made = [Mask(v.astype(np.float32), m.grid, control) for v, m in zip(values, masks, strict=True)]
         sounds = pipeline.heard(i, made)
-        out |= {
-            f"{control}_heard_kept": sounds.p_kept[:, target],
-            f"{control}_heard_removed": sounds.p_removed[:, target],
-        }
+        out[f"{control}_heard_kept"] = sounds.p_kept[:, target]
+        out[f"{control}_heard_removed"] = sounds.p_removed[:, target]
     return out
-
-
-def _settings(recipe: StudyRecipe) -> dict[str, dict[str, Any]]:
-    """Published quirks of metrics that their own settings bring back."""
-    if "constant_masks" not in recipe.compat:
-        return {}
-    return {"sparseness": EVEN, "complexity": EVEN}
 
 
 def _quirky(recipe: StudyRecipe, numbers: dict[str, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a study comes down to: methods in domains, chunks of clips, and what they cost in passes."""
+"""What a study comes down to: methods in domains, chunks of clips, passes; and the check of it all before anything runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from otoscope.classifiers import Classifier, load_classifier
 from otoscope.classifiers.labels import class_numbers
 from otoscope.core import registry
-from otoscope.core.errors import OtoscopeError, ParameterError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
 from otoscope.core.runtime import resolve_device
 from otoscope.datasets import Dataset, Example, load_dataset
 from otoscope.datasets.backgrounds import Background, BackgroundSound
@@ -21,7 +21,7 @@ from otoscope.explanation.explainers import Explainer, make_explainer
 from otoscope.explanation.scoring import score_sound
 from otoscope.studies.clips import Preparation, StudyClip, choose_clips, clip_names, known_truth, stem_alone
 from otoscope.studies.methods import TRAIN, BlindExplainer, IdealMask, MethodRun, method_runs
-from otoscope.studies.recipe import StudyRecipe
+from otoscope.studies.recipe import ORACLES, StudyRecipe
 from otoscope.surgery import preserve_state
 
 
@@ -35,22 +35,7 @@ class Chunk:
 
 
 class Plan:
-    """All that a study will do.
-
-    Parameters
-    ----------
-    recipe : StudyRecipe
-        Recipe of the study.
-    out : Path
-        The study's folder.
-    device : str
-        Where the classifiers run: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    OtoscopeError
-        If anything in the recipe is impossible.
-    """
+    """All that a study will do, into the folder ``out``; an `OtoscopeError` if anything in the recipe is impossible."""
 
     def __init__(self, recipe: StudyRecipe, out: Path, device: str = "auto"):
         self.recipe, self.out, self.device = recipe, out, resolve_device(device)
@@ -88,7 +73,10 @@ class Plan:
 
     def clips_of(self, condition: str, classifier: str | None = None) -> list[int]:
         """Numbers of the clips that take part in a condition, and whose sound alone a classifier knows."""
-        chosen = self._under(condition)
+        wanted = self.recipe.conditions[condition]
+        chosen = [i for i, e in enumerate(self.examples) if e.label not in wanted.without]
+        if wanted.snr_db:
+            chosen = [i for i in chosen if self._snr_db[i] in wanted.snr_db]
         return chosen if classifier is None else [i for i in chosen if self._knows(classifier, i)]
 
     def _knows(self, classifier: str, number: int) -> bool:
@@ -110,11 +98,6 @@ class Plan:
         with preserve_state(model):
             return float(score_sound(stem, model)[wanted])
 
-    def _under(self, condition: str) -> list[int]:
-        wanted = self.recipe.conditions[condition]
-        chosen = [i for i, e in enumerate(self.examples) if e.label not in wanted.without]
-        return [i for i in chosen if self._snr_db[i] in wanted.snr_db] if wanted.snr_db else chosen
-
     @cached_property
     def _snr_db(self) -> list[float | None]:
         """Each clip's, where it is a mixture."""
@@ -132,6 +115,7 @@ class Plan:
         recipe, pool = self.recipe, [e.path for e in self.examples]
         return {n: Preparation(recipe.data, c, recipe.seed, pool) for n, c in recipe.conditions.items()}
 
+    @cached_property
     def chunks(self) -> list[Chunk]:
         """All of them, in order."""
         size = self.recipe.chunk
@@ -172,17 +156,11 @@ class Plan:
 
     def rows(self) -> int:
         """How many rows there will be."""
-        return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks())
+        return sum(len(c.clips) * sum(len(run.masks) for run in self.runs_of(c.classifier)) for c in self.chunks)
 
     @cached_property
     def background(self) -> Background:
-        """The clips that methods with ``background=train`` compare with: never those that are explained.
-
-        Raises
-        ------
-        ParameterError
-            If there are none.
-        """
+        """The clips that methods with ``background=train`` compare with: never those that are explained."""
         chosen = self.recipe.data.background
         folds = chosen or tuple(f for f in self.data.fold_names() if f not in self.recipe.data.folds)
         examples = self.data.folds(folds).examples if folds else ()
@@ -202,3 +180,70 @@ def _laid_out(classifier: Classifier) -> Classifier:
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return classifier
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan of which a condition, a domain or a class does not work with a classifier; the first is named."""
+    for what, path in (("labels", plan.recipe.data.labels), ("noises", plan.recipe.data.noises)):
+        if path and not Path(path).exists():
+            raise ParameterError(f"data.{what}: {path} is not there; give a file or folder that is, or leave it out")
+    _check_labels(plan)
+    _check_conditions(plan)
+    for name, classifier in plan.classifiers.items():
+        for condition in plan.recipe.conditions:
+            for label in {plan.examples[i].label for i in plan.clips_of(condition)}:
+                plan.target_of(name, label, condition)
+        _check_domains(plan, name, classifier)
+
+
+def _check_labels(plan: Plan) -> None:
+    conditions = plan.recipe.conditions
+    for label in (*plan.recipe.data.names, *(w for c in conditions.values() for w in c.without)):
+        if label not in plan.data.labels and label not in {c.target for c in conditions.values()}:
+            raise UnknownNameError(f"class of {plan.data.name}", label, plan.data.labels)
+    for condition in conditions:
+        if not any(plan.clips_of(condition, name) for name in plan.classifiers):
+            raise ParameterError(
+                f"condition {condition!r} of the study has no clip; look at its without and snr_db, and at data.alone"
+            )
+
+
+def _check_conditions(plan: Plan) -> None:
+    """Every condition can be made of one of its first clips, and what needs the truth has it."""
+    oracles = [a.name for a in plan.runs if a.method in ORACLES]
+    for name, prepare in plan.preparations().items():
+        failure: OtoscopeError | None = None
+        for i in plan.clips_of(name)[:5]:
+            try:
+                clip = prepare(plan.examples[i], plan.names[i])
+            except OtoscopeError as error:  # the clip's own, or the condition's: another clip tells
+                failure = error
+                continue
+            if oracles and clip.true is None:
+                raise ParameterError(
+                    f"method {oracles[0]!r} of the study needs clips of which a stem is known, and of {clip.name} under "
+                    f"{name!r} none is; use mixtures, scenes or a planted cue, or leave it out"
+                )
+            break
+        else:
+            if failure is not None:
+                raise failure
+
+
+def _check_domains(plan: Plan, name: str, classifier: Classifier) -> None:
+    for run in plan.runs_of(name):
+        if dict(run.request.domain.settings).get("source") == "stems":
+            continue  # depends on the files of each clip
+        try:
+            explained, scored = (
+                r.domain.grid(classifier.sample_rate, classifier).shape for r in (run.request, run.scored)
+            )
+        except OtoscopeError as error:
+            raise UnsupportedError(
+                f"classifier {name!r} does not support the domain {run.domain!r}: {error}"
+            ) from error
+        if explained != scored:
+            raise ParameterError(
+                f"method {run.name!r} of the study is explained on a grid of {explained} and scored on one of {scored}; "
+                "scored_in needs the same grid"
+            )

@@ -140,7 +140,13 @@ class GridSanity(Settings):
 
 
 class StudyRecipe(Settings):
-    """All settings of a grid study."""
+    """All settings of a grid study.
+
+    Examples
+    --------
+    >>> StudyRecipe(classifiers={"mn": {"model": "esc10-mn"}}, methods={"lime": {}}, masks=["topk:0.2"]).domains
+    ('mel',)
+    """
 
     name: str = Field("study", description="Name of the study.")
     title: str = Field("", description="For tables and pages.")
@@ -198,6 +204,11 @@ def load_study(path: RecipeFiles, overrides: Sequence[str] = ()) -> StudyRecipe:
     ------
     OtoscopeError
         If a file is missing, a setting unknown or out of range, or a name or spec in it does not exist.
+
+    Examples
+    --------
+    >>> load_study("first", ["masks=[positive]"]).masks
+    ('positive',)
     """
     recipe = build_settings(StudyRecipe, read_content(path, overrides, [StudyRecipe], STUDIES))
     check_name(recipe.name, recipe.out)
@@ -212,17 +223,13 @@ def _check_members(recipe: StudyRecipe) -> None:
     for name, entry in recipe.classifiers.items():
         if not entry.model:
             raise ParameterError(f"classifier {name!r} of the study needs a model")
-    for spec in (*recipe.domains, *(d for m in recipe.methods.values() for d in (*m.domains, m.scored_in) if d)):
-        registry.parse("domain", spec)
-    for mask in (*recipe.masks, *(s for m in recipe.methods.values() for s in m.masks)):
-        parse_mask(mask)
-    for specs in (
-        recipe.masks,
-        recipe.domains,
-        *(m.masks for m in recipe.methods.values()),
-        *(m.domains for m in recipe.methods.values()),
-    ):
-        _refuse_twice(specs)
+    methods = recipe.methods.values()
+    for domain in (*recipe.domains, *(d for m in methods for d in (*m.domains, m.scored_in) if d)):
+        registry.parse("domain", domain)
+    for masks in (recipe.masks, *(m.masks for m in methods)):
+        _refuse_twice(masks, [str(parse_mask(mask)) for mask in masks])
+    for domains in (recipe.domains, *(m.domains for m in methods)):
+        _refuse_twice(domains, [registry.format_spec(*registry.parse("domain", domain)) for domain in domains])
     if not recipe.masks or not recipe.domains:
         raise ParameterError("a study needs at least one mask and one domain")
     for name, method in recipe.methods.items():
@@ -242,27 +249,17 @@ def _check_members(recipe: StudyRecipe) -> None:
 
 def _check_sound_method(name: str, method: GridMethod) -> None:
     """A method that produces the kept sound has no masks, and no precision but its own."""
-    given = {
-        "masks": bool(method.masks),
-        "precision": method.precision != "float32",
-        "scored_in": bool(method.scored_in),
-    }
-    for what in (what for what, there in given.items() if there):
-        raise ParameterError(
-            f"method {name!r} of the study produces audio rather than attributions, so {what} does not apply; leave it out"
-        )
+    for what in ("masks", "precision", "scored_in"):
+        if getattr(method, what) != getattr(GridMethod(), what):
+            raise ParameterError(
+                f"method {name!r} of the study produces audio rather than attributions, so {what} does not apply; leave it out"
+            )
 
 
-def _refuse_twice(specs: tuple[str, ...]) -> None:
+def _refuse_twice(specs: Sequence[str], complete: Sequence[str]) -> None:
     """A mask or a domain that comes twice, whatever way it is written, would give every row twice."""
     seen: dict[str, str] = {}
-    for spec in specs:
-        name = spec.split(",")[0].split(":")[0]
-        said = str(parse_mask(spec)) if name in {m.split(":")[0] for m in registry.names("mask")} else _spec(spec)
+    for spec, said in zip(specs, complete, strict=True):
         if said in seen:
             raise ParameterError(f"{seen[said]!r} and {spec!r} of the study are the same; leave one out")
         seen[said] = spec
-
-
-def _spec(domain: str) -> str:
-    return registry.format_spec(*registry.parse("domain", domain))

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.records import Attribution, Clip, Mask
 from otoscope.recipes.runs import read_json
 from otoscope.recipes.schema import build_settings
-from otoscope.studies.jobs import Jobs
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import StudyRecipe
-from otoscope.studies.store import key_of
+from otoscope.studies.store import Jobs, key_of
 from otoscope.studies.worker import Worker
 from otoscope.surgery import preserve_state
 
@@ -34,6 +35,18 @@ class Replayed:
         The share of each cell that is kept.
     true : Clip, optional
         The sound that should have been found.
+
+    Examples
+    --------
+    >>> recipe = StudyRecipe(
+    ...     data={"name": "scenes,clips=2,seconds=1,sample_rate=32000,folds=1,kinds=dog_bark+rain", "root": "few", "seconds": 1},
+    ...     classifiers={"mn": {"model": "esc10-mn"}}, methods={"energy": {}}, out="tiny",
+    ... )
+    >>> folder = run_study(recipe)["folder"]
+    >>> rows = otoscope.results.read_results(folder).frame
+    >>> replayed = Replayer(Path(folder))(rows.iloc[0])
+    >>> replayed.kept.samples.shape == replayed.original.samples.shape
+    True
     """
 
     original: Clip
@@ -58,6 +71,17 @@ class Replayer:
     ------
     OtoscopeError
         If the folder holds no study, or its data and classifiers are not where they were.
+
+    Examples
+    --------
+    >>> recipe = StudyRecipe(
+    ...     data={"name": "scenes,clips=2,seconds=1,sample_rate=32000,folds=1,kinds=dog_bark+rain", "root": "few", "seconds": 1},
+    ...     classifiers={"mn": {"model": "esc10-mn"}}, methods={"energy": {}}, out="tiny",
+    ... )
+    >>> folder = run_study(recipe)["folder"]
+    >>> rows = otoscope.results.read_results(folder).frame
+    >>> Replayer(Path(folder))(rows.iloc[1]).attribution.method
+    'energy'
     """
 
     def __init__(self, folder: Path, device: str = "auto"):
@@ -74,6 +98,7 @@ class Replayer:
         OtoscopeError
             If the row is not one of this study, or failed, or what it was made of has changed since.
         """
+        row = {key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
         number = self._number(row)
         run, mask = self._run(row)
         chunk = Chunk(row["condition"], row["classifier"], (number,))

@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -13,14 +14,13 @@ from tqdm import tqdm
 
 from otoscope.core.files import check_writable, write_text
 from otoscope.core.jsonable import to_jsonable
-from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve
-from otoscope.studies.check import check_plan
+from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve, write_json
 from otoscope.studies.engines import run_chunks
 from otoscope.studies.estimate import Estimate, rehearse, warnings_of
-from otoscope.studies.jobs import Jobs
-from otoscope.studies.plan import Plan
+from otoscope.studies.plan import Plan, check_plan
 from otoscope.studies.recipe import StudyRecipe
 from otoscope.studies.sanity import run_sanity
+from otoscope.studies.store import Jobs
 
 Log = Callable[[str], object]
 
@@ -59,6 +59,15 @@ def run_study(
     ------
     OtoscopeError
         If the recipe is impossible, or the folder is another study's.
+
+    Examples
+    --------
+    >>> recipe = StudyRecipe(
+    ...     data={"name": "scenes,clips=2,seconds=1,sample_rate=32000,folds=1,kinds=dog_bark+rain", "root": "few", "seconds": 1},
+    ...     classifiers={"mn": {"model": "esc10-mn"}}, methods={"energy": {}, "random": {}}, out="tiny",
+    ... )
+    >>> run_study(recipe)["rows"]
+    4
     """
     out = out_folder(recipe, "study").resolve()
     if not extend:
@@ -74,37 +83,33 @@ def run_study(
     for line in (*estimate.lines(), *warnings_of(plan)):
         log(line)
     if dry_run:
-        return {"estimate": to_jsonable(estimate.as_dict()), "folder": str(out)}
+        return {"estimate": to_jsonable(asdict(estimate)), "folder": str(out)}
     reserve(out, recipe)
     return _run(plan, jobs, estimate, log)
 
 
 def _run(plan: Plan, jobs: Jobs, estimate: Estimate, log: Log) -> dict[str, Any]:
     started = time.perf_counter()
-    write_text(
-        plan.out / "parts.json", json.dumps([jobs.store.file(s).name for s in jobs.fingerprints()], indent=0) + "\n"
-    )
+    fingerprints = jobs.fingerprints()
+    write_text(plan.out / "parts.json", json.dumps([jobs.store.file(s).name for s in fingerprints], indent=0) + "\n")
     with tqdm(total=estimate.passes, desc="studying", unit="pass", unit_scale=True, disable=None, delay=2) as bar:
         run_chunks(plan, jobs, bar.update)
-    table = jobs.store.merge(jobs.fingerprints())
+    table = jobs.store.merge(fingerprints)
     failed = sum(status == "failed" for status in table.column("status").to_pylist())
     log(f"{table.num_rows} rows, {failed} of them failures")
     sanity = run_sanity(plan, jobs, log) if plan.recipe.sanity.clips else []
-    about = to_jsonable(
-        {
-            **describe(plan),
-            "rows": table.num_rows,
-            "failed": failed,
-            "sanity": sanity,
-            "seconds": time.perf_counter() - started,
-            "estimate": estimate.as_dict(),
-            "made": datetime.date.today().isoformat(),
-            "threads": torch.get_num_threads(),
-            **made_here(),
-        }
-    )
-    write_text(plan.out / "study.json", json.dumps(about, indent=1) + "\n")
-    return {**about, "folder": str(plan.out)}
+    about = {
+        **describe(plan),
+        "rows": table.num_rows,
+        "failed": failed,
+        "sanity": sanity,
+        "seconds": time.perf_counter() - started,
+        "estimate": asdict(estimate),
+        "made": datetime.date.today().isoformat(),
+        "threads": torch.get_num_threads(),
+        **made_here(),
+    }
+    return {**write_json(plan.out / "study.json", about), "folder": str(plan.out)}
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -19,17 +20,15 @@ from otoscope.attribution import Problem
 from otoscope.classifiers import Inspected
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
-from otoscope.core.files import write_text
-from otoscope.core.jsonable import to_jsonable
-from otoscope.domains import bound
 from otoscope.explanation.explainers import CellExplainer
 from otoscope.metrics.sanity import UNCHANGED, cascade, seed_agreement, seed_spread
 from otoscope.metrics.sensitivity import noise_sensitivity, shift_sensitivity
-from otoscope.studies.jobs import Jobs
+from otoscope.recipes.runs import write_json
+from otoscope.studies.clips import digest
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.plan import Chunk, Plan
 from otoscope.studies.recipe import GridSanity
-from otoscope.studies.store import digest
+from otoscope.studies.store import Jobs
 from otoscope.studies.worker import Group, Worker
 from otoscope.surgery import preserve_state
 
@@ -39,21 +38,9 @@ Row = dict[str, Any]
 
 
 def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row]:
-    """Rows of all classifiers, methods and domains; also written as ``sanity.json``.
+    """A row of each classifier, method and domain: means over clips, and whether the explanation ignores the network.
 
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the study.
-    jobs : Jobs
-        Parts of the study, computed or not.
-    log : callable
-        Called with a line for each row.
-
-    Returns
-    -------
-    list of dict
-        One a classifier, method and domain: means over clips, and whether the explanation ignores the network.
+    Also written as ``sanity.json``; ``log`` is called with a line for each row that was computed.
     """
     worker, rows = Worker(plan), []
     for name, classifier in plan.classifiers.items():
@@ -63,16 +50,12 @@ def run_sanity(plan: Plan, jobs: Jobs, log: Callable[[str], object]) -> list[Row
             if row is None:
                 with preserve_state(classifier):
                     groups = groups if groups is not None else worker.groups(chunk)[0]
-                    row = {
-                        "classifier": name,
-                        "method": run.method,
-                        "domain": run.domain,
-                        **_checked(plan, run, groups),
-                    }
-                write_text(file, json.dumps(to_jsonable(row), indent=1) + "\n")
+                    about = {"classifier": name, "method": run.method, "domain": run.domain}
+                    row = {**about, **_checked(plan, run, groups)}
+                write_json(file, row)
                 log(f"sanity of {run.method} in {run.domain} on {name}")
             rows.append(row)
-    write_text(plan.out / TABLE, json.dumps(to_jsonable(rows), indent=1) + "\n")
+    write_json(plan.out / TABLE, rows)
     return rows
 
 
@@ -88,9 +71,8 @@ def attributions_of(sanity: GridSanity, run: MethodRun) -> int:
     """How often a method is run about each clip."""
     still = registry.get("method", run.request.method).facts.get("deterministic", False)
     itself = 1  # each comparison needs the attribution of the clip as it is, too
-    return (
-        (sanity.stages + itself if sanity.stages else 0) + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
-    )
+    stages = sanity.stages + itself if sanity.stages else 0
+    return stages + (0 if still else sanity.seeds) + DRAWS + itself + 2 + itself
 
 
 def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[MethodRun, Chunk, Path]]:
@@ -105,11 +87,11 @@ def _pairs(plan: Plan, jobs: Jobs, name: str) -> Iterator[tuple[MethodRun, Chunk
 
 def _spread(plan: Plan, clips: list[int]) -> list[int]:
     """Some clips, one class after another."""
-    turns: dict[str, int] = {}
+    turns: Counter[str] = Counter()
     order = []
     for i in clips:
         label = plan.examples[i].label
-        turns[label] = turns.get(label, 0) + 1
+        turns[label] += 1
         order.append((turns[label], label, i))
     return sorted(i for _, _, i in sorted(order)[: plan.recipe.sanity.clips])
 
@@ -119,26 +101,19 @@ def _stored(file: Path) -> Row | None:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return (
-        found
-        if isinstance(found, dict) and {"classifier", "method", "clips"} <= set(found) and not found.get("error")
-        else None
-    )
+    whole = isinstance(found, dict) and {"classifier", "method", "clips"} <= set(found) and not found.get("error")
+    return found if whole else None
 
 
 def _checked(plan: Plan, run: MethodRun, groups: list[Group]) -> Row:
     """The numbers of one pair; where it fails, the reason."""
-    found: list[Row] = []
     try:
-        for group in groups:
-            found.append(_of_group(plan, run, group))
+        found = [_of_group(plan, run, group) for group in groups]
     except OtoscopeError as error:
         return {"clips": 0, "error": " ".join(str(error).split())}
-    n = sum(len(g.clips) for g in groups)
-    row: Row = {"clips": n, "error": ""}
+    row: Row = {"clips": sum(len(g.clips) for g in groups), "error": ""}
     for key in found[0] if found else ():
-        values = np.concatenate([np.atleast_1d(np.asarray(f[key], float)) for f in found], 0)
-        row[key] = _mean(values)
+        row[key] = _mean(np.concatenate([np.asarray(f[key], float) for f in found]))
     row["unchanged"] = bool(row.get("randomisation_similarity", math.nan) >= UNCHANGED)
     return row
 
@@ -166,18 +141,20 @@ def _of_group(plan: Plan, run: MethodRun, group: Group) -> Row:
     else:
         drawn = np.stack([ask(waveforms, plan.recipe.seed + i) for i in range(sanity.seeds)], 1)
         out |= {"seed_agreement": [seed_agreement(v) for v in drawn], "seed_spread": [seed_spread(v) for v in drawn]}
-    return out | _steadiness(plan, run, group)
+    return out | _steadiness(plan, run, group, waveforms)
 
 
-def _steadiness(plan: Plan, run: MethodRun, group: Group) -> Row:
+def _steadiness(plan: Plan, run: MethodRun, group: Group, waveforms: torch.Tensor) -> Row:
     """How much attributions change with a little noise and a shift; only where cells stay where they are."""
     sanity, classifier, seed = plan.recipe.sanity, group.batch.classifier, plan.recipe.seed
-    waveforms = group.batch.waveforms(group.batch.windows()[0])
     nothing = [math.nan] * len(group.clips)
     domain = run.request.domain
     if not registry.get("domain", domain.name).facts["fixed_cells"]:
         return {"noise_sensitivity": nothing, "shift_sensitivity": nothing}
     times = domain.grid(waveforms.shape[-1], classifier).times
+    frame = float(times[1] - times[0]) * classifier.sample_rate if len(times) > 1 else math.nan
+    steps = round(sanity.shift_ms / 1000 * classifier.sample_rate / frame) if frame > 0 else 0
+    fits = 0 < steps < len(times) // 2
     noise, shift = [], []
     for i in range(len(group.clips)):
         wave = waveforms[i].cpu().numpy()
@@ -187,11 +164,7 @@ def _steadiness(plan: Plan, run: MethodRun, group: Group) -> Row:
             return ask(torch.from_numpy(waves).to(waveforms), seed)
 
         noise.append(noise_sensitivity(of, wave, sanity.noise_db, DRAWS, seed)[1])
-        frame = float(times[1] - times[0]) * classifier.sample_rate if len(times) > 1 else math.nan
-        steps = round(sanity.shift_ms / 1000 * classifier.sample_rate / frame) if frame > 0 else 0
-        shift.append(
-            shift_sensitivity(of, wave, frame, (-steps, steps))[1] if 0 < steps < len(times) // 2 else math.nan
-        )
+        shift.append(shift_sensitivity(of, wave, frame, (-steps, steps))[1] if fits else math.nan)
     return {"noise_sensitivity": noise, "shift_sensitivity": shift}
 
 
@@ -202,7 +175,7 @@ def _asker(plan: Plan, run: MethodRun, group: Group, repeats: int = 1) -> Callab
     numbers = torch.tensor([t.index for t in group.batch.targets for _ in range(repeats)])
 
     def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:
-        domain = bound(run.request.domain, [c.sound for c in group.clips])
+        domain = run.request.domain.bind([c.sound for c in group.clips])
         inspected = Inspected(group.batch.classifier, domain, waveforms)
         problem = Problem(inspected, numbers.to(waveforms.device), seed, plan.recipe.batch_size)
         return explainer.explain(problem).values.cpu().numpy()

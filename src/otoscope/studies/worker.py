@@ -15,8 +15,7 @@ from otoscope.core.errors import OtoscopeError, UnsupportedError
 from otoscope.explanation.batch import ClipBatch
 from otoscope.explanation.explainers import Progress
 from otoscope.explanation.pipeline import Pipeline
-from otoscope.studies.clips import StudyClip
-from otoscope.studies.ground_truth import truth_on_grid
+from otoscope.studies.clips import StudyClip, truth_on_grid
 from otoscope.studies.methods import MethodRun
 from otoscope.studies.numbers import control_numbers, curve_numbers, row_numbers
 from otoscope.studies.plan import Chunk, Plan
@@ -28,14 +27,7 @@ Row = dict[str, Any]
 class Group:
     """Clips of one rate and length, with what one classifier makes of them.
 
-    Parameters
-    ----------
-    clips : list of StudyClip
-        The clips with their labels.
-    batch : ClipBatch
-        Their sounds, with the targets chosen.
-    correct : list of bool or None
-        Whether the most probable class is the clip's; None where the classifier does not know that class.
+    ``correct`` is whether the most probable class is the clip's; None where the classifier does not know that class.
     """
 
     clips: list[StudyClip]
@@ -48,15 +40,7 @@ class Group:
 
 
 class Worker:
-    """Works on chunks, and keeps what they share.
-
-    Parameters
-    ----------
-    plan : Plan
-        Plan of the study.
-    progress : callable
-        Called with the number of passes done.
-    """
+    """Works on chunks, and keeps what they share; ``progress`` is called with the number of passes done."""
 
     def __init__(self, plan: Plan, progress: Progress = lambda _n: None):
         self.plan, self.progress = plan, progress
@@ -77,19 +61,15 @@ class Worker:
 
     def groups(self, chunk: Chunk) -> tuple[list[Group], list[tuple[int, OtoscopeError]]]:
         """The chunk's clips, heard once; and those that could not be had, by number."""
-        ready, lost = [], []
+        lost: list[tuple[int, OtoscopeError]] = []
+        of_size: dict[tuple[int, int], list[tuple[int, StudyClip]]] = {}
         for number in chunk.clips:
             found = self.clip(chunk.condition, number)
             if isinstance(found, OtoscopeError):
                 lost.append((number, found))
             else:
-                ready.append((number, found))
-        sizes = {(c.sound.sample_rate, c.sound.frames): 0 for _, c in ready}
-        groups = []
-        for size in sizes:
-            members = [(n, c) for n, c in ready if (c.sound.sample_rate, c.sound.frames) == size]
-            groups += self._heard(chunk, members, lost)
-        return groups, lost
+                of_size.setdefault((found.sound.sample_rate, found.sound.frames), []).append((number, found))
+        return [group for members in of_size.values() for group in self._heard(chunk, members, lost)], lost
 
     def _heard(
         self, chunk: Chunk, members: list[tuple[int, StudyClip]], lost: list[tuple[int, OtoscopeError]]
@@ -147,17 +127,18 @@ class Worker:
             try:
                 rows += self._measured(chunk, run, group)
             except Exception as error:  # noqa: BLE001
-                failure = as_ours(error)
-                alone = [group.part(i) for i in range(len(group.clips))] if len(group.clips) > 1 else []
-                if alone:
-                    rows += self.rows(chunk, run, alone, [])
+                if len(group.clips) > 1:
+                    rows += self.rows(chunk, run, [group.part(i) for i in range(len(group.clips))], [])
                 else:
-                    rows += [self._row(chunk, run, group, 0, m, failure) for m in range(len(run.masks))]
+                    failed = _failed(as_ours(error))
+                    rows += [self._row(chunk, run, group, 0, m) | failed for m in range(len(run.masks))]
         for number, reason in lost:
-            example = self.plan.examples[number]
-            about = {"clip": self.plan.names[number], "label": example.label, "fold": str(example.fold)}
-            about["source"] = str(example.source)
-            rows += [{**self._named(chunk, run, m), **about, **_failed(reason)} for m in range(len(run.masks))]
+            name, example = self.plan.names[number], self.plan.examples[number]
+            about = {
+                "clip": name, "label": example.label, "fold": str(example.fold), "source": str(example.source),
+                **_failed(reason),
+            }  # fmt: skip
+            rows += [self._named(chunk, run, m) | about for m in range(len(run.masks))]
         return rows
 
     def _named(self, chunk: Chunk, run: MethodRun, mask: int) -> Row:
@@ -171,11 +152,9 @@ class Worker:
             "seed": self.plan.recipe.seed,
         }
 
-    def _row(
-        self, chunk: Chunk, run: MethodRun, group: Group, i: int, mask: int, error: OtoscopeError | None = None
-    ) -> Row:
+    def _row(self, chunk: Chunk, run: MethodRun, group: Group, i: int, mask: int) -> Row:
         clip, target = group.clips[i], group.batch.targets[i]
-        row = {
+        return {
             **self._named(chunk, run, mask),
             "clip": clip.name,
             "label": clip.label,
@@ -186,8 +165,9 @@ class Worker:
             "target_label": target.label,
             "correct": group.correct[i],
             "original": float(group.batch.original[i, target.index]),
+            "status": "ok",
+            "error": "",
         }
-        return row | (_failed(error) if error is not None else {"status": "ok", "error": ""})
 
     def _measured(self, chunk: Chunk, run: MethodRun, group: Group) -> list[Row]:
         recipe, n = self.plan.recipe, len(group.clips)

@@ -1,4 +1,4 @@
-"""Room 3: the only code that hooks, freezes or changes a model; always undone, after success, error or interrupt.
+"""The only code that hooks, freezes or changes a model; always undone, after success, error or interrupt.
 
 Three techniques, from the mildest to the strongest:
 

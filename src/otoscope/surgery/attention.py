@@ -33,12 +33,10 @@ class Attention(NamedTuple):
     weights: Tensor
 
 
-def _as_they_are(weights: Tensor) -> Tensor:
-    return weights
-
-
 @contextlib.contextmanager
-def record_attention(model: nn.Module, keep: Callable[[Tensor], Tensor] = _as_they_are) -> Iterator[list[Attention]]:
+def record_attention(
+    model: nn.Module, keep: Callable[[Tensor], Tensor] = lambda weights: weights
+) -> Iterator[list[Attention]]:
     """While the block runs, each pass appends each self-attention's weights, in the order of the layers.
 
     Seen are `torch.nn.functional.scaled_dot_product_attention` and `torch.nn.functional.multi_head_attention_forward`

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -51,20 +52,17 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     outputs: dict[str, list[Tensor]] = {name: [] for name in names}
     layers = {name: find_layer(model, name) for name in outputs}
 
-    def keeper(name: str) -> object:
-        def keep(_module: nn.Module, _inputs: object, output: object) -> None:
-            if not isinstance(output, Tensor):
-                raise UnsupportedError(
-                    f"layer {name!r} gives {type(output).__name__}, not one tensor; choose another layer"
-                )
-            outputs[name].append(output)
-
-        return keep
+    def keep(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        if not isinstance(output, Tensor):
+            raise UnsupportedError(
+                f"layer {name!r} gives {type(output).__name__}, not one tensor; choose another layer"
+            )
+        outputs[name].append(output)
 
     # The stack removes every hook that was added, also when adding a later one, or the block, fails.
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
-            stack.callback(layer.register_forward_hook(keeper(name)).remove)  # type: ignore[arg-type]
+            stack.callback(layer.register_forward_hook(partial(keep, name)).remove)
         yield outputs
 
 

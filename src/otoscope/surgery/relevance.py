@@ -29,15 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.surgery.backward import UNITS, Call, swapped, words
-from otoscope.surgery.rescale import (
-    LINEAR,
-    POOLS,
-    PRODUCTS,
-    Rescale,
-    attention_mask,
-    norm_eps,
-    unary,
-)
+from otoscope.surgery.rescale import LINEAR, POOLS, PRODUCTS, Rescale, attention_mask, norm_eps, norm_parts, unary
 from otoscope.surgery.slopes import elementwise
 
 ACTIVATIONS = UNITS | words("tanh hardtanh softsign tanhshrink softshrink hardshrink prelu sigmoid hardsigmoid")
@@ -262,24 +254,17 @@ def _attention(call: Call) -> Any:
     q, k, v = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
     with torch.no_grad():
         scale = call.kwargs.get("scale") or q.shape[-1] ** -0.5
-        weights = (q @ k.mT * scale + attention_mask(call, q.shape[-2], k.shape[-2])).softmax(-1)
+        weights = (q @ k.mT * scale + attention_mask(call)).softmax(-1)
     return swapped(call.value(), weights @ v)
 
 
 def _norm(call: Call) -> Any:
-    x, eps = call.args[0], norm_eps(call)
-    grouped = call.name == "group_norm"
-    flat = (
-        x.reshape(len(x), call.get(1, "num_groups"), -1)
-        if grouped
-        else x.flatten(-len(call.get(1, "normalized_shape")))
-    )
+    x = call.args[0]
+    to_last, weight, _ = norm_parts(call)
+    flat = to_last(x)
     flat = flat if call.name == "rms_norm" else flat - flat.mean(-1, keepdim=True)
-    found = (flat * (flat.detach().square().mean(-1, keepdim=True) + eps).rsqrt()).view_as(x)
-    weight = call.get(2, "weight")
-    if weight is not None:
-        found = found * (weight.detach().view(-1, *[1] * (x.dim() - 2)) if grouped else weight.detach())
-    return swapped(call.value(), found)
+    found = (flat * (flat.detach().square().mean(-1, keepdim=True) + norm_eps(call)).rsqrt()).view_as(x)
+    return swapped(call.value(), found if weight is None else found * weight.detach())
 
 
 def _normalize(call: Call) -> Any:

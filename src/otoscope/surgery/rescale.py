@@ -123,23 +123,26 @@ def _maximum(call: Call, before: Call) -> Any:
     return swapped(call.value(), (x + y + sign * elementwise(torch.abs, x - y, r - s)) / 2)
 
 
+def _reduced(call: Call, before: Call, run: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A reduction along the axes that the call names, by one that works along the last axis."""
+    dim, x, r = call.get(1, "dim"), call.args[0], before.args[0]
+    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim)})
+    found = run(*(t.movedim(dims, [*range(-len(dims), 0)]).flatten(-len(dims)) for t in (x, r)))
+    for d in dims if call.get(2, "keepdim", False) else ():
+        found = found.unsqueeze(d)
+    return found
+
+
 def _amax(call: Call, before: Call) -> Any:
     dim = call.get(1, "dim")
     if isinstance(dim, Tensor):
         return _maximum(call, before)
-    x, r, keep = call.args[0], before.args[0], bool(call.get(2, "keepdim", False))
     if dim is None or dim == ():
         return NotImplemented
-    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim)})
-    flat, flat_r = (t.movedim(dims, [*range(-len(dims), 0)]).flatten(-len(dims)) for t in (x, r))
-    found = highest(flat, flat_r, -1)[..., 0]
-    with torch.no_grad():
-        plain = call()
-    value = plain if isinstance(plain, Tensor) else plain.values
-    for d in dims if keep else ():
-        found = found.unsqueeze(d)
-    found = swapped(value, found)
-    return found if isinstance(plain, Tensor) else type(plain)((found, plain.indices))
+    plain, found = call.value(), _reduced(call, before, lambda x, r: highest(x, r, -1)[..., 0])
+    if isinstance(plain, Tensor):
+        return swapped(plain, found)
+    return type(plain)((swapped(plain.values, found), plain.indices))
 
 
 def _softmax(call: Call, before: Call) -> Any:
@@ -155,16 +158,12 @@ def _softmax(call: Call, before: Call) -> Any:
 
 
 def _logsumexp(call: Call, before: Call) -> Any:
-    dim, keep = call.get(1, "dim"), bool(call.get(2, "keepdim", False))
-    x, r = call.args[0], before.args[0]
-    dims = sorted({d % x.dim() for d in ([dim] if isinstance(dim, int) else dim)})
-    flat, flat_r = (t.movedim(dims, [*range(-len(dims), 0)]).flatten(-len(dims)) for t in (x, r))
-    top, top_r = highest(flat, flat_r, -1), flat_r.amax(-1, keepdim=True)
-    total = elementwise(torch.exp, flat - top, flat_r - top_r).sum(-1)
-    found = top[..., 0] + elementwise(torch.log, total, (flat_r - top_r).exp().sum(-1))
-    for d in dims if keep else ():
-        found = found.unsqueeze(d)
-    return swapped(call.value(), found)
+    def run(x: Tensor, r: Tensor) -> Tensor:
+        top, top_r = highest(x, r, -1), r.amax(-1, keepdim=True)
+        total = elementwise(torch.exp, x - top, r - top_r).sum(-1)
+        return top[..., 0] + elementwise(torch.log, total, (r - top_r).exp().sum(-1))
+
+    return swapped(call.value(), _reduced(call, before, run))
 
 
 def _normalize(call: Call, before: Call) -> Any:
@@ -205,7 +204,7 @@ def _attention(call: Call, before: Call) -> Any:
     q, k, v = (call.get(i, n) for i, n in enumerate(("query", "key", "value")))
     q_r, k_r, v_r = (before.get(i, n) for i, n in enumerate(("query", "key", "value")))
     scale = call.kwargs.get("scale") or 1 / math.sqrt(q.shape[-1])
-    shift = attention_mask(call, q.shape[-2], k.shape[-2])
+    shift = attention_mask(call)
     # softmax(q k^T + mask) v: two products of things that vary, around a softmax.
     scores = bilinear(torch.matmul, q * scale, k.mT, (q_r * scale, k_r.mT)) + shift
     scores_r = q_r @ k_r.mT * scale + shift
@@ -213,11 +212,11 @@ def _attention(call: Call, before: Call) -> Any:
     return swapped(call.value(), bilinear(torch.matmul, weights, v, (scores_r.softmax(-1), v_r)))
 
 
-def attention_mask(call: Call, n_query: int, n_key: int) -> Tensor:
+def attention_mask(call: Call) -> Tensor:
     """What `scaled_dot_product_attention` adds to its scores."""
-    q, mask = call.get(0, "query"), call.get(3, "attn_mask")
+    q, k, mask = call.get(0, "query"), call.get(1, "key"), call.get(3, "attn_mask")
     if call.get(5, "is_causal", False):
-        mask = torch.ones(n_query, n_key, dtype=torch.bool, device=q.device).tril()
+        mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
     if mask is None:
         return q.new_zeros(())
     if mask.dtype != torch.bool:
@@ -226,19 +225,22 @@ def attention_mask(call: Call, n_query: int, n_key: int) -> Tensor:
 
 
 def _norm(call: Call, before: Call) -> Any:
-    x, r, eps = call.args[0], before.args[0], norm_eps(call)
-    if call.name == "group_norm":
-        split = (len(x), call.get(1, "num_groups"), -1)
-        weight, bias = call.get(2, "weight"), call.get(3, "bias")
-        found = standardised(x.reshape(split), r.reshape(split), eps).view_as(x)
-        tail = [1] * (x.dim() - 2)
-        weight, bias = (None if t is None else t.view(-1, *tail) for t in (weight, bias))
-    else:
-        n = len(call.get(1, "normalized_shape"))
-        weight, bias = call.get(2, "weight"), call.get(3, "bias") if call.name == "layer_norm" else None
-        found = standardised(x.flatten(-n), r.flatten(-n), eps, call.name == "layer_norm").view_as(x)
+    x, r = call.args[0], before.args[0]
+    flat, weight, bias = norm_parts(call)
+    found = standardised(flat(x), flat(r), norm_eps(call), call.name != "rms_norm").view_as(x)
     found = found if weight is None else found * weight
     return swapped(call.value(), found if bias is None else found + bias)
+
+
+def norm_parts(call: Call) -> tuple[Callable[[Tensor], Tensor], Tensor | None, Tensor | None]:
+    """What brings the values that a norm standardises to the last axis; its weight and bias, as they broadcast."""
+    weight, bias = call.get(2, "weight"), None if call.name == "rms_norm" else call.get(3, "bias")
+    if call.name != "group_norm":
+        n = len(call.get(1, "normalized_shape"))
+        return lambda t: t.flatten(-n), weight, bias
+    groups, tail = call.get(1, "num_groups"), [1] * (call.args[0].dim() - 2)
+    weight, bias = (None if t is None else t.view(-1, *tail) for t in (weight, bias))
+    return lambda t: t.reshape(len(t), groups, -1), weight, bias
 
 
 def norm_eps(call: Call) -> float:

@@ -1,4 +1,4 @@
-"""Room 8: training by a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``.
+"""Training by a recipe. Waveforms ``(batch, time)``, labels ``(batch, class)``.
 
 A recipe names a task: a kind of trained model. `run` trains all of them; what differs stands in a `otoscope.training.task.Task`.
 A new task plugs in as an entry of the registry, of kind ``"task"``, whose target returns its class; no other file changes.

@@ -35,18 +35,9 @@ def shares(n: int, probability: float, alpha: float, rng: Generator) -> Tensor:
 
 
 def mix(sounds: Tensor, target: Tensor, share: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Each clip (or its features) added to another one, and their labels with the same weights.
+    """Each clip ``(batch, ...)`` (or its features) added to another one, which is drawn; labels ``(batch, class)`` likewise.
 
-    Parameters
-    ----------
-    sounds : Tensor (batch, ...)
-        Waveforms or features.
-    target : Tensor (batch, class)
-        Label weights in [0, 1].
-    share : Tensor (batch,) in [0, 1]
-        Of the clip itself.
-    rng : Generator
-        Draws the partners.
+    ``share (batch,)``, in [0, 1], is that of the clip itself.
     """
     partner = torch.randperm(len(sounds), generator=rng).to(sounds.device)
     share = share.to(sounds.device)

@@ -90,9 +90,7 @@ class Clips(TorchDataset[tuple[Tensor, int]]):
 
     def _cut(self, i: int) -> tuple[np.ndarray, int]:
         """A clip cut, or padded with silence, to the length, and its own number of samples."""
-        heard = np.array(
-            waveform(self.data.examples[i], self.sample_rate)[: self.length]
-        )  # a copy: the cache is read-only
+        heard = waveform(self.data.examples[i], self.sample_rate)[: self.length].copy()  # the cache is read-only
         return fit_length(heard, self.length), len(heard)
 
     def contamination(self, i: int) -> dict[str, Any] | None:
@@ -195,8 +193,3 @@ def cued_class(data: Dataset, settings: DataSettings) -> tuple[int, ...]:
     if settings.plant_class not in data.labels:
         raise UnknownNameError("class in data.plant_class", settings.plant_class, data.labels)
     return (data.labels.index(settings.plant_class),)
-
-
-def with_test_fold(settings: DataSettings, fold: int | str) -> DataSettings:
-    """The settings with another test fold; the other folds follow it."""
-    return settings.replace(test=(fold,), train=())

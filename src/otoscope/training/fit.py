@@ -30,22 +30,8 @@ def make_trainer(
 ) -> Any:
     """Lightning's Trainer; ``trainer:`` of the recipe overrides everything that the recipe does not set itself.
 
-    Parameters
-    ----------
-    lightning : module
-        The imported package.
-    recipe : RunSettings
-        The recipe of the run.
-    out : Path
-        Folder of the run.
-    device : torch.device
-        Where to train.
-    batches : int
-        Batches an epoch.
-    validates : bool
-        Whether there is a validation fold.
-    watch : (str, {"max", "min"})
-        The logged value that makes an epoch the best one.
+    ``batches`` is the number of batches an epoch, ``watch`` the logged value that makes an epoch the best one, and whether
+    the largest ("max") or the smallest ("min") is.
 
     Raises
     ------
@@ -77,8 +63,7 @@ def make_trainer(
         "use_distributed_sampler": False,  # the sampler shards by itself
         **recipe.trainer,
     }
-    with warnings.catch_warnings(), _quiet("lightning.pytorch"):
-        warnings.filterwarnings("ignore", module="lightning")
+    with _quiet():
         try:
             return lightning.Trainer(**arguments)
         except OtoscopeError:
@@ -136,19 +121,7 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
 
     What the module holds afterwards is read from the checkpoint: of the last epoch (the average, where weights are
     averaged) or of the best one; so a run that was stopped after its last epoch ends with the same weights too.
-
-    Parameters
-    ----------
-    trainer : lightning.Trainer
-        As `make_trainer` returns it.
-    settings : OptimiserSettings
-        Epochs, and which weights are kept.
-    module : LightningModule
-        With ``prepare()``, called before it trains.
-    batches : pair of loaders
-        To train on, and to watch (or None).
-    out : Path
-        Folder of the run.
+    ``batches`` are the loaders to train on and to watch (or None); the module's ``prepare()`` is called before it trains.
     """
     training, validation = batches
     last, best = out / "last.ckpt", out / "best.ckpt"
@@ -172,9 +145,7 @@ def fit_module(trainer: Any, settings: OptimiserSettings, module: Any, batches: 
 
 
 def _train(trainer: Any, module: Any, batches: Any, validation: Any, last: Path | None) -> None:
-    with warnings.catch_warnings(), _quiet("lightning.pytorch"):
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", module="torch")
+    with _quiet():
         try:
             trainer.fit(module, batches, validation, ckpt_path=str(last) if last else None, weights_only=True)
         except OtoscopeError:
@@ -215,13 +186,16 @@ def _is_over(checkpoint: dict[str, Any], epochs: int) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Silence a library's log below warnings inside the block."""
-    log = logging.getLogger(name)
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's log below warnings, and its and torch's warnings, inside the block."""
+    log = logging.getLogger("lightning.pytorch")
     before = log.level
     log.setLevel(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", module="torch")
+            yield
     finally:
         log.setLevel(before)
 

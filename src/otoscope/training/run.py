@@ -15,7 +15,7 @@ from otoscope.core.files import make_folder, write_text
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import Dataset, load_dataset
 from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, read_json, reserve
-from otoscope.training.data import divide, with_test_fold
+from otoscope.training.data import divide
 from otoscope.training.fit import fit_module, make_trainer, round_half
 from otoscope.training.settings import RunSettings
 from otoscope.training.task import task_type
@@ -45,6 +45,15 @@ def train(recipe: Any, device: str = "auto") -> dict[str, Any]:
     ------
     OtoscopeError
         If data, models or folder are not usable, or the loss is not finite.
+
+    Examples
+    --------
+    >>> from otoscope.training import load_recipe
+    >>> scenes = "data.name='scenes,clips=8,seconds=0.5,sample_rate=32000,folds=2,kinds=dog_bark+rain'"
+    >>> recipe = load_recipe("vgg5", [scenes, "data.root=few", "data.test=1", "data.validation=[]", "data.seconds=0.5",
+    ...                               "data.crop_s=0", "optimiser.epochs=1", "trainer.enable_progress_bar=false", "out=run"])
+    >>> train(recipe, "cpu")["clips"]
+    4
     """
     require("lightning", "train", "otoscope train")
     out = out_folder(recipe)
@@ -66,7 +75,7 @@ def _every_fold(recipe: Any, out: Path, device: str) -> dict[str, Any]:
         )
     own = {
         fold: recipe.replace(
-            data=with_test_fold(recipe.data, fold), folds="", out=str(out / f"fold-{_file_name(fold)}")
+            data=recipe.data.replace(test=(fold,), train=()), folds="", out=str(out / f"fold-{_file_name(fold)}")
         )
         for fold in data.fold_names()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ import soundfile
 
 import otoscope
 from otoscope.audio import write_wav
-from otoscope.report.pages.explanation_contents import build_page, figures
+from otoscope.explanation.explanation import PARTS
+from otoscope.report.pages.explanation_contents import (
+    GENERATED,
+    MASKED,
+    SOUNDS,
+    TRUST,
+    build_page,
+    captions_of,
+    figures,
+)
 from worlds import RATE, band_energy, tone, tone_and_decoy
 
 
@@ -204,3 +214,15 @@ def test_a_masked_sound_is_called_what_it_is(page):
     assert "what the network used" in text
     assert "In the domain" in text
     assert "does not make the sound" not in text
+
+
+def test_every_sound_and_every_degree_of_trust_has_words():
+    assert tuple(SOUNDS) == PARTS
+    assert len({key for key, _ in SOUNDS.values()}) == 3
+    assert set(TRUST) == {"good", "doubtful", "poor"}
+    assert all(getattr(MASKED, part) and getattr(GENERATED, part) for part in PARTS)
+
+
+def test_a_generated_sound_has_captions_of_its_own():
+    assert captions_of(SimpleNamespace(generated=None)) is MASKED
+    assert captions_of(SimpleNamespace(generated=object())) is GENERATED

@@ -6,7 +6,6 @@ event times of each clip. Everything follows from the settings; existing files a
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.core.files import make_folder, write_text
+from otoscope.core.files import make_folder
 from otoscope.core.registry import Parameter, register
-from otoscope.datasets.made import SCENES, clip_path, levels, recorded, reserve, stem_name, stem_paths, write_stems
+from otoscope.datasets.made import SCENES, examples_of, is_complete, levels, stem_name, write_stems
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes.scene import Scene, kinds, make_scene
 
@@ -99,28 +98,20 @@ def read_scenes(
     ratio = ratios[0] if len(ratios) == 1 else ratios
     settings = SceneSettings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
     plans = [_plan(settings, i) for i in range(clips)]
-    reserve(folder, SCENES, asdict(settings))
+    SCENES.reserve(folder, asdict(settings))
     if make:
         _make(folder, settings, plans)
     else:
-        recorded(folder, SCENES)
-    order = {kind: i for i, kind in enumerate(settings.kinds)}
-    examples = tuple(
-        Example(clip_path(folder, p["name"]), p["label"], order[p["label"]], p["fold"], p["source"], 0.0, None)
-        for p in plans
-    )
-    return Dataset("scenes", settings.kinds, examples, LICENCE)
+        SCENES.recorded(folder)
+    return Dataset("scenes", settings.kinds, examples_of(folder, plans, settings.kinds), LICENCE)
 
 
 def _make(folder: Path, settings: SceneSettings, plans: list[dict[str, Any]]) -> None:
     """Write what is not there; the record last."""
     make_folder(folder)
-    records = []
-    for plan in tqdm(plans, desc="making scenes", delay=2, leave=False):
-        records.append(_record(folder, settings, plan))
+    records = [_record(folder, settings, plan) for plan in tqdm(plans, desc="making scenes", delay=2, leave=False)]
     if not (folder / SCENES.record).is_file():
-        content = {"settings": asdict(settings), SCENES.many: records}
-        write_text(folder / SCENES.record, json.dumps(content, indent=1) + "\n")
+        SCENES.write_record(folder, settings, records)
 
 
 def stems_of(example: Example) -> dict[str, Path]:
@@ -176,8 +167,7 @@ def _plan(settings: SceneSettings, i: int) -> dict[str, Any]:
 def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any]) -> dict[str, Any]:
     """Write a scene where it is not there; its record."""
     labels = (plan["label"], plan["background"])
-    wanted = [clip_path(folder, plan["name"]), *stem_paths(folder, plan["name"], labels).values()]
-    if (folder / SCENES.record).is_file() and all(p.is_file() for p in wanted):
+    if (folder / SCENES.record).is_file() and is_complete(folder, plan):
         return plan
     scene: Scene = make_scene(labels, settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"])
     stems = {stem.label: stem.samples for stem in scene.stems}

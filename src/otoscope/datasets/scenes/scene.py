@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from otoscope.audio import peak, rms
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.records import Clip
 from otoscope.datasets.scenes.sources import SOUNDS
@@ -268,13 +269,13 @@ def _faded(samples: Array, sample_rate: int) -> Array:
 def _levelled(kind: str, samples: Array, events: Sequence[Event], sample_rate: int) -> Array:
     """The samples at `LEVEL_DB` over the active part."""
     active = _active(events, np.arange(len(samples)) / sample_rate)
-    rms = float(np.sqrt(np.mean(samples[active] ** 2))) if active.any() else 0.0
-    if rms < 1e-9:
+    level = rms(samples[active])
+    if level < 1e-9:
         raise ParameterError(
             f"{kind} has nothing to sound below {sample_rate / 2:g} Hz, the Nyquist frequency of sample_rate={sample_rate}; "
             "use a rate of at least 8000 Hz, or intervals that are longer"
         )
-    return samples * (10 ** (LEVEL_DB / 20) / rms)
+    return samples * (10 ** (LEVEL_DB / 20) / level)
 
 
 def _balanced(signals: list[Array], snr_db: float) -> list[Array]:
@@ -283,8 +284,7 @@ def _balanced(signals: list[Array], snr_db: float) -> list[Array]:
         ratio = np.sum(signals[0] ** 2) / np.sum(sum(signals[1:]) ** 2)
         gain = np.sqrt(ratio) * 10 ** (-snr_db / 20)
         signals = [signals[0], *(gain * s for s in signals[1:])]
-    peak = float(np.max(np.abs(sum(signals))))
-    common = min(1.0, PEAK * (1 - 1e-6) / peak)
+    common = min(1.0, PEAK * (1 - 1e-6) / peak(np.asarray(sum(signals))))
     return [common * s for s in signals]
 
 

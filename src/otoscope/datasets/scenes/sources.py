@@ -343,28 +343,8 @@ def pink_noise(canvas: Canvas) -> None:
 SOUNDS: dict[str, Builder] = {
     builder.__name__: builder
     for builder in (
-        clock_tick,
-        siren,
-        bell,
-        bird_chirp,
-        dog_bark,
-        rain,
-        sea_waves,
-        wind,
-        helicopter,
-        engine,
-        chainsaw,
-        crackling_fire,
-        rooster,
-        crying_baby,
-        sneeze,
-        knocks,
-        beeps,
-        hum,
-        click_train,
-        tone,
-        white_noise,
-        pink_noise,
+        clock_tick, siren, bell, bird_chirp, dog_bark, rain, sea_waves, wind, helicopter, engine, chainsaw, crackling_fire,
+        rooster, crying_baby, sneeze, knocks, beeps, hum, click_train, tone, white_noise, pink_noise,
     )
-}
+}  # fmt: skip
 """Every kind of sound by name: the one list."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from otoscope.audio import rms
+
 Array = NDArray[np.float64]
 Shape = Callable[[Array], Array]
 TOP_HZ = 20_000.0
@@ -44,19 +46,7 @@ class Event:
 
 
 class Canvas:
-    """A stem while it is drawn.
-
-    Parameters
-    ----------
-    label : str
-        The kind of sound, for its events.
-    duration : float, s
-        Length of the sound.
-    sample_rate : int, Hz
-        Sample rate of the sound.
-    rng : numpy Generator
-        The structural stream.
-    """
+    """A stem while it is drawn; ``rng`` draws its structure."""
 
     def __init__(self, label: str, duration: float, sample_rate: int, rng: np.random.Generator):
         self.label, self.duration, self.sample_rate, self.rng = label, duration, sample_rate, rng
@@ -97,20 +87,8 @@ class Canvas:
         part += sound[: len(part)]
 
     def noise(self, count: int, shape: Shape) -> Array:
-        """Gaussian noise with magnitude spectrum ``shape(Hz)``.
-
-        Parameters
-        ----------
-        count : int, samples
-            Length.
-        shape : callable
-            Gain of each frequency; its scale is of no matter.
-
-        Returns
-        -------
-        ndarray (count,)
-            With RMS 1 over 0-20 kHz; less where the rate cuts it.
-        """
+        """Gaussian noise ``(count,)`` with magnitude spectrum ``shape(Hz)``, whose scale is of no matter: its RMS is 1 over
+        0-20 kHz, less where the rate cuts it."""
         rng = np.random.default_rng(int(self.rng.integers(2**62)))
         hertz = np.fft.rfftfreq(max(count, 1), 1 / self.sample_rate)
         lines = rng.normal(size=(len(hertz), 2)) @ np.array([1.0, 1.0j])
@@ -135,17 +113,8 @@ class Canvas:
         return np.concatenate([np.zeros(min(1, len(hertz))), np.cumsum(steps)])
 
     def harmonics(self, hertz: Array, shape: Shape, most: int = 200) -> Array:
-        """Partials at the multiples of a gliding pitch, each as loud as ``shape`` says at its own frequency.
-
-        Parameters
-        ----------
-        hertz : ndarray (time,)
-            Pitch at each sample.
-        shape : callable
-            Gain of each frequency.
-        most : int
-            Number of partials at most; those above Nyquist are left out.
-        """
+        """Partials at the multiples of a gliding pitch ``(time,)`` in Hz, each as loud as ``shape`` says at its own frequency;
+        at most ``most``, and none above Nyquist."""
         out = np.zeros(len(hertz))
         turn = np.exp(2j * np.pi * self.phase(hertz))
         spin = np.ones(len(hertz), dtype=complex)
@@ -254,5 +223,5 @@ def contour(points: Mapping[float, float]) -> Shape:
 
 def even(sound: Array) -> Array:
     """The sound at RMS 1 (silence stays silence), so that parts can be weighed against each other."""
-    rms = float(np.sqrt(np.mean(sound**2))) if len(sound) else 0.0
-    return sound / rms if rms > 0 else sound
+    level = rms(sound)
+    return sound / level if level > 0 else sound

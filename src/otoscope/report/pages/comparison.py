@@ -9,7 +9,7 @@ from typing import Any
 
 from otoscope.core import registry
 from otoscope.core.files import write_text
-from otoscope.report.captions import TRUST
+from otoscope.report.pages.explanation_contents import TRUST
 from otoscope.report.templating import render_page
 
 

@@ -10,9 +10,8 @@ from typing import Any
 from otoscope.core import registry
 from otoscope.core.jsonable import to_jsonable
 from otoscope.explanation.explanation import Explanation
-from otoscope.report.captions import SOUNDS, TRUST
 from otoscope.report.formatting import kilohertz, seconds
-from otoscope.report.pages.explanation_contents import Page, PageSound, build_page, check
+from otoscope.report.pages.explanation_contents import SOUNDS, TRUST, Page, PageSound, build_page, check
 from otoscope.report.templating import array, quoted, render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "overlay.js", "explanation.js")

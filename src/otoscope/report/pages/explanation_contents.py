@@ -17,13 +17,73 @@ import numpy as np
 from otoscope.audio import close_audio, downmix, encode, open_audio, resample
 from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError
+from otoscope.explanation.explainers import DESCRIBES
 from otoscope.explanation.explanation import PARTS, Explanation
-from otoscope.report.captions import MASKED, Captions, captions_of
 from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
 
-TRUSTS = ("good", "doubtful", "poor")
 EMBED_S = 180.0  # longer sounds are linked
 PLAYABLE_HZ = (8000, 48000)
+SOUNDS = {"original": ("A", "Original"), "kept": ("B", "Kept"), "removed": ("C", "Removed")}
+"""Key and name of each sound of an explanation."""
+
+TRUST = {
+    "good": ("Good", "The kept sound accounts for the prediction."),
+    "doubtful": ("Doubtful", "Interpret with care."),
+    "poor": ("Poor", "Do not rely on this explanation."),
+}
+"""Title and advice for each degree of trust."""
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Captions of the page of an explanation; the defaults are for a kept sound that a mask selects.
+
+    Parameters
+    ----------
+    original, kept, removed : str
+        Descriptions of these sounds.
+    against, favour, unit : str
+        Meaning of attribution values below and above 0, and their unit.
+    dark, bright : str
+        Meaning of mask values near 0 and 1.
+    scored, column : str
+        Where the first score of each sound was measured, in a sentence and as the head of a column.
+    note : str
+        A note on attribution and mask; empty for none.
+    """
+
+    original: str = "the whole sound"
+    kept: str = "what the network used"
+    removed: str = "what it ignored"
+    against: str = "against"
+    favour: str = "for"
+    unit: str = ""
+    dark: str = "removed"
+    bright: str = "kept"
+    scored: str = "in the domain of the explanation"
+    column: str = "In the domain"
+    note: str = ""
+
+
+MASKED = Captions()
+GENERATED = Captions(
+    kept="what the method generated",
+    removed="the original minus that",
+    against="softer",
+    favour="louder",
+    unit="dB",
+    dark="softer",
+    bright="as loud",
+    scored="as it was generated",
+    column="As generated",
+    note=f"{DESCRIBES[0].upper()}{DESCRIBES[1:]}.",
+)
+"""For methods that generate the kept sound; attribution and mask are described from it."""
+
+
+def captions_of(explanation: Explanation) -> Captions:
+    """The captions of an explanation: of a masked or of a generated sound."""
+    return MASKED if explanation.generated is None else GENERATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +236,8 @@ class Page:
 
 def check(page: Page) -> None:
     """Raise a `ShapeError` or `ParameterError` unless the contents fit together."""
-    if page.trust not in TRUSTS:
-        raise ParameterError(f"trust is one of {', '.join(TRUSTS)}; got {page.trust!r}")
+    if page.trust not in TRUST:
+        raise ParameterError(f"trust is one of {', '.join(TRUST)}; got {page.trust!r}")
     keys = tuple(sound.key for sound in page.sounds)
     if keys != PARTS:
         raise ParameterError(
@@ -227,7 +287,8 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         Files of the three sounds in the page's folder; used for sounds over three minutes, which are not embedded.
     """
     source, verdict, index = explanation.source, explanation.verdict(), explanation.target.index
-    pictures = {part: _picture(explanation, part, linked) for part in PARTS}
+    files = linked or {} if source.duration > EMBED_S else {}
+    pictures = {part: _picture(explanation, part, files.get(part)) for part in PARTS}
     grid, name = explanation.mask.grid, Path(source.source).name
     seen = _thin(grid.times)
     return Page(
@@ -243,7 +304,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         top_hz=source.sample_rate / 2,
         floor_db=FLOOR_DB,
         ceil_db=CEIL_DB,
-        sounds=tuple(_sound(explanation, part, pictures, linked) for part in PARTS),  # type: ignore[arg-type]
+        sounds=tuple(_sound(explanation, part, pictures, files.get(part)) for part in PARTS),  # type: ignore[arg-type]
         attribution=explanation.attribution.values[:, seen],
         mask=explanation.mask.values[:, seen],
         frequencies=grid.frequencies,
@@ -264,42 +325,35 @@ def figures(metrics: dict[str, float]) -> list[Figure]:
     for name, value in metrics.items():
         heard = name.startswith("heard_")
         entry = registry.get("metric", name.removeprefix("heard_"))
-        better = "higher" if entry.facts["higher_is_better"] else "lower"
-        title = entry.name.replace("_", " ").capitalize()
-        out.append(Figure(entry.facts["short"], value, entry.facts["unit"], entry.facts["means"], better, heard, title))
+        facts, title = entry.facts, entry.name.replace("_", " ").capitalize()
+        better = "higher" if facts["higher_is_better"] else "lower"
+        out.append(Figure(facts["short"], value, facts["unit"], facts["means"], better, heard, title))
     return out
 
 
-def _picture(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> SoundPicture:
+def _picture(explanation: Explanation, part: str, file: Path | None) -> SoundPicture:
+    """The picture of a sound, of its file if it is linked."""
     source = explanation.source
-    sound: Any = source if part == "original" else _part(explanation, part, linked)
+    if part == "original":
+        return picture_of(source, source.frames, source.sample_rate)
+    sound = getattr(explanation, part) if file is None else open_audio(file)
     try:
         return picture_of(sound, source.frames, source.sample_rate)
     finally:
-        if sound is not source:
-            close_audio(sound)
+        close_audio(sound)
 
 
-def _part(explanation: Explanation, part: str, linked: dict[str, Path] | None) -> Any:
-    long = explanation.source.duration > EMBED_S
-    return open_audio(linked[part]) if long and linked is not None else getattr(explanation, part)
-
-
-def _sound(
-    explanation: Explanation, part: str, pictures: dict[str, SoundPicture], linked: dict[str, Path] | None
-) -> PageSound:
+def _sound(explanation: Explanation, part: str, pictures: dict[str, SoundPicture], file: Path | None) -> PageSound:
     picture, source = pictures[part], explanation.source
-    data, href, gain = None, None, 1.0
-    if source.duration > EMBED_S and linked is not None:
-        href = linked[part].name
-    else:
+    data, gain = None, 1.0
+    if file is None:
         samples = source.read(0, source.frames) if part == "original" else getattr(explanation, part).samples
         data, gain = _playable(samples, source.sample_rate)
     return PageSound(
         key=part,
         audio=data,
-        mime="audio/flac" if data is not None else "audio/wav",
-        href=href,
+        mime="audio/flac" if file is None else "audio/wav",
+        href=None if file is None else file.name,
         gain=gain,
         match_gain=match_gain(picture, pictures["original"]),
         rms_db=picture.rms_db,

@@ -51,12 +51,7 @@ def text(value: object) -> str:
 def page_contents(board: Leaderboard, listen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A leaderboard as `write_leaderboard_page` takes it.
 
-    Parameters
-    ----------
-    board : Leaderboard
-        The leaderboard to show.
-    listen : mapping, optional
-        The clips to listen to, as `otoscope.report.examples.write_examples` gives them, and ``href`` of their page.
+    ``listen`` are the clips to listen to, as `otoscope.report.examples.write_examples` gives them, and ``href`` of their page.
     """
     contents = board.to_dict()
     bound = {m.name for m in board.within_domains()}
@@ -84,15 +79,10 @@ def write_leaderboard_page(contents: Mapping[str, Any], path: str | os.PathLike[
     path : path-like
         The HTML file.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     ParameterError
         If the contents lack something.
-    WriteError
     """
     lacking = [key for key in REQUIRED if key not in contents]
     if lacking:
@@ -236,16 +226,7 @@ def interval_plot(
 ) -> Markup:
     """One metric of all lines: a dot for the mean, a stroke for the interval; the best line is filled.
 
-    Parameters
-    ----------
-    metric : mapping
-        ``title``.
-    place : int
-        Index of the metric among the values of each line.
-    lines : sequence of mapping
-        ``values`` and ``role`` of each, in order.
-    names : sequence of str
-        Names of the lines.
+    ``place`` is the index of the metric among the values of each line.
     """
     values = [line["values"][place] for line in lines]
     height = ROW * len(lines) + FOOT
@@ -266,20 +247,9 @@ def scatter_plot(
     names: Sequence[str],
     some: Sequence[int] | None = None,
 ) -> Markup:
-    """One metric against another: a dot a line, numbered as in the table, with both intervals.
+    """One metric (horizontal) against another: a dot a line, numbered as in the table, with both intervals.
 
-    Parameters
-    ----------
-    pair : sequence of two mappings
-        The horizontal and the vertical metric.
-    places : sequence of two ints
-        Their indices among the values of each line.
-    lines : sequence of mapping
-        ``values`` and ``role`` of each, in order.
-    names : sequence of str
-        Names of the lines.
-    some : sequence of int, optional
-        Indices of the lines to draw; all by default.
+    ``places`` are the indices of the ``pair`` among the values of each line, ``some`` those of the lines to draw; all by default.
     """
     drawn = range(len(lines)) if some is None else some
     values = [[lines[k]["values"][p] for p in places] for k in drawn]
@@ -344,6 +314,10 @@ def _tick(x: float, label: str, top: float, bottom: float, foot: float) -> str:
     return line + f'<text class="tick" x="{x:.1f}" y="{foot:.1f}" text-anchor="middle">{label}</text>'
 
 
+def _stroke(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
+
+
 def _kind(value: Mapping[str, Any], role: str) -> str:
     return " ".join(word for word in ("mean", value.get("mark", ""), role) if word)
 
@@ -358,7 +332,7 @@ def _whisker(value: Mapping[str, Any], role: str, to: Any, y: float, name: str) 
         return f'<text class="tick" x="{LABELS + 14}" y="{y + 4:.1f}">not defined</text>'
     x, stroke = to(value["mean"]), ""
     if value["low"] is not None:
-        stroke = f'<line class="whisker" x1="{to(value["low"]):.1f}" x2="{to(value["high"]):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        stroke = _stroke("whisker", to(value["low"]), to(value["high"]), y, y)
     dot = f'<circle class="{_kind(value, role)}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
     return f"<g><title>{text(_said(name, value))}</title>{stroke}{dot}</g>"
 
@@ -367,14 +341,11 @@ def _point(k: int, values: Sequence[Mapping[str, Any]], role: str, maps: Sequenc
     first, second = values
     if first["mean"] is None or second["mean"] is None:
         return ""
-    x, y = maps[0](first["mean"]), maps[1](second["mean"])
-    strokes = ""
+    to_x, to_y = maps
+    x, y, strokes = to_x(first["mean"]), to_y(second["mean"]), ""
     if first["low"] is not None and second["low"] is not None:
-        ends = [maps[0](first["low"]), maps[0](first["high"]), maps[1](second["low"]), maps[1](second["high"])]
-        strokes = (
-            f'<line class="whisker thin" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<line class="whisker thin" x1="{x:.1f}" x2="{x:.1f}" y1="{ends[2]:.1f}" y2="{ends[3]:.1f}"/>'
-        )
+        strokes = _stroke("whisker thin", to_x(first["low"]), to_x(first["high"]), y, y)
+        strokes += _stroke("whisker thin", x, x, to_y(second["low"]), to_y(second["high"]))
     dot = f'<circle class="mean {role}" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
     number = f'<text class="number {role}" x="{x:.1f}" y="{y + 3.6:.1f}" text-anchor="middle">{k + 1}</text>'
     return f"<g><title>{text(f'{k + 1}. {name}')}</title>{strokes}{dot}{number}</g>"

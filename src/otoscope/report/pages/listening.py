@@ -30,7 +30,8 @@ from otoscope.report.templating import array, json_text, render_page
 
 SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "listening.js")
 MIMES = {".flac": "audio/flac", ".wav": "audio/wav"}
-VERSIONS = ("original", "control", "reconstruction", "difference")
+MADE = ("reconstruction", "difference")
+VERSIONS = ("original", "control", *MADE)
 MOST_ATTENUATED_DB = 120.0
 WORDS = {
     "networks": "Networks",
@@ -176,13 +177,13 @@ def _levels(kind: str, picture: SoundPicture, original: SoundPicture) -> dict[st
 def _version(
     version: Mapping[str, Any], label: str, titles: Mapping[str, dict[str, str]], words: Mapping[str, str]
 ) -> dict[str, Any]:
-    kind, network, start = version["kind"], version.get("network"), version.get("start")
+    made = version if version["kind"] in MADE else {}
     name, note = _names(version, titles, words)
     measure = number(version.get("si_sdr_db"), "si_sdr_db")
     return {
-        "kind": kind,
-        "network": network if kind in ("reconstruction", "difference") else None,
-        "start": start if kind in ("reconstruction", "difference") else None,
+        "kind": version["kind"],
+        "network": made.get("network"),
+        "start": made.get("start"),
         "title": name,
         "note": note,
         "mime": MIMES.get(Path(version["audio"]).suffix.lower(), "audio"),
@@ -210,13 +211,8 @@ def _names(
 
 
 def _said(network: str, said: Mapping[str, Any], label: str) -> dict[str, Any]:
-    value = number(said.get("p"), "p")
-    return {
-        "network": network,
-        "label": said["label"],
-        "p": percent(value),
-        "right": said["label"] == label,
-    }
+    p = percent(number(said.get("p"), "p"))
+    return {"network": network, "label": said["label"], "p": p, "right": said["label"] == label}
 
 
 # --- the page -------------------------------------------------------------------------------------------------------
@@ -251,15 +247,7 @@ def _facts(contents: Mapping[str, Any]) -> str:
 
 
 def check_contents(folder: Path, contents: Mapping[str, Any]) -> None:
-    """A `ParameterError`, `UnknownNameError` or `AudioReadError` unless a page can be made of it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the sounds lie.
-    contents : mapping
-        As `write_listening_page` takes it.
-    """
+    """A `ParameterError`, `UnknownNameError` or `AudioReadError` unless `write_listening_page` can make a page of it."""
     where = "a listening page"
     need(contents, "title", str, where)
     rate = need(contents, "sample_rate", int, where)
@@ -321,7 +309,7 @@ def _check_clip(folder: Path, clip: Any, where: str, known: tuple[list[str], lis
 
 def _check_version(folder: Path, version: Any, where: str, known: tuple[list[str], list[str]]) -> None:
     networks, starts = known
-    if version["kind"] in ("reconstruction", "difference"):
+    if version["kind"] in MADE:
         network = need(version, "network", str, where)
         if network not in networks:
             raise UnknownNameError(f"network of {where}", network, networks)

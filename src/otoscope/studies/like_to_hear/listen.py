@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from torch import Tensor
 
 from otoscope.audio import encode
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.core.files import atomic_write, make_folder, write_text
-from otoscope.core.jsonable import to_jsonable
+from otoscope.core.files import atomic_write, make_folder
 from otoscope.datasets import Dataset
 from otoscope.metrics.signal import si_sdr_db
-from otoscope.studies.like_to_hear.measure import ORIGINAL, Evaluator, batches_of
+from otoscope.recipes.runs import write_json
+from otoscope.studies.like_to_hear.measure import ORIGINAL, Evaluator
 from otoscope.studies.like_to_hear.members import CONTROL
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe
+from otoscope.training.data import Clips
 
 INTRO = (
     "An autoencoder stood in front of each network and was tuned by that network's loss alone. Its reconstruction is the sound "
@@ -28,32 +28,19 @@ INTRO = (
 
 
 def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: dict[str, float]) -> dict[str, Any]:
-    """Write the sounds of the page and say what belongs to it; also as ``listening.json``.
+    """Write the sounds of the page into its folder and say what belongs to it; also as ``listening.json``.
 
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Classifiers and autoencoders of the study, ready to score.
-    test : Dataset
-        Test clips.
-    out : Path
-        The page's folder.
-    accuracy : mapping
-        Each network's, on the originals.
+    ``accuracy`` is each network's on the originals.
     """
     recipe = evaluator.recipe
     networks = [n for n in recipe.classifiers if recipe.classifiers[n].group in recipe.listen.groups]
     make_folder(out / "audio")
-    chosen = choose(recipe, test)
-    clips = [
-        {
-            "file": test.examples[i].path.name,
-            "label": test.examples[i].label,
-            "versions": _versions(evaluator, waveform, i, networks, out),
-        }
-        for i, waveform in batches_of(test, evaluator, chosen)
-    ]
-    contents = {
+    clips = []
+    samples = Clips(test, evaluator.rate, recipe.data)
+    for i in choose(recipe, test):
+        example, versions = test.examples[i], _versions(evaluator, samples[i][0][None], i, networks, out)
+        clips.append({"file": example.path.name, "label": example.label, "versions": versions})
+    contents: dict[str, Any] = {
         "title": recipe.title,
         "intro": INTRO,
         "sample_rate": evaluator.rate,
@@ -63,19 +50,11 @@ def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: di
         "starts": [{"name": k, "title": v.title or k} for k, v in recipe.tune.starts.items()],
         "clips": clips,
     }
-    contents = to_jsonable(contents)
-    write_text(out / "listening.json", json.dumps(contents, indent=1) + "\n")
-    return contents
+    return dict(write_json(out / "listening.json", contents))
 
 
 def choose(recipe: LikeToHearRecipe, test: Dataset) -> list[int]:
-    """Numbers of the clips to hear, in the test folds' order: those of the recipe, or the first of each class.
-
-    Raises
-    ------
-    OtoscopeError
-        For a clip that is not there.
-    """
+    """Numbers of the clips to hear, in the test folds' order: those of the recipe, or the first of each class."""
     files = [example.path.name for example in test.examples]
     chosen = []
     for wanted in recipe.listen.clips:
@@ -91,10 +70,8 @@ def choose(recipe: LikeToHearRecipe, test: Dataset) -> list[int]:
             )
     if chosen:
         return chosen
-    seen: dict[int, int] = {}
-    for i, example in enumerate(test.examples):
-        seen.setdefault(example.index, i)
-    return [seen[c] for c in sorted(seen)]
+    classes = [example.index for example in test.examples]
+    return [classes.index(c) for c in sorted(set(classes))]
 
 
 def _versions(
@@ -106,16 +83,14 @@ def _versions(
         original = sounds[ORIGINAL]
         found = [_version(evaluator, original, f"{number}-original", networks, out) | {"kind": "original"}]
         control = _version(evaluator, sounds[CONTROL], f"{number}-control", networks, out)
-        found.append(
-            control
-            | {"kind": "control", "title": "autoencoder trained by MSE alone", **_close(sounds[CONTROL], original)}
-        )
+        about = {"kind": "control", "title": "autoencoder trained by MSE alone"}
+        found.append(control | about | _close(sounds[CONTROL], original))
         for key, tuned in evaluator.members.autoencoders.items():
             if tuned.classifier not in networks:
                 continue
             about = {"network": tuned.classifier, "start": tuned.start}
             made = _version(evaluator, sounds[key], f"{number}-{key}", networks, out)
-            found.append(made | about | {"kind": "reconstruction", **_close(sounds[key], original)})
+            found.append(made | about | {"kind": "reconstruction"} | _close(sounds[key], original))
             rest = _version(evaluator, original - sounds[key], f"{number}-{key}-difference", networks, out)
             found.append(rest | about | {"kind": "difference"})
     return found

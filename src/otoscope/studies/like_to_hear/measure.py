@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,19 +71,7 @@ def conditions(settings: FrequencySettings, top_hz: float) -> list[Condition]:
 
 
 class Evaluator:
-    """Everything that a batch of clips goes through.
-
-    Parameters
-    ----------
-    recipe : LikeToHearRecipe
-        Recipe of the study.
-    members : Members
-        Classifiers and autoencoders of the study.
-    labels : tuple of str
-        Of the data set.
-    device : torch.device
-        Where classifiers and autoencoders run.
-    """
+    """Everything that a batch of clips goes through; ``labels`` are the data set's."""
 
     def __init__(self, recipe: LikeToHearRecipe, members: Members, labels: tuple[str, ...], device: torch.device):
         self.recipe, self.members, self.labels, self.device = recipe, members, labels, device
@@ -140,25 +127,17 @@ class Evaluator:
             "mse": ((plain - plain[:, :1]) ** 2).mean(-1),
             "si_sdr_db": si_sdr_db(plain, plain[:, :1]),
             "power": band_power(stacked, self.rate, self.edges).cpu().numpy(),
-            "spectrum": stft(stacked.flatten(0, 1), SPECTRUM)
-            .abs()
-            .mean(-1)
-            .unflatten(0, stacked.shape[:2])
-            .cpu()
-            .numpy(),
+            "spectrum": stft(stacked.flatten(0, 1), SPECTRUM).abs().mean(-1).unflatten(0, stacked.shape[:2]).numpy(),
             "likeness": _similarity(stacked),
             "filtered": self._filtered(sounds),
         }
-
-    def _filtered_score(self, name: str, condition: Condition, sounds: np.ndarray) -> np.ndarray:
-        return self.score(name, condition.apply(torch.from_numpy(sounds), self.rate).numpy())
 
     def _filtered(self, sounds: dict[str, np.ndarray]) -> np.ndarray:
         rows = []
         for name in self.asked:
             own = self.own(name)
-            heard = [sounds[ORIGINAL], *([sounds[own]] if own is not None else [])]
-            found = [[self._filtered_score(name, c, sound) for c in self.conditions] for sound in heard]
+            heard = [torch.from_numpy(sounds[s]) for s in (ORIGINAL, own) if s is not None]
+            found = [[self.score(name, c.apply(s, self.rate).numpy()) for c in self.conditions] for s in heard]
             if own is None:
                 found.append([np.full_like(p, np.nan) for p in found[0]])
             rows.append(np.asarray(found))  # (sound, condition, clip, class)
@@ -173,9 +152,8 @@ def _similarity(stacked: Tensor) -> np.ndarray:
     clips, sounds = db.shape[:2]
     out = np.ones((clips, sounds, sounds))
     for clip in range(clips):
-        for i in range(sounds):
-            for j in range(i + 1, sounds):
-                out[clip, i, j] = out[clip, j, i] = mutual_information(db[clip, i], db[clip, j])
+        for i, j in itertools.combinations(range(sounds), 2):
+            out[clip, i, j] = out[clip, j, i] = mutual_information(db[clip, i], db[clip, j])
     return out
 
 
@@ -233,10 +211,3 @@ def _fingerprint(key: str, part: dict[str, np.ndarray]) -> str:
         h.update(f"{name}:{values.dtype}:{values.shape}".encode())
         h.update(np.ascontiguousarray(values).tobytes())
     return h.hexdigest()
-
-
-def batches_of(test: Dataset, evaluator: Evaluator, chosen: list[int]) -> Iterator[tuple[int, Tensor]]:
-    """Chosen clips one by one, with their number, ``(1, time)`` at the study's rate."""
-    clips = Clips(test, evaluator.rate, evaluator.recipe.data)
-    for i in chosen:
-        yield i, clips[i][0][None]

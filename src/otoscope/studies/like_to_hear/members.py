@@ -25,20 +25,9 @@ Log = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Tuned:
-    """An autoencoder of the study.
+    """An autoencoder of the study, ``CLASSIFIER--START`` or ``control``, and the ``result`` of its training.
 
-    Parameters
-    ----------
-    name : str
-        ``CLASSIFIER--START``, or ``control``.
-    autoencoder : Autoencoder
-        The trained autoencoder.
-    classifier : str
-        Whom it was tuned to; empty for the control.
-    start : str
-        What it started from.
-    result : mapping
-        What its training wrote.
+    ``classifier``, whom it was tuned to, and ``start``, what it started from, are empty for the control.
     """
 
     name: str
@@ -50,16 +39,9 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Members:
-    """All that take part.
+    """All that take part, by name; ``numbers`` are each classifier's numbers of the data set's classes.
 
-    Parameters
-    ----------
-    classifiers : mapping of str to Classifier
-        Classifiers by name.
-    numbers : mapping of str to list of int
-        Each classifier's number of each of the data set's classes.
-    autoencoders : mapping of str to Tuned
-        The control first.
+    The first autoencoder is the control.
     """
 
     classifiers: Mapping[str, Classifier]
@@ -79,34 +61,20 @@ Jobs = tuple[list[Job], list[Job]]  # of classifiers, of autoencoders
 
 
 def plan_trainings(recipe: LikeToHearRecipe, out: Path) -> Jobs:
-    """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read.
-
-    Raises
-    ------
-    OtoscopeError
-        If one of the recipes is missing or wrong.
-    """
+    """All trainings of a study, in order: of classifiers, and of autoencoders; their recipes are read and checked."""
     first = [_classifier_job(recipe, out, name) for name, entry in recipe.classifiers.items() if entry.train]
-    control = _job(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, _control_settings(recipe))
-    tuned = [
-        _job(
-            recipe,
-            recipe.tune.recipe,
-            out / "autoencoders" / f"{name}--{start}",
-            _tuning_settings(recipe, out, name, start),
-        )
-        for name, start in pairs(recipe)
-    ]
-    return first, [control, *tuned]
+    rest = [_job(recipe, recipe.tune.control, out / "autoencoders" / CONTROL, ["task=pretrain", *recipe.tune.set])]
+    for name, start in pairs(recipe):
+        settings = _tuning_settings(recipe, out, name, start)
+        rest.append(_job(recipe, recipe.tune.recipe, out / "autoencoders" / f"{name}--{start}", settings))
+    return first, rest
 
 
 def gather(recipe: LikeToHearRecipe, out: Path, jobs: Jobs, labels: tuple[str, ...], device: str, log: Log) -> Members:
     """Train or read everything that the study needs; what is there already is not trained again.
 
-    Raises
-    ------
-    OtoscopeError
-        If a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its classifier has.
+    An `OtoscopeError` if a training fails, a member cannot be used, or an autoencoder was tuned to other weights than its
+    classifier has.
     """
     first, rest = jobs
     for job in first:
@@ -196,24 +164,17 @@ def _folder_of(recipe: LikeToHearRecipe, out: Path, name: str) -> str:
     return str(out / "classifiers" / name / "model") if entry.train else entry.model
 
 
-def _control_settings(recipe: LikeToHearRecipe) -> list[str]:
-    return ["task=pretrain", *recipe.tune.set]
-
-
 def _tuning_settings(recipe: LikeToHearRecipe, out: Path, name: str, start: str) -> list[str]:
     entry = recipe.classifiers[name]
-    base = entry.of or name
+    base = recipe.classifiers[entry.of or name]
     begin = str(out / "autoencoders" / CONTROL / "model") if start == CONTROL else start
-    weights = [
-        s.replace("weights=", "classifier.weights=", 1) for s in recipe.classifiers[base].set if s[:8] == "weights="
-    ]
     return [
         "task=tune",
         _set("name", f"{name}--{start}"),
         *recipe.tune.set,
         *recipe.tune.starts[start].set,
-        _set("classifier.model", _folder_of(recipe, out, base)),
-        *(weights if recipe.classifiers[base].model else []),
+        _set("classifier.model", _folder_of(recipe, out, entry.of or name)),
+        *(f"classifier.{s}" for s in base.set if base.model and s.startswith("weights=")),
         _set("classifier.without", entry.without),
         _set("autoencoder.start", begin),
         *(["autoencoder.settings={}"] if start != "random" else []),
@@ -229,10 +190,8 @@ def load_classifiers(recipe: LikeToHearRecipe, out: Path) -> dict[str, Classifie
         if entry.of:
             classifier = copy.deepcopy(made[entry.of])
         else:
-            weights = next(
-                (s.partition("=")[2] for s in entry.set if entry.model and s.startswith("weights=")), "published"
-            )
-            classifier = load_classifier(_folder_of(recipe, out, name), weights)
+            weights = [s.partition("=")[2] for s in entry.set if entry.model and s.startswith("weights=")]
+            classifier = load_classifier(_folder_of(recipe, out, name), *weights[-1:])
         switch_off(classifier, entry.without)
         classifier.name = name
         made[name] = classifier.eval().requires_grad_(False)

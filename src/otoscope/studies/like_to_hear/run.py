@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from otoscope.core.files import make_folder, write_text
-from otoscope.core.jsonable import to_jsonable
+from otoscope.core.files import make_folder
 from otoscope.core.runtime import require, resolve_device
 from otoscope.datasets import load_dataset
-from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve
+from otoscope.recipes.runs import ensure_same_recipe, made_here, out_folder, reserve, write_json
 from otoscope.studies.like_to_hear.listen import choose, write_listening
 from otoscope.studies.like_to_hear.measure import ORIGINAL, Evaluator, measure_all
 from otoscope.studies.like_to_hear.members import gather, plan_trainings
@@ -51,6 +49,12 @@ def like_to_hear(
     ------
     OtoscopeError
         If data, members or the folder are not usable, or a training fails.
+
+    Examples
+    --------
+    >>> recipe = load_like_to_hear("esc10", ["data.root=esc50", "out=runs/ears"])
+    >>> like_to_hear(recipe)["folder"]  # doctest: +SKIP
+    'runs/ears'
     """
     require("lightning", "train", "otoscope like-to-hear")
     out = out_folder(recipe, "study").resolve()
@@ -71,8 +75,7 @@ def like_to_hear(
     results = summarise(evaluator, measures, truth, data.labels)
     results["title"], results["data"] = recipe.title, f"{data.name}, test folds {', '.join(map(str, recipe.data.test))}"
     results |= {"made": datetime.date.today().isoformat(), "threads": torch.get_num_threads(), **made_here()}
-    results = to_jsonable(results)
-    write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
+    results = write_json(out / "results.json", results)
     log("writing the sounds of the listening page")
     accuracy = {name: row["accuracy"] for name, row in results["cross"][ORIGINAL].items()}
     listening = write_listening(evaluator, test, out / "listening", accuracy)

@@ -85,7 +85,13 @@ class ListenSettings(Settings):
 
 
 class LikeToHearRecipe(Settings):
-    """All settings of a like-to-hear study."""
+    """All settings of a like-to-hear study.
+
+    Examples
+    --------
+    >>> LikeToHearRecipe(classifiers={"mn": {"model": "esc10-mn"}}).main()
+    ['mn']
+    """
 
     name: str = Field("like-to-hear", description="Name of the study.")
     title: str = Field("What networks like to hear", description="For tables and pages.")
@@ -133,6 +139,11 @@ def load_like_to_hear(path: RecipeFiles, overrides: Sequence[str] = ()) -> LikeT
     ------
     OtoscopeError
         If a file is missing, a setting unknown or out of range, or a name does not exist in the study.
+
+    Examples
+    --------
+    >>> load_like_to_hear("esc10", ["seed=3"]).seed
+    3
     """
     files = find_recipes(path, LIKE_TO_HEAR)
     content = read_content(files, overrides, [LikeToHearRecipe])

@@ -21,23 +21,14 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class AutoencoderModule(TrainingModule):
-    """Trains one autoencoder by a recipe, behind it a frozen classifier, if any.
+    """Trains one autoencoder by a recipe, behind it a classifier, if any, that is frozen and in evaluation mode.
 
-    Parameters
-    ----------
-    autoencoder : Autoencoder
-        What is trained.
-    recipe : AutoencoderRecipe
-        The recipe of the run.
-    classifier : Classifier or None
-        Frozen and in evaluation mode; it is no part of the module.
-    numbers : sequence of int
-        The classifier's number of each of the data set's classes; none where its own word is the target.
-    names : sequence of str
-        Of the training clips, for errors.
-    batches : int
-        Batches an epoch.
+    ``numbers`` are the classifier's numbers of the data set's classes, none where its own prediction is the target;
+    ``names`` are those of the training clips, for errors.
     """
+
+    autoencoder: Autoencoder
+    classifier: Classifier | None
 
     def __init__(
         self,
@@ -49,20 +40,11 @@ class AutoencoderModule(TrainingModule):
         batches: int,
     ):
         super().__init__(autoencoder.network, recipe, batches)
-        self._others = (autoencoder, classifier)
+        object.__setattr__(self, "autoencoder", autoencoder)  # both without being registered as parts of the module
+        object.__setattr__(self, "classifier", classifier)
         self.kept_epoch = 0
         self.heard: Tensor | None = None
         self.numbers, self.names = torch.tensor(list(numbers)), names
-
-    @property
-    def autoencoder(self) -> Autoencoder:
-        """The autoencoder that is trained."""
-        return self._others[0]
-
-    @property
-    def classifier(self) -> Classifier | None:
-        """The frozen classifier, or None."""
-        return self._others[1]
 
     @property
     def rate(self) -> int:
@@ -94,14 +76,9 @@ class AutoencoderModule(TrainingModule):
         return each.mean()
 
     def losses(self, waveform: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Weighted losses, each ``(batch,)``, by name; and the logits, if there is a classifier.
+        """Weighted losses of waveforms ``(batch, time)``, each ``(batch,)``, by name; and the logits, if there is a classifier.
 
-        Parameters
-        ----------
-        waveform : Tensor (batch, time)
-            Mono waveforms, full scale 1.
-        target : Tensor (batch, class)
-            Shares of the classes.
+        ``target (batch, class)`` has the shares of the classes.
         """
         settings, classifier = self.recipe.loss, self.classifier
         made = self.autoencoder(waveform, self.rate)

@@ -79,7 +79,13 @@ class WaveformAugmentSettings(Settings):
 
 
 class AutoencoderRecipe(RunSettings):
-    """All settings of a run that trains an autoencoder."""
+    """All settings of a run that trains an autoencoder.
+
+    Examples
+    --------
+    >>> AutoencoderRecipe(task="tune", classifier={"model": "esc10-mn"}).task
+    'tune'
+    """
 
     name: str = Field("autoencoder", description="Name of the run and of the model.")
     task: Literal["pretrain", "tune"] = Field(

@@ -55,7 +55,6 @@ class AutoencoderTask(Task):
 
     @property
     def network(self) -> nn.Module:
-        """The bare network."""
         return self.autoencoder.network
 
     def loaders(self) -> tuple[Any, Any]:
@@ -111,17 +110,15 @@ class AutoencoderTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines that the command prints."""
         ratio = result["si_sdr_db"]
         lines = [
             f"mean squared error on the test folds: {result['mse']:.3g} ({result['clips']} clips)",
             "SI-SDR: " + ("undefined" if ratio is None else f"{ratio:.2f} dB"),
         ]
         if "accuracy" in result:
-            low, high = (100 * bound for bound in result["interval"])
             lines += [
                 f"on the reconstructions the classifier is right on {100 * result['accuracy']:.2f} %",
-                f"  95 % interval {low:.1f} to {high:.1f}; right is the {result['right_is']}",
+                f"  {percent(result['interval'])}; right is the {result['right_is']}",
             ]
             if result["right_is"] == "label":
                 lines.append(f"  on the originals {100 * result['accuracy_original']:.2f} %")

@@ -23,11 +23,15 @@ class Distiller(nn.Module):
     Source: hinton2015distilling for outputs, romero2015fitnets for hints.
     """
 
+    student: Classifier
+    teacher: Classifier
+
     def __init__(self, student: Classifier, teacher: Classifier, settings: TeacherSettings):
         super().__init__()
         self.settings = settings
-        self._student = [student]  # in lists: neither belongs to this module, and neither is saved with it
-        self._teacher = [teacher.eval().requires_grad_(False)]
+        # Neither is registered as a part of this module, and neither is saved with it.
+        object.__setattr__(self, "student", student)
+        object.__setattr__(self, "teacher", teacher.eval().requires_grad_(False))
         pairs = [name.split("=", 1) for name in settings.hint_layers]
         self.pairs = [(pair[0], pair[-1]) for pair in pairs] if settings.hints > 0 else []
         self.same_classes = student.labels == teacher.labels
@@ -53,16 +57,6 @@ class Distiller(nn.Module):
             if teacher.multilabel:
                 nn.init.constant_(self.head.bias, -6.0)  # most of a tagger's classes are absent
 
-    @property
-    def student(self) -> Classifier:
-        """The classifier that is trained."""
-        return self._student[0]
-
-    @property
-    def teacher(self) -> Classifier:
-        """The larger classifier."""
-        return self._teacher[0]
-
     def record(self):  # type: ignore[no-untyped-def]  # a context manager of record_layers
         """Record the feature maps of the student's forward passes inside the block."""
         names = dict.fromkeys([a for a, _ in self.pairs] + ([self.layer] if self.layer else []))
@@ -81,14 +75,8 @@ class Distiller(nn.Module):
     def forward(self, waveform: Tensor, logits: Tensor, recorded: dict[str, list[Tensor]]) -> Tensor:
         """Weighted distance, a scalar.
 
-        Parameters
-        ----------
-        waveform : Tensor (batch, time)
-            What the student heard, at its rate.
-        logits : Tensor (batch, class)
-            Of the student.
-        recorded : dict
-            Of `record`.
+        ``waveform (batch, time)`` is what the student heard, at its rate, ``logits (batch, class)`` are its own, and ``recorded``
+        is of `record`.
         """
         with torch.no_grad(), record_layers(self.teacher.network, [b for _, b in self.pairs]) as theirs:
             wanted = self.teacher(self._for_teacher(waveform)).float()
@@ -106,16 +94,8 @@ class Distiller(nn.Module):
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), wanted.sigmoid(), reduction="sum")
             return loss / len(logits)
         t = self.settings.temperature
-        return (
-            t
-            * t
-            * nn.functional.kl_div(
-                (logits.float() / t).log_softmax(-1),
-                (wanted / t).log_softmax(-1),
-                reduction="batchmean",
-                log_target=True,
-            )
-        )
+        own, goal = (logits.float() / t).log_softmax(-1), (wanted / t).log_softmax(-1)
+        return t * t * nn.functional.kl_div(own, goal, reduction="batchmean", log_target=True)
 
     def _for_teacher(self, waveform: Tensor) -> Tensor:
         have, want = self.student.sample_rate, self.teacher.sample_rate

@@ -18,29 +18,14 @@ from otoscope.training.module import TrainingModule
 
 
 class ClassifierModule(TrainingModule):
-    """Trains one classifier by a recipe.
+    """Trains one classifier by a recipe; a teacher, if there is one, is distilled."""
 
-    Parameters
-    ----------
-    classifier : Classifier
-        What is trained.
-    recipe : Recipe
-        The recipe of the run.
-    teacher : Classifier or None
-        The classifier that is distilled, if any.
-    batches : int
-        Batches an epoch.
-    """
+    classifier: Classifier
 
     def __init__(self, classifier: Classifier, recipe: Recipe, teacher: Classifier | None, batches: int):
         super().__init__(classifier.network, recipe, batches)
-        self._classifier = [classifier]
+        object.__setattr__(self, "classifier", classifier)  # without being registered as a part of the module
         self.distiller = Distiller(classifier, teacher, recipe.teacher) if teacher is not None else None
-
-    @property
-    def classifier(self) -> Classifier:
-        """The classifier that is trained."""
-        return self._classifier[0]
 
     def prepare(self) -> None:
         """Use the memory layout that is a fifth faster on the CPU."""

@@ -81,7 +81,13 @@ class AugmentSettings(Settings):
 
 
 class Recipe(RunSettings):
-    """All settings of a run that trains a classifier."""
+    """All settings of a run that trains a classifier.
+
+    Examples
+    --------
+    >>> Recipe(model={"architecture": "vgg5,channels=8"}).optimiser.epochs > 0
+    True
+    """
 
     task: ClassVar[str] = "classifier"
     folds: Literal["", "all"] = Field(

@@ -40,7 +40,6 @@ class ClassifierTask(Task):
 
     @property
     def network(self) -> nn.Module:
-        """The bare network."""
         return self.classifier.network
 
     def loaders(self) -> tuple[Any, Any]:
@@ -81,15 +80,13 @@ class ClassifierTask(Task):
 
     @classmethod
     def report(cls, result: Mapping[str, Any]) -> list[str]:
-        """Lines that the command prints."""
         if "folds" in result:
             lines = [f"  fold {fold:<15}{100 * accuracy:6.1f} %" for fold, accuracy in result["folds"].items()]
             lines.append(f"accuracy over all folds: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
         else:
-            low, high = (100 * bound for bound in result["interval"])
             lines = [
                 f"accuracy on the test folds: {100 * result['accuracy']:.2f} % of {result['clips']} clips "
-                f"(95 % interval {low:.1f} to {high:.1f})"
+                f"({percent(result['interval'])})"
             ]
             for label, share in result["per_class"].items():
                 lines.append(f"  {label:<20}" + (f"{100 * share:6.1f} %" if share is not None else "     -"))
