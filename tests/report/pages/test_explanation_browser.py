@@ -160,11 +160,12 @@ def test_switching_keeps_the_place(visit, name):
     tab.keyboard.press("Space")
     wait(tab, "s.time > 1.6")
     for key in ("kept", "removed", "original", "kept"):
-        before, after = tab.evaluate(
-            "(key) => { const t = otoscope.state().time; otoscope.select(key); return [t, otoscope.state().time]; }",
+        before, after, passed = tab.evaluate(
+            """(key) => { const t = otoscope.state().time, now = performance.now(); otoscope.select(key);
+            return [t, otoscope.state().time, (performance.now() - now) / 1000]; }""",
             key,
         )
-        assert abs(after - before) < 0.05
+        assert abs(after - before) < 0.05 + passed  # the sound goes on while a busy machine switches
         wait(tab, f"s.sound === '{key}' && s.time > {after} && s.playing")
         assert tab.get_attribute(f"[data-key={key}]", "aria-checked") == "true"
 
