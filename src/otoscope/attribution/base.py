@@ -18,6 +18,8 @@ from otoscope.core.runtime import generator
 
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
+FORWARD_ONLY = "lime, kernel_shap, rise or occlusion"
+"""Methods that need nothing but answers, the best first."""
 FACTS = ("samples", "fidelity", "units", "gap", "change")
 
 
@@ -177,7 +179,7 @@ def target_gradient(
         if not score.requires_grad:
             raise UnsupportedError(
                 f"classifier {classifier.name!r} gives no gradients (its output does not depend on its "
-                "input in a differentiable way); use occlusion or rise"
+                f"input in a differentiable way); use {FORWARD_ONLY}"
             )
         with model_errors(classifier):
             (gradient,) = torch.autograd.grad(score.sum(), mask)
@@ -186,7 +188,7 @@ def target_gradient(
 
 
 def inner_gradients(
-    problem: Problem, score: Tensor, inner: Sequence[Tensor], path: str, instead: str = "occlusion or rise"
+    problem: Problem, score: Tensor, inner: Sequence[Tensor], path: str, instead: str = FORWARD_ONLY
 ) -> tuple[Tensor | None, ...]:
     """Gradients of scores by tensors inside the classifier; None by one that they do not depend on.
 

@@ -77,7 +77,7 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
             raise
         raise UnsupportedError(
             f"classifier {problem.inspected.classifier.name!r} gives no gradients, which captum's {name} needs; "
-            "use occlusion or rise"
+            "use lime, kernel_shap, rise or occlusion"
         ) from error
 
 

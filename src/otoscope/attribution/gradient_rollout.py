@@ -68,7 +68,7 @@ def _relevance(problem: Problem, seen: AttentionPass) -> Tensor:
 def _weighted(problem: Problem, seen: AttentionPass) -> list[Tensor]:
     """Each layer's attention, weighted by the gradient of the target logit, ``(batch, token, token)``."""
     weights = [layer.weights for layer in seen.layers]
-    path, instead = "its attention and its output", "attention_rollout, occlusion or rise"
+    path, instead = "its attention and its output", "attention_rollout, lime, kernel_shap, rise or occlusion"
     gradients = inner_gradients(problem, seen.score, weights, path, instead)
     if all(g is None for g in gradients):
         raise UnsupportedError(

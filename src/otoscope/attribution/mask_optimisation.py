@@ -70,7 +70,9 @@ def mask_optimisation(
             decision = _decision(problem, mask, removed, shift)
             if not decision.requires_grad:
                 name = inspected.classifier.name
-                raise UnsupportedError(f"classifier {name!r} gives no gradients; use occlusion or rise")
+                raise UnsupportedError(
+                    f"classifier {name!r} gives no gradients; use lime, kernel_shap, rise or occlusion"
+                )
             loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask, bands)
             with model_errors(inspected.classifier):
                 (gradient,) = torch.autograd.grad(loss.sum(), logits)

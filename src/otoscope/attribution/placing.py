@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from otoscope.attribution.base import Problem
-from otoscope.core.errors import ParameterError
+from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.domains.base import as_tensor, centres, expand, interpolation
 from otoscope.domains.features import feature_axes
 from otoscope.spectral.scales import hz_to_mel
@@ -72,7 +72,15 @@ def _axes(problem: Problem, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Hz and s of the features."""
     if not n_frames:
         raise ParameterError("the clip gives no frame of features")
-    return feature_axes(problem.inspected.classifier, n_frames)
+    classifier = problem.inspected.classifier
+    try:
+        return feature_axes(classifier, n_frames)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"classifier {classifier.name!r} does not declare where its features lie, so that a map of its layers has no place in "
+            "Hz and s; pass otoscope.wrap a front end with band_frequencies() and frame_times(n) (frontend=), or use a method on "
+            "the input: mask_optimisation, integrated_gradients or lime"
+        ) from error
 
 
 def _spread(problem: Problem, n: int, times: np.ndarray | None = None) -> np.ndarray:

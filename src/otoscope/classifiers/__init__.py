@@ -6,6 +6,7 @@ Each is waveform ``(batch, time)`` at its own ``sample_rate`` (Hz) -> logits ``(
 
 from otoscope.classifiers import (
     attention_rnn,
+    birdnet,
     built_in,
     dymn,
     mn,
@@ -30,6 +31,7 @@ __all__ = [
     "Parts",
     "Readout",
     "attention_rnn",
+    "birdnet",
     "build",
     "built_in",
     "dymn",

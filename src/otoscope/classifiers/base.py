@@ -150,6 +150,16 @@ class Classifier(nn.Module):
         first = next(itertools.chain(self.parameters(), self.buffers()), None)
         return torch.device("cpu") if first is None else first.device
 
+    def train(self, mode: bool = True) -> Classifier:
+        """As of every module; parts that have no modes (programs of torch.export, frozen TorchScript) stay as they are."""
+        try:
+            return super().train(mode)
+        except (NotImplementedError, AttributeError, RuntimeError):
+            for module in self.modules():
+                if hasattr(module, "training"):
+                    module.training = mode
+            return self
+
     def pad(self, waveform: Tensor) -> Tensor:
         """The waveform, padded with silence to the minimum length."""
         return fit_length(waveform, max(self.minimum_length, waveform.shape[-1]))

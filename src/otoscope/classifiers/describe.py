@@ -22,7 +22,7 @@ def weights_of(entry: registry.Entry) -> str:
     if entry.kind == "architecture":
         return "none"
     if not entry.facts.get("download"):
-        return "in the package"
+        return str(entry.facts.get("where") or "in the package")
     file = entry.facts.get("file")
     return "in the cache" if file and is_cached(file) else "download"
 

@@ -188,7 +188,8 @@ class Answers(nn.Module):
         return self._checked(answer, len(sounds))
 
     def _checked(self, answer: Any, n: int) -> np.ndarray:
-        entry = entry_of(answer, self.output, self.name)
+        rows = isinstance(answer, list | tuple) and self.output is None and all(np.ndim(row) < 2 for row in answer)
+        entry = answer if rows else entry_of(answer, self.output, self.name)
         entry = entry.detach().cpu().numpy() if isinstance(entry, Tensor) else entry
         try:
             scores = np.asarray(entry, np.float32)

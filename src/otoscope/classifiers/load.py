@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.files import ENDINGS, load_file
 from otoscope.classifiers.folder import load_folder
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import load_strictly, read_state
@@ -25,9 +27,10 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 def load_classifier(
     name: str | os.PathLike[str] = "esc10-mn",
     weights: str | os.PathLike[str] = "published",
-    labels: int | Sequence[str] | None = None,
+    labels: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Classifier:
-    """A classifier by name, or from a model folder.
+    """A classifier by name, from a model folder, or from a file.
 
     Parameters
     ----------
@@ -35,13 +38,16 @@ def load_classifier(
         - a registered name (``otoscope models`` lists them), such as ``mn04_as``;
         - an architecture with settings, such as ``mn,width=0.4``;
         - a folder with ``model.safetensors`` and ``config.json``;
+        - a file that holds a whole model: TorchScript, ``.pt2``, ``.onnx`` or ``.tflite`` (see `load_file`);
         - ``hf:ID-or-folder``: a Hugging Face audio classifier, or CLAP with ``labels``;
         - ``module:callable``: your own code, which returns a `Classifier`.
     weights : "published", "random" or path
         Published weights are fetched once into the cache (built-in ones are in the package); random ones depend on
         torch's global seed; a path is a state_dict that must fit strictly.
-    labels : int or sequence of str, optional
-        How many classes, or their names; None takes the published ones.
+    labels : int, sequence of str, mapping or path, optional
+        How many classes, or their names, as `otoscope.wrap` takes them; None takes the published ones.
+    options : mapping, optional
+        Of `otoscope.wrap`, for files, which seldom say them: ``sample_rate``, ``outputs``, ``window_s``, ...
 
     Returns
     -------
@@ -67,11 +73,12 @@ def load_classifier(
     if labels is not None:
         labels = labels if isinstance(labels, int) and label_names(labels) else label_names(labels)
     with _own_randomness(weights):
-        model = _load(name, weights, labels).eval()
+        model = _load(name, weights, labels, options or {}).eval()
     model.origin = {
         "name": _absolute(str(name)),
         "weights": str(weights if weights in ("published", "random") else Path(weights).resolve()),
         "labels": labels if labels is None else list(model.labels),
+        **({"options": dict(options)} if options else {}),
     }
     return model
 
@@ -89,14 +96,26 @@ def _check_arguments(name: object, weights: object) -> None:
 def _absolute(name: str) -> str:
     """The name, folders by their whole path, so that a record can be replayed from another folder."""
     prefix, rest = ("hf:", name[3:]) if name.startswith("hf:") else ("", name)
-    return prefix + str(Path(rest).resolve()) if (Path(rest) / "config.json").is_file() else name
+    known = (Path(rest) / "config.json").is_file() or (Path(rest).suffix.casefold() in ENDINGS and Path(rest).is_file())
+    return prefix + str(Path(rest).resolve()) if known else name
 
 
 def _load(
-    name: str | os.PathLike[str], weights: str | os.PathLike[str], labels: int | Sequence[str] | None
+    name: str | os.PathLike[str],
+    weights: str | os.PathLike[str],
+    labels: int | Sequence[str] | None,
+    options: Mapping[str, Any],
 ) -> Classifier:
     folder, text = Path(name), str(name)
+    if folder.suffix.casefold() in ENDINGS and folder.is_file():
+        return load_file(folder, labels, options)
+    if options:
+        raise ParameterError(
+            f"options go with a model file ({', '.join(ENDINGS)}); {text!r} is none: leave out {', '.join(options)}"
+        )
     if (folder / "config.json").is_file():
+        if _is_huggingface(folder):
+            return _load(f"hf:{text}", weights, labels, {})
         if labels is not None:
             raise ParameterError(f"the model folder {folder} has labels of its own; leave labels out")
         return load_folder(folder, weights)
@@ -113,6 +132,15 @@ def _load(
     if os.sep in text or folder.exists():
         raise WeightsError(f"{name} is no model folder: it lacks config.json or model.safetensors")
     raise UnknownNameError("model", text, [*registry.names("classifier"), *registry.names("architecture")])
+
+
+def _is_huggingface(folder: Path) -> bool:
+    """Whether a folder with a ``config.json`` is a Hugging Face model rather than a model folder of ours."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "model_type" in config and "architecture" not in config
 
 
 def _architecture(text: str, weights: str | os.PathLike[str], labels: int | Sequence[str] | None) -> Classifier:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from otoscope.classifiers.function import Answers
 from otoscope.core.errors import UnsupportedError, WeightsError
 from otoscope.core.runtime import require
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing is written to standard error, not even by C++ (the runtime greets there)."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class TFLiteFunction:
@@ -33,8 +52,9 @@ class TFLiteFunction:
         litert = require("ai_edge_litert.interpreter", "tflite", "TFLite files", package="ai-edge-litert")
         try:
             content = path.read_bytes()
-            self.interpreter = litert.Interpreter(model_content=content)
-            self.interpreter.allocate_tensors()
+            with _silence():
+                self.interpreter = litert.Interpreter(model_content=content, num_threads=torch.get_num_threads())
+                self.interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise WeightsError(
                 f"{path} is no TFLite model that can be read: {' '.join(str(error).split())[:200]}"
@@ -43,7 +63,7 @@ class TFLiteFunction:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.given, *others = self.interpreter.get_input_details()
         shape = [int(n) for n in self.given["shape_signature"]]
-        if others or self.given["dtype"] != np.float32 or len([n for n in shape if n != 1]) > 1:
+        if others or self.given["dtype"] != np.float32 or len([n for n in shape if n not in (1, -1)]) != 1:
             raise UnsupportedError(
                 f"{path} does not take one waveform (batch, time) in float32, but {[1 + len(others), shape]}; wrap what computes "
                 "its input and runs it with otoscope.wrap_function"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import pickle
+import re
 import urllib.error
 import urllib.request
 import warnings
@@ -16,6 +18,19 @@ from torch import Tensor, nn
 
 from otoscope.core.errors import DownloadError, WeightsError
 from otoscope.core.files import atomic_write, cache_folder
+
+log = logging.getLogger("otoscope")
+EXTRAS = (
+    "loss",
+    "loss_fn",
+    "criterion",
+    "metric",
+    "metrics",
+    "train_metrics",
+    "val_metrics",
+    "valid_metrics",
+    "test_metrics",
+)
 
 
 def cached(file_name: str) -> Path:
@@ -99,12 +114,17 @@ def load_strictly(
 ) -> None:
     """Put the tensors into the network; every name, shape and kind of number must agree.
 
+    Prefixes that wrappers for training put before the names (``model.``, ``module.``, ``_orig_mod.``) are taken off where all else
+    then fits.
+
     Raises
     ------
     WeightsError
         Naming the first mismatches.
     """
     own = network.state_dict()
+    if set(own) != set(state):
+        state = _bare(state, set(own), origin)
     missing = [k for k in own if k not in state]
     extra = [k for k in state if k not in own]
     wrong = [
@@ -129,6 +149,28 @@ def load_strictly(
     if problems:
         raise WeightsError(f"weights {origin} do not fit this network: {'; '.join(problems)}; {hint}")
     network.load_state_dict(state)
+
+
+def _bare(state: dict[str, Tensor], own: set[str], origin: str) -> dict[str, Tensor]:
+    """The tensors under the network's own names, where wrappers put prefixes before them; else as they are.
+
+    Lightning, DistributedDataParallel and ``torch.compile`` add ``model.``, ``module.`` or ``_orig_mod.``, also on top of one
+    another and in the middle of a name; a module for training may hold losses and metrics besides. What is taken off must leave
+    exactly the network's names, and is told.
+    """
+    plain = {re.sub(r"(^|\.)((_orig_mod|module)\.)+", r"\1", k): v for k, v in state.items()}
+    extra = [k for k in plain if k.split(".")[0] in EXTRAS and k not in own]
+    kept = {k: v for k, v in plain.items() if k not in extra}
+    longest = max(own, key=len, default="")
+    prefix = next((k[: -len(longest)] for k in kept if k == longest or k.endswith(f".{longest}")), "")
+    inner = {k.removeprefix(prefix): v for k, v in kept.items()}
+    if set(inner) != own or not all(k.startswith(prefix) for k in kept) or len(plain) != len(state):
+        return state
+    off = sorted({k[: len(k) - len(n)] for k in state for n in own if k.endswith(f".{n}")}, key=len)[-1:]
+    said = f"the prefix {off[0]!r} was taken off the names" if off else "names were made plain"
+    left = f", and {', '.join(extra[:3])} left out" if extra else ""
+    log.warning("weights %s: %s%s", origin, said, left)
+    return inner
 
 
 def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:

@@ -20,6 +20,7 @@ def classify(
     model: str,
     weights: str | None,
     labels: list[str] | None,
+    options: dict[str, Any],
     device: str,
     batch_size: int,
     as_json: bool,
@@ -35,7 +36,7 @@ def classify(
     from otoscope.explanation import classify as classify_file
     from otoscope.explanation.request import resolve_model
 
-    classifier = resolve_model(model, weights, device, labels)
+    classifier = resolve_model(model, weights, device, labels, options)
     found: list[tuple[str, list[dict[str, Any]]]] = []
     failed = []
     for file in tqdm(audio, "classifying", delay=2, leave=False, unit="file", disable=None):

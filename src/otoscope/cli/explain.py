@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -39,6 +40,7 @@ def explain(
     model: str,
     weights: str | None,
     labels: list[str] | None,
+    options: dict[str, Any],
     device: str,
     batch_size: int,
     as_json: bool,
@@ -73,7 +75,7 @@ def explain(
         for target in targets or (None,)
         for method in methods or (None,)
     ]
-    classifier = resolve_model(model, weights, device, labels)
+    classifier = resolve_model(model, weights, device, labels, options)
     outcomes = list(explain_files(audio, classifier, requests, out, progress=True, overwrite=overwrite))
     rows = [o.row for o in outcomes if o.row is not None]
     failed = [o for o in outcomes if o.error is not None]

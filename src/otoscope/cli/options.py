@@ -45,6 +45,21 @@ def labels_of(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
     return label_names([name.strip() for name in names])
 
 
+def settings_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE``, repeatable; numbers, true and false are read as such."""
+    found: dict[str, Any] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"must be KEY=VALUE; got {value!r}")
+        try:
+            found[key] = {"true": True, "false": False}.get(text.casefold(), text)
+            found[key] = float(text) if "." in text else int(text)
+        except ValueError:
+            continue
+    return found
+
+
 def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """``COLUMN=TEXT``, repeatable."""
     found: dict[str, tuple[str, ...]] = {}
@@ -57,7 +72,7 @@ def words_of(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--model, --weights, --labels, --device, --batch-size, --json."""
+    """--model, --option, --weights, --labels, --device, --batch-size, --json."""
     for option in (
         json_option,
         click.option("--batch-size", default=16, show_default=True, help="Clips per forward pass."),
@@ -70,10 +85,18 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help='Class names, such as dog,"speech, male" (commas in quotes), or @labels.json, .csv or .txt.',
         ),
         click.option(
+            "--option",
+            "options",
+            multiple=True,
+            callback=settings_of,
+            metavar="KEY=VALUE",
+            help="For a model file: sample_rate=HZ (needed), outputs=probabilities, window_s=SECONDS, ...",
+        ),
+        click.option(
             "--model",
             default="esc10-mn",
             show_default=True,
-            help="A name from 'otoscope models', a model folder, hf:ID-or-folder or module:callable.",
+            help="A name from 'otoscope models', a model folder or file, hf:ID-or-folder or module:callable.",
         ),
     ):
         command = option(command)

@@ -234,6 +234,8 @@ class ModelFacts(Facts):
         Name of its architecture.
     settings : mapping
         Of the architecture.
+    where : str
+        Where the weights are, if they come with another package.
     """
 
     sample_rate: int = 0
@@ -246,6 +248,7 @@ class ModelFacts(Facts):
     sha256: str | None = field(default="", metadata=OPTIONAL)
     architecture: str = field(default="", metadata=OPTIONAL)
     settings: Mapping[str, Any] | None = field(default=None, metadata=OPTIONAL)
+    where: str = field(default="", metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,7 @@ def replay(
         options = {**said, "target": found["target"]["index"], "seed": environment["seed"]}
         options |= {"batch_size": environment["batch_size"], "device": environment["device"]}
         path, method, name = found["file"], said["method"], found["model"]["name"]
-        named = (origin["name"], origin["weights"], origin.get("labels")) if origin else None
+        named = (origin["name"], origin["weights"], origin.get("labels"), origin.get("options")) if origin else None
         others = [other for other in _others(found) if other.option not in changes]
         unknown = set(said) - {"method", "domain", "mask"}
     except (KeyError, TypeError, AttributeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,9 +160,11 @@ def resolve_model(
     model: Any,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
-    labels: int | Sequence[str] | None = None,
+    labels: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Classifier:
-    """A classifier on a device; the caller's own is never moved, but copied for another device.
+    """A classifier on a device; ``options`` as `load_classifier` takes them. The caller's own is never
+    moved, but copied for another device.
 
     Raises
     ------
@@ -170,8 +172,10 @@ def resolve_model(
         If it is no name, folder or classifier.
     """
     if isinstance(model, Classifier):
-        if weights is not None or labels is not None:
-            raise ParameterError("weights= and labels= go with a model name; a Classifier has its own already")
+        if weights is not None or labels is not None or options:
+            raise ParameterError(
+                "weights=, labels= and options= go with a model name; a Classifier has its own already"
+            )
         wanted = model.device if device == "auto" else _device(device)
         if wanted.type == model.device.type and wanted.index in (None, model.device.index):
             return model
@@ -186,7 +190,7 @@ def resolve_model(
             f"model must be a name, a model folder or an otoscope classifier; got {type(model).__name__}"
         )
     chosen = _device(device)
-    return load_classifier(model, "published" if weights is None else weights, labels).to(chosen)
+    return load_classifier(model, "published" if weights is None else weights, labels, options).to(chosen)
 
 
 def _device(device: str) -> torch.device:

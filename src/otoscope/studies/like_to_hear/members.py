@@ -191,7 +191,7 @@ def load_classifiers(recipe: LikeToHearRecipe, out: Path) -> dict[str, Classifie
             classifier = copy.deepcopy(made[entry.of])
         else:
             weights = [s.partition("=")[2] for s in entry.set if entry.model and s.startswith("weights=")]
-            classifier = load_classifier(_folder_of(recipe, out, name), *weights[-1:])
+            classifier = load_classifier(_folder_of(recipe, out, name), (weights or ["published"])[-1])
         switch_off(classifier, entry.without)
         classifier.name = name
         made[name] = classifier.eval().requires_grad_(False)

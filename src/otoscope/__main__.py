@@ -1,0 +1,5 @@
+"""`python -m otoscope` is the command `otoscope`."""
+
+from otoscope.cli import main
+
+main()

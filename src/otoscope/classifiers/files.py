@@ -1,0 +1,119 @@
+"""Models in a file: TorchScript, programs of ``torch.export``, ONNX, TensorFlow Lite."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.wrap import wrap
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
+
+ENDINGS = (".pt", ".pth", ".ts", ".jit", ".torchscript", ".pt2", ".onnx", ".tflite", ".ckpt")
+OPTIONS = (
+    "sample_rate",
+    "multilabel",
+    "outputs",
+    "output",
+    "pool",
+    "cam_layer",
+    "min_s",
+    "window_s",
+    "overlap_s",
+    "name",
+)
+
+
+def load_file(
+    path: Path, labels: int | Sequence[str] | None = None, options: Mapping[str, Any] | None = None
+) -> Classifier:
+    """A classifier from a file that holds a whole model.
+
+    Parameters
+    ----------
+    path : Path
+        TorchScript (``.pt``, ``.ts``, ...), a program of ``torch.export`` (``.pt2``), ONNX or TensorFlow Lite.
+    labels : int or sequence of str, optional
+        Names of the classes.
+    options : mapping, optional
+        Of `wrap`; ``sample_rate`` is needed unless the file says it.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, or holds weights alone.
+    ParameterError, UnknownNameError
+        If the rate is unknown, or an option does not exist.
+    """
+    settings = dict(options or {})
+    for key in settings:
+        if key not in OPTIONS:
+            raise UnknownNameError("option of a model file", key, OPTIONS)
+    settings.setdefault("name", path.stem)
+    kind = path.suffix.casefold()
+    if kind in (".onnx", ".tflite"):
+        module, facts = _runtime_module(path, kind, settings)
+    else:
+        module, facts = _torch_module(path, kind), {}
+    rate = settings.pop("sample_rate", facts.get("sample_rate") or getattr(module, "sample_rate", None))
+    if rate is None:
+        raise ParameterError(
+            f"{path} does not say at which sample rate it listens; pass it: --option sample_rate=HZ, or in Python "
+            "options={'sample_rate': HZ}"
+        )
+    samples = facts.get("samples")
+    if samples is not None:
+        settings.setdefault("window_s", samples / int(rate))
+        settings.setdefault("min_s", samples / int(rate))
+    return wrap(module, sample_rate=int(rate), labels=labels, **settings)
+
+
+def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """A module that another runtime runs, and what is known of it."""
+    if kind == ".tflite":
+        from otoscope.classifiers.tflite import tflite_module
+
+        return tflite_module(path, settings["name"])
+    from otoscope.classifiers.onnx import onnx_module
+
+    rate = settings.get("sample_rate")
+    return onnx_module(path, settings["name"], settings.pop("output", None), int(rate) if rate else 16000)
+
+
+def _torch_module(path: Path, kind: str) -> nn.Module:
+    """TorchScript or an exported program; neither runs Python code on loading."""
+    try:
+        if kind == ".pt2":
+            program: nn.Module = torch.export.load(path).module()
+            return program
+        if kind != ".ckpt":
+            return torch.jit.load(path, map_location="cpu").eval()
+    except OtoscopeError:
+        raise
+    except Exception as error:
+        if _holds_weights(path):
+            raise _weights_alone(path) from error
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"{path} is no TorchScript module or exported program ({type(error).__name__}: {reason})"
+        ) from error
+    raise _weights_alone(path)
+
+
+def _holds_weights(path: Path) -> bool:
+    try:
+        return isinstance(torch.load(path, map_location="cpu", weights_only=True), dict)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        return False
+
+
+def _weights_alone(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path} holds weights, and not the network that they belong to; name it: --model ARCHITECTURE,setting=... "
+        f"--weights {path.name} --labels ..., or return otoscope.wrap(network, ...) from a function: --model module:function"
+    )
