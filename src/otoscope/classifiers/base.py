@@ -111,6 +111,7 @@ class Classifier(nn.Module):
         self.one_by_one, self.doubts = one_by_one, tuple(doubts)
         self.config = dict(config) if config is not None else None
         self._digest: tuple[Any, str] | None = None
+        self._differentiable: bool | None = None
         self.origin: dict[str, Any] | None = None  # how `load_classifier` made it, for records
 
     @property
@@ -149,6 +150,17 @@ class Classifier(nn.Module):
         """Where the parameters are."""
         first = next(itertools.chain(self.parameters(), self.buffers()), None)
         return torch.device("cpu") if first is None else first.device
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients flow from the logits to the waveform; found out by a pass, once."""
+        if self._differentiable is None:
+            frames = max(self.sample_rate, self.minimum_length)
+            frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
+            with preserve_state(self), torch.random.fork_rng(devices=[]), torch.enable_grad():
+                sound = torch.zeros(1, frames, device=self.device, requires_grad=True)
+                self._differentiable = bool(self(sound).requires_grad)
+        return self._differentiable
 
     def train(self, mode: bool = True) -> Classifier:
         """As of every module; parts that have no modes (programs of torch.export, frozen TorchScript) stay as they are."""

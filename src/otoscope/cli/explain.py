@@ -59,23 +59,14 @@ def explain(
     attribution.npz, explanation.json and report.html. With several methods or targets, each gets a folder of its own in there,
     and comparison.html shows all of them.
     """
-    from otoscope.explanation import DEFAULT_DOMAIN, DEFAULT_MASK
     from otoscope.explanation.many import explain_files
-    from otoscope.explanation.request import make_request, resolve_model, with_autoencoder
+    from otoscope.explanation.request import defaults_for, make_request, resolve_model, with_autoencoder
 
-    requests = [
-        make_request(
-            with_autoencoder(method, autoencoder),
-            DEFAULT_DOMAIN if domain is None else domain,
-            DEFAULT_MASK if mask is None else mask,
-            target,
-            seed,
-            batch_size,
-        )
-        for target in targets or (None,)
-        for method in methods or (None,)
-    ]
+    asked = [(with_autoencoder(m, autoencoder), t) for t in targets or (None,) for m in methods or (None,)]
+    for m, t in asked:  # faults are found before a model is loaded
+        make_request(m, domain, mask, t, seed, batch_size)
     classifier = resolve_model(model, weights, device, labels, options)
+    requests = [make_request(*defaults_for(classifier, m, domain, mask), t, seed, batch_size) for m, t in asked]
     outcomes = list(explain_files(audio, classifier, requests, out, progress=True, overwrite=overwrite))
     rows = [o.row for o in outcomes if o.row is not None]
     failed = [o for o in outcomes if o.error is not None]

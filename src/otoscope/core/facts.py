@@ -161,10 +161,13 @@ class MaskFacts(Facts):
         Whether a higher attribution never gets a lower mask value.
     quantile : callable, optional
         The same function with ties counted as published (``ties=quantile``).
+    searched : bool
+        Whether it asks the classifier, and is found by the pipeline rather than computed from the attribution alone.
     """
 
     binary: bool = False
     monotone: bool = True
+    searched: bool = field(default=False, metadata=OPTIONAL)
     quantile: Callable[..., Any] | None = field(default=None, metadata=OPTIONAL)
 
 

@@ -22,12 +22,10 @@ from otoscope.explanation.explainers import Explainer, make_explainer
 from otoscope.explanation.explanation import BackgroundRecord, Explanation
 from otoscope.explanation.pipeline import run_pipeline
 from otoscope.explanation.request import (
-    DEFAULT_DOMAIN,
-    DEFAULT_MASK,
-    DEFAULT_METHOD,
     DEFAULT_MODEL,
     Request,
     check_whole,
+    defaults_for,
     make_request,
     resolve_model,
 )
@@ -80,10 +78,10 @@ def explain(
     audio: Any,
     model: Any = DEFAULT_MODEL,
     *,
-    method: Any = DEFAULT_METHOD,
-    domain: Any = DEFAULT_DOMAIN,
+    method: Any = None,
+    domain: Any = None,
     target: int | str | None = None,
-    mask: str = DEFAULT_MASK,
+    mask: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     labels: int | Sequence[str] | None = None,
     sample_rate: int | None = None,
@@ -100,15 +98,16 @@ def explain(
         One sound gives an `Explanation`, a list of sounds a list of them. Sounds of one length are explained in batches.
     model : str, path or Classifier
         A name, a model folder, or what `load_classifier` and `wrap` give.
-    method : str, (str, mapping) or captum attribution object
-        ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with a mapping of its settings is for values
-        that hold commas: ``("like-to-hear", {"autoencoder": "my,folder"})``.
-    domain : str or (str, mapping)
+    method : str, (str, mapping) or captum attribution object, optional
+        By default ``mask_optimisation``, or, for a classifier that gives no gradients, LIME on coarse cells with the mask
+        ``smallest``. ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with a mapping of its settings
+        is for values that hold commas: ``("like-to-hear", {"autoencoder": "my,folder"})``.
+    domain : str or (str, mapping), optional
         Likewise, such as ``mel,bands=64,ms=20`` or ``("components", {"source": "stems", "stems": "my,folder"})``.
     target : int or str, optional
         The class to explain, by number or label; by default the most probable one.
-    mask : str
-        How attributions become a mask, such as ``positive`` or ``topk:0.3,smooth_time=0.05``.
+    mask : str, optional
+        How attributions become a mask, such as ``smallest``, ``positive`` or ``topk:0.3,smooth_time=0.05``.
     weights : path, optional
         Weights for a named model.
     labels : int or sequence of str, optional
@@ -141,10 +140,11 @@ def explain(
     >>> e.kept.frames
     32000
     """
-    request = make_request(method, domain, mask, target, seed, batch_size)
+    make_request(method, domain, mask, target, seed, batch_size)  # faults are found before a model is loaded
     many = isinstance(audio, list | tuple) and not (audio and isinstance(audio[0], int | float | np.number))
     sources = [open_sound(a, sample_rate) for a in (audio if many else [audio])]
     classifier = resolve_model(model, weights, device, labels)
+    request = make_request(*defaults_for(classifier, method, domain, mask), target, seed, batch_size)
     made = explain_sources(sources, classifier, request, progress)
     return made if many else made[0]
 

@@ -31,6 +31,7 @@ from otoscope.explanation.batch import ClipBatch, HeardSounds, PipelineResult, W
 from otoscope.explanation.describe import LEVEL, describe
 from otoscope.explanation.explainers import CellExplainer, Explainer, GeneratedSound, Progress, SoundExplainer, generate
 from otoscope.explanation.scoring import classifier_input, score_sounds, score_waveforms
+from otoscope.explanation.search import is_searched, search_masks
 from otoscope.explanation.windows import Joined, Window, at_times, whole_grid
 from otoscope.masks import MaskSpec, to_mask
 
@@ -187,8 +188,18 @@ class Pipeline:
 
     @cached_property
     def _applied(self) -> tuple[list[list[Mask]], np.ndarray]:
-        """Masks as they are applied, and the scores under them; each window gets its part of the masks over the whole clip."""
-        made = [self._made(attribution) for attribution in self.attributions]
+        if self.explainer.gives == "mask":
+            return self.apply([[Mask(a.values, a.grid, str(ITSELF))] for a in self.attributions])
+        searched = [spec for spec in self.specs if is_searched(spec)]
+        found = search_masks(self, searched) if searched else [{} for _ in self.attributions]
+        made = zip(self.attributions, found, strict=True)
+        return self.apply([[own.get(str(s)) or to_mask(a, s) for s in self.specs] for a, own in made])
+
+    def apply(self, made: list[list[Mask]]) -> tuple[list[list[Mask]], np.ndarray]:
+        """Masks of each clip, ``[clip][mask]``, as they are applied, and the scores under them ``(clip, mask, part, class)``.
+
+        Each window gets its part of the masks over the whole clip.
+        """
         n, changed = len(made[0]), False
         applied = [self._joined([m.grid for m in masks]) for masks in zip(*made, strict=True)]  # [mask][clip]
         means = WindowMeans(self.clips, n, 2)
@@ -212,12 +223,6 @@ class Pipeline:
             grids = [self.scored.analysis.grid_of(i) for i in range(len(made))]
             made = [[replace(m, grid=grid) for m in masks] for masks, grid in zip(made, grids, strict=True)]
         return made, means.values()
-
-    def _made(self, attribution: Attribution) -> list[Mask]:
-        """The masks of one attribution; an explainer that gives masks has given them."""
-        if self.explainer.gives == "mask":
-            return [Mask(attribution.values, attribution.grid, str(ITSELF))]
-        return [to_mask(attribution, spec) for spec in self.specs]
 
     def _pooled(self, scored: Inspected, values: np.ndarray, index: Sequence[int]) -> np.ndarray:
         """Values ``(mask, freq, frame)`` as the analysis applies them: where cells belong together, their mean."""

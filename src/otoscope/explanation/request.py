@@ -29,6 +29,7 @@ DEFAULT_MODEL = "esc10-mn"
 DEFAULT_METHOD = "mask_optimisation"
 DEFAULT_DOMAIN = "mel"
 DEFAULT_MASK = "positive"
+FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK = "lime,samples=400", "mel,bands=20,ms=150", "smallest"
 SOUND_METHOD = "like-to-hear"
 
 
@@ -64,12 +65,32 @@ class Request:
     spec: Mapping[str, str] = field(default_factory=dict)
 
 
-def make_request(method: Any, domain: Any, mask: str, target: int | str | None, seed: int, batch_size: int) -> Request:
-    """Check names, settings and ranges; nothing has run yet when something is wrong.
+def defaults_for(classifier: Classifier, method: Any, domain: Any, mask: str | None) -> tuple[Any, Any, str]:
+    """Method, domain and mask, with the defaults for a classifier in place of None.
+
+    Optimising a mask needs gradients. A classifier that gives none is asked about few, coarse cells, and its mask is searched for.
+    """
+    forward = method is None and not classifier.differentiable
+    usual = (
+        (FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK) if forward else (DEFAULT_METHOD, DEFAULT_DOMAIN, DEFAULT_MASK)
+    )
+    return (
+        usual[0] if method is None else method,
+        usual[1] if domain is None else domain,
+        usual[2] if mask is None else mask,
+    )
+
+
+def make_request(
+    method: Any, domain: Any, mask: str | None, target: int | str | None, seed: int, batch_size: int
+) -> Request:
+    """Check names, settings and ranges; nothing has run yet when something is wrong. None stands for the usual default.
 
     Parameters are those of `explain`; a method that gives the sound itself takes no mask. A domain with its settings apart
     is ``(NAME, {setting: value})``, as a method is.
     """
+    method, domain = DEFAULT_METHOD if method is None else method, DEFAULT_DOMAIN if domain is None else domain
+    mask = DEFAULT_MASK if mask is None else mask
     seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size, 1)
     if isinstance(target, bool) or not isinstance(target, str | int | np.integer | None):
         raise ParameterError(f"target must be a label or the number of a class; got {target!r}")
@@ -96,7 +117,7 @@ def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
     Parameters
     ----------
     method : str, optional
-        ``NAME`` or ``NAME,setting=value``; by default the usual one, or ``like-to-hear`` where an autoencoder is named.
+        ``NAME`` or ``NAME,setting=value``; by default ``like-to-hear`` where an autoencoder is named, else None.
     autoencoder : str, optional
         A name or a folder, whatever characters it holds.
 
@@ -106,7 +127,7 @@ def with_autoencoder(method: str | None, autoencoder: str | None) -> Any:
         If the method takes no autoencoder, or names another one itself.
     """
     if autoencoder is None:
-        return DEFAULT_METHOD if method is None else method
+        return method
     entry, settings = registry.parse("method", SOUND_METHOD if method is None else method)
     if "autoencoder" not in settings:
         raise ParameterError(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Help, Range, register
 
 SOURCE = "audiointerp"
@@ -122,6 +123,53 @@ def energy(values: np.ndarray, share: Annotated[float, Range(0.0, 1.0)] = 0.8) -
         out[order[: last + 1]] = 1
         out[part <= 0] = 0
     return out.reshape(values.shape)
+
+
+Share = Annotated[float, Range(0.0, 1.0)]
+
+
+@_mask("smallest", family="searched", binary=True, monotone=True, searched=True, source="")
+def smallest(values: np.ndarray, kept: Share = 0.9, removed: Share = 0.05) -> np.ndarray:
+    """The fewest cells, by rank, that hold the decision alone and without which it is lost; asks the classifier.
+
+    Parameters
+    ----------
+    kept : float in [0, 1]
+        Least share of the target's probability that the kept sound has.
+    removed : float in [0, 1]
+        Largest share of it that the removed sound may have.
+    """
+    raise _without_classifier("smallest")
+
+
+@_mask("sufficient", family="searched", binary=True, monotone=True, searched=True, source="")
+def sufficient(values: np.ndarray, kept: Share = 0.9) -> np.ndarray:
+    """The fewest cells, by rank, whose sound alone holds the decision; asks the classifier.
+
+    Parameters
+    ----------
+    kept : float in [0, 1]
+        Least share of the target's probability that the kept sound has.
+    """
+    raise _without_classifier("sufficient")
+
+
+@_mask("necessary", family="searched", binary=True, monotone=True, searched=True, source="")
+def necessary(values: np.ndarray, removed: Share = 0.05) -> np.ndarray:
+    """The fewest cells, by rank, without which the decision is lost; asks the classifier.
+
+    Parameters
+    ----------
+    removed : float in [0, 1]
+        Largest share of the target's probability that the removed sound may have.
+    """
+    raise _without_classifier("necessary")
+
+
+def _without_classifier(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the mask {name!r} is searched for with the classifier's answers; use it in otoscope.explain or in a study"
+    )
 
 
 def smooth(values: np.ndarray, sigma_freq: float, sigma_time: float) -> np.ndarray:
