@@ -3,7 +3,8 @@
     python benchmarks/forward_only.py --esc10 FOLDER [--clips 40] [--field FOLDER]
 
 `esc10-mn` is taken as a function, so that nothing but its answers is used, on clips of fold 1 of ESC-10, which it was not
-trained on. With ``--field``, BirdNET on two windows of real recordings. Numbers are as heard; intervals are bootstrapped over clips.
+trained on. With ``--field``, BirdNET on two windows of real recordings. Numbers are as heard; intervals are bootstrapped over
+clips.
 """
 
 from __future__ import annotations

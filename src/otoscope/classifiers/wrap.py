@@ -261,6 +261,9 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
     classifier.doubts = (*classifier.doubts, *doubts)
     for doubt in doubts:
         log.warning("%s", doubt)
+    if classifier.cam_layer and classifier.axes_of(classifier.cam_layer) is None:
+        with contextlib.suppress(OtoscopeError):  # a CAM method will say that they are unknown
+            classifier.find_axes(classifier.cam_layer)
     return classifier
 
 

@@ -96,12 +96,7 @@ def judge(
         doubtful.append(
             f"What was scored and what is heard differ by up to {max(gaps):.2f}; the numbers marked 'heard' are of the sound."
         )
-    gap, change = abs(facts.get("gap", 0.0)), abs(facts.get("change", math.nan))
-    if gap > GAP * change:
-        doubtful.append(
-            f"The attributions should sum to {change:.2f}, the change of the logit, and miss it by {gap:.2f} ({gap / change:.0%}): "
-            "the method does not follow this network exactly."
-        )
+    doubtful += _of_facts(facts)
     if size > LARGE_MASK:
         doubtful.append(f"Nearly everything is kept (mask size {size:.2f}): the explanation hardly chooses.")
     if original < UNSURE:
@@ -113,12 +108,28 @@ def judge(
         f"The classifier says {label!r} with {_p(original)} on the original, {_p(kept)} on the kept sound alone and "
         f"{_p(removed)} on what was removed."
     )
-    answer = tuple(
+    return Verdict(trust, sentence, tuple(poor + doubtful), _of_controls(label, original, controls))
+
+
+def _of_facts(facts: Mapping[str, float]) -> list[str]:
+    """What a method found out about its own attributions and that speaks against them."""
+    gap, change = abs(facts.get("gap", 0.0)), abs(facts.get("change", math.nan))
+    if not gap > GAP * change:
+        return []
+    share = f" ({gap / change:.0%})" if change > 0 else ""
+    return [
+        f"The attributions should sum to {change:.2f}, the change of the logit, and miss it by {gap:.2f}{share}: the method does "
+        "not follow this network exactly."
+    ]
+
+
+def _of_controls(label: str, original: float, controls: Mapping[str, float]) -> tuple[str, ...]:
+    """The controls to which the classifier gives the class at the same level."""
+    return tuple(
         f"The classifier also gives {label!r} {controls[name]:.2f} to {what}: its answer tells little about this sound."
         for name, what in CONTROLS.items()
         if name in controls and controls[name] >= max(SAME_LEVEL * original, HABIT)
     )
-    return Verdict(trust, sentence, tuple(poor + doubtful), answer)
 
 
 def _p(value: float) -> str:

@@ -128,7 +128,7 @@ def energy(values: np.ndarray, share: Annotated[float, Range(0.0, 1.0)] = 0.8) -
 Share = Annotated[float, Range(0.0, 1.0)]
 
 
-@_mask("smallest", family="searched", binary=True, monotone=True, searched=True, source="")
+@register("mask", "smallest", family="searched", binary=True, monotone=True, searched=True, source="carter2019sis")
 def smallest(values: np.ndarray, kept: Share = 0.9, removed: Share = 0.05) -> np.ndarray:
     """The fewest cells, by rank, that hold the decision alone and without which it is lost; asks the classifier.
 
@@ -142,7 +142,7 @@ def smallest(values: np.ndarray, kept: Share = 0.9, removed: Share = 0.05) -> np
     raise _without_classifier("smallest")
 
 
-@_mask("sufficient", family="searched", binary=True, monotone=True, searched=True, source="")
+@register("mask", "sufficient", family="searched", binary=True, monotone=True, searched=True, source="carter2019sis")
 def sufficient(values: np.ndarray, kept: Share = 0.9) -> np.ndarray:
     """The fewest cells, by rank, whose sound alone holds the decision; asks the classifier.
 
@@ -154,7 +154,7 @@ def sufficient(values: np.ndarray, kept: Share = 0.9) -> np.ndarray:
     raise _without_classifier("sufficient")
 
 
-@_mask("necessary", family="searched", binary=True, monotone=True, searched=True, source="")
+@register("mask", "necessary", family="searched", binary=True, monotone=True, searched=True, source="carter2019sis")
 def necessary(values: np.ndarray, removed: Share = 0.05) -> np.ndarray:
     """The fewest cells, by rank, without which the decision is lost; asks the classifier.
 

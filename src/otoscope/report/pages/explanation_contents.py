@@ -204,8 +204,6 @@ class Page:
     >>> page = build_page(otoscope.explain("bark.wav", method="gradient"))
     >>> page.file, [sound.key for sound in page.sounds]
     ('bark.wav', ['original', 'kept', 'removed'])
-    answer : tuple of str
-        Reasons to doubt the classifier's answer itself.
     """
 
     title: str
