@@ -17,6 +17,7 @@ import click
 import pytest
 
 import worlds
+from otoscope.classifiers.files import ENDINGS
 from otoscope.cli.main import COMMANDS, cli
 from otoscope.core import registry
 from otoscope.masks import parse_mask
@@ -116,20 +117,25 @@ SHOWN = [(page, line) for page in PAGES for line in commands(text_of(page))]
 
 
 @pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{p}: {c}" for p, c in SHOWN])
-def test_commands_parse(page, line):
+def test_commands_parse(page, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file, text in (("labels.json", '["a", "b"]'), ("labels.txt", "a\nb\n")):
+        Path(file).write_text(text)
     name, *arguments = shlex.split(line, comments=True)[1:]
     group = click.Context(cli, info_name="otoscope", **cli.context_settings)
     command = cli.get_command(group, name)
     assert command is not None, f"{page} shows an unknown command: {name}"
     given = command.make_context(name, arguments, parent=group).params
-    for kind in ("method", "domain"):
-        if given.get(kind):
-            registry.parse(kind, given[kind])
+    for method in given.get("methods") or ():
+        registry.parse("method", method)
+    if given.get("domain"):
+        registry.parse("domain", given["domain"])
     if given.get("mask"):
         parse_mask(given["mask"])
     model = given.get("model")
     known = [*registry.names("classifier"), *registry.names("architecture")]
-    assert model is None or "/" in model or ":" in model or model == "yes-no" or model.split(",")[0] in known
+    of_their_own = model is None or "/" in model or ":" in model or model == "yes-no" or Path(model).suffix in ENDINGS
+    assert of_their_own or model.split(",")[0] in known
     if name in ("train", "like-to-hear"):
         more = [o for o in given["overrides"] if "=" not in o]
         files = [given["recipe"], *more]
