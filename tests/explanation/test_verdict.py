@@ -84,3 +84,35 @@ def test_reasons_to_doubt_come_first_and_never_raise_the_trust():
     assert poor.doubted(("why",)).trust == "poor"
     assert poor.doubted(("why",)).warnings == ("why", *poor.warnings)
     assert good.doubted(("why",)).sentence == good.sentence
+
+
+def test_attributions_that_do_not_add_up_are_told():
+    from otoscope.explanation.verdict import judge
+
+    scores = {"original": 0.9, "kept": 0.9, "removed": 0.1}
+    fine = judge("dog", scores, scores, 0.2, False, True, facts={"gap": 0.05, "change": 2.0})
+    off = judge("dog", scores, scores, 0.2, False, True, facts={"gap": -0.9, "change": 2.0})
+    assert (fine.trust, off.trust) == ("good", "doubtful")
+    assert "miss it by 0.90 (45%)" in off.warnings[0]
+    assert (
+        judge("dog", scores, scores, 0.2, False, True, facts={"gap": 0.5}).trust == "good"
+    )  # nobody knows what it should be
+    assert (
+        "should sum to 0.00"
+        in judge("dog", scores, scores, 0.2, False, True, facts={"gap": 0.5, "change": 0.0}).warnings[0]
+    )
+
+
+def test_controls_at_the_level_of_the_original_speak_of_the_answer_alone():
+    from otoscope.explanation.verdict import judge
+
+    scores = {"original": 0.9, "kept": 0.9, "removed": 0.1}
+    found = judge("dog", scores, scores, 0.2, False, True, {"noise": 0.8, "silence": 0.71, "shuffled": 0.1})
+    assert found.trust == "good"
+    assert found.warnings == ()
+    assert len(found.answer) == 1
+    assert "white noise" in found.answer[0]
+    low = {"original": 0.1, "kept": 0.1, "removed": 0.0}
+    assert (
+        judge("dog", low, low, 0.2, False, True, {"noise": 0.1}).answer == ()
+    )  # a class that has little anywhere is no habit

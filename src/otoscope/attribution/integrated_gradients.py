@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,17 +11,20 @@ from torch import Tensor
 from otoscope.attribution.base import Problem, Result
 from otoscope.core.registry import Range, register
 
-Row = TypeVar("Row")
-NODES = 4  # of Gauss-Legendre quadrature on each piece of the path
+DOUBLINGS = 2  # of the points, for clips whose path is rough
 
 
 @register(
     "method", "integrated_gradients", family="gradient", needs=("gradients",), signed=True, complete=True,
-    deterministic=True, cost="steps forward and backward", passes=lambda steps, **_: steps + steps // NODES,
+    deterministic=True, cost="steps forward and backward, up to seven times as many on rough paths",
+    passes=lambda steps, tolerance, **_: 2 + steps * (2 ** (DOUBLINGS + 1) - 1 if tolerance < 1 else 1),
     source="sundararajan2017axiomatic",
 )  # fmt: skip
 def integrated_gradients(
-    problem: Problem, steps: Annotated[int, Range(1, 1000)] = 32, density: Annotated[float, Range(1.0, 10.0)] = 3.0
+    problem: Problem,
+    steps: Annotated[int, Range(1, 1000)] = 32,
+    density: Annotated[float, Range(1.0, 10.0)] = 3.0,
+    tolerance: Annotated[float, Range(0.0, 1.0)] = 0.05,
 ) -> Result:
     """Mean gradient on the straight path from silence to the clip, with more points where the path is rough.
 
@@ -33,97 +33,47 @@ def integrated_gradients(
     problem : Problem
         The inspected classifier, targets, seed and batch size.
     steps : int
-        Points on the path from silence to the clip.
+        Points on the path from silence to the clip. Nodes of Gauss-Legendre quadrature.
     density : float
         How much denser the points lie near silence; 1 is evenly. The path is walked as ``alpha = u ** density``.
         Log-mel front ends change most within the first hundredth of the path, which evenly spaced points pass over.
+    tolerance : float
+        Share of the change of the logit that the sum of the values may miss before a clip gets twice as many points, and twice as
+        many again; 1 never adds points.
 
     Returns
     -------
     Result
-        Values sum to the target's logit on the clip minus that on silence (``change``), up to the fact ``gap``.
+        Values sum to the target's logit on the clip minus that on silence (the fact ``change``), up to the fact ``gap``.
 
     Notes
     -----
-    Source: sundararajan2017axiomatic, eq. 1; the baseline is silence (mask 0). Half of the points lie on pieces of equal length,
-    four on each. The logits at its ends say what a piece should sum to; with the other points, those pieces that miss it most are
-    halved.
+    Source: sundararajan2017axiomatic, eq. 1; the baseline is silence (mask 0).
     """
-    path = _Path(problem, density)
-    clips, nodes = range(problem.batch), min(NODES, steps)
-    count = max(1, steps // (2 * nodes))
-    edges = list(itertools.pairwise(np.linspace(0, 1, count + 1).tolist()))
-    pieces = path.pieces([(clip, *edge) for clip in clips for edge in edges], nodes)
-    left = steps // nodes - count
-    while left >= 2:
-        halved = max(1, min(left // 2, count // 2))
-        for clip in clips:
-            worst = sorted((p for p in pieces if p.clip == clip), key=lambda p: p.miss)[-halved:]
-            pieces = [p for p in pieces if not any(p is w for w in worst)]
-            pieces += path.pieces([half for piece in worst for half in piece.halves()], nodes)
-        count, left = count + halved, left - 2 * halved
-    values = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    for piece in sorted(pieces, key=lambda p: p.start):
-        values[piece.clip] += piece.values
-    change = path.logits([(clip, 1.0) for clip in clips]) - path.logits([(clip, 0.0) for clip in clips])
-    return Result(values, None, {"gap": values.sum((1, 2)) - change, "change": change})
+    ones = problem.inspected.ones()
+    clips = torch.arange(problem.batch, device=problem.targets.device)
+    change = torch.zeros(problem.batch, device=clips.device)
+    for _, clip in problem.chunks(1):
+        change[clip] = problem.score(ones[clip], clip) - problem.score(0 * ones[clip], clip)
+    values, rough = torch.zeros_like(ones), clips
+    for doubling in range(DOUBLINGS + 1):
+        values[rough] = _mean_gradient(problem, rough, steps * 2**doubling, density)
+        gap = values.sum((1, 2)) - change
+        rough = clips[gap.abs() > tolerance * change.abs()]
+        if tolerance >= 1 or not len(rough):
+            break
+    return Result(values, None, {"gap": gap, "change": change})
 
 
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """A stretch of one clip's path, the gradient's integral over it, and by how much that misses the change of the logit."""
-
-    clip: int
-    start: float
-    stop: float
-    values: Tensor
-    miss: float
-
-    def halves(self) -> list[tuple[int, float, float]]:
-        middle = (self.start + self.stop) / 2
-        return [(self.clip, self.start, middle), (self.clip, middle, self.stop)]
-
-
-class _Path:
-    """The path of each clip from silence (``u`` = 0) to itself (1), at mask values ``u ** density``."""
-
-    def __init__(self, problem: Problem, density: float):
-        self.problem, self.density = problem, density
-        self._logits: dict[tuple[int, float], Tensor] = {}
-
-    def _masks(self, places: Sequence[float]) -> Tensor:
-        alphas = torch.tensor(
-            [u**self.density for u in places], dtype=torch.float32, device=self.problem.targets.device
-        )
-        return alphas[:, None, None] * self.problem.inspected.ones(1)
-
-    def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
-        return (rows[i : i + self.problem.batch_size] for i in range(0, len(rows), self.problem.batch_size))
-
-    def logits(self, points: Sequence[tuple[int, float]]) -> Tensor:
-        """The target's logit of clips at places; each is computed once."""
-        missing = [p for p in dict.fromkeys(points) if p not in self._logits]
-        for some in self._batches(missing):
-            index = torch.tensor([clip for clip, _ in some], device=self.problem.targets.device)
-            scores = self.problem.score(self._masks([u for _, u in some]), index)
-            self._logits.update(zip(some, scores, strict=True))
-        return torch.stack([self._logits[p] for p in points])
-
-    def pieces(self, stretches: Sequence[tuple[int, float, float]], nodes: int) -> list[_Piece]:
-        """Integrals over stretches ``(clip, start, stop)``, by Gauss-Legendre quadrature."""
-        places, weights = np.polynomial.legendre.leggauss(nodes)
-        shape, device = self.problem.shape, self.problem.targets.device
-        sums = torch.zeros(len(stretches), *shape, device=device)
-        points = [
-            (k, clip, u, w * self.density * u ** (self.density - 1) * (stop - start) / 2)
-            for k, (clip, start, stop) in enumerate(stretches)
-            for u, w in zip((start + stop) / 2 + places * (stop - start) / 2, weights, strict=True)
-        ]
-        for some in self._batches(points):
-            piece, clip, places_, shares = zip(*some, strict=True)
-            gradient = self.problem.gradient(self._masks(places_), torch.tensor(clip, device=device))
-            share = torch.tensor(shares, dtype=torch.float32, device=device)
-            sums.index_add_(0, torch.tensor(piece, device=device), gradient * share[:, None, None])
-        ends = self.logits([(clip, u) for clip, start, stop in stretches for u in (start, stop)]).reshape(-1, 2)
-        misses = (sums.sum((1, 2)) - (ends[:, 1] - ends[:, 0])).abs().tolist()
-        return [_Piece(*stretch, s, miss) for stretch, s, miss in zip(stretches, sums, misses, strict=True)]
+def _mean_gradient(problem: Problem, clips: Tensor, steps: int, density: float) -> Tensor:
+    """The mean gradient on the paths of some clips, ``(clip, freq, frame)``."""
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    place = (nodes + 1) / 2
+    alphas = torch.as_tensor(place**density, dtype=torch.float32, device=clips.device)
+    shares = torch.as_tensor(weights / 2 * density * place ** (density - 1), dtype=torch.float32, device=clips.device)
+    total = torch.zeros(len(clips), *problem.shape, device=clips.device)
+    for pairs in torch.arange(steps * len(clips), device=clips.device).split(problem.batch_size):
+        step, which = pairs // len(clips), pairs % len(clips)
+        gradient = problem.gradient(alphas[step, None, None] * problem.inspected.ones(1), clips[which])
+        total.index_add_(0, which, gradient * shares[step, None, None])
+    return total
