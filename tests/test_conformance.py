@@ -26,7 +26,7 @@ from worlds import RATE, attentive, band_energy, linear, spectral, tone_and_deco
 METHODS = {e.name: e for e in registry.entries("method") if e.facts.get("gives", "attributions") == "attributions"}
 GIVERS = {e.name: e for e in registry.entries("method") if e.facts.get("gives") == "sound"}
 DOMAINS = {e.name: e for e in registry.entries("domain")}
-MASKS = {e.name: e for e in registry.entries("mask")}
+MASKS = {e.name: e for e in registry.entries("mask") if not e.facts["searched"]}
 LENGTH = 4000
 FEWER = {"components": {"n": 3}}  # settings of domains that cost less
 

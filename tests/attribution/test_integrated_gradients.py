@@ -53,7 +53,10 @@ def test_density_finds_what_lies_near_silence(ask, values):
     with torch.no_grad():
         inspected = problem.inspected
         difference = float((inspected(inspected.ones()) - inspected(0 * inspected.ones()))[0, 0])
-    missed = [abs(values(problem, "integrated_gradients", steps=12, density=d, tolerance=1.0).sum() - difference) for d in (1.0, 3.0)]
+    missed = [
+        abs(values(problem, "integrated_gradients", steps=12, density=d, tolerance=1.0).sum() - difference)
+        for d in (1.0, 3.0)
+    ]
     assert missed[1] < missed[0] / 3
     assert missed[1] < 0.02 * difference
 

@@ -397,7 +397,7 @@ def test_a_method_with_its_settings_apart_is_that_method():
 @pytest.mark.parametrize(
     ("method", "autoencoder", "found"),
     [
-        (None, None, "mask_optimisation"),
+        (None, None, None),
         ("rise", None, "rise"),
         (None, "a,b=c", ("like-to-hear", {"autoencoder": "a,b=c"})),
         ("like-to-hear", "x", ("like-to-hear", {"autoencoder": "x"})),

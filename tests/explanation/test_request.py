@@ -111,7 +111,7 @@ def test_devices_that_are_not_here(device):
 def test_labels_go_with_a_name():
     torch.manual_seed(0)
     assert resolve_model("mn,width=0.1", "random", labels=["x", "y"]).labels == ("x", "y")
-    with pytest.raises(ParameterError, match="labels= go with a model name"):
+    with pytest.raises(ParameterError, match="labels= and options= go with a model name"):
         resolve_model(band_energy(), labels=["x", "y"])
     with pytest.raises(ParameterError, match="classes of its own"):
         resolve_model("esc10-mn", labels=["x", "y"])

@@ -159,7 +159,10 @@ class Classifier(nn.Module):
             frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
             with preserve_state(self), torch.random.fork_rng(devices=[]), torch.enable_grad():
                 sound = torch.zeros(1, frames, device=self.device, requires_grad=True)
-                self._differentiable = bool(self(sound).requires_grad)
+                try:
+                    self._differentiable = bool(self(sound).requires_grad)
+                except RuntimeError:  # it uses NumPy, which takes no tensors that require gradients
+                    self._differentiable = False
         return self._differentiable
 
     def train(self, mode: bool = True) -> Classifier:

@@ -67,6 +67,7 @@ def _moving(changes: np.ndarray, axes: list[int] | None = None) -> int | None:
     ways = {}
     for axis in range(changes.ndim - 1) if axes is None else axes:
         profile = changes.sum(tuple(a + 1 for a in range(changes.ndim - 1) if a != axis))
+        profile = profile - profile.min(1, keepdims=True)  # a change of the whole map, as by a norm, has no place
         n = profile.shape[1]
         if n == 1 or not np.isfinite(profile).all() or (profile.sum(1) <= 0).any():
             ways[axis] = 0.0

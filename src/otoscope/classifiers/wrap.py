@@ -20,6 +20,7 @@ from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import (
     LONG_S,
+    SHORT_S,
     UNSTEADY,
     UNSTEADY_HALF,
     Lengths,
@@ -193,16 +194,22 @@ class _Trial:
                 raise
             raise _unusable(one, error) from error
 
+    def _output(self, sound: Tensor) -> Any:
+        """What the module returns for a sound, with its graph if it can have one."""
+        given = self.given(sound)
+        try:
+            with torch.enable_grad():
+                return self.classifier.network(given.detach().requires_grad_())
+        except Exception:  # noqa: BLE001 - it may use NumPy, which takes no tensors that require gradients
+            return self.classifier.network(given)
+
     def scores(self, readout: Readout, frames: int) -> _Scores:
         """The module's numbers for the probe sounds, one by one."""
         one = self.classifier
         found, last = [], ""
         with quietly(one):
             for sound in probe_sounds(frames, one.sample_rate).split(1):
-                with torch.enable_grad():
-                    given = self.given(sound)
-                    given = given.requires_grad_() if given.is_leaf else given
-                    raw = torch.atleast_1d(readout.scores(one.network(given), one.name))
+                raw = torch.atleast_1d(readout.scores(self._output(sound), one.name))
                 if len(raw) != 1:
                     raise ShapeError(
                         f"classifier {one.name!r} returned scores of shape {tuple(raw.shape)} for one waveform; expected (1, class)"
@@ -281,7 +288,8 @@ def _hear_all(classifier: Classifier) -> dict[str, float]:
     if (start, stop) == (0, frames):
         return {}
     said = f"of {frames / rate:g} s it hears {start / rate:.3g} s to {stop / rate:.3g} s"
-    if classifier.minimum_length < frames or classifier.window_s is None:  # not of one fixed length
+    fixed = classifier.window_s is not None and classifier.minimum_length >= frames
+    if not fixed and stop - start >= SHORT_S * rate:
         # A crop to the start or to the middle hears all of a sound of that length; what is read at a fixed place does not.
         n = next((n for n in (stop - start, stop) if n >= classifier.minimum_length and heard(n) == (0, n)), stop)
         classifier.window_s = n / rate
@@ -361,7 +369,7 @@ def _last_convolution(module: nn.Module) -> str | None:
 
 def _hints(module: nn.Module) -> list[int]:
     """Lengths at which the module hints: the sizes of its weights, of which one may be a number of samples."""
-    sizes = {n for t in itertools.chain(module.parameters(), module.buffers()) for n in t.shape if n >= 100}
+    sizes = {n for t in itertools.chain(module.parameters(), module.buffers()) for n in t.shape if n >= 16}
     return sorted(sizes, reverse=True)[:MOST_HINTS]
 
 

@@ -440,7 +440,7 @@ def test_a_classifier_of_another_form_keeps_its_own_error():
             return waveform[:, :5]
 
     with pytest.raises(ShapeError, match=r"expected \(1, 2\)"):
-        run.check_gradients(otoscope.wrap(Long(), sample_rate=RATE, labels=2))
+        run.check_gradients(otoscope.wrap(Long(), sample_rate=RATE, labels=2, check=False))
 
 
 class Learner(nn.Module):
