@@ -35,7 +35,7 @@ def test_a_class_and_an_object_give_our_values(problem, values):
 
 
 def test_settings_reach_captum(problem, values):
-    expected = values(problem, "integrated_gradients", steps=7, density=1.0, tolerance=1.0)
+    expected = values(problem, "integrated_gradients", steps=7, density=1.0, gap=1.0)
     found = values(problem, IntegratedGradients, n_steps=7)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 

@@ -21,7 +21,7 @@ def test_on_a_linear_classifier_it_is_w_times_x_by_segment(ask, values, noise, s
     expected = slow.linear_by_segment(world.network.weights.detach()[:, 0], x, RATE, problem.inspected.grid.times)
     if steps < 2 and density > 1:
         return  # one node cannot integrate density * u ** (density - 1)
-    found = values(problem, "integrated_gradients", steps=steps, density=density, tolerance=1.0)[0, 0]
+    found = values(problem, "integrated_gradients", steps=steps, density=density, gap=1.0)[0, 0]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -32,7 +32,7 @@ def test_it_is_captums_at_density_one(ask, values, noise, domain):
     index = torch.zeros(9, dtype=torch.int64)
     captum.forward_func = lambda mask: problem.inspected(mask, index[: len(mask)])
     expected = captum.attribute(problem.inspected.ones(), n_steps=9, method="gausslegendre", target=1).numpy()
-    found = values(problem, "integrated_gradients", steps=9, density=1.0, tolerance=1.0)
+    found = values(problem, "integrated_gradients", steps=9, density=1.0, gap=1.0)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
@@ -54,7 +54,7 @@ def test_density_finds_what_lies_near_silence(ask, values):
         inspected = problem.inspected
         difference = float((inspected(inspected.ones()) - inspected(0 * inspected.ones()))[0, 0])
     missed = [
-        abs(values(problem, "integrated_gradients", steps=12, density=d, tolerance=1.0).sum() - difference)
+        abs(values(problem, "integrated_gradients", steps=12, density=d, gap=1.0).sum() - difference)
         for d in (1.0, 3.0)
     ]
     assert missed[1] < missed[0] / 3
@@ -80,7 +80,7 @@ def test_rough_paths_get_more_points_and_say_what_they_miss():
     model = otoscope.wrap(Steps(), sample_rate=8000, labels=2, outputs="logits", check=False)
     x = 0.3 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
     problem = Problem(Inspected(model, make_domain("time"), x), torch.tensor([0]))
-    plain = attribute(problem, "integrated_gradients", {"steps": 6, "tolerance": 1.0})
+    plain = attribute(problem, "integrated_gradients", {"steps": 6, "gap": 1.0})
     dense = attribute(problem, "integrated_gradients", {"steps": 6})
     change = float(model(x)[0, 0] - model(0 * x)[0, 0])
     for found in (plain, dense):

@@ -17,14 +17,14 @@ DOUBLINGS = 2  # of the points, for clips whose path is rough
 @register(
     "method", "integrated_gradients", family="gradient", needs=("gradients",), signed=True, complete=True,
     deterministic=True, cost="steps forward and backward, up to seven times as many on rough paths",
-    passes=lambda steps, tolerance, **_: 2 + steps * (2 ** (DOUBLINGS + 1) - 1 if tolerance < 1 else 1),
+    passes=lambda steps, gap, **_: 2 + steps * (2 ** (DOUBLINGS + 1) - 1 if gap < 1 else 1),
     source="sundararajan2017axiomatic",
 )  # fmt: skip
 def integrated_gradients(
     problem: Problem,
     steps: Annotated[int, Range(1, 1000)] = 32,
     density: Annotated[float, Range(1.0, 10.0)] = 3.0,
-    tolerance: Annotated[float, Range(0.0, 1.0)] = 0.05,
+    gap: Annotated[float, Range(0.0, 1.0)] = 0.05,
 ) -> Result:
     """Mean gradient on the straight path from silence to the clip, with more points where the path is rough.
 
@@ -37,7 +37,7 @@ def integrated_gradients(
     density : float
         How much denser the points lie near silence; 1 is evenly. The path is walked as ``alpha = u ** density``.
         Log-mel front ends change most within the first hundredth of the path, which evenly spaced points pass over.
-    tolerance : float
+    gap : float
         Share of the change of the logit that the sum of the values may miss before a clip gets twice as many points, and twice as
         many again; 1 never adds points.
 
@@ -58,11 +58,11 @@ def integrated_gradients(
     values, rough = torch.zeros_like(ones), clips
     for doubling in range(DOUBLINGS + 1):
         values[rough] = _mean_gradient(problem, rough, steps * 2**doubling, density)
-        gap = values.sum((1, 2)) - change
-        rough = clips[gap.abs() > tolerance * change.abs()]
-        if tolerance >= 1 or not len(rough):
+        missed = values.sum((1, 2)) - change
+        rough = clips[missed.abs() > gap * change.abs()]
+        if gap >= 1 or not len(rough):
             break
-    return Result(values, None, {"gap": gap, "change": change})
+    return Result(values, None, {"gap": missed, "change": change})
 
 
 def _mean_gradient(problem: Problem, clips: Tensor, steps: int, density: float) -> Tensor:
