@@ -110,6 +110,19 @@ def test_damaged_files_are_named(tmp_path, name, content, words):
         otoscope.load_classifier(tmp_path / name, options=OPTIONS)
 
 
+@pytest.mark.parametrize("rate", ["abc", 16000.7, None])
+def test_rates_that_are_none_are_refused(tmp_path, rate):
+    file = save(tmp_path / "net.pt", Net())
+    with pytest.raises(ParameterError, match=r"sample_rate|sample rate"):
+        otoscope.load_classifier(file, options={"sample_rate": rate})
+
+
+def test_weights_do_not_go_with_a_file(tmp_path):
+    file = save(tmp_path / "net.pt", Net())
+    with pytest.raises(ParameterError, match="holds its weights; leave out weights"):
+        otoscope.load_classifier(file, "other.pt", options=OPTIONS)
+
+
 @pytest.mark.parametrize("name", ["w.pt", "w.ckpt"])
 def test_weights_alone_say_that_they_need_a_network(tmp_path, name):
     torch.save({"state_dict": Net().state_dict(), "epoch": 3}, tmp_path / name)

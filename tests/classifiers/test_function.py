@@ -126,15 +126,45 @@ def test_a_service_that_keeps_failing_is_named_and_what_it_answered_is_kept():
 
 def test_answers_on_disk_outlive_the_process_and_damaged_ones_are_asked_for_again(tmp_path):
     x = torch.from_numpy(sound())[None]
-    first = wrap(levels, cache=tmp_path, check=False, outputs="probabilities")(x)
+    first = wrap(levels, name="levels 1", cache=tmp_path, check=False, outputs="probabilities")(x)
     service = Service(set())
-    again = wrap(service, cache=tmp_path, check=False, outputs="probabilities")
+    again = wrap(service, name="service 1", cache=tmp_path, check=False, outputs="probabilities")
     again(x)
     assert service.calls == 1  # another function has answers of its own
     (file,) = [f for f in tmp_path.rglob("*.npy") if np.allclose(np.load(f), levels(x.numpy())[0])][:1]
-    assert torch.equal(wrap(levels, cache=tmp_path, check=False, outputs="probabilities")(x), first)
+    assert torch.equal(wrap(levels, name="levels 1", cache=tmp_path, check=False, outputs="probabilities")(x), first)
     file.write_bytes(b"half")
-    assert torch.equal(wrap(levels, cache=tmp_path, check=False, outputs="probabilities")(x), first)
+    assert torch.equal(wrap(levels, name="levels 1", cache=tmp_path, check=False, outputs="probabilities")(x), first)
+
+
+def test_a_folder_of_answers_needs_a_name_that_tells_functions_apart(tmp_path):
+    with pytest.raises(ParameterError, match="pass name="):
+        wrap(cache=tmp_path)
+
+
+def test_a_function_of_one_length_is_found_out():
+    def fixed(x):
+        if x.shape[1] != 3 * RATE:
+            raise ValueError("3 s, please")
+        return levels(x)
+
+    classifier = wrap(fixed, tries=2, pause_s=5.0)
+    assert (classifier.min_s, classifier.window_s) == (3.0, 3.0)
+
+
+def test_on_any_device_a_function_is_what_it_is():
+    import threading
+
+    lock = threading.Lock()
+
+    def locked(x):
+        with lock:
+            return levels(x)
+
+    assert (
+        otoscope.explain(sound(), wrap(locked), sample_rate=RATE, method="occlusion", device="cpu").target.label
+        == "high"
+    )
 
 
 def test_memory_is_bounded():

@@ -115,3 +115,16 @@ def test_what_cannot_be_read_says_what_to_do(readout, output, words):
 def test_a_readout_that_cannot_be(bad):
     with pytest.raises(ParameterError):
         Readout(**bad)
+
+
+def test_one_score_a_frame_is_pooled_before_it_becomes_two_classes():
+    z = torch.tensor([[4.8, *[-13.4] * 9]])[..., None]
+    p = Readout(pool="max", binary=True)(z, 1, 2).softmax(-1)
+    assert p[0, 1].item() == pytest.approx(torch.sigmoid(torch.tensor(4.8)).item(), abs=1e-5)
+    p = Readout("probabilities", pool="mean", binary=True)(z.sigmoid(), 1, 2).softmax(-1)
+    assert p[0, 1].item() == pytest.approx(float(z.sigmoid().mean()), abs=1e-5)
+    assert Readout(pool="max", binary=True).frames(z, 1, 2).shape == (1, 10, 2)
+
+
+def test_a_score_that_lost_its_axes_is_read():
+    assert Readout(binary=True)(torch.tensor(2.0), 1, 2).tolist() == [[-1.0, 1.0]]

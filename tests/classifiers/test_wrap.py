@@ -434,3 +434,114 @@ def test_the_module_is_as_before():
     assert module.training
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+class TestSilentFaults:
+    """Each was wrong without a word once."""
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            lambda z: z.softmax(-1)[:, 1:],
+            lambda z: (z[:, 1] - z[:, 0]).sigmoid(),
+            lambda z: (z[:, 1:] - z[:, :1]).sigmoid().squeeze(),
+        ],
+    )
+    def test_one_probability_is_taken_for_one(self, made):
+        module = Given(made)
+        classifier = wrap(module, labels=["high"])
+        for hz in (300.0, 1990.0, 3000.0):
+            x = torch.from_numpy(sound(hz))[None]
+            assert probabilities(classifier, x)[0, 1].item() == pytest.approx(module(x).reshape(-1).item(), abs=1e-5)
+
+    def test_attention_pooling_of_probabilities_is_seen(self):
+        classifier = wrap(Given(lambda z: (z.sigmoid()[:, None] * torch.tensor([0.5, 0.5])[:, None]).sum(1)), labels=2)
+        assert (classifier.readout.outputs, classifier.multilabel) == ("probabilities", True)
+
+    def test_a_softmax_in_16_bits_sums_to_one(self):
+        classifier = wrap(Given(lambda z: z.bfloat16().softmax(-1)), labels=2)
+        assert (classifier.readout.outputs, classifier.multilabel) == ("probabilities", False)
+
+    def test_probabilities_that_are_said_and_do_not_sum_to_one_are_independent(self):
+        module = Given(lambda z: z.sigmoid())
+        classifier = wrap(module, labels=2, outputs="probabilities")
+        x = torch.from_numpy(sound())[None]
+        assert torch.allclose(probabilities(classifier, x), module(x), atol=1e-5)
+
+    def test_one_label_is_a_yes_no_question_also_unchecked(self):
+        classifier = wrap(One(), labels=["call"], check=False)
+        assert classifier.labels == ("not call", "call")
+        assert probabilities(classifier, torch.from_numpy(sound(200.0))[None])[0, 1] < 0.01
+
+    @pytest.mark.parametrize("said", [{"window_s": 3.0}, {"min_s": 3.0}, {"min_s": 3.0, "window_s": 3.0}])
+    def test_a_fixed_length_that_is_said_keeps_gradients_and_pads(self, said):
+        classifier = wrap(nn.Linear(3 * RATE, 2), labels=2, **said)
+        assert (classifier.min_s, classifier.window_s) == (3.0, 3.0)
+        assert classifier.differentiable
+        otoscope.explain(sound(), classifier, sample_rate=RATE, method="gradient")
+
+    def test_of_several_tensors_the_one_that_fits_the_labels_is_taken(self, caplog):
+        made = Given(lambda z: (torch.cat([z, z, z], 1), z))
+        assert wrap(made, labels=["low", "high"]).readout.key == 1
+        with caplog.at_level(logging.WARNING, "otoscope"):
+            wrap(made)
+        assert "2 tensors, of which the first is taken" in caplog.text
+
+    def test_states_of_any_form_are_put_back(self):
+        class Stateful(Levels):
+            def __init__(self):
+                super().__init__()
+                self.h, self.seen, self.count = None, [], 0
+
+            def forward(self, x):
+                self.h = x.mean(1) if self.h is None or len(self.h) != len(x) else self.h + x.mean(1)
+                self.seen.append(x.detach())
+                self.count += 1
+                return self.logits(x)
+
+        module = Stateful()
+        kept = module.seen
+        wrap(module, labels=2)
+        assert module.h is None
+        assert module.seen is kept
+        assert module.seen == []
+        assert module.count > 0
+
+    def test_a_batch_of_one_built_in_is_kept_to(self):
+        class Single(Levels):
+            def forward(self, x):
+                return self.logits(x.view(1, -1))
+
+        classifier = wrap(Single(), labels=["low", "high"])
+        assert classifier.one_by_one
+        assert classifier.doubts == ()
+        x = torch.from_numpy(np.stack([sound(300.0), sound(3000.0)]))
+        assert torch.allclose(classifier(x), Levels()(x), atol=1e-4)
+
+    def test_a_module_that_fails_on_silence_is_told_and_can_be_explained(self):
+        class Picky(Levels):
+            def forward(self, x):
+                if not x.any():
+                    raise ValueError("no sound")
+                return self.logits(x)
+
+        classifier = wrap(Picky(), labels=["low", "high"])
+        assert "fails on digital silence" in classifier.doubts[0]
+        explanation = otoscope.explain(sound(), classifier, sample_rate=RATE, method="input_x_gradient")
+        assert "silence" not in explanation.controls
+        assert explanation.verdict().trust != "good"
+
+    def test_an_answer_that_does_not_depend_on_the_sound_is_told(self):
+        classifier = wrap(Given(lambda z: z * 0 + torch.tensor([1.0, -1.0])), labels=2)
+        assert any("does not depend on the sound" in doubt for doubt in classifier.doubts)
+        assert classifier.window_s is None
+
+    def test_a_layer_that_is_never_used_is_no_crash(self):
+        class Spare(Conv):
+            def __init__(self):
+                super().__init__()
+                self.spare = nn.Conv1d(1, 1, 1)
+
+        classifier = wrap(Spare(), labels=3)
+        with pytest.raises(OtoscopeError, match="is not used in a forward pass"):
+            otoscope.explain(sound(), classifier, sample_rate=RATE, method="grad_cam")

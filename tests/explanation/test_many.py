@@ -184,3 +184,12 @@ def test_another_explanation_is_not_replaced_without_a_word(wav, tmp_path):
     assert json.loads(kept)["target"]["asked"] is None
     list(explain_files([file], band_energy(), other, out, overwrite=True))
     assert json.loads((out / "a" / "explanation.json").read_text())["target"]["asked"] == "decoy"
+
+
+def test_another_sound_of_the_same_name_is_not_replaced(wav, tmp_path):
+    for folder in "xy":
+        (tmp_path / folder).mkdir()
+    first, second = wav("x/a.wav"), wav("y/a.wav", hz=2000)
+    list(explain_files([first], band_energy(), request(), tmp_path / "out"))
+    with pytest.raises(WriteError, match="another explanation lies there"):
+        list(explain_files([second], band_energy(), request(), tmp_path / "out"))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import otoscope
-from otoscope.core.errors import UnsupportedError
+from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.core.records import Attribution, Grid
 from otoscope.explanation.request import FORWARD_DOMAIN, FORWARD_MASK, FORWARD_METHOD
 from otoscope.explanation.search import is_searched, ranked
@@ -144,3 +144,8 @@ def test_classifiers_without_gradients_have_defaults_of_their_own():
 def test_classifiers_with_gradients_keep_theirs(alarm):
     assert alarm.differentiable
     assert otoscope.explain(scene(), alarm, sample_rate=RATE).request.method == "mask_optimisation"
+
+
+def test_searched_masks_are_not_smoothed_without_a_word():
+    with pytest.raises(ParameterError, match="cannot be smoothed"):
+        parse_mask("smallest,smooth_time=0.1")

@@ -27,3 +27,14 @@ def test_an_error_undoes_it():
     with pytest.raises(ValueError, match="mine"), plain_checkpoints():
         raise ValueError("mine")
     assert torch.utils.checkpoint.CheckpointFunction is before
+
+
+def test_blocks_that_overlap_leave_torch_as_it_was():
+    before = torch.utils.checkpoint.CheckpointFunction
+    first, second = plain_checkpoints(), plain_checkpoints()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.utils.checkpoint.CheckpointFunction is not before
+    second.__exit__(None, None, None)
+    assert torch.utils.checkpoint.CheckpointFunction is before

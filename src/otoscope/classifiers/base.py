@@ -158,10 +158,10 @@ class Classifier(nn.Module):
             frames = max(self.sample_rate, self.minimum_length)
             frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
             with preserve_state(self), torch.random.fork_rng(devices=[]), torch.enable_grad():
-                sound = torch.zeros(1, frames, device=self.device, requires_grad=True)
+                noise = 0.1 * torch.randn(1, frames, generator=torch.Generator().manual_seed(0))
                 try:
-                    self._differentiable = bool(self(sound).requires_grad)
-                except RuntimeError:  # it uses NumPy, which takes no tensors that require gradients
+                    self._differentiable = bool(self(noise.to(self.device).requires_grad_()).requires_grad)
+                except (RuntimeError, TypeError):  # it uses NumPy, which takes no tensors that require gradients
                     self._differentiable = False
         return self._differentiable
 
@@ -280,6 +280,8 @@ class Classifier(nn.Module):
         def output(waveform: Tensor) -> Tensor:
             with record_layer(self.network, layer) as outputs:
                 self(waveform.to(self.device))
+            if not outputs:
+                raise UnsupportedError(f"layer {layer!r} is not used in a forward pass; choose another layer")
             return outputs[0]
 
         with preserve_state(self), torch.random.fork_rng(devices=[]), torch.no_grad():

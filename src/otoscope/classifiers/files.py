@@ -64,8 +64,14 @@ def load_file(
     if rate is None:
         raise ParameterError(
             f"{path} does not say at which sample rate it listens; pass it: --option sample_rate=HZ, or in Python "
-            "options={'sample_rate': HZ}"
+            "otoscope.load_classifier(..., options={'sample_rate': HZ})"
         )
+    try:
+        rate = float(rate)
+    except (TypeError, ValueError):
+        raise ParameterError(f"sample_rate must be a whole number of Hz; got {rate!r}") from None
+    if rate % 1:
+        raise ParameterError(f"sample_rate must be a whole number of Hz; got {rate!r}")
     samples = facts.get("samples")
     if samples is not None:
         settings.setdefault("window_s", samples / int(rate))
@@ -82,11 +88,12 @@ def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn
     from otoscope.classifiers.onnx import onnx_module
 
     rate = settings.get("sample_rate")
-    return onnx_module(path, settings["name"], settings.pop("output", None), int(rate) if rate else 16000)
+    known = int(rate) if isinstance(rate, int | float) and rate >= 100 else 16000
+    return onnx_module(path, settings["name"], settings.pop("output", None), known)
 
 
 def _torch_module(path: Path, kind: str) -> nn.Module:
-    """TorchScript or an exported program; neither runs Python code on loading."""
+    """TorchScript or an exported program. TorchScript runs no Python code on loading; torch may unpickle parts of a ``.pt2``."""
     try:
         if kind == ".pt2":
             program: nn.Module = torch.export.load(path).module()

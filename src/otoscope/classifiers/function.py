@@ -66,9 +66,11 @@ def wrap_function(
     pause_s : float, s
         Before the second try; doubled before each further one.
     cache : path, optional
-        A folder in which answers are kept by the content of the sound; without, they are kept in memory as far as they fit.
+        A folder in which answers are kept by the content of the sound and by ``name``; without, they are kept in memory as far as
+        they fit.
     name : str, optional
-        Name for messages and records; by default that of the function.
+        Name for messages and records; by default that of the function. With ``cache``, it must tell this function, and its
+        version, from any other.
 
     Returns
     -------
@@ -94,6 +96,10 @@ def wrap_function(
         raise ParameterError(f"tries must be a whole number of at least 1; got {tries!r}")
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise ParameterError(f"batch must be a whole number of at least 1; got {batch!r}")
+    if cache is not None and name is None:
+        raise ParameterError(
+            "cache= keeps answers from one run to the next, by the function's name: pass name= (with a version)"
+        )
     title = name or str(getattr(function, "__name__", type(function).__name__))
     module = Answers(function, title, output=output, batch=batch, tries=tries, pause_s=pause_s, cache=cache)
     return wrap(
@@ -132,7 +138,11 @@ class Answers(nn.Module):
         super().__init__()
         self.function, self.name, self.output, self.batch = function, name, output, batch
         self.tries, self.pause_s = tries, pause_s
-        known = {"function": f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}"}
+        known = {
+            "name": name,
+            "output": str(output),
+            "function": f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', name)}",
+        }
         self.identity = dict(known if identity is None else identity)
         self.kept: _Kept | _Folder = (
             _Kept(KEPT_BYTES) if cache is None else _Folder(make_folder(cache), str(self.identity))
@@ -154,6 +164,15 @@ class Answers(nn.Module):
                 found[keys[i]] = row
                 self.kept.put(keys[i], row)
         return torch.from_numpy(np.stack([found[key] for key in keys])).to(waveform.device)
+
+    @contextlib.contextmanager
+    def impatient(self) -> Iterator[None]:
+        """While the block runs, the pauses before another try are short."""
+        pause, self.pause_s = self.pause_s, min(self.pause_s, 0.05)
+        try:
+            yield
+        finally:
+            self.pause_s = pause
 
     @contextlib.contextmanager
     def forgetful(self) -> Iterator[None]:

@@ -137,7 +137,8 @@ def model_errors(classifier: Classifier) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         raise ClassifierError(
             f"classifier {classifier.name!r} failed on a sound ({type(error).__name__}: {reason}); "
-            f"it must take waveforms (batch, time) of any length at {classifier.sample_rate} Hz and return logits"
+            f"it must take waveforms (batch, time) of any length at {classifier.sample_rate} Hz (or say min_s= and window_s= to "
+            "otoscope.wrap) and return logits"
         ) from error
 
 

@@ -108,6 +108,8 @@ def _load(
 ) -> Classifier:
     folder, text = Path(name), str(name)
     if folder.suffix.casefold() in ENDINGS and folder.is_file():
+        if weights != "published":
+            raise ParameterError(f"the file {folder} holds its weights; leave out weights")
         return load_file(folder, labels, options)
     if options:
         raise ParameterError(

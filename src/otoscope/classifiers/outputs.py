@@ -82,15 +82,23 @@ class Readout:
         ShapeError
             If the numbers are not there or have another shape.
         """
-        frames = self.frames(output, batch, classes, name)
-        return frames[:, 0] if frames.shape[1] == 1 else self._pooled(frames, name)
+        frames = self._frames(output, batch, classes, name)
+        return self._expanded(frames[:, 0] if frames.shape[1] == 1 else self._pooled(frames, name))
 
     def frames(self, output: Any, batch: int, classes: int, name: str = "the module") -> Tensor:
         """Logits ``(batch, frame, class)`` in float32; of a module that scores clips, one frame. See `__call__`."""
+        return self._expanded(self._frames(output, batch, classes, name))
+
+    def _expanded(self, logits: Tensor) -> Tensor:
+        """One score as two classes."""
+        return torch.cat([-logits / 2, logits / 2], -1) if self.binary else logits
+
+    def _frames(self, output: Any, batch: int, classes: int, name: str) -> Tensor:
+        """Logits ``(batch, frame, class)`` of what the module scores: with ``binary``, one class."""
         scores = self.scores(output, name)
         wanted = 1 if self.binary else classes
-        if scores.shape == (batch,) and wanted == 1:
-            scores = scores[:, None]
+        if wanted == 1 and scores.shape in ((batch,), () if batch == 1 else (batch,)):
+            scores = scores.reshape(batch, 1)
         if scores.ndim > 3:
             scores = _without_ones(scores, wanted)
         if scores.ndim == 2:
@@ -119,7 +127,7 @@ class Readout:
         elif self.outputs == "log_probabilities" and independent:
             log_p = scores.clamp(max=-CLAMP)
             logits = log_p - torch.log(-torch.expm1(log_p))
-        return torch.cat([-logits / 2, logits / 2], -1) if self.binary else logits
+        return logits
 
     def _pooled(self, frames: Tensor, name: str) -> Tensor:
         if self.pool is None:
@@ -131,8 +139,9 @@ class Readout:
             return frames.amax(1)
         if self.outputs == "logits":
             return frames.mean(1)
-        p = frames.sigmoid() if self.multilabel else frames.softmax(-1)  # the mean of what the module gives
-        return Readout("probabilities", multilabel=self.multilabel)._logits(p.mean(1))
+        independent = self.multilabel or self.binary
+        p = frames.sigmoid() if independent else frames.softmax(-1)  # the mean of what the module gives
+        return Readout("probabilities", multilabel=independent)._logits(p.mean(1))
 
 
 def entry_of(output: Any, key: str | int | None, name: str) -> Any:

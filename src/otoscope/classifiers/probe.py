@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from otoscope.classifiers.inspected import out_of_memory
+from otoscope.classifiers.inspected import ClassifierError, out_of_memory
 from otoscope.classifiers.outputs import Kind
 from otoscope.core.errors import OtoscopeError
 from otoscope.surgery import preserve_state
@@ -24,7 +24,7 @@ from otoscope.surgery import preserve_state
 LENGTHS_S = (1.0, 2.0, 0.5, 3.0, 5.0, 4.0, 10.0, 0.96, 30.0)  # tried in turn; 0.96 s is what VGGish takes
 LONG_S = 30.0  # the longest stretch that Otoscope gives to a network at once
 SHORT_S = 0.1
-SUM = 1e-3  # of probabilities, around 1
+SUM = 1e-2  # of probabilities, around 1; a softmax in 16 bits is off by some thousandths
 UNSTEADY = 1e-3  # a change of a probability that is no rounding
 UNSTEADY_HALF = 2e-2  # the same where the network computes in 16 bits
 PASSIVE = ("View", "Reshape", "Squeeze", "Unsqueeze", "Alias", "Slice", "Select", "Transpose", "Permute", "T", "Clone", "ToCopy",
@@ -70,7 +70,7 @@ class Lengths:
     longest: int | None
 
 
-def find_lengths(run: Run, sample_rate: int, hints: Sequence[int] = ()) -> Lengths:
+def find_lengths(run: Run, sample_rate: int, hints: Sequence[int] = (), first: int | None = None) -> Lengths:
     """Lengths that a module takes, by trying.
 
     Parameters
@@ -80,23 +80,24 @@ def find_lengths(run: Run, sample_rate: int, hints: Sequence[int] = ()) -> Lengt
     sample_rate : int, Hz
         Of the waveforms.
     hints : sequence of int, samples
-        Lengths that are tried right after one second.
+        Lengths that are tried right after the first.
+    first : int, samples, optional
+        The length that is tried first; by default one second.
 
     Raises
     ------
     Exception
         The module's own error at one second, if it takes none of the lengths.
     """
-    first, *others = [round(seconds * sample_rate) for seconds in LENGTHS_S]
+    second, *others = [round(seconds * sample_rate) for seconds in LENGTHS_S]
+    first = second if first is None else first
     errors: list[Exception] = []
 
     def takes(frames: int) -> bool:
         try:
             run(probe_sounds(frames, sample_rate)[1:2])
-        except OtoscopeError:
-            raise
         except Exception as error:
-            if out_of_memory(error):
+            if out_of_memory(error) or (isinstance(error, OtoscopeError) and not isinstance(error, ClassifierError)):
                 raise
             errors.append(error)
             return False
@@ -111,9 +112,9 @@ def find_lengths(run: Run, sample_rate: int, hints: Sequence[int] = ()) -> Lengt
     return Lengths(works, shortest, longest)
 
 
-def _edge(takes: Callable[[int], bool], fails: int, works: int) -> int:
-    """The smallest number from which on it works, between one that fails and one that works."""
-    while works - fails > 1:
+def _edge(takes: Callable[[int], bool], fails: int, works: int, within: int = 1) -> int:
+    """A number from which on it works, less than ``within`` above the smallest, between one that fails and one that works."""
+    while works - fails > within:
         middle = (works + fails) // 2
         fails, works = (fails, middle) if takes(middle) else (middle, works)
     return works
@@ -156,16 +157,17 @@ def kind_of(scores: Tensor, last: str) -> Numbers:
     inside = bool((finite >= 0).all() and (finite <= 1).all())
     sums = bool(((finite.sum(-1) - 1).abs() < SUM).all()) and classes > 1
     log_sums = bool((finite <= 0).all() and ((finite.exp().sum(-1) - 1).abs() < SUM).all()) and classes > 1
-    if inside and sums and last not in LINEAR:
+    if inside and sums and last not in RAW:
         return Numbers("probabilities", False, "its outputs lie between 0 and 1 and sum to 1")
     if log_sums:
         return Numbers("log_probabilities", False, "the exponentials of its outputs sum to 1")
-    if inside and (last == "Sigmoid" or (not last and len(finite.unique()) > 1)):
+    if inside and last not in RAW and len(finite.unique()) > 1:
         return Numbers("probabilities", classes > 1, "its outputs lie between 0 and 1")
     return Numbers("logits", False)
 
 
-LINEAR = ("Addmm", "Mm", "Convolution", "Bmm", "Baddbmm", "Mv", "Dot")
+RAW = ("Addmm", "Mm", "Convolution", "Bmm", "Baddbmm", "Mv", "Dot", "Relu", "LeakyRelu", "Elu", "Gelu", "Silu", "Hardswish",
+       "Hardtanh", "Softplus", "NativeBatchNorm", "NativeLayerNorm", "Log")  # fmt: skip
 
 
 def last_operation(output: Tensor) -> str:
@@ -221,7 +223,7 @@ def heard_stretch(logits: Callable[[Tensor], Tensor], frames: int, sample_rate: 
     Returns
     -------
     (int, int), samples
-        ``(0, frames)`` unless more than a tenth is never heard.
+        ``(0, frames)`` unless more than a tenth is never heard, to 10 ms; ``(0, 0)`` if nothing is.
     """
     sounds = probe_sounds(frames, sample_rate)
     sound = sounds[1:2]
@@ -233,14 +235,22 @@ def heard_stretch(logits: Callable[[Tensor], Tensor], frames: int, sample_rate: 
         for other in others:
             changed = sound.clone()
             changed[:, start:stop] = other[:, start:stop]
-            if bool((logits(changed) - reference).abs().max() > 1e-6 * scale):
+            try:
+                found = logits(changed)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                return True  # a module that fails on silence does hear it
+            if bool((found - reference).abs().max() > 1e-6 * scale):
                 return True
         return False
 
-    tenth = frames // 10
+    if not moves(0, frames):
+        return 0, 0
+    tenth, near = frames // 10, max(1, sample_rate // 100)
     start, stop = 0, frames
     if not moves(frames - tenth, frames):  # the least start from which on silence changes nothing
-        stop = _edge(lambda n: not moves(n, frames), 0, frames - tenth)
+        stop = _edge(lambda n: not moves(n, frames), 0, frames - tenth, near)
     if not moves(0, tenth):
-        start = -_edge(lambda n: not moves(0, -n), -stop, -tenth)
+        start = -_edge(lambda n: not moves(0, -n), -stop, -tenth, near)
     return start, stop

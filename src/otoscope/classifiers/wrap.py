@@ -21,6 +21,7 @@ from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import (
     LONG_S,
     SHORT_S,
+    SUM,
     UNSTEADY,
     UNSTEADY_HALF,
     Lengths,
@@ -129,9 +130,14 @@ def wrap(
     trial = _Trial(module, frontend, sample_rate, title)
     with memory_errors(1):
         lengths = trial.lengths(min_s, window_s) if check or named is None else None
+        if lengths is not None and output is None:
+            said = replace(said, key=trial.entry(lengths.works, named))
         scores = None if lengths is None else trial.scores(said, lengths.works)
-    binary = scores is not None and scores.values.shape[-1] == 1
-    names = _names(title, named, scores)
+    alone = (
+        named is not None and len(named) == 1 and not multilabel
+    )  # nobody has seen the scores: a class and its absence
+    binary = alone if scores is None else scores.values.shape[-1] == 1
+    names = _names(title, named, scores, binary)
     numbers = _numbers(title, scores, outputs, multilabel)
     exclusive = binary or not numbers.multilabel
     min_s, window_s = _durations(sample_rate, lengths, min_s, window_s)
@@ -182,11 +188,10 @@ class _Trial:
         one, rate = self.classifier, self.classifier.sample_rate
         known = window_s if window_s is not None else min_s
         try:
-            with quietly(one):
-                if known is not None:
-                    one.network(self.given(probe_sounds(round(known * rate), rate)[1:2]))
-                    return Lengths(round(known * rate), 1, None)
-                return find_lengths(lambda x: one.network(self.given(x)), rate, _hints(one.network))
+            first = None if known is None else round(known * rate)
+            patient = getattr(one.network, "impatient", contextlib.nullcontext)
+            with quietly(one), patient():
+                return find_lengths(lambda x: one.network(self.given(x)), rate, _hints(one.network), first)
         except OtoscopeError:
             raise
         except Exception as error:
@@ -203,13 +208,37 @@ class _Trial:
         except Exception:  # noqa: BLE001 - it may use NumPy, which takes no tensors that require gradients
             return self.classifier.network(given)
 
+    def entry(self, frames: int, labels: list[str] | None) -> int | None:
+        """The number of the one entry of a returned tuple that has a score for each label; None leaves it to `Readout`."""
+        one = self.classifier
+        with quietly(one):
+            raw = one.network(self.given(probe_sounds(frames, one.sample_rate)[1:2]))
+        tensors = [i for i, x in enumerate(raw) if isinstance(x, Tensor)] if isinstance(raw, list | tuple) else []
+        if len(tensors) < 2:
+            return None
+        fits = [i for i in tensors if labels is not None and raw[i].ndim > 1 and raw[i].shape[-1] in (len(labels), 1)]
+        if len(fits) != 1 or labels is None:
+            log.warning(
+                "%s returns %d tensors, of which the first is taken for the scores; say output= if this is wrong",
+                one.name,
+                len(tensors),
+            )
+            return None
+        return fits[0]
+
     def scores(self, readout: Readout, frames: int) -> _Scores:
         """The module's numbers for the probe sounds, one by one."""
         one = self.classifier
         found, last = [], ""
         with quietly(one):
-            for sound in probe_sounds(frames, one.sample_rate).split(1):
-                raw = torch.atleast_1d(readout.scores(self._output(sound), one.name))
+            *sounds, silence = probe_sounds(frames, one.sample_rate).split(1)
+            for sound in (*sounds, silence):
+                try:
+                    raw = torch.atleast_1d(readout.scores(self._output(sound), one.name))
+                except Exception:
+                    if sound is silence:  # `examine` tells of it
+                        break
+                    raise
                 if len(raw) != 1:
                     raise ShapeError(
                         f"classifier {one.name!r} returned scores of shape {tuple(raw.shape)} for one waveform; expected (1, class)"
@@ -217,6 +246,8 @@ class _Trial:
                 last = last_operation(raw)
                 found.append(raw.detach().float().cpu())
         values = torch.cat(found)
+        while values.ndim > 2 and values.shape[-1] == 1:
+            values = values[..., 0]
         return _Scores(values[:, None] if values.ndim == 1 else values, last)
 
 
@@ -237,11 +268,13 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
     rate = classifier.sample_rate
     n = frames or _within(classifier, rate)
     sounds = probe_sounds(n, rate).to(classifier.device)
+    if not _takes_batches(classifier, sounds):
+        classifier.one_by_one = True
     forgetful = getattr(
         classifier.network, "forgetful", contextlib.nullcontext
     )  # a memory of answers would hide a change
     with quietly(classifier), forgetful():
-        silence = classifier(sounds[-1:])
+        silence = _answer(classifier, sounds[-1:])
         steady = steadiness(lambda x: _probabilities(classifier, x), sounds[:4])
     checks: dict[str, Any] = {"repeated": steady.repeated, "batched": steady.batched}
     limit = UNSTEADY if classifier.dtype in (torch.float32, torch.float64) else UNSTEADY_HALF
@@ -257,13 +290,15 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
             f"The answers of {classifier.name!r} depend on the other sounds of a batch, by up to {steady.batched:.2g}; it is given "
             "one sound at a time."
         )
-    if not torch.isfinite(silence).all():
+    if silence is None:
+        doubts.append(f"The classifier {classifier.name!r} fails on digital silence, which removed sounds contain.")
+    elif not torch.isfinite(silence).all():
         doubts.append(
             f"The classifier {classifier.name!r} gives NaN or infinite scores for digital silence: it takes a logarithm or a root "
             "of zero; add a small number inside, such as log(x + 1e-6)."
         )
     if steady.repeated <= limit:
-        checks |= _hear_all(classifier)
+        checks |= _hear_all(classifier, doubts)
     classifier.info["checks"] = checks
     classifier.doubts = (*classifier.doubts, *doubts)
     for doubt in doubts:
@@ -274,7 +309,23 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
     return classifier
 
 
-def _hear_all(classifier: Classifier) -> dict[str, float]:
+def _answer(classifier: Classifier, sounds: Tensor) -> Tensor | None:
+    """Logits, or None if the module fails on these sounds."""
+    try:
+        return classifier(sounds)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return None
+
+
+def _takes_batches(classifier: Classifier, sounds: Tensor) -> bool:
+    """Whether several sounds can be given at once; exported and traced modules may have a batch of one built in."""
+    with quietly(classifier):
+        return _answer(classifier, sounds[:2]) is not None or _answer(classifier, sounds[:1]) is None
+
+
+def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
     """Windows no longer than what the classifier hears of a sound, if it does not hear all of one."""
     rate = classifier.sample_rate
     longest = round(LONG_S * rate)
@@ -285,6 +336,9 @@ def _hear_all(classifier: Classifier) -> dict[str, float]:
             return heard_stretch(lambda x: classifier(x.to(classifier.device)).cpu(), n, rate)
 
     start, stop = heard(frames)
+    if stop == 0:
+        doubts.append(f"The answer of {classifier.name!r} does not depend on the sound.")
+        return {}
     if (start, stop) == (0, frames):
         return {}
     said = f"of {frames / rate:g} s it hears {start / rate:.3g} s to {stop / rate:.3g} s"
@@ -309,11 +363,11 @@ def _within(classifier: Classifier, frames: int) -> int:
     return frames if classifier.maximum_length is None else min(frames, classifier.maximum_length)
 
 
-def _names(name: str, labels: list[str] | None, scores: _Scores | None) -> list[str]:
+def _names(name: str, labels: list[str] | None, scores: _Scores | None, binary: bool) -> list[str]:
     """Labels that fit the module's outputs; a single score gets the label of its absence too."""
-    if scores is None:
+    if scores is None and not binary:
         return labels or []
-    classes = scores.values.shape[-1]
+    classes = 1 if scores is None else scores.values.shape[-1]
     if classes == 1:
         if labels is None or len(labels) == 1:
             return ["negative", "positive"] if labels in (None, ["class 0"]) else [f"not {labels[0]}", labels[0]]
@@ -321,7 +375,7 @@ def _names(name: str, labels: list[str] | None, scores: _Scores | None) -> list[
             return labels
     if labels is None:
         return [f"class {i}" for i in range(classes)]
-    if len(labels) != classes:
+    if scores is not None and len(labels) != classes:
         shape = ", ".join(map(str, ("batch", *scores.values.shape[1:])))
         raise ParameterError(f"{name} gives {classes} scores, ({shape}), and there are {len(labels)} labels")
     return labels
@@ -329,8 +383,14 @@ def _names(name: str, labels: list[str] | None, scores: _Scores | None) -> list[
 
 def _numbers(name: str, scores: _Scores | None, outputs: Kind | None, multilabel: bool | None) -> Numbers:
     """What the module's numbers are: as it was said, else as it was found out."""
-    if outputs is not None or scores is None:
-        return Numbers("logits" if outputs is None else outputs, bool(multilabel))
+    if outputs is None and scores is None:
+        return Numbers("logits", bool(multilabel))
+    if outputs is not None:
+        if multilabel is None and scores is not None and outputs != "logits":
+            p = scores.values.exp() if outputs == "log_probabilities" else scores.values
+            multilabel = bool(((p.sum(-1) - 1).abs() > SUM).any()) and p.shape[-1] > 1
+        return Numbers(outputs, bool(multilabel))
+    assert scores is not None
     found = kind_of(scores.values.reshape(-1, scores.values.shape[-1]), scores.last)
     if multilabel is None or found.outputs == "logits":
         return replace(found, multilabel=bool(multilabel) if found.outputs == "logits" else found.multilabel)

@@ -5,11 +5,15 @@ A class that they get too, at the same level, is the classifier's habit rather t
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import torch
 
 from otoscope.audio import AudioSource, rms
 from otoscope.classifiers import Classifier
+from otoscope.classifiers.inspected import ClassifierError
+from otoscope.core.errors import NonFiniteError
 from otoscope.explanation.scoring import classifier_input, score_waveforms
 from otoscope.explanation.windows import windows_of
 
@@ -63,10 +67,15 @@ def control_scores(source: AudioSource, classifier: Classifier, seed: int = 0) -
     Returns
     -------
     dict
-        Control -> probabilities ``(class,)``.
+        Control -> probabilities ``(class,)``; without those on which the classifier fails.
     """
     spans = windows_of(source, classifier)
     stretches = (classifier_input(source, s, classifier.sample_rate) for s in spans[:: -(-len(spans) // TRIED)])
     loudest = max(stretches, key=rms)
-    sounds = torch.from_numpy(control_sounds(loudest, seed))
-    return dict(zip(CONTROLS, score_waveforms(sounds, classifier, 1), strict=True))
+    found = {}
+    for name, sound in zip(CONTROLS, torch.from_numpy(control_sounds(loudest, seed)), strict=True):
+        with contextlib.suppress(
+            NonFiniteError, ClassifierError
+        ):  # `otoscope.wrap` tells of a network that fails on silence
+            found[name] = score_waveforms(sound[None], classifier, 1)[0]
+    return found

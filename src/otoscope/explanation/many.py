@@ -19,7 +19,7 @@ from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, WriteError
-from otoscope.explanation.artifacts import PARTS
+from otoscope.explanation.artifacts import PARTS, absolute
 from otoscope.explanation.explain import explain_sources, explainer_of
 from otoscope.explanation.explanation import Explanation
 from otoscope.explanation.request import Request
@@ -77,7 +77,7 @@ def explain_files(
     for i, request in enumerate(asked):
         _spare_inputs(files, folders[i])
         if not overwrite:
-            _spare_others(folders[i], request, classifier)
+            _spare_others(files, folders[i], request, classifier)
     rows: dict[Path, list[dict[str, Any]]] = {stem: [] for stem in stems}
     for i, request in enumerate(asked):
         for k, outcome in enumerate(_explain(files, classifier, request, folders[i], progress)):
@@ -172,21 +172,25 @@ def _spare_inputs(files: Sequence[str | os.PathLike[str]], folders: Sequence[Pat
                 raise WriteError(path, "it is one of the sounds to be explained; choose another folder")
 
 
-def _spare_others(folders: Sequence[Path], request: Request, classifier: Classifier) -> None:
-    """No explanation that asks for something else is replaced without a word."""
-    wanted = (dict(request.spec), request.target, classifier.name)
-    for folder in folders:
+def _spare_others(
+    files: Sequence[str | os.PathLike[str]], folders: Sequence[Path], request: Request, classifier: Classifier
+) -> None:
+    """No explanation of another sound, or with other settings, is replaced without a word."""
+    for file, folder in zip(files, folders, strict=True):
+        wanted = (dict(request.spec), request.target, classifier.name, request.seed, absolute(str(file)))
         try:
             record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
-            found = (record["request"], record["target"]["asked"], record["model"]["name"])
+            found = (
+                record["request"], record["target"]["asked"], record["model"]["name"], record["environment"]["seed"], record["file"]
+            )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError):
             continue  # nothing, or nothing of ours that anybody could read again
         if found != wanted:
             method = found[0].get("method", "another method") if isinstance(found[0], dict) else "another method"
             raise WriteError(
                 folder / "explanation.json",
-                f"another explanation lies there ({method}, {found[2]}); choose another folder (--out), or replace it "
-                "(--overwrite)",
+                f"another explanation lies there ({method}, {found[2]}, of {found[4]}); choose another folder (--out), or replace "
+                "it (--overwrite)",
             )
 
 

@@ -315,7 +315,9 @@ def _cut(mask: Mask, span: Span, times: np.ndarray, clips: ClipBatch) -> np.ndar
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    """Means over windows; sizes, of what may cancel."""
+    sizes = {"gap", "change"} if len(rows) > 1 else set()
+    return {name: float(np.mean([abs(row[name]) if name in sizes else row[name] for row in rows])) for name in rows[0]}
 
 
 def run_pipeline(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -198,6 +199,8 @@ def resolve_model(
                 "weights=, labels= and options= go with a model name; a Classifier has its own already"
             )
         wanted = model.device if device == "auto" else _device(device)
+        if next(itertools.chain(model.parameters(), model.buffers()), None) is None:
+            return model  # a function, or a file that another runtime runs: nothing of it is on a device of torch
         if wanted.type == model.device.type and wanted.index in (None, model.device.index):
             return model
         return copy.deepcopy(model).to(wanted)

@@ -96,6 +96,10 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     if chosen.get("ties", EXACT) != EXACT and QUANTILE not in entry.facts:
         able = ", ".join(e.name for e in registry.entries("mask") if QUANTILE in e.facts)
         raise ParameterError(f"mask {name!r} has no ties; ties={chosen['ties']} is for {able}")
+    if entry.facts["searched"] and (chosen.get("smooth_time") or chosen.get("smooth_freq")):
+        raise ParameterError(
+            f"mask {name!r} is searched for and cannot be smoothed; leave out smooth_time and smooth_freq"
+        )
     return MaskSpec(name, settings, **chosen)
 
 

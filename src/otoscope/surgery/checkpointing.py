@@ -8,10 +8,14 @@ refuses it. Run plainly, the block gives the same values and the same gradients,
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch.utils.checkpoint
+
+_lock = threading.Lock()
+_inside: list[Any] = []  # torch's own function, once for each block that runs
 
 
 class _Plain:
@@ -38,9 +42,14 @@ def plain_checkpoints() -> Iterator[None]:
     tensor([2., 2., 2.])
     """
     # `checkpoint` looks this name up when it is called, however the user imported `checkpoint` itself.
-    kept = torch.utils.checkpoint.CheckpointFunction
-    torch.utils.checkpoint.CheckpointFunction = _Plain  # type: ignore[assignment, misc]
+    with _lock:
+        _inside.append(torch.utils.checkpoint.CheckpointFunction)
+        torch.utils.checkpoint.CheckpointFunction = _Plain  # type: ignore[assignment, misc]
     try:
         yield
     finally:
-        torch.utils.checkpoint.CheckpointFunction = kept  # type: ignore[misc]
+        with _lock:  # of blocks that overlap in several threads, the last one to end restores
+            first = _inside[0]
+            _inside.pop()
+            if not _inside:
+                torch.utils.checkpoint.CheckpointFunction = first  # type: ignore[misc]

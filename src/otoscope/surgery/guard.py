@@ -113,23 +113,36 @@ def _evaluate(model: nn.Module) -> None:
                 m.training = False
 
 
-def _state_of(module: nn.Module) -> dict[str, tuple[object, list[Tensor]]]:
-    """Tensors, and lists of them, that a module keeps as plain attributes: the objects, and copies of the values."""
-    found: dict[str, tuple[object, list[Tensor]]] = {}
+State = dict[str, tuple[object, list[Tensor], list[Tensor]]]
+
+
+def _tensors(value: object) -> list[Tensor] | None:
+    """The tensors that an attribute holds; None if it may hold something else."""
+    items = list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+    return items if all(isinstance(x, Tensor) for x in items) else None  # type: ignore[return-value]
+
+
+def _state_of(module: nn.Module) -> tuple[set[str], State]:
+    """Names of all attributes, and of those that hold None, tensors or lists of tensors, the object and copies of the values."""
+    found: State = {}
     for name, value in vars(module).items():
-        tensors = value if isinstance(value, list | tuple) else [value]
-        if tensors and all(isinstance(t, Tensor) for t in tensors):
-            found[name] = value, [t.detach().clone() for t in tensors]
-    return found
+        tensors = _tensors(value)
+        if tensors is not None:
+            found[name] = value, tensors, [t.detach().clone() for t in tensors]
+    return set(vars(module)), found
 
 
-def _restore_state(module: nn.Module, before: dict[str, tuple[object, list[Tensor]]]) -> None:
+def _restore_state(module: nn.Module, before: tuple[set[str], State]) -> None:
+    names, state = before
     kept = vars(module)
-    for name in set(_state_of(module)) - set(before):
+    for name in [n for n in kept if n not in names and _tensors(kept[n])]:
         del kept[name]
-    for name, (value, copies) in before.items():
+    for name, (value, tensors, copies) in state.items():
+        if _tensors(kept.get(name)) is None:  # a count, a text: not of our making
+            continue
         kept[name] = value
-        tensors: list[Tensor] = list(value) if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
+        if isinstance(value, list):
+            value[:] = tensors
         with torch.no_grad():
             for tensor, copy in zip(tensors, copies, strict=True):
                 if not torch.equal(tensor, copy):
