@@ -448,6 +448,8 @@ COVERED = {
     "classifiers/checkpoints.py": "tests/classifiers/test_weights.py: published files",
     "classifiers/describe.py": "tests/cli/test_models.py: what is printed",
     "classifiers/dymn_layers.py": "tests/classifiers/test_dymn.py: the dynamic layers against their slow twins",
+    "classifiers/examine.py": "tests/classifiers/test_wrap.py: steadiness, silence and what is heard",
+    "classifiers/trial.py": "tests/classifiers/test_wrap.py: lengths, numbers and return values",
     "classifiers/hf_check.py": "tests/classifiers/test_huggingface.py: mismatches are refused on load",
     "classifiers/hf_networks.py": "tests/classifiers/test_huggingface.py: one small network a family",
     "cli/columns.py": "tests/cli/test_main.py: tables and JSON of commands",

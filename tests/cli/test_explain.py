@@ -149,7 +149,7 @@ def test_old_results_are_replaced(explain, wav, tmp_path):
 def test_the_seed_decides(explain, wav):
     a, masks = wav(), []
     for seed in (1, 1, 2):
-        (row,) = explain(a, "--json", "--seed", seed, method="rise,masks=4").json
+        (row,) = explain(a, "--json", "--overwrite", "--seed", seed, method="rise,masks=4").json
         with np.load(row["files"]["attribution"]) as stored:
             masks.append(stored["mask"])
     np.testing.assert_array_equal(masks[0], masks[1])
