@@ -155,11 +155,11 @@ class Problem:
         targets = self.targets if index is None else self.targets[index]
         return log_odds(logits, targets, self.inspected.classifier.multilabel)
 
-    def chunks(self, n: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All pairs of ``n`` samples and the clips, in chunks of the batch size: (sample numbers, clip numbers)."""
-        pairs = torch.arange(n * self.batch, device=self.targets.device)
-        for chunk in pairs.split(self.batch_size):
-            yield chunk // self.batch, chunk % self.batch
+    def chunks(self, n: int, clips: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All pairs of ``n`` samples and clips (all, or some), in chunks of the batch size: (sample numbers, clip numbers)."""
+        clips = torch.arange(self.batch, device=self.targets.device) if clips is None else clips
+        for chunk in torch.arange(n * len(clips), device=clips.device).split(self.batch_size):
+            yield chunk // len(clips), clips[chunk % len(clips)]
 
 
 def target_gradient(

@@ -57,7 +57,7 @@ def integrated_gradients(
         change[clip] = problem.score(ones[clip], clip) - problem.score(0 * ones[clip], clip)
     values, rough = torch.zeros_like(ones), clips
     for doubling in range(DOUBLINGS + 1):
-        values[rough] = _mean_gradient(problem, rough, steps * 2**doubling, density)
+        values[rough] = _mean_gradient(problem, rough, steps * 2**doubling, density)[rough]
         missed = values.sum((1, 2)) - change
         rough = clips[missed.abs() > gap * change.abs()]
         if gap >= 1 or not len(rough):
@@ -66,14 +66,14 @@ def integrated_gradients(
 
 
 def _mean_gradient(problem: Problem, clips: Tensor, steps: int, density: float) -> Tensor:
-    """The mean gradient on the paths of some clips, ``(clip, freq, frame)``."""
+    """The mean gradient on the paths of some clips, ``(batch, freq, frame)``; 0 of the others."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     place = (nodes + 1) / 2
     alphas = torch.as_tensor(place**density, dtype=torch.float32, device=clips.device)
     shares = torch.as_tensor(weights / 2 * density * place ** (density - 1), dtype=torch.float32, device=clips.device)
-    total = torch.zeros(len(clips), *problem.shape, device=clips.device)
-    for pairs in torch.arange(steps * len(clips), device=clips.device).split(problem.batch_size):
-        step, which = pairs // len(clips), pairs % len(clips)
-        gradient = problem.gradient(alphas[step, None, None] * problem.inspected.ones(1), clips[which])
-        total.index_add_(0, which, gradient * shares[step, None, None])
+    ones = problem.inspected.ones(1)
+    total = torch.zeros(problem.batch, *problem.shape, device=clips.device)
+    for step, clip in problem.chunks(steps, clips):
+        gradient = problem.gradient(alphas[step, None, None] * ones, clip)
+        total.index_add_(0, clip, gradient * shares[step, None, None])
     return total

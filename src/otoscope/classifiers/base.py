@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, Unk
 from otoscope.core.records import Target
 from otoscope.surgery import preserve_state, record_layer
 from otoscope.surgery.digest import state_digest
+from otoscope.surgery.guard import set_mode
 
 Place = tuple[tuple[float, float], tuple[float, float]]  # (first, step) in feature bands, (first, step) in frames
 T = TypeVar("T")
@@ -98,12 +99,11 @@ class Classifier(nn.Module):
         info: dict[str, Any] | None = None,
     ):
         super().__init__()
-        if not (isinstance(sample_rate, int | float | np.number) and sample_rate >= 100 and sample_rate % 1 == 0):
-            raise ParameterError(f"sample_rate must be a whole number of Hz of at least 100; got {sample_rate!r}")
+        sample_rate = checked_rate(sample_rate)
         if not labels:
             raise ParameterError("a classifier needs at least one label")
         self.network, self.frontend = network, frontend
-        self.sample_rate, self.labels, self.multilabel = int(sample_rate), tuple(map(str, labels)), bool(multilabel)
+        self.sample_rate, self.labels, self.multilabel = sample_rate, tuple(map(str, labels)), bool(multilabel)
         self.name, self.cam_layer, self.info = name, cam_layer, dict(info or {})
         self.axes, self.places, self.head = _checked_axes(axes or {}), _checked_places(places or {}), tuple(head)
         self.readout = Readout(multilabel=self.multilabel) if readout is None else readout
@@ -155,8 +155,7 @@ class Classifier(nn.Module):
     def differentiable(self) -> bool:
         """Whether gradients flow from the logits to the waveform; found out by a pass, once."""
         if self._differentiable is None:
-            frames = max(self.sample_rate, self.minimum_length)
-            frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
+            frames = self.fitting_length(self.sample_rate)
             with preserve_state(self), torch.random.fork_rng(devices=[]), torch.enable_grad():
                 noise = 0.1 * torch.randn(1, frames, generator=torch.Generator().manual_seed(0))
                 try:
@@ -167,13 +166,13 @@ class Classifier(nn.Module):
 
     def train(self, mode: bool = True) -> Classifier:
         """As of every module; parts that have no modes (programs of torch.export, frozen TorchScript) stay as they are."""
-        try:
-            return super().train(mode)
-        except (NotImplementedError, AttributeError, RuntimeError):
-            for module in self.modules():
-                if hasattr(module, "training"):
-                    module.training = mode
-            return self
+        set_mode(self, mode, super().train)
+        return self
+
+    def fitting_length(self, frames: int) -> int:
+        """The length in samples that the network takes and that is nearest to the one that is wanted."""
+        frames = max(frames, self.minimum_length)
+        return frames if self.maximum_length is None else min(frames, self.maximum_length)
 
     def pad(self, waveform: Tensor) -> Tensor:
         """The waveform, padded with silence to the minimum length."""
@@ -192,20 +191,24 @@ class Classifier(nn.Module):
         """Logits ``(batch, class)`` of waveforms ``(batch, time)``."""
         if waveform.ndim != 2:
             raise ShapeError(f"a classifier takes waveforms (batch, time); got shape {tuple(waveform.shape)}")
-        return self.logits(self.pad(waveform) if self.frontend is None else self.features(waveform))
+        return self.logits(self.given(waveform))
+
+    def given(self, waveform: Tensor) -> Tensor:
+        """What the network takes of waveforms ``(batch, time)``: features, or the padded waveforms without a front end."""
+        return self.pad(waveform) if self.frontend is None else self.features(waveform)
 
     def logits(self, given: Tensor) -> Tensor:
-        """Logits ``(batch, class)`` of what the network takes: features, or waveforms if it has no front end."""
-        parts = given.split(1) if self.one_by_one else [given]
-        read = [self.readout(self.network(x.to(self.dtype)), len(x), len(self.labels), self.name) for x in parts]
-        return torch.cat(read)
+        """Logits ``(batch, class)`` of what the network takes."""
+        return self._read(given, self.readout)
 
     def frame_logits(self, waveform: Tensor) -> Tensor:
         """Logits ``(batch, frame, class)`` of waveforms ``(batch, time)``; of a network that scores clips, one frame."""
-        given = self.pad(waveform) if self.frontend is None else self.features(waveform)
+        return self._read(self.given(waveform), self.readout.frames)
+
+    def _read(self, given: Tensor, readout: Callable[[Any, int, int, str], Tensor]) -> Tensor:
+        """What a readout makes of the network's output, one sound at a time where that is needed."""
         parts = given.split(1) if self.one_by_one else [given]
-        read = [self.readout.frames(self.network(x.to(self.dtype)), len(x), len(self.labels), self.name) for x in parts]
-        return torch.cat(read)
+        return torch.cat([readout(self.network(x.to(self.dtype)), len(x), len(self.labels), self.name) for x in parts])
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities in [0, 1], ``(batch, class)``: sigmoid for independent classes, softmax for exclusive ones."""
@@ -274,8 +277,7 @@ class Classifier(nn.Module):
         UnsupportedError
             If its output follows neither the time nor the pitch of a sound.
         """
-        frames = max(self.sample_rate, self.minimum_length)
-        frames = frames if self.maximum_length is None else min(frames, self.maximum_length)
+        frames = self.fitting_length(self.sample_rate)
 
         def output(waveform: Tensor) -> Tensor:
             with record_layer(self.network, layer) as outputs:
@@ -365,6 +367,15 @@ def _checked_places(places: Mapping[str, Place]) -> dict[str, Place]:
                 f"steps above 0; got {place!r}"
             )
     return dict(places)
+
+
+def checked_rate(sample_rate: Any) -> int:
+    """The rate, or a `ParameterError` unless it is a whole number of Hz of at least 100."""
+    if not (
+        isinstance(sample_rate, int | float | np.integer | np.floating) and sample_rate >= 100 and sample_rate % 1 == 0
+    ):
+        raise ParameterError(f"sample_rate must be a whole number of Hz of at least 100; got {sample_rate!r}")
+    return int(sample_rate)
 
 
 def _checked_lengths(

@@ -42,7 +42,7 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
         A length that it takes; by default a second, or its own limits.
     """
     rate = classifier.sample_rate
-    n = frames or _within(classifier, rate)
+    n = frames or classifier.fitting_length(rate)
     sounds = probe_sounds(n, rate).to(classifier.device)
     if not _takes_batches(classifier, sounds):
         classifier.one_by_one = True
@@ -109,8 +109,7 @@ def _takes_batches(classifier: Classifier, sounds: Tensor) -> bool:
 def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
     """Windows no longer than what the classifier hears of a sound, if it does not hear all of one."""
     rate = classifier.sample_rate
-    longest = round(LONG_S * rate)
-    frames = longest if classifier.maximum_length is None else min(longest, classifier.maximum_length)
+    frames = classifier.fitting_length(round(LONG_S * rate))
 
     def heard(n: int) -> tuple[int, int]:
         with quietly(classifier):
@@ -136,9 +135,3 @@ def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
 def _probabilities(classifier: Classifier, waveforms: Tensor) -> Tensor:
     logits = classifier(waveforms)
     return (logits.sigmoid() if classifier.multilabel else logits.softmax(-1)).float().cpu().nan_to_num()
-
-
-def _within(classifier: Classifier, frames: int) -> int:
-    """A length that the classifier takes, near the one that is wanted."""
-    frames = max(frames, classifier.minimum_length)
-    return frames if classifier.maximum_length is None else min(frames, classifier.maximum_length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.base import Classifier, checked_rate
 from otoscope.classifiers.wrap import wrap
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 
@@ -66,17 +67,13 @@ def load_file(
             f"{path} does not say at which sample rate it listens; pass it: --option sample_rate=HZ, or in Python "
             "otoscope.load_classifier(..., options={'sample_rate': HZ})"
         )
-    try:
+    with contextlib.suppress(TypeError, ValueError):  # in a file's own words it is a text
         rate = float(rate)
-    except (TypeError, ValueError):
-        raise ParameterError(f"sample_rate must be a whole number of Hz; got {rate!r}") from None
-    if rate % 1:
-        raise ParameterError(f"sample_rate must be a whole number of Hz; got {rate!r}")
+    rate = checked_rate(rate)
     samples = facts.get("samples")
     if samples is not None:
-        settings.setdefault("window_s", samples / int(rate))
-        settings.setdefault("min_s", samples / int(rate))
-    return wrap(module, sample_rate=int(rate), labels=labels, **settings)
+        settings = {"window_s": samples / rate, "min_s": samples / rate, **settings}
+    return wrap(module, sample_rate=rate, labels=labels, **settings)
 
 
 def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import logging
 import os
 import time
@@ -260,9 +259,5 @@ class _Folder:
             return None
 
     def put(self, key: str, row: np.ndarray) -> None:
-        file = self._file(key)
-        make_folder(file.parent)
-        held = io.BytesIO()
-        np.save(held, row, allow_pickle=False)
-        with atomic_write(file) as temporary:
-            Path(temporary).write_bytes(held.getvalue())
+        with atomic_write(self._file(key)) as part, part.open("wb") as out:
+            np.save(out, row, allow_pickle=False)

@@ -86,7 +86,7 @@ class Inspected(nn.Module):
         classifier = self.classifier
         features = synthesised
         if self.analysis.feeds == "waveform":
-            features = classifier.pad(synthesised) if classifier.frontend is None else classifier.features(synthesised)
+            features = classifier.given(synthesised)
         with torch.autocast(features.device.type, dtype=self.precision):
             return classifier.logits(features)
 

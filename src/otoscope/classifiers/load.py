@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
+from otoscope.core.files import read_json
 
 
 def load_classifier(
@@ -139,10 +139,10 @@ def _load(
 def _is_huggingface(folder: Path) -> bool:
     """Whether a folder with a ``config.json`` is a Hugging Face model rather than a model folder of ours."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = read_json(folder / "config.json")
+    except OtoscopeError:
         return False
-    return isinstance(config, dict) and "model_type" in config and "architecture" not in config
+    return "model_type" in config and "architecture" not in config
 
 
 def _architecture(text: str, weights: str | os.PathLike[str], labels: int | Sequence[str] | None) -> Classifier:

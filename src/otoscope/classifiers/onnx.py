@@ -98,7 +98,7 @@ def onnx_module(path: Path, name: str, output: str | int | None, sample_rate: in
     module = Answers(function, name, output=output or names[0], batch=function.batch, identity=identity)
     facts = {
         "samples": function.samples,
-        **{k: v for k, v in function.properties.items() if k in ("sample_rate", "labels")},
+        **{k: v for k, v in function.properties.items() if k == "sample_rate"},
     }
     converted = _converted(path, module, names.index(output) if output in names else 0, function, sample_rate)
     return converted or module, facts

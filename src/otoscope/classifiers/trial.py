@@ -38,8 +38,7 @@ class Trial:
     def given(self, waveforms: Tensor) -> Tensor:
         """What the module takes."""
         one = self.classifier
-        waveforms = waveforms.to(one.device)
-        return (one.pad(waveforms) if one.frontend is None else one.features(waveforms)).to(one.dtype)
+        return one.given(waveforms.to(one.device)).to(one.dtype)
 
     def lengths(self, min_s: float | None, window_s: float | None) -> Lengths:
         """The lengths that the module takes; those that are said are taken for granted."""

@@ -166,8 +166,8 @@ def _bare(state: dict[str, Tensor], own: set[str], origin: str) -> dict[str, Ten
     inner = {k.removeprefix(prefix): v for k, v in kept.items()}
     if set(inner) != own or not all(k.startswith(prefix) for k in kept) or len(plain) != len(state):
         return state
-    off = sorted({k[: len(k) - len(n)] for k in state for n in own if k.endswith(f".{n}")}, key=len)[-1:]
-    said = f"the prefix {off[0]!r} was taken off the names" if off else "names were made plain"
+    off = next((k[: -len(longest)] for k in state if k.endswith(f".{longest}")), "")
+    said = f"the prefix {off!r} was taken off the names" if off else "names were made plain"
     left = f", and {', '.join(extra[:3])} left out" if extra else ""
     log.warning("weights %s: %s%s", origin, said, left)
     return inner

@@ -117,9 +117,8 @@ def wrap(
         if lengths is not None and output is None:
             said = replace(said, key=trial.entry(lengths.works, named))
         scores = None if lengths is None else trial.scores(said, lengths.works)
-    alone = (
-        named is not None and len(named) == 1 and not multilabel
-    )  # nobody has seen the scores: a class and its absence
+    # Where nobody has seen the scores, one label is a class and its absence.
+    alone = named is not None and len(named) == 1 and not multilabel
     binary = alone if scores is None else scores.values.shape[-1] == 1
     names = _names(title, named, scores, binary)
     numbers = _numbers(title, scores, outputs, multilabel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from otoscope.audio import AudioSource, close_audio, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, WriteError
+from otoscope.core.files import read_json
 from otoscope.explanation.artifacts import PARTS, absolute
 from otoscope.explanation.explain import explain_sources, explainer_of
 from otoscope.explanation.explanation import Explanation
@@ -72,17 +72,16 @@ def explain_files(
     """
     asked = [requests] if isinstance(requests, Request) else list(requests)
     stems = _folders(files, Path(out))
-    below = _names(asked)
-    folders = {i: [stem / below[i] for stem in stems] for i in range(len(asked))}
-    for i, request in enumerate(asked):
-        _spare_inputs(files, folders[i])
+    folders = [[stem / name for stem in stems] for name in _names(asked)]
+    for request, own in zip(asked, folders, strict=True):
+        _spare_inputs(files, own)
         if not overwrite:
-            _spare_others(files, folders[i], request, classifier)
+            _spare_others(files, own, request, classifier)
     rows: dict[Path, list[dict[str, Any]]] = {stem: [] for stem in stems}
-    for i, request in enumerate(asked):
-        for k, outcome in enumerate(_explain(files, classifier, request, folders[i], progress)):
+    for request, own in zip(asked, folders, strict=True):
+        for stem, outcome in zip(stems, _explain(files, classifier, request, own, progress), strict=True):
             if outcome.row is not None:
-                rows[stems[k]].append(outcome.row)
+                rows[stem].append(outcome.row)
             yield outcome
     if len(asked) > 1:
         for stem, of_one in rows.items():
@@ -179,11 +178,11 @@ def _spare_others(
     for file, folder in zip(files, folders, strict=True):
         wanted = (dict(request.spec), request.target, classifier.name, request.seed, absolute(str(file)))
         try:
-            record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+            record = read_json(folder / "explanation.json")
             found = (
                 record["request"], record["target"]["asked"], record["model"]["name"], record["environment"]["seed"], record["file"]
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OtoscopeError, KeyError, TypeError):
             continue  # nothing, or nothing of ours that anybody could read again
         if found != wanted:
             method = found[0].get("method", "another method") if isinstance(found[0], dict) else "another method"

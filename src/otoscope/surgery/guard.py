@@ -7,7 +7,7 @@ themselves, never by copies, so that an optimiser or a caller that holds a param
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
     states = [(m, _state_of(m)) for m in model.modules()]
     try:
-        _evaluate(model)
+        set_mode(model, False)
         for p, _, _ in parameters:
             p.requires_grad_(False)
         with torch.inference_mode(False), plain_checkpoints():
@@ -103,14 +103,24 @@ def _digest(model: nn.Module) -> str:
     return state_digest({**dict(model.named_parameters()), **dict(model.named_buffers())})
 
 
-def _evaluate(model: nn.Module) -> None:
-    """Evaluation mode; programs of torch.export and frozen TorchScript have only one, and refuse to be asked for another."""
+def set_mode(model: nn.Module, mode: bool, train: Callable[[bool], object] | None = None) -> None:
+    """Training or evaluation mode, also with parts that have only one (programs of torch.export, frozen TorchScript).
+
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place.
+    mode : bool
+        True for training.
+    train : callable, optional
+        What sets the mode of an ordinary module; by default ``model.train``.
+    """
     try:
-        model.eval()
+        (model.train if train is None else train)(mode)
     except (NotImplementedError, AttributeError, RuntimeError):
         for m in model.modules():
             if hasattr(m, "training"):
-                m.training = False
+                m.training = mode
 
 
 State = dict[str, tuple[object, list[Tensor], list[Tensor]]]

@@ -186,8 +186,7 @@ def check_gradients(classifier: Classifier) -> None:
     ------
     UnsupportedError
     """
-    length = max(classifier.minimum_length, classifier.sample_rate)
-    length = min(length, classifier.maximum_length or length)
+    length = classifier.fitting_length(classifier.sample_rate)
     rng = torch.Generator().manual_seed(0)
     said = f"classifier {classifier.name!r} gives no usable gradients, and an autoencoder cannot be tuned to it"
     sound = torch.randn(1, length, generator=rng).mul(0.1).to(classifier.device).requires_grad_()
