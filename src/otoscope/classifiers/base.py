@@ -277,7 +277,6 @@ class Classifier(nn.Module):
         UnsupportedError
             If its output follows neither the time nor the pitch of a sound.
         """
-        frames = self.fitting_length(self.sample_rate)
 
         def output(waveform: Tensor) -> Tensor:
             with record_layer(self.network, layer) as outputs:
@@ -287,7 +286,7 @@ class Classifier(nn.Module):
             return outputs[0]
 
         with preserve_state(self), torch.random.fork_rng(devices=[]), torch.no_grad():
-            found = find_axes(output, frames, self.sample_rate)
+            found = find_axes(output, self.fitting_length(self.sample_rate), self.sample_rate)
         if found is None:
             raise UnsupportedError(
                 f"nobody knows which axis of layer {layer!r} is time: its output does not follow a sound that comes later or "
