@@ -1,5 +1,7 @@
 """Mask functions against their slow twins, by exact counts, and on maps in which nothing stands out."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +38,16 @@ def test_equals_its_twin(name, settings_, shape):
     twin = getattr(slow, name.replace(":", "_"))
     for values in (signed(shape), np.round(signed(shape, 1)), -np.abs(signed(shape)), np.full(shape, 0.1)):
         np.testing.assert_allclose(run(name, values, settings_), twin(values.tolist(), **settings_), atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [f.sigmoid_raw, f.positive_sigmoid_raw])
+def test_the_published_sigmoid_takes_attributions_as_they_are(make):
+    """Values of hundredths give halves; the twin is the formula, cell by cell."""
+    values = signed()
+    part = np.maximum(values, 0) if make is f.positive_sigmoid_raw else values
+    np.testing.assert_allclose(make(values), [[1 / (1 + math.exp(-v)) for v in row] for row in part])
+    np.testing.assert_allclose(make(values / 1000), 0.5, atol=1e-3)
+    assert make(1e6 * values).max() == 1
 
 
 @given(MAPS)

@@ -57,9 +57,23 @@ def test_ties_are_spelled_like_smoothing(name, more):
 
 @pytest.mark.parametrize("spec", ["minmax", "positive:threshold:0.5", "energy:0.8", "binary"])
 def test_masks_without_ties_have_none_to_settle(spec):
-    with pytest.raises(ParameterError, match="has no ties; ties=quantile is for topk, positive:topk"):
+    with pytest.raises(
+        ParameterError, match=r"ties=quantile does not apply to the mask .*; it is for topk, positive:topk"
+    ):
         parse_mask(f"{spec},ties=quantile")
     assert str(parse_mask(f"{spec},ties=exact")) == spec
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "positive:sigmoid"])
+def test_the_published_sigmoid_is_an_option(name):
+    spec = parse_mask(f"{name},scale=raw")
+    assert str(spec) == f"{name},scale=raw"
+    assert parse_mask(str(spec)) == spec != parse_mask(name)
+    assert str(parse_mask(f"{name},scale=deviation")) == name
+    with pytest.raises(
+        ParameterError, match="scale=raw does not apply to the mask 'minmax'; it is for sigmoid, positive:s"
+    ):
+        parse_mask("minmax,scale=raw")
 
 
 def test_a_value_left_out_is_the_default_and_is_printed():

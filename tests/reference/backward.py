@@ -46,6 +46,7 @@ def gamma_rule(x, weight, bias, relevance, gamma):
         z = sum(weight[j, i] * x[i] for i in range(len(x))) + bias[j]
         parts = [x[i] * weight[j, i] for i in range(len(x))]
         shares = [p + gamma * p * (p * z > 0) for p in parts]
+        constant = bias[j] + gamma * bias[j] * (bias[j] * z > 0)
         for i in range(len(x)):
-            out[i] += shares[i] / (sum(shares) + bias[j]) * relevance[j]
+            out[i] += shares[i] / (sum(shares) + constant) * relevance[j]
     return out

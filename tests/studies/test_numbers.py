@@ -38,6 +38,7 @@ def test_what_a_method_found_out_stands_in_its_rows(done):
     ("quirk", "column", "mask"),
     [
         ("quantile_ties", "mask_size", "positive:topk:0.9"),
+        ("raw_sigmoid", "mask_size", "sigmoid"),
         ("constant_masks", "complexity", "topk:1.0"),
         ("double_softmax", "average_drop", "minmax"),
     ],
@@ -61,6 +62,9 @@ def test_published_quirks_come_back_one_by_one(grid, tmp_path, quirk, column, ma
     if quirk == "quantile_ties":
         assert max(values["on"]) == 1.0
         assert max(values["off"]) < 0.91
+    elif quirk == "raw_sigmoid":  # attributions of hundredths: half of everything
+        assert values["on"] == pytest.approx([0.5] * 4, abs=0.01)
+        assert max(abs(v - 0.5) for v in values["off"]) > 0.01
     elif quirk == "constant_masks":
         assert values["on"] == [0.0] * 4
         assert values["off"] == pytest.approx([math.log(16 * 5)] * 4)

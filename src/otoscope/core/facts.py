@@ -161,6 +161,8 @@ class MaskFacts(Facts):
         Whether a higher attribution never gets a lower mask value.
     quantile : callable, optional
         The same function with ties counted as published (``ties=quantile``).
+    raw : callable, optional
+        The same function of values that are not scaled, as published (``scale=raw``).
     searched : bool
         Whether it asks the classifier, and is found by the pipeline rather than computed from the attribution alone.
     """
@@ -169,6 +171,7 @@ class MaskFacts(Facts):
     monotone: bool = True
     searched: bool = field(default=False, metadata=OPTIONAL)
     quantile: Callable[..., Any] | None = field(default=None, metadata=OPTIONAL)
+    raw: Callable[..., Any] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Attribution -> mask. Values ``(freq, frame)``; a mask lies in [0, 1], 1 keeps a cell whole.
 
-A mask is written as a spec: ``NAME[:VALUE][,smooth_time=SECONDS][,smooth_freq=BANDS][,ties=quantile]``, for example
+A mask is written as a spec: ``NAME[:VALUE][,smooth_time=SECONDS][,smooth_freq=BANDS][,ties=quantile][,scale=raw]``, for example
 ``topk:0.3`` or ``positive:threshold:0.5,smooth_time=0.05``.
 """
 

@@ -27,9 +27,19 @@ def minmax(values: np.ndarray) -> np.ndarray:
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-@_mask("sigmoid", family="signed", binary=False, monotone=True)
+def sigmoid_raw(values: np.ndarray) -> np.ndarray:
+    """The logistic function of the attribution itself, as published: near one half where attributions are small numbers."""
+    return 1.0 / (1.0 + np.exp(-np.clip(values, -60, 60)))
+
+
+def positive_sigmoid_raw(values: np.ndarray) -> np.ndarray:
+    """The logistic function of the positive part itself, as published, from 0.5 up."""
+    return sigmoid_raw(np.maximum(values, 0))
+
+
+@_mask("sigmoid", family="signed", binary=False, monotone=True, raw=sigmoid_raw)
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """The logistic function of the attribution over its standard deviation."""
+    """The logistic function of the attribution over its standard deviation; audiointerp takes the attribution itself."""
     spread = float(values.std()) if values.max() > values.min() else 0.0  # equal values can differ from their mean
     return 1.0 / (1.0 + np.exp(-np.clip(values / spread, -60, 60))) if spread > 0 else np.full_like(values, 0.5)
 
@@ -72,9 +82,9 @@ def positive(values: np.ndarray) -> np.ndarray:
     return np.maximum(values, 0) / high if high > 0 else np.zeros_like(values)
 
 
-@_mask("positive:sigmoid", family="positive", binary=False, monotone=True)
+@_mask("positive:sigmoid", family="positive", binary=False, monotone=True, raw=positive_sigmoid_raw)
 def positive_sigmoid(values: np.ndarray) -> np.ndarray:
-    """The logistic function of the positive part over its root mean square, from 0.5 up."""
+    """The logistic function of the positive part over its root mean square, from 0.5 up; audiointerp takes the part itself."""
     part = np.maximum(values, 0)
     size = float(np.sqrt(np.mean(part**2))) if part.size else 0.0
     return 1.0 / (1.0 + np.exp(-np.clip(part / size, 0, 60))) if size > 0 else np.full_like(values, 0.5)

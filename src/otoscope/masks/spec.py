@@ -17,9 +17,17 @@ SMOOTHING = {
     "smooth_time": registry.Parameter("smooth_time", float, 0.0, "Gaussian smoothing in time, seconds", 0.0, 10.0),
     "smooth_freq": registry.Parameter("smooth_freq", float, 0.0, "Gaussian smoothing in frequency, bands", 0.0, 100.0),
 }
-EXACT, QUANTILE = "exact", "quantile"
-TIES = registry.Parameter("ties", str, EXACT, "which of equal cells a top-k mask keeps", choices=(EXACT, QUANTILE))
-OPTIONS = {**SMOOTHING, "ties": TIES}
+EXACT, QUANTILE, DEVIATION, RAW = "exact", "quantile", "deviation", "raw"
+# Forms as published; each is a fact of the masks that have it.
+VARIANTS = {
+    "ties": registry.Parameter(
+        "ties", str, EXACT, "which of equal cells a top-k mask keeps", choices=(EXACT, QUANTILE)
+    ),
+    "scale": registry.Parameter(
+        "scale", str, DEVIATION, "what a sigmoid mask divides the attribution by", choices=(DEVIATION, RAW)
+    ),
+}
+OPTIONS = {**SMOOTHING, **VARIANTS}
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class MaskSpec:
         Standard deviation of Gaussian smoothing in frequency; 0 is none.
     ties : {"exact", "quantile"}
         For masks that keep a share of the cells: exactly that share, or all cells that reach the quantile, as published.
+    scale : {"deviation", "raw"}
+        For sigmoid masks: of the attribution over its size, or of the attribution itself, as published.
 
     Examples
     --------
@@ -50,13 +60,19 @@ class MaskSpec:
     smooth_time: float = 0.0
     smooth_freq: float = 0.0
     ties: str = EXACT
+    scale: str = DEVIATION
 
     def __str__(self) -> str:
         text = ":".join([self.name, *map(_spec, self.settings.values())])
         for key in SMOOTHING:
             value = getattr(self, key)
             text += f",{key}={_spec(value)}" if value else ""
-        return text + (f",ties={self.ties}" if self.ties != EXACT else "")
+        return text + "".join(f",{key}={getattr(self, key)}" for key in self.variants)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Options by which the mask is the published form."""
+        return tuple(key for key, option in VARIANTS.items() if getattr(self, key) != option.default)
 
 
 def _spec(value: Any) -> str:
@@ -74,7 +90,7 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
     UnknownNameError
         With the nearest names.
     ParameterError
-        If a value is missing, too many or out of range, or ``ties=quantile`` is given for a mask without ties.
+        If a value is missing, too many or out of range, or an option does not apply to the mask.
 
     Examples
     --------
@@ -93,14 +109,18 @@ def parse_mask(spec: str | MaskSpec) -> MaskSpec:
         raise ParameterError(f"mask {name!r} takes {takes}; got {':'.join(values)!r}")
     settings = entry.settings({p.name: v for p, v in zip(entry.parameters, values, strict=False)})
     chosen = dict(_option(option) for option in options)
-    if chosen.get("ties", EXACT) != EXACT and QUANTILE not in entry.facts:
-        able = ", ".join(e.name for e in registry.entries("mask") if QUANTILE in e.facts)
-        raise ParameterError(f"mask {name!r} has no ties; ties={chosen['ties']} is for {able}")
+    made = MaskSpec(name, settings, **chosen)
+    for key in made.variants:
+        if chosen[key] not in entry.facts:
+            able = ", ".join(e.name for e in registry.entries("mask") if chosen[key] in e.facts)
+            raise ParameterError(
+                f"the option {key}={chosen[key]} does not apply to the mask {name!r}; it is for {able}"
+            )
     if entry.facts["searched"] and (chosen.get("smooth_time") or chosen.get("smooth_freq")):
         raise ParameterError(
             f"mask {name!r} is searched for and cannot be smoothed; leave out smooth_time and smooth_freq"
         )
-    return MaskSpec(name, settings, **chosen)
+    return made
 
 
 def _name_and_values(head: str) -> tuple[str, list[str]]:
@@ -156,7 +176,9 @@ def to_mask(attribution: Attribution, spec: str | MaskSpec) -> Mask:
             f"{bad} of {values.size} cells of the {attribution.method} attribution are NaN or infinite"
         )
     entry = registry.get("mask", parsed.name)
-    make = entry.facts[QUANTILE] if parsed.ties == QUANTILE else entry.target
+    make = entry.target
+    for key in parsed.variants:
+        make = entry.facts[getattr(parsed, key)]
     mask = make(values, **parsed.settings)
     times = attribution.grid.times
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0

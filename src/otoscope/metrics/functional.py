@@ -15,7 +15,6 @@ from otoscope.core.errors import ParameterError
 from otoscope.core.registry import Help, Range, register
 
 TIE = 1e-4
-EVEN = 1e-8  # masks whose values differ by no more are taken for even
 EvenAsZero = Annotated[bool, Help("0 for even and empty masks, as audiointerp gives it")]
 _scored = partial(register, "metric", family="faithfulness", of="scores")
 _shaped = partial(register, "metric", family="simplicity", of="mask")
@@ -307,4 +306,4 @@ def _cells(mask: np.ndarray) -> np.ndarray:
 
 
 def _even(values: np.ndarray) -> bool:
-    return not values.size or bool(values.max() - values.min() <= EVEN)
+    return not values.size or bool(np.isclose(values.max(), values.min()))  # NumPy's tolerances, as audiointerp

@@ -43,7 +43,7 @@ def sign_flip(
     first, second : ndarray (clip,)
         Of the same clips; pairs with NaN are left out.
     draws : int
-        Number of random sign patterns. Up to 16 pairs with at most ``draws`` patterns are tested exactly.
+        Number of random sign patterns. Up to 16 pairs, all patterns are tried instead.
     seed : int
         Seed of the signs.
     clusters : ndarray (clip,), optional
@@ -75,7 +75,7 @@ def sign_flip(
     scale = float(np.abs(gaps).max())
     if scale == 0:
         return Paired(0.0, 1.0, pairs)
-    exact = n <= EXACT and 2**n <= max(draws, 2)
+    exact = n <= EXACT
     reached, count = 0, 0
     for signs in _all_signs(n) if exact else _some_signs(n, draws, seed):
         means = np.abs(signs @ (gaps / scale)) / n

@@ -178,6 +178,7 @@ def cascade(
     network: nn.Module,
     stages: int | Sequence[Sequence[str]] | None = STAGES,
     seed: int = 0,
+    run: Callable[[], object] | None = None,
 ) -> Cascade:
     """Cascading parameter randomisation: randomise the network from the output down and compare its explanations.
 
@@ -193,6 +194,9 @@ def cascade(
         are left out.
     seed : int
         Seed of the random parameters.
+    run : callable, optional
+        Runs the network once on these clips: the statistics of randomised batch norms are then estimated on them. Without it,
+        those of the trained network stay, with which a deep network hardly tells one clip from another.
 
     Returns
     -------
@@ -228,7 +232,7 @@ def cascade(
         trained = as_draws(attribute())
     rows: dict[str, list[list[float]]] = {name: [] for name in SIMILARITIES}
     for n in range(1, len(groups) + 1):
-        with randomised(network, [layer for group in groups[:n] for layer in group], seed):
+        with randomised(network, [layer for group in groups[:n] for layer in group], seed, run):
             found = as_draws(attribute())
         if found.shape != trained.shape:
             raise ShapeError(f"attributions changed their shape from {trained.shape} to {found.shape}")

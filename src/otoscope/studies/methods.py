@@ -103,7 +103,7 @@ def method_runs(recipe: StudyRecipe, background: Make) -> list[MethodRun]:
 
 
 def _run(recipe: StudyRecipe, background: Make, name: str, method: GridMethod, domain: str) -> MethodRun:
-    masks: tuple[MaskSpec, ...] = tuple(parse_mask(_with_ties(recipe, s)) for s in method.masks or recipe.masks)
+    masks: tuple[MaskSpec, ...] = tuple(parse_mask(_with_quirks(recipe, s)) for s in method.masks or recipe.masks)
     spec = method.method or name
     if spec in GIVEN:
         gives, asked, passes = "mask", "random", 0
@@ -158,10 +158,16 @@ def _refuse_twins(runs: Sequence[MethodRun]) -> None:
             seen[key] = run.name
 
 
-def _with_ties(recipe: StudyRecipe, spec: str) -> str:
-    """A mask with audiointerp's way of counting ties, where the study has that quirk and the mask counts cells."""
-    counts = any(part == "topk" for part in spec.split(",")[0].split(":"))
-    return f"{spec},ties=quantile" if "quantile_ties" in recipe.compat and counts and "ties=" not in spec else spec
+QUIRKS = {"quantile_ties": ("topk", "ties=quantile"), "raw_sigmoid": ("sigmoid", "scale=raw")}
+
+
+def _with_quirks(recipe: StudyRecipe, spec: str) -> str:
+    """A mask in audiointerp's form, where the study has that quirk, the mask has such a form and says nothing else."""
+    for quirk, (part, option) in QUIRKS.items():
+        applies = part in spec.split(",")[0].split(":") and f"{option.split('=')[0]}=" not in spec
+        if quirk in recipe.compat and applies:
+            spec = f"{spec},{option}"
+    return spec
 
 
 # --- explainers of studies --------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class Plan:
         self.examples: tuple[Example, ...] = choose_clips(self.data, recipe.data)
         self.names = clip_names(self.examples)
         self._alone: dict[tuple[str, int], float] = {}
-        self._explainers: dict[tuple[str, str, str], Explainer] = {}
+        self._explainers: dict[tuple[str, str, str, str], Explainer] = {}
         self.runs: list[MethodRun] = method_runs(recipe, lambda: self.background)
 
     @cached_property
@@ -137,7 +137,7 @@ class Plan:
             return IdealMask(run.method, clips)
         if clips and registry.get("method", run.request.method).facts.get("blind"):
             return BlindExplainer(run, clips)
-        key = (classifier, run.method, run.domain)
+        key = (classifier, run.method, run.domain, run.precision)
         if key not in self._explainers:
             request, model = run.request, self.classifiers[classifier]
             self._explainers[key] = make_explainer(

@@ -167,9 +167,9 @@ class StudyRecipe(Settings):
     unfit: Literal["refuse", "leave_out"] = Field(
         "refuse", description="What happens to a method in a domain that it does not support."
     )
-    compat: tuple[Literal["transposed_cam", "quantile_ties", "constant_masks", "double_softmax"], ...] = Field(
-        (), description="Published quirks of audiointerp (and of SpeechBrain's AD, the last) to reproduce."
-    )
+    compat: tuple[
+        Literal["transposed_cam", "quantile_ties", "raw_sigmoid", "constant_masks", "double_softmax"], ...
+    ] = Field((), description="Published quirks of audiointerp (and of SpeechBrain's AD, the last) to reproduce.")
     domains: tuple[str, ...] = Field(("mel",), description="Domains of the explanations (``otoscope domains``).")
     masks: tuple[str, ...] = Field(("positive",), description="Masks of the attributions (``otoscope masks``).")
     data: GridData = group(GridData)

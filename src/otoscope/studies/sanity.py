@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -132,7 +133,13 @@ def _of_group(plan: Plan, run: MethodRun, group: Group) -> Row:
     ask = _asker(plan, run, group)
     out: Row = {}
     if sanity.stages:
-        found = cascade(lambda: ask(waveforms, plan.recipe.seed), classifier.network, sanity.stages, plan.recipe.seed)
+        found = cascade(
+            lambda: ask(waveforms, plan.recipe.seed),
+            classifier.network,
+            sanity.stages,
+            plan.recipe.seed,
+            run=lambda: classifier(waveforms),
+        )
         out["randomisation_similarity"] = found.similarity
         out["randomisation_stages"] = found.similarities["rank"].T  # (clip, stage)
     entry = registry.get("method", run.request.method)
@@ -171,7 +178,8 @@ def _steadiness(plan: Plan, run: MethodRun, group: Group, waveforms: torch.Tenso
 def _asker(plan: Plan, run: MethodRun, group: Group, repeats: int = 1) -> Callable[[torch.Tensor, int], np.ndarray]:
     """Waveforms and a seed -> attributions ``(clip, freq, frame)`` for the group's targets, each repeated so many times."""
     name = next(n for n, c in plan.classifiers.items() if c is group.batch.classifier)
-    explainer = cast(CellExplainer, plan.explainer(name, run))
+    # in float32: what a random network answers differs so little that bfloat16 would round it away
+    explainer = cast(CellExplainer, plan.explainer(name, replace(run, precision="float32")))
     numbers = torch.tensor([t.index for t in group.batch.targets for _ in range(repeats)])
 
     def ask(waveforms: torch.Tensor, seed: int) -> np.ndarray:

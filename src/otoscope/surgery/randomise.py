@@ -13,21 +13,20 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.surgery.guard import _restore_tables
 
 # Attributes of a tensor that give its values, in contrast to its shape or device.
 VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real", "imag")}
-# torch's own initialisers; nn.Transformer and nn.MultiheadAttention have the one with the underscore.
-RESETS = ("reset_parameters", "_reset_parameters")
 
 
 @contextlib.contextmanager
-def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterator[nn.Module]:
-    """While the block runs, the parameters of the named layers, and of all layers inside them, are as if never trained.
+def randomised(
+    model: nn.Module, layers: Sequence[str], seed: int = 0, run: Callable[[], object] | None = None
+) -> Iterator[nn.Module]:
+    """While the block runs, the parameters of the named layers, and of all layers inside them, are random.
 
-    A module that can reset its parameters does so; what that leaves as it was, and the parameters of all other modules,
-    become normal noise of the same mean and standard deviation. Parameters that are even (a zero bias) and that no module
-    resets stay. Buffers stay, those that a reset touches too: running statistics keep the layers' outputs in their range.
+    Each becomes normal noise of its own mean and standard deviation; parameters that are even (a zero bias) stay. With ``run``,
+    the running statistics of batch norms in these layers are estimated anew: those of the trained network do not fit random
+    weights, and a network that keeps them hardly tells one sound from another.
 
     Parameters
     ----------
@@ -38,6 +37,8 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
     seed : int
         Each module draws by seed and name: the same numbers whatever else is randomised. Torch's own generators are left
         as they were.
+    run : callable, optional
+        Runs the model once on the sounds that the statistics are estimated on.
 
     Yields
     ------
@@ -61,8 +62,6 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
     """
     chosen = _inside(model, layers)
     tensors = [(t, t.detach().clone()) for m in chosen.values() for t in _own(m)]
-    # A reset may put a new Parameter in place of the old one, so the tables are restored before the values.
-    tables = [(table, dict(table)) for m in model.modules() for table in (m._parameters, m._buffers)]
     devices = sorted({t.device.index or 0 for t, _ in tensors if t.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
@@ -71,10 +70,13 @@ def randomised(model: nn.Module, layers: Sequence[str], seed: int = 0) -> Iterat
                 # stages of a cascade differ only in the layers that they add.
                 for rng in (torch.default_generator, *(torch.cuda.default_generators[d] for d in devices)):
                     rng.manual_seed(_seed(seed, name))
-                _randomise(module)
+                for parameter in module._parameters.values():
+                    if parameter is not None and parameter.is_floating_point():
+                        _redraw(parameter)
+        if run is not None:
+            _estimate_norms(list(chosen.values()), run)
         yield model
     finally:
-        _restore_tables(tables)
         with torch.no_grad():
             for tensor, before in tensors:
                 tensor.copy_(before)
@@ -180,29 +182,28 @@ def _seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:7], "big")
 
 
-def _randomise(module: nn.Module) -> None:
-    """Fresh values for a module's own parameters."""
-    # Three steps: reset, where the module can; put back the buffers, for a reset clears running statistics; and draw noise for
-    # the parameters that are still as before, for the module had no reset, or it does not reach them.
-    before = {n: p.detach().clone() for n, p in module._parameters.items() if p is not None}
-    buffers = [(b, b.detach().clone()) for b in module._buffers.values() if b is not None]
-    for reset in RESETS:
-        if before and callable(getattr(module, reset, None)):
-            getattr(module, reset)()
-            break
-    for buffer, was in buffers:
-        buffer.copy_(was)
-    for name, old in before.items():
-        new = module._parameters[name]
-        if new is not None and new.is_floating_point() and torch.equal(new, old):
-            _redraw(new, old)
-
-
-def _redraw(parameter: Tensor, old: Tensor) -> None:
+def _redraw(parameter: Tensor) -> None:
     """Normal noise of the same mean and standard deviation."""
     # An even parameter (a norm's gain of ones) has no spread to imitate, and stays.
-    values = old.double()
-    spread = float(values.std(correction=0)) if old.numel() else 0.0
+    old = parameter.detach().double()
+    spread = float(old.std(correction=0)) if old.numel() else 0.0
     if spread > 0:
         noise = torch.randn(old.shape, dtype=torch.float64, device=old.device)
-        parameter.copy_(values.mean() + spread * noise)
+        parameter.copy_(old.mean() + spread * noise)
+
+
+def _estimate_norms(modules: Sequence[nn.Module], run: Callable[[], object]) -> None:
+    """Set the running statistics of batch norms to those of their inputs, each before it is applied, in one run."""
+
+    def estimate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].detach()
+        axes = [d for d in range(x.dim()) if d != 1]
+        norm.running_mean.copy_(x.mean(axes))
+        if x.numel() > x.shape[1]:  # of one value there is no variance
+            norm.running_var.copy_(x.var(axes))
+
+    with contextlib.ExitStack() as stack, torch.no_grad():
+        for module in modules:
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+                stack.callback(module.register_forward_pre_hook(estimate).remove)
+        run()

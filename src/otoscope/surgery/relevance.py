@@ -81,6 +81,8 @@ class Layer:
                 if (at < 0).any():
                     up = up + self.run(at.clamp_max(0), self.weight.clamp_max(0))
                 shares = shares + self.gamma * torch.where(output > 0, up, shares - up)
+                with torch.no_grad():  # and so does the constant, which takes its own share
+                    rest = rest + self.gamma * torch.where(output > 0, rest.clamp_min(0), rest.clamp_max(0))
             with torch.no_grad():
                 # Epsilon keeps its sign away from zero, as a share of the layer's root mean square: free of the scale.
                 total = shares + rest
