@@ -195,7 +195,7 @@ def _redraw(parameter: Tensor) -> None:
 def _estimate_norms(modules: Sequence[nn.Module], run: Callable[[], object]) -> None:
     """Set the running statistics of batch norms to those of their inputs, each before it is applied, in one run."""
 
-    def estimate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def estimate(norm: Any, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach()
         axes = [d for d in range(x.dim()) if d != 1]
         norm.running_mean.copy_(x.mean(axes))
