@@ -394,6 +394,73 @@ def test_a_wav_from_a_pipe_does_not_know_its_length(door, make_file, sweep):
     np.testing.assert_allclose(door(bytes(data)).samples, sweep(), atol=1 / 32768)
 
 
+def without_sizes(data: bytes) -> bytearray:
+    """A WAV as a recorder leaves it that lost power: the sizes in its header are 0."""
+    data = bytearray(data)
+    struct.pack_into("<I", data, 4, 0)
+    struct.pack_into("<I", data, data.index(b"data") + 4, 0)
+    return data
+
+
+@pytest.mark.parametrize("form", ["wav16", "wav24", "float", "extensible"])
+@pytest.mark.parametrize("chunk", [b"", b"guan" + struct.pack("<I", 8) + b"GUANO|V:"])
+def test_a_recorder_that_lost_power_leaves_its_samples(door, make_file, sweep, form, chunk):
+    data = without_sizes(make_file(form).read_bytes())
+    at = data.index(b"fmt ")
+    data[at:at] = chunk
+    np.testing.assert_allclose(door(bytes(data)).samples, sweep(), atol=1 / 32768)
+
+
+def test_a_header_without_samples_is_noted(make_file, tmp_path):
+    data = bytes(without_sizes(make_file("wav16").read_bytes()))
+    for sound in (load_audio(data), open_audio(data), open_audio(data, in_memory_s=0)):
+        assert "header states no samples" in sound.notes[0]
+    assert load_audio(make_file("wav16")).notes == ()
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO", b"id3 " + struct.pack("<I", 3) + b"abc"]
+)
+def test_chunks_behind_no_samples_are_no_samples(door, make_file, behind):
+    data = without_sizes(make_file("wav16").read_bytes())
+    refused(door, bytes(data[: data.index(b"data") + 8]) + behind, "no samples")
+
+
+def test_an_id3_tag_before_a_wav(door, make_file, sweep, tmp_path):
+    tag = b"ID3\x03\0\0" + bytes([0, 0, 1, 100]) + bytes(228)  # 128 + 100 bytes behind its header
+    data = make_file("wav16").read_bytes()
+    np.testing.assert_allclose(door(tag + data).samples, sweep(), atol=1 / 32768)
+    refused(door, tag + data[: len(data) // 2], "cut short: its header promises")
+    np.testing.assert_allclose(door(tag + bytes(without_sizes(data))).samples, sweep(), atol=1 / 32768)
+    (tmp_path / "tagged.wav").write_bytes(tag + data)
+    np.testing.assert_allclose(door(tmp_path / "tagged.wav").samples, sweep(), atol=1 / 32768)
+
+
+def test_a_dangling_link_does_not_offer_its_own_name(door, tmp_path):
+    (tmp_path / "bark.wav").symlink_to("gone.wav")
+    said = refused(door, tmp_path / "bark.wav", "a link to 'gone.wav', which is not there")
+    assert "did you mean" not in said
+
+
+@pytest.mark.parametrize("chunk", [b"guan", b"wamd", b"JUNK", b"bext", b"cue "])
+def test_chunks_of_field_recorders_are_passed_over(door, make_file, sweep, chunk):
+    data = make_file("wav16").read_bytes()
+    extra = chunk + struct.pack("<I", 51) + bytes(range(51)) + b"\0"  # of odd length, padded
+    at = data.index(b"fmt ")
+    for made in (data[:at] + extra + data[at:], data + extra):
+        whole = bytearray(made)
+        struct.pack_into("<I", whole, 4, len(whole) - 8)
+        np.testing.assert_allclose(door(bytes(whole)).samples, sweep(), atol=1 / 32768)
+
+
+def test_real_field_recordings(shared):
+    """AudioMoth with GPS, ARU and bat detectors, at 32, 48, 375 and 384 kHz."""
+    found = {path.name: load_audio(path) for path in sorted(shared("field").iterdir()) if path.suffix.lower() == ".wav"}
+    assert {clip.sample_rate for clip in found.values()} == {32_000, 48_000, 375_000, 384_000}
+    assert found["urban_recorder.WAV"].duration == 30.0
+    assert all(0.01 < np.abs(clip.samples).max() < 1 for clip in found.values())
+
+
 def test_an_mp3_goes_on_after_its_first_part(door, make_file):
     data = make_file("mp3").read_bytes()
     assert len(data) < 60_000

@@ -326,3 +326,20 @@ def test_saving_does_not_pile_up_rendered_sounds(tmp_path):
     kept = e.kept
     e.save(tmp_path / "b")
     assert e.kept is kept  # what the caller asked for stays
+
+
+def test_channels_that_cancel_lower_the_trust():
+    """What the classifier hears of two opposite channels is silence, which no file and no mask shows."""
+    one = tone(1000, 0.5)
+    levels = {"alike": (one, one), "nearly": (one, -0.9 * one), "opposite": (one, -one)}
+    found = {
+        n: otoscope.explain(np.stack(pair), band_energy(), sample_rate=RATE, method="gradient")
+        for n, pair in levels.items()
+    }
+    assert found["alike"].cancelled_db == pytest.approx(0, abs=1e-6)
+    assert found["nearly"].cancelled_db == pytest.approx(20 * np.log10(0.05 / np.sqrt((1 + 0.81) / 2)), abs=0.01)
+    assert found["opposite"].cancelled_db == -np.inf
+    assert not any("cancel" in w for w in found["alike"].verdict().warnings)
+    assert "is 26 dB softer" in found["nearly"].verdict().warnings[0]
+    assert "is silent" in found["opposite"].verdict().warnings[0]
+    assert found["nearly"].verdict().trust != "good"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otoscope.explanation.verdict import judge
+from otoscope.explanation.verdict import cancellation, judge
 
 GOOD = {"original": 0.9, "kept": 0.95, "removed": 0.1}
 
@@ -116,3 +116,11 @@ def test_controls_at_the_level_of_the_original_speak_of_the_answer_alone():
     assert (
         judge("dog", low, low, 0.2, False, True, {"noise": 0.1}).answer == ()
     )  # a class that has little anywhere is no habit
+
+
+@pytest.mark.parametrize(
+    ("level", "said"), [(0.0, ""), (-3.0, ""), (-11.9, ""), (-25.2, "25 dB softer"), (-200.0, "silent")]
+)
+def test_channels_that_cancel_are_told(level, said):
+    assert said in "".join(cancellation(level))
+    assert bool(cancellation(level)) == bool(said)

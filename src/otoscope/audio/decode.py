@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import soundfile
 from otoscope.audio.arrays import as_floats
 from otoscope.audio.check import check_finite, check_form
 from otoscope.audio.encoded import Encoded
-from otoscope.audio.headers import missing_part, mp3_length_known
+from otoscope.audio.headers import missing_part, mp3_length_known, states_no_samples
 from otoscope.core.errors import AudioReadError
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ UNKNOWN_FRAMES = 1 << 48  # libsndfile gives huge numbers for "not known"
 FOREIGN = (RuntimeError, OSError, ValueError, TypeError, LookupError, EOFError, AssertionError)
 # Formats in which every sample can be sought exactly; libsndfile's seek in Vorbis, say, is not exact.
 _EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+UNFINISHED = "the file's header states no samples, as after a power failure; all that follows the header was read"
 _MEND = "copy or download it again"
 
 
@@ -38,6 +39,7 @@ class Decoding:
     frames: int | None  # length in samples, where it is known beforehand
     exact: bool  # whether soundfile can seek in it to the sample
     blocks: Iterator[np.ndarray]  # (channel, time) float32, finite, in order
+    notes: tuple[str, ...] = ()  # what was unusual about it
 
 
 @contextlib.contextmanager
@@ -52,6 +54,9 @@ def decoding(encoded: Encoded) -> Iterator[Decoding]:
         missing = _ask(encoded, missing_part)
         if missing:
             raise AudioReadError(encoded.name, f"it is cut short: {missing}; {_MEND}")
+        if _ask(encoded, states_no_samples):  # FFmpeg reads such a file to its end
+            yield replace(_by_av(encoded, stack, "its header states no samples"), notes=(UNFINISHED,))
+            return
         sound, refusal = _open_soundfile(encoded, stack)
         if sound is not None:
             yield _by_soundfile(encoded, sound)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from otoscope.audio.headers import tag_before_wav
 from otoscope.core.errors import AudioReadError
 
 
@@ -20,19 +21,46 @@ class Encoded:
     name: str  # what to call it
     path: Path | None = None  # for a sound on disk
     data: bytes | None = None  # its content, where it has no path
+    start: int = 0  # byte at which the sound file begins: that behind a tag, for a WAV
 
     def open(self) -> BinaryIO:
         """A new binary handle at the start; the caller closes it."""
         if self.path is None:
-            return io.BytesIO(self.data or b"")
+            return io.BytesIO((self.data or b"")[self.start :])
         try:
-            return open(self.path, "rb")
+            return io.BufferedReader(_Behind(self.path, self.start)) if self.start else open(self.path, "rb")
         except (OSError, ValueError) as error:
             raise AudioReadError(self.name, _why(self.path, error)) from error
 
     def handle(self) -> Any:
         """What soundfile opens: the path, if any, for speed, else a binary handle."""
-        return str(self.path) if self.path is not None else io.BytesIO(self.data or b"")
+        return str(self.path) if self.path is not None and not self.start else self.open()
+
+
+class _Behind(io.RawIOBase):
+    """A file from some byte on."""
+
+    def __init__(self, path: Path, start: int):
+        self.file, self.start = path.open("rb"), start
+        self.file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset if whence else self.start + offset, whence) - self.start
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def encoded(source: Any) -> Encoded | None:
@@ -51,7 +79,7 @@ def encoded(source: Any) -> Encoded | None:
 def _from_bytes(data: bytes, name: str) -> Encoded:
     if not data:
         raise AudioReadError(name, "it is empty (0 bytes); a sound file was expected")
-    return Encoded(name, data=data)
+    return Encoded(name, data=data, start=tag_before_wav(io.BytesIO(data)))
 
 
 def _from_path(source: str | os.PathLike[str]) -> Encoded:
@@ -70,11 +98,12 @@ def _from_path(source: str | os.PathLike[str]) -> Encoded:
         with open(path, "rb") as file:
             if not file.read(1):
                 raise AudioReadError(name, "it is empty (0 bytes); copy or record it again")
+            start = tag_before_wav(file)
     except AudioReadError:
         raise
     except (OSError, ValueError) as error:
         raise AudioReadError(name, _why(path, error)) from error
-    return Encoded(name, path)
+    return Encoded(name, path, start=start)
 
 
 def _content(file: Any, name: str) -> bytes:
@@ -98,6 +127,8 @@ def _content(file: Any, name: str) -> bytes:
 
 def _why(path: Path, error: Exception) -> str:
     """What the operating system refused, and what to do."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"it is a link to {os.readlink(path)!r}, which is not there; restore the file or remove the link"
     if isinstance(error, FileNotFoundError):
         return "there is no such file" + _nearest(path)
     if isinstance(error, NotADirectoryError):

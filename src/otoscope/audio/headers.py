@@ -10,6 +10,7 @@ import struct
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+RIFF = (b"RIFF", b"RIFX", b"RF64")
 _NEAR_END = 1 << 17  # an Ogg page is at most 65 307 bytes
 
 
@@ -24,7 +25,7 @@ def missing_part(file: BinaryIO) -> str | None:
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+    if head[:4] in RIFF and head[8:12] == b"WAVE":
         return _chunks(file, size, ">" if head[:4] == b"RIFX" else "<", b"data", head)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _chunks(file, size, ">", b"SSND", head)
@@ -35,6 +36,49 @@ def missing_part(file: BinaryIO) -> str | None:
     if head[:4] == _EBML:
         return _matroska(file, size)
     return None
+
+
+def states_no_samples(file: BinaryIO) -> bool:
+    """Whether a WAV file has sound behind a header that states none, as a recorder leaves it that lost power."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in RIFF or head[8:12] != b"WAVE":
+        return False
+    order, at = ">" if head[:4] == b"RIFX" else "<", 12
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack(order + "4sI", file.read(8))
+        if name == b"data":
+            return length == 0 and not _only_chunks(file, at + 8, size, order)
+        at += 8 + length + (length & 1)
+    return False
+
+
+def _only_chunks(file: BinaryIO, at: int, size: int, order: str) -> bool:
+    """Whether there is nothing, or whole chunks of other kinds, up to the end of the file."""
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack(order + "4sI", file.read(8))
+        if not all(32 <= byte < 127 for byte in name):
+            return False
+        at += 8 + length + (length & 1)
+    return size <= at + 1 and at <= size + 1
+
+
+def tag_before_wav(file: BinaryIO) -> int:
+    """Length of an ID3 tag before a WAV file, 0 for none; libsndfile loses as much of the end, and FFmpeg refuses the file."""
+    file.seek(0)
+    start = _id3(file.read(12))
+    file.seek(start)
+    return start if start and file.read(4) in RIFF else 0
+
+
+def _id3(head: bytes) -> int:
+    """Length of the ID3 tag that the bytes begin with, 0 for none."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    return 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
 def _chunks(file: BinaryIO, size: int, order: str, wanted: bytes, head: bytes) -> str | None:
@@ -130,10 +174,7 @@ def mp3_length_known(file: BinaryIO) -> bool:
     """
     size = file.seek(0, 2)
     file.seek(0)
-    head = file.read(10)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        start = 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    start = _id3(file.read(10))
     file.seek(start)
     first = file.read(4096)
     if b"VBRI" in first[:256]:

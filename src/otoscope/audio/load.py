@@ -89,7 +89,7 @@ def collect(name: str, sound: Decoding) -> Clip:
     except MemoryError as error:
         raise AudioReadError(name, "it does not fit in memory; read it in parts with open_audio") from error
     check_form(name, sound.sample_rate, *samples.shape)
-    return Clip(samples, sound.sample_rate, name)
+    return Clip(samples, sound.sample_rate, name, sound.notes)
 
 
 def _is_source(source: Any) -> bool:

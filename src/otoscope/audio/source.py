@@ -247,8 +247,10 @@ def _gathered(name: str, sound: Decoding, in_memory_s: float) -> AudioSource:
                 blocks.clear()
         check_form(name, sound.sample_rate, sound.channels, frames)
         if file is None:
-            return Clip(np.concatenate(blocks, axis=1), sound.sample_rate, name)
-        return FileSource(_raw(file, sound.channels), sound.sample_rate, sound.channels, frames, name, stack.pop_all())
+            return Clip(np.concatenate(blocks, axis=1), sound.sample_rate, name, sound.notes)
+        made = FileSource(_raw(file, sound.channels), sound.sample_rate, sound.channels, frames, name, stack.pop_all())
+        made.notes = sound.notes
+        return made
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from otoscope.audio import AudioSource, close_audio, is_silent, open_audio
+from otoscope.audio import AudioSource, close_audio, downmix, is_silent, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError
@@ -36,7 +37,7 @@ from otoscope.explanation.controls import control_scores
 from otoscope.explanation.explainers import GeneratedSound
 from otoscope.explanation.request import Request
 from otoscope.explanation.scoring import score_sound
-from otoscope.explanation.verdict import Verdict, judge
+from otoscope.explanation.verdict import Verdict, cancellation, judge
 from otoscope.explanation.windows import windows_of
 from otoscope.metrics import measure
 from otoscope.surgery import preserve_state
@@ -144,6 +145,17 @@ class Explanation:
         return all(is_silent(block) for _, block in blocks_of(self.source))
 
     @functools.cached_property
+    def cancelled_db(self) -> float:
+        """Level of the mean of the channels, which the classifier hears, relative to that of the channels, in dB; at most 0."""
+        energies = np.zeros(2)
+        for _, block in blocks_of(self.source) if self.source.channels > 1 else ():
+            mean = downmix(block)
+            energies += np.square(mean, dtype=np.float64).sum(), np.square(block, dtype=np.float64).sum() / len(block)
+        if not energies[1] > 0:
+            return 0.0
+        return 10 * math.log10(energies[0] / energies[1]) if energies[0] > 0 else -math.inf
+
+    @functools.cached_property
     def _sound_sha256(self) -> str:
         return self.source.digest()
 
@@ -159,7 +171,8 @@ class Explanation:
         scores, heard = self.scores.of(index), self.heard.of(index)
         facts = self.attribution.facts
         found = judge(self.target.label, scores, heard, self.mask.size, self.silent, is_top, controls, facts)
-        return found.doubted((*self.classifier.doubts, *(() if self.generated is None else self.generated.warnings)))
+        reasons = (*self.classifier.doubts, *(() if self.generated is None else self.generated.warnings))
+        return found.doubted((*cancellation(self.cancelled_db), *reasons))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ LARGE_MASK = 0.9
 GAP = 0.1  # of the change of the logit, that the sum of attributions may miss
 UNSURE = 0.5
 SAME_LEVEL = 0.8  # of the probability on the original, at which a control gets the class too
+CANCELLED_DB = (
+    -12.0
+)  # at or below this, the channels of a sound cancel in their mean; two unrelated channels have -3 dB
 HABIT = 0.2  # what a control must get at least
 
 
@@ -44,6 +47,14 @@ class Verdict:
         """The same with reasons to doubt it, which come first; a poor one stays poor."""
         trust = "doubtful" if reasons and self.trust == "good" else self.trust
         return replace(self, trust=trust, warnings=(*reasons, *self.warnings))
+
+
+def cancellation(level_db: float) -> tuple[str, ...]:
+    """What to say where the channels of a sound cancel: their mean's level relative to theirs, in dB."""
+    if level_db > CANCELLED_DB:
+        return ()
+    how = "silent" if level_db < -90 else f"{-level_db:.0f} dB softer than the channels"
+    return (f"The channels cancel: their mean, which the classifier hears, is {how}. Pass one channel instead.",)
 
 
 def judge(
