@@ -46,7 +46,9 @@ def test_methods_that_need_answers_alone_find_what_counts(method):
 
 
 def test_methods_that_need_gradients_name_those_that_do_not():
-    with pytest.raises(OtoscopeError, match=r"gives no gradients.*use lime, kernel_shap, rise or occlusion"):
+    with pytest.raises(
+        OtoscopeError, match=r"gives no gradients.*use mask_evolution, lime, kernel_shap, rise or occlusion"
+    ):
         otoscope.explain(sound(), wrap(), sample_rate=RATE, method="gradient")
 
 

@@ -568,7 +568,7 @@ def test_after_an_error_or_an_interrupt_the_model_is_as_before(error, at):
 
 
 def test_a_module_without_gradients_is_told_what_works():
-    with pytest.raises(UnsupportedError, match="lime, kernel_shap, rise or occlusion"):
+    with pytest.raises(UnsupportedError, match="mask_evolution, lime, kernel_shap, rise or occlusion"):
         explained(tone(1000, 0.1), model=faulty(lambda x: x.detach()))
     e = explained(tone(1000, 0.1), model=faulty(lambda x: x.detach()), method="rise,masks=4")
     assert e.target.label == "tone"

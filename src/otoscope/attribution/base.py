@@ -18,7 +18,7 @@ from otoscope.core.runtime import generator
 
 Score = Literal["probability", "log_odds", "logit"]
 """What of the target a score is."""
-FORWARD_ONLY = "lime, kernel_shap, rise or occlusion"
+FORWARD_ONLY = "mask_evolution, lime, kernel_shap, rise or occlusion"
 """Methods that need nothing but answers, the best first."""
 FACTS = ("samples", "fidelity", "units", "gap", "change")
 

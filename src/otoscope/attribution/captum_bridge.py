@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otoscope.attribution.base import Problem
+from otoscope.attribution.base import FORWARD_ONLY, Problem
 from otoscope.classifiers import Inspected
 from otoscope.core.errors import ParameterError, UnsupportedError
 
@@ -77,7 +77,7 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
             raise
         raise UnsupportedError(
             f"classifier {problem.inspected.classifier.name!r} gives no gradients, which captum's {name} needs; "
-            "use lime, kernel_shap, rise or occlusion"
+            f"use {FORWARD_ONLY}"
         ) from error
 
 

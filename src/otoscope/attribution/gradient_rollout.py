@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem, inner_gradients
+from otoscope.attribution.base import FORWARD_ONLY, Problem, inner_gradients
 from otoscope.attribution.tokens import AttentionPass, attention_pass, readout, tokens_to_grid
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import register
@@ -68,7 +68,7 @@ def _relevance(problem: Problem, seen: AttentionPass) -> Tensor:
 def _weighted(problem: Problem, seen: AttentionPass) -> list[Tensor]:
     """Each layer's attention, weighted by the gradient of the target logit, ``(batch, token, token)``."""
     weights = [layer.weights for layer in seen.layers]
-    path, instead = "its attention and its output", "attention_rollout, lime, kernel_shap, rise or occlusion"
+    path, instead = "its attention and its output", f"attention_rollout, {FORWARD_ONLY}"
     gradients = inner_gradients(problem, seen.score, weights, path, instead)
     if all(g is None for g in gradients):
         raise UnsupportedError(

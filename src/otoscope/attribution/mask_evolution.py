@@ -1,0 +1,195 @@
+"""Mask evolution: a mask per clip that is searched for with the classifier's answers alone, for classifiers without gradients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from otoscope.attribution.base import Problem, Result, log_odds
+from otoscope.attribution.units import apart
+from otoscope.core.registry import Range, register
+
+SHARES = (0.03, 0.08, 0.15, 0.27, 0.4, 0.55, 0.7)  # of the cells, of which the best one is where evolution starts
+LEAST, MOST = 0.01, 0.9  # shares that are tried
+ELITE = 1 / 7  # of a population
+SPREAD = 0.5  # standard deviation of the logarithm of shares within a generation
+CLIP = 2.0  # standard deviations beyond which a difference counts no more
+
+
+@register(
+    "method", "mask_evolution", family="optimisation", signed=True, complete=False, deterministic=False,
+    cost="2 * (pairs + 7 + generations * population) forward",
+    passes=lambda pairs, generations, population, **_: 2 * (pairs + len(SHARES) + generations * population),
+    source="covert2021kernelshap, petsiuk2018rise, beyer2002evolution",
+)  # fmt: skip
+def mask_evolution(
+    problem: Problem,
+    pairs: Annotated[int, Range(2, 100000)] = 60,
+    generations: Annotated[int, Range(0, 10000)] = 20,
+    population: Annotated[int, Range(2, 10000)] = 28,
+    size: Annotated[float, Range(0.0, 1000.0)] = 1.0,
+    enough: Annotated[float, Range(0.0, 1.0)] = 0.9,
+    smooth_freq: Annotated[float, Range(0.0, 100.0)] = 1.0,
+    smooth_time: Annotated[float, Range(0.0, 100.0)] = 1.5,
+) -> Result:
+    """A ranking of cells, such that the sound of the first ones keeps the target and the sound of the rest loses it.
+
+    Smooth random masks are drawn first, and a linear model of the difference between the target's log-odds on the kept and on
+    the removed sound is fitted to them. An evolution strategy then improves its weights: the masks of a generation are the weights
+    with smooth noise, cut at various shares; the mean of the best of them begins the next.
+
+    Parameters
+    ----------
+    problem : Problem
+        The inspected classifier, targets, seed and batch size.
+    pairs : int
+        Random masks of half of the cells, each with its complement.
+    generations : int
+        Steps of evolution, at most.
+    population : int
+        Masks of a generation; the best seventh survives.
+    size : float
+        Weight of the share of cells that is kept: higher keeps less.
+    enough : float
+        Difference of the target's probability on the kept and on the removed sound from which a clip is done: reached by a mask of
+        the first ranking, or by the mean of a generation's best.
+    smooth_freq, smooth_time : float, cells
+        Standard deviation of the smoothing of noise. In domains whose rows are parts of the sound, there is none along frequency.
+
+    Returns
+    -------
+    Result
+        Above 0 are the cells of the share that evolution ended at: the mask ``binary`` keeps them, ``smallest`` searches the
+        ranking for another share. The largest value is the difference of probability that the last masks made. With the number of
+        ``samples``, masks of which both parts were scored.
+
+    Notes
+    -----
+    Source: covert2021kernelshap for pairs of complements; petsiuk2018rise for smooth masks; beyer2002evolution for the strategy,
+    with means of the best and a fixed step size. Both parts of a mask are scored, as for `mask_optimisation`.
+    """
+    blur = _Blur(0.0 if apart(problem) else smooth_freq, smooth_time)
+    strategy = _Strategy(pairs, generations, population, size, enough, blur)
+    found, used = zip(*(strategy.run(problem, clip) for clip in range(problem.batch)), strict=True)
+    return Result(torch.stack(found), None, {"samples": torch.tensor(used, dtype=torch.float32)})
+
+
+class _Blur:
+    """Gaussian smoothing of ``(any, freq, frame)``; the edges repeat."""
+
+    def __init__(self, freq: float, time: float):
+        self.sigmas = (freq, time)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        for axis, sigma in enumerate(self.sigmas, start=1):
+            if sigma > 0 and values.shape[axis] > 1:
+                values = self._along(values, sigma, axis)
+        return values
+
+    @staticmethod
+    def _along(values: Tensor, sigma: float, axis: int) -> Tensor:
+        reach = math.ceil(3 * sigma)
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma).square())
+        moved = values.transpose(axis, -1)
+        padded = functional.pad(moved, (reach, reach), mode="replicate")
+        smoothed = functional.conv1d(padded.reshape(-1, 1, padded.shape[-1]), (kernel / kernel.sum())[None, None])
+        return smoothed.view(moved.shape).transpose(axis, -1).contiguous()
+
+
+@dataclass(frozen=True)
+class _Strategy:
+    """Settings of `mask_evolution`."""
+
+    pairs: int
+    generations: int
+    population: int
+    size: float
+    enough: float
+    blur: _Blur
+
+    def run(self, problem: Problem, clip: int) -> tuple[Tensor, int]:
+        """The values of one clip's cells, ``(freq, frame)``, and the number of masks that were scored."""
+        rng, device = problem.rng(), problem.targets.device
+        masks = (self._noise(problem, clip, rng, self.pairs) > 0).float()
+        values = _standard(fit_differences(masks, _log_odds_of_parts(problem, clip, masks).diff(dim=0)[0].neg())[None])[
+            0
+        ]
+        shares = torch.tensor(SHARES, device=device)
+        fitness, gain = self._scores(problem, clip, largest(values.expand(len(shares), *values.shape), shares))
+        share, reached, used = float(shares[fitness.argmax()]), float(gain.max()), self.pairs + len(shares)
+        done = bool((gain >= self.enough).any())
+        survivors = max(1, round(ELITE * self.population))
+        for _ in range(0 if done else self.generations):
+            candidates = values + self._noise(problem, clip, rng, self.population)
+            factors = SPREAD * torch.randn(self.population, generator=rng, dtype=torch.float32).to(device)
+            tried = (math.log(share) + factors).exp().clamp(LEAST, MOST)
+            fitness, gain = self._scores(problem, clip, largest(candidates, tried))
+            best = fitness.argsort(descending=True, stable=True)[:survivors]
+            values, share = _standard(candidates[best].mean(0, keepdim=True))[0], float(tried[best].log().mean().exp())
+            reached, used = float(gain[best].mean()), used + self.population
+            if reached >= self.enough:
+                break
+        least = values.flatten().sort(descending=True).values[_count(share, values.numel()) - 1]
+        values = values - least + 1e-6
+        return values * (max(reached, 1e-3) / values.abs().max()), used
+
+    def _noise(self, problem: Problem, clip: int, rng: torch.Generator, n: int) -> Tensor:
+        drawn = torch.randn(n, *problem.shape, generator=rng, dtype=torch.float32)
+        index = torch.full((n,), clip, device=problem.targets.device)
+        return _standard(problem.inspected.analysis.pool(self.blur(drawn).to(index.device), index))
+
+    def _scores(self, problem: Problem, clip: int, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Fitness of masks, and the differences of the target's probability on the kept and the removed part."""
+        kept, removed = _log_odds_of_parts(problem, clip, masks)
+        fitness = -functional.softplus(-kept) - functional.softplus(removed) - self.size * masks.mean((1, 2))
+        return fitness, kept.sigmoid() - removed.sigmoid()
+
+
+def fit_differences(masks: Tensor, differences: Tensor) -> Tensor:
+    """Weights of cells, by ridge regression of the differences of complementary parts on masks ``(mask, freq, frame)``.
+
+    A mask and its complement have opposite differences, so there is no intercept; extreme ones count no more than `CLIP`
+    standard deviations.
+    """
+    spread = differences.std(correction=0).clamp_min(1e-12)
+    y = (differences / spread).clamp(-CLIP, CLIP).double()
+    x = (masks - 0.5).flatten(1).double()
+    # the penalty is 1 in float64; with fewer masks than cells, the system of the masks is the smaller one
+    solved = torch.linalg.solve(x @ x.T + torch.eye(len(x), dtype=x.dtype, device=x.device), y)
+    return (x.T @ solved).view(masks.shape[1:]).float()
+
+
+def largest(values: Tensor, shares: Tensor) -> Tensor:
+    """Masks of the largest values, each of its share of the cells; cells of one value (a segment) are kept together."""
+    ordered = values.flatten(1).sort(1, descending=True).values
+    counts = torch.tensor([_count(float(s), ordered.shape[1]) for s in shares], device=values.device)
+    return (values >= ordered.gather(1, counts[:, None] - 1)[:, :, None]).float()
+
+
+def _count(share: float, cells: int) -> int:
+    return min(cells, max(1, round(share * cells)))
+
+
+def _log_odds_of_parts(problem: Problem, clip: int, masks: Tensor) -> Tensor:
+    """The target's log-odds on what each mask keeps of one clip, and on what it removes, ``(part, mask)``."""
+    inspected, found = problem.inspected, []
+    for some in masks.split(problem.batch_size):
+        index = torch.full((len(some),), clip, device=some.device)
+        with torch.no_grad():
+            kept = inspected.analysis.synthesise(some, index)
+            parts = [inspected.classify(part) for part in (kept, inspected.analysis.complement(kept, index))]
+        targets = problem.targets[index]
+        found.append(torch.stack([log_odds(p, targets, inspected.classifier.multilabel) for p in parts]).float())
+        problem.tick(2 * len(some))
+    return torch.cat(found, 1)
+
+
+def _standard(values: Tensor) -> Tensor:
+    """Values ``(any, freq, frame)`` with a mean of 0 and a standard deviation of 1; even ones become 0."""
+    centred = values - values.mean((1, 2), keepdim=True)
+    return centred / centred.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-6)
