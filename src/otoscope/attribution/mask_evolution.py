@@ -56,17 +56,16 @@ def mask_evolution(
     size : float
         Weight of the share of cells that is kept: higher keeps less.
     enough : float
-        Difference of the target's probability on the kept and on the removed sound from which a clip is done: reached by a mask of
-        the first ranking, or by the mean of a generation's best.
+        Difference of the target's probability on the kept and on the removed sound at which a clip is done.
     smooth_freq, smooth_time : float, cells
         Standard deviation of the smoothing of noise. In domains whose rows are parts of the sound, there is none along frequency.
 
     Returns
     -------
     Result
-        Above 0 are the cells of the share that evolution ended at: the mask ``binary`` keeps them, ``smallest`` searches the
-        ranking for another share. The largest value is the difference of probability that the last masks made. With the number of
-        ``samples``, masks of which both parts were scored.
+        Above 0 are the cells of the best mask that was scored: the mask ``binary`` keeps them, ``smallest`` searches the ranking
+        for another share. The largest value is the difference of probability that this mask makes. With the number of ``samples``,
+        masks of which both parts were scored.
 
     Notes
     -----
@@ -101,6 +100,29 @@ class _Blur:
         return smoothed.view(moved.shape).transpose(axis, -1).contiguous()
 
 
+class _Best:
+    """The fittest mask so far."""
+
+    def __init__(self) -> None:
+        self.fitness = self.gain = -math.inf
+        self.ranking, self.share = torch.zeros(1, 1), 1.0
+
+    def update(self, candidates: Tensor, shares: Tensor, fitness: Tensor, gain: Tensor) -> None:
+        """Take over the fittest one of some rankings cut at shares, if it is better."""
+        i = int(fitness.argmax())
+        if float(fitness[i]) > self.fitness:
+            self.fitness, self.gain = float(fitness[i]), float(gain[i])
+            self.ranking, self.share = candidates[i], float(shares[i])
+
+    def values(self) -> Tensor:
+        """The ranking, with 0 below the cells of the mask; its largest value is the mask's gain."""
+        values = (
+            self.ranking
+            - self.ranking.flatten().sort(descending=True).values[_count(self.share, self.ranking.numel()) - 1]
+        )
+        return (values + 1e-6) * (max(self.gain, 1e-3) / (values + 1e-6).abs().max())
+
+
 @dataclass(frozen=True)
 class _Strategy:
     """Settings of `mask_evolution`."""
@@ -116,27 +138,25 @@ class _Strategy:
         """The values of one clip's cells, ``(freq, frame)``, and the number of masks that were scored."""
         rng, device = problem.rng(), problem.targets.device
         masks = (self._noise(problem, clip, rng, self.pairs) > 0).float()
-        values = _standard(fit_differences(masks, _log_odds_of_parts(problem, clip, masks).diff(dim=0)[0].neg())[None])[
-            0
-        ]
-        shares = torch.tensor(SHARES, device=device)
-        fitness, gain = self._scores(problem, clip, largest(values.expand(len(shares), *values.shape), shares))
-        share, reached, used = float(shares[fitness.argmax()]), float(gain.max()), self.pairs + len(shares)
-        done = bool((gain >= self.enough).any())
+        kept, removed = _log_odds_of_parts(problem, clip, masks)
+        values = _standard(fit_differences(masks, kept - removed)[None])[0]
         survivors = max(1, round(ELITE * self.population))
-        for _ in range(0 if done else self.generations):
+        tried = torch.tensor(SHARES, device=device)
+        candidates = values.expand(len(tried), *values.shape)
+        best = _Best()
+        used = self.pairs + len(tried)
+        for step in range(self.generations + 1):
+            fitness, gain = self._scores(problem, clip, largest(candidates, tried))
+            best.update(candidates, tried, fitness, gain)
+            if step == self.generations or best.gain >= self.enough:
+                break
+            first = fitness.argsort(descending=True, stable=True)[: survivors if step else 1]
+            values, share = _standard(candidates[first].mean(0, keepdim=True))[0], tried[first].log().mean()
             candidates = values + self._noise(problem, clip, rng, self.population)
             factors = SPREAD * torch.randn(self.population, generator=rng, dtype=torch.float32).to(device)
-            tried = (math.log(share) + factors).exp().clamp(LEAST, MOST)
-            fitness, gain = self._scores(problem, clip, largest(candidates, tried))
-            best = fitness.argsort(descending=True, stable=True)[:survivors]
-            values, share = _standard(candidates[best].mean(0, keepdim=True))[0], float(tried[best].log().mean().exp())
-            reached, used = float(gain[best].mean()), used + self.population
-            if reached >= self.enough:
-                break
-        least = values.flatten().sort(descending=True).values[_count(share, values.numel()) - 1]
-        values = values - least + 1e-6
-        return values * (max(reached, 1e-3) / values.abs().max()), used
+            tried = (share + factors).exp().clamp(LEAST, MOST)
+            used += self.population
+        return best.values(), used
 
     def _noise(self, problem: Problem, clip: int, rng: torch.Generator, n: int) -> Tensor:
         drawn = torch.randn(n, *problem.shape, generator=rng, dtype=torch.float32)

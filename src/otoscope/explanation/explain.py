@@ -99,8 +99,8 @@ def explain(
     model : str, path or Classifier
         A name, a model folder, or what `load_classifier` and `wrap` give.
     method : str, (str, mapping) or captum attribution object, optional
-        By default ``mask_optimisation``, or, for a classifier that gives no gradients, ``mask_evolution`` on coarse cells with the
-        mask ``smallest``. ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with a mapping of its settings
+        By default ``mask_optimisation``, or, for a classifier that gives no gradients, ``mask_evolution`` on coarse cells.
+        ``NAME`` or ``NAME,setting=value,...``; `otoscope methods` lists them. A name with a mapping of its settings
         is for values that hold commas: ``("like-to-hear", {"autoencoder": "my,folder"})``.
     domain : str or (str, mapping), optional
         Likewise, such as ``mel,bands=64,ms=20`` or ``("components", {"source": "stems", "stems": "my,folder"})``.

@@ -19,6 +19,7 @@ from otoscope.masks.functions import topk
 
 SHARES = (0.01, 0.04, 0.12, 0.35)  # of the cells, in the first round
 AROUND = 4  # shares of the second
+SEARCH_PASSES = 2 * (len(SHARES) + AROUND)  # for each clip and mask
 
 
 class Searchable(Protocol):

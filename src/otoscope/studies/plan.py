@@ -19,6 +19,7 @@ from otoscope.datasets import Dataset, Example, load_dataset
 from otoscope.datasets.backgrounds import Background, BackgroundSound
 from otoscope.explanation.explainers import Explainer, make_explainer
 from otoscope.explanation.scoring import score_sound
+from otoscope.explanation.search import SEARCH_PASSES, is_searched
 from otoscope.studies.clips import Preparation, StudyClip, choose_clips, clip_names, known_truth, stem_alone
 from otoscope.studies.methods import TRAIN, BlindExplainer, IdealMask, MethodRun, method_runs
 from otoscope.studies.recipe import ORACLES, StudyRecipe
@@ -149,6 +150,7 @@ class Plan:
         """Passes through the classifier for one clip, at most: the method's and those of all its masks."""
         measures = self.recipe.measures
         masks = len(run.masks) * ((4 if measures.heard else 2) + (4 if measures.controls else 0))
+        masks += SEARCH_PASSES * sum(is_searched(spec) for spec in run.masks)
         if run.gives == "sound":
             return run.passes + masks
         curves = 2 * (measures.curve_steps + 1) if measures.curve_steps else 0
