@@ -461,7 +461,7 @@ HONEST = [m for m in METHODS if METHODS[m].family in ("gradient", "perturbation"
 def moderate(method: str) -> str:
     """Enough for a clear answer."""
     samples = 1100 if METHODS[method].family == "perturbation" else 8
-    enough = {"masks": 300, "steps": 40, "samples": samples, "tolerance": 0}
+    enough = {"masks": 300, "steps": 40, "samples": samples, "tolerance": 0, "size": 1}
     known = [p.name for p in METHODS[method].parameters]
     return ",".join([method, *(f"{k}={v}" for k, v in enough.items() if k in known)])
 

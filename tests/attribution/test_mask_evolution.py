@@ -69,7 +69,7 @@ def test_a_batch_gives_what_single_clips_give(ask, values):
 def test_passes_are_what_is_said(ask):
     """Two for each mask; fewer where a clip is done before."""
     entry = otoscope.core.registry.get("method", "mask_evolution")
-    for enough, generations, spent in ((1.0, 3, 20 + 7 + 3 * 14), (0.0, 3, 20 + 7), (1.0, 0, 20 + 7)):
+    for enough, generations, spent in ((1.0, 3, 20 + 10 + 3 * 14), (0.0, 3, 20 + 10), (1.0, 0, 20 + 10)):
         settings = entry.settings({**FEW, "enough": enough, "generations": generations})
         problem = ask(band_energy(), tone_and_decoy(0.3), "mel")
         result = attribute(problem, "mask_evolution", settings)

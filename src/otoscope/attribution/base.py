@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from otoscope.classifiers import Inspected
+from otoscope.classifiers import Classifier, Inspected
 from otoscope.classifiers.inspected import memory_errors, model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.records import Attribution, Grid
@@ -177,14 +177,20 @@ def target_gradient(
     with torch.enable_grad():
         score = problem.of_target(logits(mask), index)
         if not score.requires_grad:
-            raise UnsupportedError(
-                f"classifier {classifier.name!r} gives no gradients (its output does not depend on its "
-                f"input in a differentiable way); use {FORWARD_ONLY}"
-            )
+            raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
         with model_errors(classifier):
             (gradient,) = torch.autograd.grad(score.sum(), mask)
     problem.tick(len(mask))
     return gradient
+
+
+def no_gradients(classifier: Classifier) -> str:
+    """Why a classifier gives none, and what to use."""
+    if getattr(classifier.frontend, "opaque", False):
+        return (
+            f" beyond its features, which a function outside of torch makes; use the domain features, or {FORWARD_ONLY}"
+        )
+    return f" (its output does not depend on its input in a differentiable way); use {FORWARD_ONLY}"
 
 
 def inner_gradients(

@@ -14,7 +14,20 @@ from otoscope.attribution.base import Problem, Result, log_odds
 from otoscope.attribution.units import apart
 from otoscope.core.registry import Range, register
 
-SHARES = (0.03, 0.08, 0.15, 0.27, 0.4, 0.55, 0.7)  # of the cells, of which the best one is where evolution starts
+SHARES = (
+    0.02,
+    0.04,
+    0.07,
+    0.11,
+    0.15,
+    0.2,
+    0.27,
+    0.37,
+    0.5,
+    0.65,
+)  # of the cells, of which the best one is where evolution starts
+SMALL = 0.151  # share at which a mask that is good enough need not be smaller
+PATIENCE = 2  # generations without a smaller mask that is good enough, after which evolution ends
 LEAST, MOST = 0.01, 0.9  # shares that are tried
 ELITE = 1 / 7  # of a population
 SPREAD = 0.5  # standard deviation of the logarithm of shares within a generation
@@ -23,7 +36,7 @@ CLIP = 2.0  # standard deviations beyond which a difference counts no more
 
 @register(
     "method", "mask_evolution", family="optimisation", signed=True, complete=False, deterministic=False,
-    cost="2 * (pairs + 7 + generations * population) forward",
+    cost="2 * (pairs + 10 + generations * population) forward",
     passes=lambda pairs, generations, population, **_: 2 * (pairs + len(SHARES) + generations * population),
     source="covert2021kernelshap, petsiuk2018rise, beyer2002evolution",
 )  # fmt: skip
@@ -32,7 +45,7 @@ def mask_evolution(
     pairs: Annotated[int, Range(2, 100000)] = 60,
     generations: Annotated[int, Range(0, 10000)] = 20,
     population: Annotated[int, Range(2, 10000)] = 28,
-    size: Annotated[float, Range(0.0, 1000.0)] = 1.0,
+    size: Annotated[float, Range(0.0, 1000.0)] = 0.3,
     enough: Annotated[float, Range(0.0, 1.0)] = 0.9,
     smooth_freq: Annotated[float, Range(0.0, 100.0)] = 1.0,
     smooth_time: Annotated[float, Range(0.0, 100.0)] = 1.5,
@@ -101,18 +114,31 @@ class _Blur:
 
 
 class _Best:
-    """The fittest mask so far."""
+    """The smallest mask that is good enough; without one, the fittest so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: float) -> None:
+        self.enough = enough
         self.fitness = self.gain = -math.inf
+        self.waited = 0  # generations without a smaller one, once one is good enough
         self.ranking, self.share = torch.zeros(1, 1), 1.0
 
     def update(self, candidates: Tensor, shares: Tensor, fitness: Tensor, gain: Tensor) -> None:
-        """Take over the fittest one of some rankings cut at shares, if it is better."""
-        i = int(fitness.argmax())
-        if float(fitness[i]) > self.fitness:
+        """Take over the best one of some rankings cut at shares, if it is better."""
+        good = gain >= self.enough
+        if self.gain >= self.enough:
+            good &= shares < self.share
+            self.waited = 0 if good.any() else self.waited + 1
+            if not good.any():
+                return
+        i = int(torch.where(good, shares, math.inf).argmin()) if good.any() else int(fitness.argmax())
+        if good.any() or float(fitness[i]) > self.fitness:
             self.fitness, self.gain = float(fitness[i]), float(gain[i])
             self.ranking, self.share = candidates[i], float(shares[i])
+
+    @property
+    def done(self) -> bool:
+        """Whether the mask is good enough, and small or not getting smaller."""
+        return self.gain >= self.enough and (self.share <= SMALL or self.waited >= PATIENCE)
 
     def values(self) -> Tensor:
         """The ranking, with 0 below the cells of the mask; its largest value is the mask's gain."""
@@ -143,12 +169,12 @@ class _Strategy:
         survivors = max(1, round(ELITE * self.population))
         tried = torch.tensor(SHARES, device=device)
         candidates = values.expand(len(tried), *values.shape)
-        best = _Best()
+        best = _Best(self.enough)
         used = self.pairs + len(tried)
         for step in range(self.generations + 1):
             fitness, gain = self._scores(problem, clip, largest(candidates, tried))
             best.update(candidates, tried, fitness, gain)
-            if step == self.generations or best.gain >= self.enough:
+            if step == self.generations or best.done:
                 break
             first = fitness.argsort(descending=True, stable=True)[: survivors if step else 1]
             values, share = _standard(candidates[first].mean(0, keepdim=True))[0], tried[first].log().mean()

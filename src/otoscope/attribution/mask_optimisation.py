@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import FORWARD_ONLY, Problem, log_odds
+from otoscope.attribution.base import Problem, log_odds, no_gradients
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Range, register
@@ -69,8 +69,8 @@ def mask_optimisation(
             mask = logits.sigmoid()
             decision = _decision(problem, mask, removed, shift)
             if not decision.requires_grad:
-                name = inspected.classifier.name
-                raise UnsupportedError(f"classifier {name!r} gives no gradients; use {FORWARD_ONLY}")
+                classifier = inspected.classifier
+                raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
             loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask, bands)
             with model_errors(inspected.classifier):
                 (gradient,) = torch.autograd.grad(loss.sum(), logits)

@@ -27,7 +27,7 @@ from otoscope.core.errors import OtoscopeError
 log = logging.getLogger("otoscope")
 
 
-def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
+def examine(classifier: Classifier, frames: int | None = None, ends: bool = True) -> Classifier:
     """Try a classifier on made-up sounds and note in it what makes its answers doubtful.
 
     The same sounds are given twice, and in a batch; digital silence; and a long sound of which the ends change. What is found
@@ -40,6 +40,8 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
         Changed in place.
     frames : int, samples, optional
         A length that it takes; by default a second, or its own limits.
+    ends : bool
+        Whether a long sound is tried too; not needed where it is known which stretch of a sound is heard.
     """
     rate = classifier.sample_rate
     n = frames or classifier.fitting_length(rate)
@@ -54,7 +56,7 @@ def examine(classifier: Classifier, frames: int | None = None) -> Classifier:
     checks: dict[str, Any] = {"repeated": steady.repeated, "batched": steady.batched}
     limit = UNSTEADY if classifier.dtype in (torch.float32, torch.float64) else UNSTEADY_HALF
     doubts = _doubts(classifier, steady, silence, limit)
-    if steady.repeated <= limit:
+    if ends and steady.repeated <= limit:
         checks |= _hear_all(classifier, doubts)
     classifier.info["checks"] = checks
     classifier.doubts = (*classifier.doubts, *doubts)

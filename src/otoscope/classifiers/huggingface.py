@@ -23,6 +23,7 @@ from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.hf_check import check_front_end, not_together, reason_of
 from otoscope.classifiers.hf_networks import HfParts, ast_parts, bert_parts, clap_parts, raw_parts, whisper_parts
 from otoscope.classifiers.labels import label_names
+from otoscope.classifiers.outputs import Readout
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core.errors import DownloadError, ParameterError, UnsupportedError, WeightsError
 from otoscope.core.runtime import require
@@ -227,27 +228,51 @@ def _classification(
     transformers: Any, folder: Path, config: Any, extractor: Any, weights: Any, labels: Any
 ) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
     """An audio classifier, and a function from its own processor's output to logits."""
-    if config.problem_type == "regression":
-        raise UnsupportedError(f"{folder} gives numbers, not classes (problem_type is regression)")
-    kind = type(extractor).__name__
-    if kind not in PARTS:
-        raise UnsupportedError(
-            f"{folder}: no front end for {kind} with {config.model_type}; there are {', '.join(PARTS)}, and CLAP's; "
-            "wrap the model with otoscope.wrap"
-        )
-    own = [str(name) for _, name in sorted(config.id2label.items())]
+    check_task(str(folder), config, extractor)
+    own = own_labels(config)
     names = label_names(labels, own)
     if names != own:
         if weights == "published":
             raise ParameterError(f"{folder} has classes of its own; other labels need weights='random' or a file")
         config.id2label, config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
     model = _model(transformers.AutoModelForAudioClassification, config, folder, weights)
+    return audio_classifier(model, extractor, names, str(folder))
+
+
+def check_task(where: str, config: Any, extractor: Any) -> None:
+    """Refuse what is no classifier, or has no front end here."""
+    if config.problem_type == "regression":
+        raise UnsupportedError(f"{where} gives numbers, not classes (problem_type is regression)")
+    kind = type(extractor).__name__
+    if kind not in PARTS:
+        raise UnsupportedError(
+            f"{where}: no front end for {kind} with {config.model_type}; there are {', '.join(PARTS)}, and CLAP's; "
+            "wrap the model with otoscope.wrap"
+        )
+
+
+def own_labels(config: Any) -> list[str]:
+    """The labels of a configuration, in order."""
+    return [str(name) for _, name in sorted(config.id2label.items())]
+
+
+def audio_classifier(
+    model: Any, extractor: Any, names: list[str], where: str
+) -> tuple[Classifier, Callable[[dict[str, Tensor]], Tensor]]:
+    """The classifier of a model in evaluation mode, and a function from its own processor's output to logits."""
+    kind, config = type(extractor).__name__, model.config
     try:
         parts = PARTS[kind](model, extractor)
     except (AttributeError, TypeError, RuntimeError) as error:
-        raise not_together(folder, config, kind, error) from error
-    multilabel = config.problem_type == "multi_label_classification" or len(names) == 1
-    return _classifier(parts, extractor, names, multilabel), lambda inputs: model(**inputs, return_dict=True).logits
+        raise not_together(where, config, kind, error) from error
+    multilabel = config.problem_type == "multi_label_classification" and len(names) > 1
+    classifier = _classifier(parts, extractor, names, multilabel, binary=len(names) == 1)
+
+    def reference(inputs: dict[str, Tensor]) -> Tensor:
+        logits = model(**inputs, return_dict=True).logits
+        return classifier.readout(logits, len(logits), len(classifier.labels))
+
+    return classifier, reference
 
 
 def _clap(
@@ -260,8 +285,8 @@ def _clap(
             "'a dog barking,rain'"
         )
     names = [str(label).strip() for label in labels]
-    if not names or not all(names) or len(set(names)) < len(names):
-        raise ParameterError(f"labels for CLAP must be different texts, none of them empty; got {names}")
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        raise ParameterError(f"labels for CLAP must be at least two different texts, which are compared; got {names}")
     kind = type(extractor).__name__
     if kind != "ClapFeatureExtractor":
         raise UnsupportedError(f"{folder}: no front end for {kind} with CLAP; it must be ClapFeatureExtractor")
@@ -284,19 +309,23 @@ def _clap(
     return _classifier(parts, extractor, names, False), lambda inputs: model(**tokens, **inputs).logits_per_audio
 
 
-def _classifier(parts: HfParts, extractor: Any, labels: list[str], multilabel: bool) -> Classifier:
+def _classifier(
+    parts: HfParts, extractor: Any, labels: list[str], multilabel: bool, binary: bool = False
+) -> Classifier:
     info = {} if parts.window_s is None else {"window_s": parts.window_s, "longer_clips": parts.beyond}
     return Classifier(
         parts.network,
         sample_rate=int(extractor.sampling_rate),
-        labels=labels,
+        labels=[f"not {labels[0]}", *labels] if binary else labels,
         multilabel=multilabel,
         frontend=parts.frontend,
+        readout=Readout(multilabel=multilabel, binary=binary),
         cam_layer=parts.cam_layer,
         axes=parts.axes,
         places=parts.places,
         head=parts.head,
         info=info,
+        window_s=None if (parts.beyond or "").startswith("fused") else parts.window_s,  # what lies beyond is not heard
     ).eval()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.examine import examine
+from otoscope.classifiers.frontends import fit_frontend
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.outputs import Kind, Pool, Readout
@@ -25,15 +26,15 @@ log = logging.getLogger("otoscope")
 
 
 def wrap(
-    module: nn.Module,
+    module: Any,
     *,
-    sample_rate: int,
+    sample_rate: int | None = None,
     labels: int | Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     multilabel: bool | None = None,
     outputs: Kind | None = None,
     output: str | int | None = None,
     pool: Pool | None = None,
-    frontend: nn.Module | None = None,
+    frontend: nn.Module | str | Callable[[Any], Any] | None = None,
     cam_layer: str | None = None,
     axes: Mapping[str, str] | None = None,
     min_s: float | None = None,
@@ -49,12 +50,13 @@ def wrap(
 
     Parameters
     ----------
-    module : nn.Module
+    module : nn.Module or transformers pipeline
         Waveform ``(batch, time)`` -> scores ``(batch, class)``; with ``frontend``: features -> scores. It is not changed, and not
         copied unless it was made under ``torch.inference_mode``. One score a sound, ``(batch, 1)`` or ``(batch,)``, answers a
-        yes-no question (sigmoid). TrialScores of frames, ``(batch, frame, class)``, need ``pool``.
+        yes-no question (sigmoid). Scores of frames, ``(batch, frame, class)``, need ``pool``. An audio classification pipeline, or
+        a model of transformers with its feature extractor as ``frontend``, is copied, and says the rest itself.
     sample_rate : int, Hz
-        The rate at which it was trained.
+        The rate at which it was trained; a pipeline says its own.
     labels : int, sequence of str, mapping or path, optional
         Names of the classes, how many there are, ``id2label`` or ``label2id``, or a file (see `read_labels`). For one score,
         the name of what it finds, or two names, that of its absence first. None counts them.
@@ -67,8 +69,10 @@ def wrap(
         Which entry of a returned dictionary, tuple or list holds the scores.
     pool : {"max", "mean"}, optional
         How scores of frames become one score a class.
-    frontend : nn.Module, optional
-        As in `Classifier`; makes the ``features`` domain and Grad-CAM on two-dimensional maps possible.
+    frontend : nn.Module, str or callable, optional
+        Makes the features that ``module`` takes, see `fit_frontend`: a registered name with settings, such as
+        ``"log_mel,n_mels=64"``; any module; or a function of NumPy arrays, at which gradients stop. With it, the ``features``
+        domain and Grad-CAM on two-dimensional maps are possible.
     cam_layer : str, optional
         Default layer of CAM methods; else the last convolution.
     axes : mapping of str to str, optional
@@ -101,16 +105,17 @@ def wrap(
     >>> otoscope.wrap(torch.nn.Linear(16000, 1), sample_rate=16000, labels=["call"]).labels
     ('not call', 'call')
     """
-    if not isinstance(module, nn.Module):
-        raise ParameterError(f"wrap takes a torch nn.Module; got {type(module).__name__}")
     if isinstance(module, Classifier):
         return module
-    module = _differentiable(module)
+    in_memory = _transformers_parts(module, frontend)
+    if in_memory is not None:
+        return _of_transformers(*in_memory, name, {"sample_rate": sample_rate, "labels": labels})
+    sample_rate, title = _rate(module, sample_rate), name or type(module).__name__
+    frontend, module = _front(_differentiable(module), frontend, sample_rate)
     if isinstance(labels, list | tuple):
         labels = [str(label) if isinstance(label, int) else label for label in labels]
     named = None if labels is None else label_names(labels)
     said = Readout("logits" if outputs is None else outputs, output, pool, bool(multilabel))
-    title = name or type(module).__name__
     trial = Trial(module, frontend, sample_rate, title)
     with memory_errors(1):
         lengths = trial.lengths(min_s, window_s) if check or named is None else None
@@ -140,6 +145,42 @@ def wrap(
     )
     _tell(classifier, numbers)
     return examine(classifier, lengths.works) if check and lengths is not None else classifier
+
+
+def _rate(module: Any, sample_rate: int | None) -> int:
+    """The rate, of a module."""
+    if not isinstance(module, nn.Module):
+        raise ParameterError(f"wrap takes a torch nn.Module or a pipeline of transformers; got {type(module).__name__}")
+    if sample_rate is None:
+        raise ParameterError("sample_rate is missing: pass the rate at which the module was trained, in Hz")
+    return sample_rate
+
+
+def _front(module: nn.Module, frontend: Any, sample_rate: int) -> tuple[nn.Module | None, nn.Module]:
+    """A front end, if there is one, and the module behind it."""
+    return (None, module) if frontend is None else fit_frontend(frontend, module, sample_rate)
+
+
+def _transformers_parts(module: Any, frontend: Any) -> tuple[Any, Any] | None:
+    """Model and feature extractor of a pipeline, or of a model of transformers with its extractor; None for anything else."""
+    kind = type(module).__module__
+    if kind.startswith("transformers.pipelines"):
+        return module.model, getattr(module, "feature_extractor", None)
+    extracts = any(c.__name__ == "FeatureExtractionMixin" for c in type(frontend).__mro__)
+    return (module, frontend) if extracts else None
+
+
+def _of_transformers(model: Any, extractor: Any, name: str | None, said: Mapping[str, Any]) -> Classifier:
+    from otoscope.classifiers.hf_memory import from_transformers
+
+    classifier = examine(from_transformers(model, extractor, name), ends=False)
+    named = None if said["labels"] is None else label_names(said["labels"])
+    if said["sample_rate"] not in (None, classifier.sample_rate) or named not in (None, list(classifier.labels)):
+        raise ParameterError(
+            f"{classifier.name} listens at {classifier.sample_rate} Hz and has {len(classifier.labels)} labels of its own; "
+            "leave out sample_rate and labels"
+        )
+    return classifier
 
 
 def _tell(classifier: Classifier, numbers: Numbers) -> None:

@@ -30,7 +30,7 @@ DEFAULT_MODEL = "esc10-mn"
 DEFAULT_METHOD = "mask_optimisation"
 DEFAULT_DOMAIN = "mel"
 DEFAULT_MASK = "positive"
-FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK = "mask_evolution", "mel,bands=20,ms=150", "smallest"
+FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK = "mask_evolution", "mel,bands=20,ms=150", "binary"
 SOUND_METHOD = "like-to-hear"
 
 
