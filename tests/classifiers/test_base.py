@@ -56,7 +56,7 @@ def test_classes_that_cannot_be_counted_must_be_told():
 
 @pytest.mark.parametrize("what", [lambda x: x, 3, None, "mn04_as", nn.Module])
 def test_what_is_no_module_is_refused(what):
-    with pytest.raises(ParameterError, match=r"wrap takes a torch nn.Module; got"):
+    with pytest.raises(ParameterError, match=r"wrap takes a torch nn.Module or a pipeline of transformers; got"):
         otoscope.wrap(what, sample_rate=8000, labels=2)
 
 

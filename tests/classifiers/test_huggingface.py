@@ -353,7 +353,7 @@ def test_labels_of_its_own_may_be_repeated_but_not_changed(folders):
         ([], "different texts"),
         (["rain", " "], "different texts"),
         (["rain", "rain "], "different texts"),
-        (["dog " * 30], "has 32 tokens; at most 22 fit"),
+        (["dog " * 30, "rain"], "has 32 tokens; at most 22 fit"),
     ],
 )
 def test_labels_that_clap_cannot_take(folders, labels, message):
