@@ -339,7 +339,7 @@ def test_a_record_gives_the_same_samples_also_with_odd_names(tmp_path, monkeypat
     np.testing.assert_array_equal(again.attribution.values, e.attribution.values)
     assert again.request.method_settings == {"autoencoder": str(folder)}
     other = otoscope.replay(files["record"], model=band_energy(), method="input_x_gradient")
-    assert (other.generated, other.mask.spec) == (None, "positive")
+    assert (other.generated, other.mask.spec) == (None, "positive:topk:0.5")
 
 
 def test_another_autoencoder_than_the_records_is_refused(tmp_path):

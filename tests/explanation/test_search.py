@@ -10,7 +10,7 @@ from torch import nn
 import otoscope
 from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.core.records import Attribution, Grid
-from otoscope.explanation.request import FORWARD_DOMAIN, FORWARD_MASK, FORWARD_METHOD
+from otoscope.explanation.request import FORWARD_DOMAIN, FORWARD_METHOD
 from otoscope.explanation.search import is_searched, ranked
 from otoscope.masks import parse_mask, to_mask
 
@@ -134,11 +134,11 @@ def test_classifiers_without_gradients_have_defaults_of_their_own():
     model = otoscope.wrap_function(answers, sample_rate=RATE, labels=["quiet", "alarm"], outputs="probabilities")
     assert not model.differentiable
     found = otoscope.explain(scene(), model, sample_rate=RATE, target="alarm")
-    assert (found.request.method, str(found.mask.spec).split(":")[0]) == (FORWARD_METHOD.split(",")[0], FORWARD_MASK)
+    assert (found.request.method, found.request.mask.name) == (FORWARD_METHOD.split(",")[0], "binary")
     assert found.request.domain.name == FORWARD_DOMAIN.split(",")[0]
     heard = found.heard.of(1)
     assert heard["kept"] - heard["removed"] > 0.85
-    assert otoscope.explain(scene(), model, sample_rate=RATE, method="occlusion").request.mask.name == "positive"
+    assert otoscope.explain(scene(), model, sample_rate=RATE, method="occlusion").request.mask.name == "smallest"
 
 
 def test_classifiers_with_gradients_keep_theirs(alarm):

@@ -29,7 +29,7 @@ from otoscope.datasets.backgrounds import SILENCE
 
 
 @register(
-    "method", "kernel_shap", family="perturbation", signed=True, complete=True, deterministic=False,
+    "method", "kernel_shap", family="perturbation", mask="smallest", signed=True, complete=True, deterministic=False,
     cost="samples forward for each sound of the background",
     passes=lambda samples, background, per_class, **_: samples * background_size(background, per_class),
     source="lundberg2017shap, covert2021kernelshap",

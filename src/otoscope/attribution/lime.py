@@ -17,8 +17,8 @@ from otoscope.core.runtime import generator
 
 
 @register(
-    "method", "lime", family="perturbation", signed=True, complete=False, deterministic=False, cost="samples forward",
-    passes=lambda samples, **_: samples, source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
+    "method", "lime", family="perturbation", mask="smallest", signed=True, complete=False, deterministic=False,
+    cost="samples forward", passes=lambda samples, **_: samples, source="ribeiro2016lime, mishra2017slime, haunschmid2020audiolime",
 )  # fmt: skip
 def lime(
     problem: Problem,

@@ -35,7 +35,7 @@ CLIP = 2.0  # standard deviations beyond which a difference counts no more
 
 
 @register(
-    "method", "mask_evolution", family="optimisation", signed=True, complete=False, deterministic=False,
+    "method", "mask_evolution", family="optimisation", signed=True, complete=False, deterministic=False, mask="binary",
     cost="2 * (pairs + 10 + generations * population) forward",
     passes=lambda pairs, generations, population, **_: 2 * (pairs + len(SHARES) + generations * population),
     source="covert2021kernelshap, petsiuk2018rise, beyer2002evolution",

@@ -16,7 +16,7 @@ SOFT = 0.01  # differences of neighbouring cells that are small relative to this
 
 
 @register(
-    "method", "mask_optimisation", family="optimisation", needs=("gradients",), signed=False, complete=False,
+    "method", "mask_optimisation", family="optimisation", needs=("gradients",), signed=False, complete=False, mask="positive",
     deterministic=False, cost="2 * steps forward and backward", passes=lambda steps, **_: 2 * steps,
     source="fong2017interpretable, dabkowski2017real",
 )  # fmt: skip

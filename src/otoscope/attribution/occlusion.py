@@ -14,7 +14,7 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method", "occlusion", family="perturbation", signed=True, complete=False, deterministic=True,
+    "method", "occlusion", family="perturbation", mask="smallest", signed=True, complete=False, deterministic=True,
     cost="patches_freq * patches_time + 1 forward",
     passes=lambda patches_freq, patches_time: most_units(patches_freq, patches_time) + 1,
     source="zeiler2014visualizing",

@@ -15,8 +15,8 @@ from otoscope.core.registry import Range, register
 
 
 @register(
-    "method", "rise", family="perturbation", signed=True, complete=False, deterministic=False, cost="masks forward",
-    passes=lambda masks, **_: masks, source="petsiuk2018rise",
+    "method", "rise", family="perturbation", mask="smallest", signed=True, complete=False, deterministic=False,
+    cost="masks forward", passes=lambda masks, **_: masks, source="petsiuk2018rise",
 )  # fmt: skip
 def rise(
     problem: Problem,

@@ -152,7 +152,9 @@ def _rate(module: Any, sample_rate: int | None) -> int:
     if not isinstance(module, nn.Module):
         raise ParameterError(f"wrap takes a torch nn.Module or a pipeline of transformers; got {type(module).__name__}")
     if sample_rate is None:
-        raise ParameterError("sample_rate must be a whole number of Hz, and is missing: pass the rate of the module's training")
+        raise ParameterError(
+            "sample_rate must be a whole number of Hz, and is missing: pass the rate of the module's training"
+        )
     return sample_rate
 
 

@@ -72,6 +72,8 @@ class MethodFacts(Facts):
         Passes in words.
     passes : callable
         ``passes(**settings)`` -> passes through the classifier for one clip.
+    mask : str
+        The mask that an explanation has unless another one is requested.
     """
 
     needs: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ class MethodFacts(Facts):
     domains: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     cost: str = ""
     passes: Callable[..., int] = _once
+    mask: str = field(default="positive:topk:0.5", metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         _split(self, "needs", " and ")

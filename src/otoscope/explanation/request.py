@@ -30,7 +30,8 @@ DEFAULT_MODEL = "esc10-mn"
 DEFAULT_METHOD = "mask_optimisation"
 DEFAULT_DOMAIN = "mel"
 DEFAULT_MASK = "positive"
-FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK = "mask_evolution", "mel,bands=20,ms=150", "binary"
+RANKED_MASK = "positive:topk:0.5"
+FORWARD_METHOD, FORWARD_DOMAIN = "mask_evolution", "mel,bands=20,ms=150"
 SOUND_METHOD = "like-to-hear"
 
 
@@ -69,17 +70,22 @@ class Request:
 def defaults_for(classifier: Classifier, method: Any, domain: Any, mask: str | None) -> tuple[Any, Any, str]:
     """Method, domain and mask, with the defaults for a classifier in place of None.
 
-    Optimising a mask needs gradients. A classifier that gives none is asked about few, coarse cells, and its mask is searched for.
+    Optimising a mask needs gradients. For a classifier that gives none, masks of few, coarse cells evolve. Each method has a mask
+    of its own.
     """
-    forward = method is None and not classifier.differentiable
-    usual = (
-        (FORWARD_METHOD, FORWARD_DOMAIN, FORWARD_MASK) if forward else (DEFAULT_METHOD, DEFAULT_DOMAIN, DEFAULT_MASK)
-    )
-    return (
-        usual[0] if method is None else method,
-        usual[1] if domain is None else domain,
-        usual[2] if mask is None else mask,
-    )
+    if method is None and not classifier.differentiable:
+        method, domain = FORWARD_METHOD, FORWARD_DOMAIN if domain is None else domain
+    method = DEFAULT_METHOD if method is None else method
+    return method, DEFAULT_DOMAIN if domain is None else domain, default_mask(method) if mask is None else mask
+
+
+def default_mask(method: Any) -> str:
+    """The mask of a method for which none is requested; one for a sound that a method gives itself stands for none."""
+    if not isinstance(method, str | tuple):
+        return RANKED_MASK
+    name = method if isinstance(method, str) else method[0]
+    facts = registry.get("method", str(name).split(",")[0].strip()).facts
+    return DEFAULT_MASK if facts["gives"] == "sound" else str(facts["mask"])
 
 
 def make_request(
