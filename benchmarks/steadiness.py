@@ -2,8 +2,8 @@
 
     python benchmarks/steadiness.py --esc10 FOLDER [--clips 8]
 
-`esc10-mn` and clips of fold 1 of ESC-10, mel domain. For each method: the largest and the 99th percentile of the differences of cells, as a share of
-the clip's largest value, and the largest difference of the probabilities of kept and removed sound as heard.
+`esc10-mn` and clips of fold 1 of ESC-10, mel domain. For each method: the largest and the 99th percentile of the differences of
+cells, as a share of the clip's largest value, and the largest difference of the probabilities of kept and removed sound as heard.
 """
 
 from __future__ import annotations

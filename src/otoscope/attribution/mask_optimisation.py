@@ -57,6 +57,10 @@ def mask_optimisation(
     -----
     Source: fong2017interpretable (deletion and preservation), dabkowski2017real (both at once); here on the cells of any
     domain, with logarithmic losses and a shift in time instead of blur.
+
+    Rounding grows over the steps: with other numbers of threads or sizes of batches, single cells differed by up to 0.18 on eight
+    clips of ESC-10, 99 % of all by less than 0.01, and the probabilities of kept and removed sound by less than 0.0002
+    (``benchmarks/steadiness.py``). No other method differs by more than 1e-5.
     """
     rng, inspected = problem.rng(), problem.inspected
     logits = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device, requires_grad=True)
