@@ -343,3 +343,16 @@ def test_channels_that_cancel_lower_the_trust():
     assert "is 26 dB softer" in found["nearly"].verdict().warnings[0]
     assert "is silent" in found["opposite"].verdict().warnings[0]
     assert found["nearly"].verdict().trust != "good"
+
+
+def test_noise_and_silence_may_lack_the_class():
+    """`not call` for silence is right; `call` would not be."""
+
+    class Loud(torch.nn.Module):
+        def forward(self, waveform):
+            return 10 * waveform.square().mean(1, keepdim=True).sqrt() - 5
+
+    model = otoscope.wrap(Loud(), sample_rate=RATE, labels=["call"], outputs="logits")
+    found = otoscope.explain(tone(1000, 0.5, level=0.01), model, sample_rate=RATE, method="gradient", target="not call")
+    assert found.controls["silence"][0] > 0.99
+    assert found.verdict().answer == ()

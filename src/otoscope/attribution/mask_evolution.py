@@ -14,18 +14,8 @@ from otoscope.attribution.base import Problem, Result, log_odds
 from otoscope.attribution.units import apart
 from otoscope.core.registry import Range, register
 
-SHARES = (
-    0.02,
-    0.04,
-    0.07,
-    0.11,
-    0.15,
-    0.2,
-    0.27,
-    0.37,
-    0.5,
-    0.65,
-)  # of the cells, of which the best one is where evolution starts
+# Of the cells; evolution starts at the best one.
+SHARES = (0.02, 0.04, 0.07, 0.11, 0.15, 0.2, 0.27, 0.37, 0.5, 0.65)
 SMALL = 0.151  # share at which a mask that is good enough need not be smaller
 PATIENCE = 2  # generations without a smaller mask that is good enough, after which evolution ends
 LEAST, MOST = 0.01, 0.9  # shares that are tried
@@ -142,11 +132,9 @@ class _Best:
 
     def values(self) -> Tensor:
         """The ranking, with 0 below the cells of the mask; its largest value is the mask's gain."""
-        values = (
-            self.ranking
-            - self.ranking.flatten().sort(descending=True).values[_count(self.share, self.ranking.numel()) - 1]
-        )
-        return (values + 1e-6) * (max(self.gain, 1e-3) / (values + 1e-6).abs().max())
+        ordered = self.ranking.flatten().sort(descending=True).values
+        values = self.ranking - ordered[_count(self.share, len(ordered)) - 1] + 1e-6
+        return values * (max(self.gain, 1e-3) / values.abs().max())
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,10 @@ class Explanation:
         """How far to trust this, in words."""
         index = self.target.index
         is_top = int(np.argmax(self.scores.original)) == index
-        controls = {name: float(p[index]) for name, p in self.controls.items()}
+        absence = (
+            self.classifier.readout.binary and index == 0
+        )  # of a yes-no question: sounds without the class should get it
+        controls = {} if absence else {name: float(p[index]) for name, p in self.controls.items()}
         scores, heard = self.scores.of(index), self.heard.of(index)
         facts = self.attribution.facts
         found = judge(self.target.label, scores, heard, self.mask.size, self.silent, is_top, controls, facts)
