@@ -167,9 +167,8 @@ class Explanation:
         """How far to trust this, in words."""
         index = self.target.index
         is_top = int(np.argmax(self.scores.original)) == index
-        absence = (
-            self.classifier.readout.binary and index == 0
-        )  # of a yes-no question: sounds without the class should get it
+        # Of a yes-no question, the absence of the class is what sounds without it should get.
+        absence = self.classifier.readout.binary and index == 0
         controls = {} if absence else {name: float(p[index]) for name, p in self.controls.items()}
         scores, heard = self.scores.of(index), self.heard.of(index)
         facts = self.attribution.facts
