@@ -149,3 +149,15 @@ def test_classifiers_with_gradients_keep_theirs(alarm):
 def test_searched_masks_are_not_smoothed_without_a_word():
     with pytest.raises(ParameterError, match="cannot be smoothed"):
         parse_mask("smallest,smooth_time=0.1")
+
+
+def test_masks_that_stand_for_a_given_mask_or_sound_are_not_searched():
+    from otoscope.explanation.describe import LEVEL
+    from otoscope.explanation.pipeline import ITSELF
+    from otoscope.explanation.search import is_searched
+    from otoscope.masks import parse_mask
+
+    assert not is_searched(LEVEL)
+    assert not is_searched(ITSELF)
+    assert is_searched(parse_mask("smallest"))
+    assert not is_searched(parse_mask("binary"))

@@ -42,8 +42,8 @@ class Searchable(Protocol):
 
 
 def is_searched(spec: MaskSpec) -> bool:
-    """Whether a mask is found with the classifier's answers."""
-    return bool(registry.get("mask", spec.name).facts["searched"])
+    """Whether a mask is found with the classifier's answers; those that stand for a given mask or sound are not."""
+    return spec.name in registry.names("mask") and bool(registry.get("mask", spec.name).facts["searched"])
 
 
 def search_masks(pipeline: Searchable, specs: Sequence[MaskSpec]) -> list[dict[str, Mask]]:
