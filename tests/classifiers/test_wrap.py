@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 import otoscope
-from otoscope.core.errors import OtoscopeError, ParameterError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 
 RATE = 8000
 
@@ -545,3 +545,30 @@ class TestSilentFaults:
         classifier = wrap(Spare(), labels=3)
         with pytest.raises(OtoscopeError, match="is not used in a forward pass"):
             otoscope.explain(sound(), classifier, sample_rate=RATE, method="grad_cam")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_layers_give_answers_and_no_gradients():
+    """Their packed weights are tuples, and their operations leave the input unused, which is not a gradient of 0."""
+
+    class Levels(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.out = nn.Linear(160, 32), nn.Linear(32, 3)
+
+        def forward(self, x):
+            return self.out(self.inner(x.unfold(1, 160, 160)).relu().mean(1))
+
+    torch.manual_seed(0)
+    plain = Levels().eval()
+    quantised = torch.ao.quantization.quantize_dynamic(plain, {nn.Linear}, dtype=torch.qint8)
+    model = otoscope.wrap(quantised, sample_rate=16000, labels=["a", "b", "c"], outputs="logits")
+    assert not model.differentiable
+    assert model.digest() == model.digest()
+    other = torch.ao.quantization.quantize_dynamic(Levels().eval(), {nn.Linear}, dtype=torch.qint8)
+    assert otoscope.wrap(other, sample_rate=16000, labels=3, outputs="logits").digest() != model.digest()
+    x = 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    assert otoscope.explain(x, model, sample_rate=16000).request.method == "mask_evolution"
+    for method in ("gradient", "integrated_gradients", "mask_optimisation"):
+        with pytest.raises(UnsupportedError, match="gives no gradients"):
+            otoscope.explain(x, model, sample_rate=16000, method=method)

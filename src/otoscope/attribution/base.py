@@ -176,10 +176,12 @@ def target_gradient(
     mask = mask.detach().requires_grad_(True)
     with torch.enable_grad():
         score = problem.of_target(logits(mask), index)
-        if not score.requires_grad:
+        gradient = None
+        if score.requires_grad:
+            with model_errors(classifier):
+                (gradient,) = torch.autograd.grad(score.sum(), mask, allow_unused=True)
+        if gradient is None:  # operations without a derivative, of quantised layers say, leave the mask unused
             raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
-        with model_errors(classifier):
-            (gradient,) = torch.autograd.grad(score.sum(), mask)
     problem.tick(len(mask))
     return gradient
 

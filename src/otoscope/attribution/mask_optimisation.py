@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import Problem, log_odds, no_gradients
+from otoscope.classifiers import Inspected
 from otoscope.classifiers.inspected import model_errors
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.registry import Range, register
@@ -67,12 +68,12 @@ def mask_optimisation(
     climb = Adam(logits, rate)
     most = int(jitter_ms / 1000 * inspected.classifier.sample_rate) if inspected.analysis.feeds == "waveform" else 0
     bands = inspected.grid.scale != "components"
-    for _ in range(steps):
+    for step in range(steps):
         shift = int(torch.randint(-most, most + 1, (1,), generator=rng))
         with torch.enable_grad():
             mask = logits.sigmoid()
             decision = _decision(problem, mask, removed, shift)
-            if not decision.requires_grad:
+            if not decision.requires_grad or (step == 0 and _is_cut_off(decision, logits, inspected)):
                 classifier = inspected.classifier
                 raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
             loss = decision + size * mask.mean((1, 2)) + smoothness * roughness(mask, bands)
@@ -81,6 +82,13 @@ def mask_optimisation(
         climb.step(gradient)
         problem.tick(2 * problem.batch)
     return logits.detach().sigmoid()
+
+
+def _is_cut_off(decision: Tensor, logits: Tensor, inspected: Inspected) -> bool:
+    """Whether operations without a derivative, of quantised layers say, stand between the mask and the decision."""
+    with model_errors(inspected.classifier):
+        found = torch.autograd.grad(decision.sum(), logits, retain_graph=True, allow_unused=True)
+    return found[0] is None
 
 
 class Adam:

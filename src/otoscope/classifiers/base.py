@@ -18,7 +18,7 @@ from otoscope.classifiers.outputs import Readout
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
 from otoscope.surgery import preserve_state, record_layer
-from otoscope.surgery.digest import state_digest
+from otoscope.surgery.digest import flat_state, state_digest
 from otoscope.surgery.guard import set_mode
 
 Place = tuple[tuple[float, float], tuple[float, float]]  # (first, step) in feature bands, (first, step) in frames
@@ -159,8 +159,9 @@ class Classifier(nn.Module):
             with preserve_state(self), torch.random.fork_rng(devices=[]), torch.enable_grad():
                 noise = 0.1 * torch.randn(1, frames, generator=torch.Generator().manual_seed(0))
                 try:
-                    self._differentiable = bool(self(noise.to(self.device).requires_grad_()).requires_grad)
-                except (RuntimeError, TypeError):  # it uses NumPy, which takes no tensors that require gradients
+                    given = noise.to(self.device).requires_grad_()
+                    self._differentiable = bool(torch.autograd.grad(self(given).sum(), given)[0].isfinite().all())
+                except (RuntimeError, TypeError):  # it uses NumPy, or operations without a derivative
                     self._differentiable = False
         return self._differentiable
 
@@ -245,13 +246,10 @@ class Classifier(nn.Module):
         Settings that can change after the network was built (`state_settings`) count too. It is kept as long as torch
         counts no change to the tensors (changes through ``.data`` are not counted by torch).
         """
-        state = sorted(self.network.state_dict().items())
+        state = sorted(flat_state(self.network.state_dict()).items())
         settings = tuple(self.state_settings().items())
-        mark = (
-            None
-            if any(v.is_inference() for _, v in state)
-            else (settings, *((k, v.data_ptr(), v._version) for k, v in state))
-        )
+        countable = not any(v.is_inference() for _, v in state)
+        mark = (settings, *((k, v.data_ptr(), v._version) for k, v in state)) if countable else None
         if mark is None or self._digest is None or self._digest[0] != mark:
             self._digest = (mark, state_digest(dict(state), settings))
         return self._digest[1]

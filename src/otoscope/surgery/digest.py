@@ -10,6 +10,25 @@ import torch
 from torch import Tensor
 
 
+def flat_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a state, those of quantised layers too; what is no tensor counts by its text.
+
+    Examples
+    --------
+    >>> list(flat_state({"a": torch.zeros(1), "packed": (torch.zeros(2), None)}))
+    ['a', 'packed.0', 'packed.1']
+    """
+    out: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if isinstance(value, tuple | list):
+            out |= flat_state({f"{key}.{i}": part for i, part in enumerate(value)})
+        elif isinstance(value, Tensor):
+            out[key] = value.dequantize() if value.is_quantized else value
+        else:
+            out[key] = torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8)
+    return out
+
+
 def state_digest(state: Mapping[str, Tensor], settings: tuple[Any, ...] = ()) -> str:
     """SHA-256 of names and values of tensors, and of settings that belong to them: the same weights, the same digest.
 
