@@ -338,8 +338,9 @@ def test_of_linked_sounds_only_the_chosen_one_plays(visit, folder):
     tab.evaluate("otoscope.play()")
     for key, expected in (("b", [True, False, True]), ("c", [True, True, False]), ("a", [False, True, True])):
         tab.keyboard.press(key)
-        tab.wait_for_timeout(250)
-        assert tab.evaluate("all.map((a) => a.paused)") == expected
+        tab.wait_for_function(
+            "wanted => all.every((a, i) => a.paused === wanted[i])", arg=expected
+        )  # as soon as it is so
     tab.keyboard.press("l")
     gains = state(tab)["gains"]
     volume = tab.evaluate("all[0].volume")
