@@ -7,6 +7,7 @@ missing sound cannot be detected by it, and a file that is cut exactly between t
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
@@ -45,24 +46,28 @@ def states_no_samples(file: BinaryIO) -> bool:
     head = file.read(12)
     if head[:4] not in RIFF or head[8:12] != b"WAVE":
         return False
-    order, at = ">" if head[:4] == b"RIFX" else "<", 12
+    order = ">" if head[:4] == b"RIFX" else "<"
+    for name, length, body in _walk(file, 12, size, order):
+        if name == b"data":
+            return length == 0 and not _only_chunks(file, body, size, order)
+    return False
+
+
+def _walk(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a RIFF or AIFF file from a byte on: name, length, and where the content begins."""
     while at + 8 <= size:
         file.seek(at)
         name, length = struct.unpack(order + "4sI", file.read(8))
-        if name == b"data":
-            return length == 0 and not _only_chunks(file, at + 8, size, order)
+        yield name, length, at + 8
         at += 8 + length + (length & 1)
-    return False
 
 
 def _only_chunks(file: BinaryIO, at: int, size: int, order: str) -> bool:
     """Whether there is nothing, or whole chunks of other kinds, up to the end of the file."""
-    while at + 8 <= size:
-        file.seek(at)
-        name, length = struct.unpack(order + "4sI", file.read(8))
+    for name, length, body in _walk(file, at, size, order):
         if not all(32 <= byte < 127 for byte in name):
             return False
-        at += 8 + length + (length & 1)
+        at = body + length + (length & 1)
     return size <= at + 1 and at <= size + 1
 
 
@@ -83,11 +88,9 @@ def _id3(head: bytes) -> int:
 
 def _chunks(file: BinaryIO, size: int, order: str, wanted: bytes, head: bytes) -> str | None:
     """Walk the chunks of a RIFF or AIFF file up to the one that holds the samples."""
-    per_second, long_size, at = 0, 0, 12
-    while at + 8 <= size:
-        file.seek(at)
-        name, length = struct.unpack(order + "4sI", file.read(8))
-        body = at + 8
+    per_second, long_size = 0, 0
+    for name, length, body in _walk(file, 12, size, order):
+        file.seek(body)
         if name == b"ds64" and size >= body + 16:
             long_size = struct.unpack(order + "8xQ", file.read(16))[0]
         if name == b"fmt " and size >= body + 12:
@@ -95,7 +98,6 @@ def _chunks(file: BinaryIO, size: int, order: str, wanted: bytes, head: bytes) -
         if name == wanted:
             promised = long_size if length == 0xFFFFFFFF and long_size else length
             return _shortfall(promised, size - body, per_second)
-        at = body + length + (length & 1)
     return _shortfall(struct.unpack(order + "I", head[4:8])[0] + 8, size, 0)
 
 

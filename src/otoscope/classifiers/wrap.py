@@ -109,7 +109,7 @@ def wrap(
         return module
     in_memory = _transformers_parts(module, frontend)
     if in_memory is not None:
-        return _of_transformers(*in_memory, name, {"sample_rate": sample_rate, "labels": labels})
+        return _of_transformers(*in_memory, name, sample_rate, labels)
     sample_rate, title = _rate(module, sample_rate), name or type(module).__name__
     frontend, module = _front(_differentiable(module), frontend, sample_rate)
     if isinstance(labels, list | tuple):
@@ -172,12 +172,12 @@ def _transformers_parts(module: Any, frontend: Any) -> tuple[Any, Any] | None:
     return (module, frontend) if extracts else None
 
 
-def _of_transformers(model: Any, extractor: Any, name: str | None, said: Mapping[str, Any]) -> Classifier:
+def _of_transformers(model: Any, extractor: Any, name: str | None, sample_rate: int | None, labels: Any) -> Classifier:
     from otoscope.classifiers.hf_memory import from_transformers
 
     classifier = examine(from_transformers(model, extractor, name), ends=False)
-    named = None if said["labels"] is None else label_names(said["labels"])
-    if said["sample_rate"] not in (None, classifier.sample_rate) or named not in (None, list(classifier.labels)):
+    named = None if labels is None else label_names(labels)
+    if sample_rate not in (None, classifier.sample_rate) or named not in (None, list(classifier.labels)):
         raise ParameterError(
             f"{classifier.name} listens at {classifier.sample_rate} Hz and has {len(classifier.labels)} labels of its own; "
             "leave out sample_rate and labels"

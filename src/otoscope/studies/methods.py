@@ -162,7 +162,7 @@ QUIRKS = {"quantile_ties": ("topk", "ties=quantile"), "raw_sigmoid": ("sigmoid",
 
 
 def _with_quirks(recipe: StudyRecipe, spec: str) -> str:
-    """A mask in audiointerp's form, where the study has that quirk, the mask has such a form and says nothing else."""
+    """A mask in audiointerp's form, where the study has that quirk, the mask has such a form and does not state another."""
     for quirk, (part, option) in QUIRKS.items():
         applies = part in spec.split(",")[0].split(":") and f"{option.split('=')[0]}=" not in spec
         if quirk in recipe.compat and applies:
