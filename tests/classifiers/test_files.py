@@ -61,6 +61,19 @@ def test_a_file_gives_the_networks_answers(tmp_path, name):
     assert record["model"]["origin"]["name"] == str(file)
 
 
+@pytest.mark.parametrize("freeze", [False, True])
+def test_torchscript_with_batch_norm(tmp_path, freeze):
+    net = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 4, 64, stride=16), nn.BatchNorm1d(4), nn.ReLU(),
+                        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)).eval()  # fmt: skip
+    net[2].running_mean += 0.2
+    scripted = torch.jit.script(net)
+    (torch.jit.freeze(scripted) if freeze else scripted).save(str(tmp_path / "net.pt"))
+    model = otoscope.load_classifier(tmp_path / "net.pt", options=OPTIONS)
+    x = torch.from_numpy(noise())[None]
+    assert torch.allclose(model(x), net(x), atol=1e-5)
+    otoscope.explain(noise(), model, sample_rate=RATE, method="gradient", domain="time")
+
+
 def test_an_explanation_of_a_file_can_be_replayed(tmp_path):
     file = save(tmp_path / "net.pt", Net())
     model = otoscope.load_classifier(file, options=OPTIONS)

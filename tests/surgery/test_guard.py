@@ -161,6 +161,42 @@ def test_shared_and_frozen_parts(model):
     assert state(both) == before
 
 
+class Counting(nn.Module):
+    """Keeps a buffer, a tensor, a list and a number from one call to the next."""
+
+    kept: list[torch.Tensor]
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.last, self.calls, self.kept = nn.BatchNorm1d(3), torch.zeros(3), 0, [torch.zeros(1)]
+        self.register_buffer("sum", torch.zeros(3))
+
+    def forward(self, x):
+        self.sum += x.sum(0)
+        self.last = x[0]
+        self.kept = [x, x]
+        self.calls += 1
+        return self.norm(x) + self.last + self.calls
+
+
+@pytest.mark.parametrize("made", [torch.jit.script, lambda net: torch.jit.freeze(torch.jit.script(net.eval()))])
+def test_the_state_of_torchscript_is_as_before(made):
+    net = made(Counting().eval())
+    net(torch.ones(2, 3))
+    sums = net.sum.clone()
+    with preserve_state(net):
+        x = torch.full((2, 3), 5.0, requires_grad=True)
+        net(x).sum().backward()
+        assert net.calls == 2
+        assert x.grad is not None
+    assert net.calls == 1
+    assert torch.equal(net.last, torch.ones(3))
+    assert torch.equal(net.sum, sums)
+    assert [tuple(t.shape) for t in net.kept] == [(2, 3), (2, 3)]
+    net(torch.ones(2, 3))
+    assert net.calls == 2
+
+
 def test_gradients_of_the_input_still_flow(model):
     x = torch.randn(1, 1, 8, requires_grad=True)
     with preserve_state(model):

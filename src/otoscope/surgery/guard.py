@@ -47,7 +47,9 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen TorchScript has none
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    named = [(m._buffers, dict(m._buffers)) for m in model.modules()]  # a forward pass may put a new tensor in place
+    plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    named = [(m._buffers, dict(m._buffers)) for m in plain]  # a forward pass may put a new tensor in place
+    scripted = [(m, _script_state(m)) for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
     # Hooks are kept in dicts of the module; saving the dicts' content removes what was added and restores what was removed.
     hooks = [(table, dict(table)) for m in model.modules() for table in _hook_tables(m)]
     states = [(m, _state_of(m)) for m in model.modules()]
@@ -64,6 +66,8 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
             p.requires_grad_(wanted)
             p.grad = grad
         _restore_tables(named)  # first the tensor objects, then the values in them
+        for m, values in scripted:
+            _restore_script_state(m, values)
         _restore_buffers(buffers)
         _restore_tables(hooks)
         for m, state in states:
@@ -157,6 +161,32 @@ def _restore_state(module: nn.Module, before: tuple[set[str], State]) -> None:
             for tensor, copy in zip(tensors, copies, strict=True):
                 if not torch.equal(tensor, copy):
                     tensor.copy_(copy)
+
+
+ScriptState = dict[str, tuple[object, list[Tensor]]]
+
+
+def _script_state(module: torch.jit.ScriptModule) -> ScriptState:
+    """Buffers and attributes of a TorchScript module, which live outside Python: the value, and copies of its tensors."""
+    found: ScriptState = {}
+    kind = torch._C.ConcreteModuleType.from_jit_type(module._c._type())  # frozen modules keep none of their own
+    for name in (*module._buffers.keys(), *kind.get_attributes()):  # type: ignore[attr-defined]
+        value = module._c.getattr(name)
+        tensors = _tensors(value)
+        if name != "training" and (tensors is not None or isinstance(value, int | float | str)):
+            found[name] = value, [t.detach().clone() for t in tensors or []]
+    return found
+
+
+def _restore_script_state(module: torch.jit.ScriptModule, before: ScriptState) -> None:
+    for name, (value, copies) in before.items():
+        with torch.no_grad():
+            for tensor, copy in zip(_tensors(value) or [], copies, strict=True):
+                if not torch.equal(tensor, copy):
+                    tensor.copy_(copy)
+        now = module._c.getattr(name)
+        if now is not value and (copies or now != value):
+            module._c.setattr(name, value)
 
 
 def _hook_tables(module: nn.Module) -> list[dict]:
