@@ -9,6 +9,7 @@ A page names its tables, each between two comments; what stands between them is 
 
 First the study's folder below --runs and options of `otoscope table`, then which parts of the table are shown (panels,
 agreement, chance, sanity, failures, caption), then how many lines of each panel at most (all, where nothing is said).
+Blocks whose study is not below --runs are left as they are.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def filled(order: str, runs: Path) -> str:
     return "\n\n".join(f"#{block}" if block.startswith("#") else block for block in blocks) + "\n"
 
 
+def study_of(order: str) -> str:
+    """The study that a block names."""
+    return shlex.split(order)[0]
+
+
 def main() -> None:
     """Fill pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,9 +55,13 @@ def main() -> None:
     args = parser.parse_args()
     for page in args.pages:
         text = page.read_text(encoding="utf-8")
-        new, n = BLOCK.subn(lambda m: f"{m[1]}\n{filled(m[2], args.runs)}\n{m[3]}", text)
+        missing = {s for m in BLOCK.finditer(text) if not (args.runs / (s := study_of(m[2]))).exists()}
+        new = BLOCK.sub(
+            lambda m: m[0] if study_of(m[2]) in missing else f"{m[1]}\n{filled(m[2], args.runs)}\n{m[3]}", text
+        )
         page.write_text(new, encoding="utf-8")
-        print(f"{page}: {n} tables")
+        kept = f"; not in {args.runs}, left as they are: {', '.join(sorted(missing))}" if missing else ""
+        print(f"{page}: tables filled{kept}")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,34 @@ def test_one_pass_a_clip_and_no_more_than_the_batch_size_at_once(ask, values, no
 
 
 @pytest.mark.parametrize("method", CAMS)
+def test_a_network_that_is_given_one_sound_at_a_time(ask, values, noise, method):
+    one_by_one = spectral()
+    one_by_one.one_by_one = True
+    sounds = noise(6000, batch=3)
+    expected = values(ask(spectral(), sounds, "mel", target=[0, 1, 2]), method)
+    found = values(ask(one_by_one, sounds, "mel", target=[0, 1, 2]), method)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class Twice(nn.Module):
+    """One convolution, used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv1d(1, 1, 8, stride=4), nn.Linear(1, 2)
+
+    def forward(self, x):
+        return self.head(self.conv(self.conv(x[:, None]).relu()).mean(-1))
+
+
+@pytest.mark.parametrize("method", CAMS)
+def test_a_layer_that_is_used_twice_has_no_single_map(ask, values, noise, method):
+    model = otoscope.wrap(Twice(), sample_rate=16000, axes={"conv": "channel frame"}, check=False, labels=2)
+    with pytest.raises(UnsupportedError, match="layer 'conv' is used 2 times in a forward pass"):
+        values(ask(model, noise(6000)), method)
+
+
+@pytest.mark.parametrize("method", CAMS)
 @pytest.mark.parametrize(
     ("world", "layer", "error", "words"),
     [

@@ -73,6 +73,104 @@ def test_a_file_with_more_inputs_names_them(tmp_path):
         otoscope.load_classifier(tmp_path / "net.onnx", options=OPTIONS)
 
 
+def write_state(path, time="time", batch="batch", sr=True, metadata=None):
+    """A running mean of the power of what is given, which is a state, in units of the rate."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("ReduceMean", ["square"], ["power"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["state", "half"], ["old"]),
+        helper.make_node("Add", ["old", "power"], ["stateN"]),
+        helper.make_node("Cast", ["sr"], ["rate"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["stateN", "rate"], ["score"]),
+    ]
+    given = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, time]),
+        helper.make_tensor_value_info("state", TensorProto.FLOAT, [batch, 1]),
+    ]
+    constants = [numpy_helper.from_array(np.array(0.5, np.float32), "half")]
+    if sr:
+        given.insert(1, helper.make_tensor_value_info("sr", TensorProto.INT64, []))
+    else:
+        constants.append(numpy_helper.from_array(np.array(8000, np.int64), "sr"))
+    found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 1]) for name in ("score", "stateN")]
+    graph = helper.make_graph(nodes, "net", given, found, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    for key, value in (metadata or {}).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ({}, {"chunk": 100}),
+        ({"sr": False}, {"chunk": 100, "context": 20}),
+        ({"time": 100}, {}),
+        ({"time": 120, "batch": 1}, {"context": 20}),
+    ],
+)
+def test_a_state_is_kept_from_chunk_to_chunk_and_cleared_before_each_sound(tmp_path, shape, said):
+    write_state(tmp_path / "net.onnx", **shape)
+    options = {**OPTIONS, "pool": "max", "outputs": "logits", **said}
+    model = otoscope.load_classifier(tmp_path / "net.onnx", labels=["sound"], options=options)
+    assert model.doubts == ()
+    sounds = np.stack([noise(0.1), 2 * noise(0.1)])[:, :750]
+    context, expected = said.get("context", 0), []
+    for sound in sounds:
+        memory, frames = 0.0, []
+        padded = np.concatenate([np.zeros(context), sound, np.zeros(50)])
+        for i in range(8):
+            memory = 0.5 * memory + (padded[100 * i : 100 * i + 100 + context] ** 2).mean()
+            frames.append(8000 * memory)
+        expected.append(frames)
+    frames = model.frame_logits(torch.from_numpy(sounds))
+    np.testing.assert_allclose((frames[..., 1] - frames[..., 0]).numpy(), expected, rtol=1e-4)
+    again = model.frame_logits(torch.from_numpy(sounds[::-1].copy()))
+    np.testing.assert_array_equal(again.numpy()[::-1], frames.numpy())
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, r"keeps a state \(state\) from one chunk .*--option chunk=512"),
+        ({"chunk": 100}, "scores chunks of 100 samples; say how .*--option pool=max"),
+        ({"chunk": 0, "pool": "max"}, "chunk must be a whole number of samples"),
+        (
+            {"context": 64, "chunk": 512, "pool": "max", "output": "scores"},
+            "no output 'scores'; it has score, stateN, numbered from 0",
+        ),
+    ],
+)
+def test_a_state_about_which_too_little_is_said(tmp_path, said, words):
+    write_state(tmp_path / "net.onnx")
+    with pytest.raises(OtoscopeError, match=words):
+        otoscope.load_classifier(tmp_path / "net.onnx", options={**OPTIONS, **said})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "labels"),
+    [
+        ({"labels": '["dog", "cat", "cow"]'}, ("dog", "cat", "cow")),
+        ({"names": "{0: 'dog', 2: 'cow', 1: 'cat'}"}, ("dog", "cat", "cow")),
+        ({"id2label": '{"0": "dog", "1": "cat", "2": "cow"}'}, ("dog", "cat", "cow")),
+        ({"classes": "dog\ncat\ncow\n"}, ("dog", "cat", "cow")),
+        ({"names": "{0: 'dog', 0.5: 'cow'}", "author": "me"}, ("class 0", "class 1", "class 2")),
+        ({"sample_rate": "8000"}, ("class 0", "class 1", "class 2")),
+    ],
+)
+def test_labels_in_the_file(tmp_path, metadata, labels):
+    write_onnx(tmp_path / "net.onnx", Net().eval())
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, tmp_path / "net.onnx")
+    assert otoscope.load_classifier(tmp_path / "net.onnx", options=OPTIONS).labels == labels
+    own = otoscope.load_classifier(tmp_path / "net.onnx", labels=["a", "b", "c"], options=OPTIONS)
+    assert own.labels == ("a", "b", "c")
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="no ONNX model"):
@@ -90,7 +188,7 @@ def test_files_have_digests_of_their_own(tmp_path):
 
 def test_the_chosen_output_is_read(tmp_path):
     write_onnx(tmp_path / "net.onnx", Net())
-    with pytest.raises(OtoscopeError, match="no entry 'nobody'; it has y"):
+    with pytest.raises(OtoscopeError, match="no output 'nobody'; it has y"):
         otoscope.load_classifier(tmp_path / "net.onnx", options={**OPTIONS, "output": "nobody"})
     function = ours.OnnxFunction(tmp_path / "net.onnx")
     assert list(function(noise()[None])) == ["y"]

@@ -76,6 +76,9 @@ def layer_of(problem: Problem, layer: str | None) -> str:
 
 def layer_output(problem: Problem, layer: str, clips: Tensor, gradients: bool) -> tuple[Tensor, Tensor, int]:
     """Output of a layer for some clips in one pass, its gradient (or zeros), and the number of frames it was given."""
+    if problem.inspected.classifier.one_by_one and len(clips) > 1:
+        parts = [layer_output(problem, layer, clip, gradients) for clip in clips.split(1)]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]), parts[0][2]
     inspected, network = problem.inspected, problem.inspected.classifier.network
     mask = inspected.ones(len(clips)).requires_grad_(gradients)
     with contextlib.ExitStack() as stack:
@@ -84,6 +87,10 @@ def layer_output(problem: Problem, layer: str, clips: Tensor, gradients: bool) -
         score = problem.of_target(inspected(mask, clips), clips)
         if not outputs:
             raise UnsupportedError(f"layer {layer!r} is not used in a forward pass; choose another layer")
+        if len(outputs) > 1:
+            raise UnsupportedError(
+                f"layer {layer!r} is used {len(outputs)} times in a forward pass, so it has no single map; choose another layer"
+            )
         maps = outputs[0]
         if len(maps) != len(clips):
             raise UnsupportedError(

@@ -115,7 +115,8 @@ def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
 
     def heard(n: int) -> tuple[int, int]:
         with quietly(classifier):
-            return heard_stretch(lambda x: classifier(x.to(classifier.device)).cpu(), n, rate)
+            # frames before they are pooled: of the largest, a change elsewhere does not show
+            return heard_stretch(lambda x: classifier.frame_logits(x.to(classifier.device)).cpu(), n, rate)
 
     start, stop = heard(frames)
     if stop == 0:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from otoscope.classifiers.base import Classifier, checked_rate
+from otoscope.classifiers.streaming import POOL_CHUNKS
 from otoscope.classifiers.wrap import wrap
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 
@@ -26,6 +27,8 @@ OPTIONS = (
     "min_s",
     "window_s",
     "overlap_s",
+    "chunk",
+    "context",
     "name",
 )
 
@@ -73,7 +76,7 @@ def load_file(
     samples = facts.get("samples")
     if samples is not None:
         settings = {"window_s": samples / rate, "min_s": samples / rate, **settings}
-    return wrap(module, sample_rate=rate, labels=labels, **settings)
+    return wrap(module, sample_rate=rate, labels=facts.get("labels") if labels is None else labels, **settings)
 
 
 def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
@@ -81,12 +84,16 @@ def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn
     if kind == ".tflite":
         from otoscope.classifiers.tflite import tflite_module
 
-        return tflite_module(path, settings["name"])
+        return tflite_module(path, settings["name"], settings.pop("output", None))
     from otoscope.classifiers.onnx import onnx_module
 
     rate = settings.get("sample_rate")
     known = int(rate) if isinstance(rate, int | float) and rate >= 100 else 16000
-    return onnx_module(path, settings["name"], settings.pop("output", None), known)
+    streaming = {key: settings.pop(key) for key in ("chunk", "context") if key in settings}
+    module, facts = onnx_module(path, settings["name"], settings.pop("output", None), known, **streaming)
+    if facts.get("chunk") and not settings.get("pool"):
+        raise ParameterError(f"{path} scores chunks of {facts['chunk']} samples; {POOL_CHUNKS}")
+    return module, facts
 
 
 def _torch_module(path: Path, kind: str) -> nn.Module:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from otoscope.classifiers.base import Classifier
 
+log = logging.getLogger("otoscope")
+TEXT_KEYS = ("labels", "id2label", "label2id", "classes", "class_names", "names")
 NAME_COLUMNS = ("display_name", "label", "name", "category", "class", "common_name")
 NUMBER_COLUMNS = ("index", "id", "target", "number", "class_id", "label_id")
 
@@ -106,6 +111,32 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     if kind in (".csv", ".tsv"):
         return _of_table(text, "\t" if kind == ".tsv" else ",", file)
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def labels_of_text(properties: Mapping[str, str]) -> list[str] | None:
+    """Names of classes from the texts that a model file holds of itself; None if there are none that can be read.
+
+    Parameters
+    ----------
+    properties : mapping of str to str
+        Under ``labels``, ``id2label``, ``label2id``, ``classes``, ``class_names`` or ``names``: a list or a mapping, as JSON or as
+        Python writes it, or one name a line.
+    """
+    text = next((properties[key] for key in TEXT_KEYS if properties.get(key, "").strip()), None)
+    if text is None:
+        return None
+    found: Any = None
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found = read(text)
+            break
+    if not isinstance(found, list | dict):
+        found = [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        return label_names(found)
+    except ParameterError as error:
+        log.warning("the labels that the file holds are left out: %s", error)
+        return None
 
 
 def _is_list(labels: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,29 @@ import torch
 from torch import nn
 
 from otoscope.classifiers.function import Answers
+from otoscope.classifiers.labels import labels_of_text
+from otoscope.classifiers.outputs import output_name
 from otoscope.classifiers.probe import probe_sounds
-from otoscope.core.errors import UnsupportedError, WeightsError
+from otoscope.classifiers.streaming import check_chunks, chunks
+from otoscope.core.errors import ParameterError, UnsupportedError, WeightsError
 from otoscope.core.runtime import require
 
 log = logging.getLogger("otoscope")
 AGREES = 1e-3  # of the largest score: how far a converted network may differ
+
+
+@dataclass(frozen=True)
+class State:
+    """What a file keeps from one chunk to the next: an input, the output that becomes it, its shape and its type."""
+
+    given: str
+    found: str
+    shape: tuple[int | str | None, ...]
+    dtype: Any
+
+    def cleared(self, batch: int) -> np.ndarray:
+        """As it is before the first chunk."""
+        return np.zeros([n if isinstance(n, int) else batch for n in self.shape], self.dtype)
 
 
 class OnnxFunction:
@@ -26,7 +44,14 @@ class OnnxFunction:
     Parameters
     ----------
     path : Path
-        The file. It must have one input, a waveform ``(batch, time)``, ``(batch, 1, time)`` or ``(time,)``.
+        The file. Its first input is a waveform ``(batch, time)``, ``(batch, 1, time)`` or ``(time,)``. A whole number besides is
+        the sample rate; arrays besides are states, each of which has an output that replaces it.
+    sample_rate : int, Hz
+        For files that want to be told.
+    output : str or int, optional
+        Which output holds the scores; by default the first.
+    chunk, context : int, samples, optional
+        For files that take a sound in chunks, as in `otoscope.wrap`.
 
     Raises
     ------
@@ -34,9 +59,18 @@ class OnnxFunction:
         If the file cannot be read.
     UnsupportedError
         If it takes something else.
+    ParameterError
+        If it keeps a state and nobody says how long a chunk is.
     """
 
-    def __init__(self, path: Path):
+    def __init__(
+        self,
+        path: Path,
+        sample_rate: int = 16000,
+        output: str | int | None = None,
+        chunk: int | None = None,
+        context: int = 0,
+    ):
         runtime = require("onnxruntime", "onnx", "ONNX files")
         try:
             content = path.read_bytes()
@@ -52,32 +86,86 @@ class OnnxFunction:
         self.properties = dict(self.session.get_modelmeta().custom_metadata_map)
         self.given, *others = self.session.get_inputs()
         shape = self.given.shape
-        if (
-            others
-            or len(shape) not in (1, 2, 3)
-            or (len(shape) == 3 and shape[1] != 1)
-            or "float" not in self.given.type
-        ):
+        self.outputs = [one.name for one in self.session.get_outputs()]
+        self.output = output_name(self.outputs, output, path)
+        rates = [one for one in others if "int" in one.type and one.shape in ([], [1])]
+        states = [one for one in others if one not in rates]
+        self.states = _states(states, [name for name in self.outputs if name != self.output])
+        waveform = len(shape) in (1, 2) or (len(shape) == 3 and shape[1] == 1)
+        if not (waveform and "float" in self.given.type and self.states is not None and len(rates) < 2):
             inputs = ", ".join(f"{one.name} {one.shape}" for one in (self.given, *others))
             raise UnsupportedError(
                 f"{path} does not take one waveform (batch, time), but {inputs}; run it in a function of waveforms and wrap that: "
                 "otoscope.wrap_function"
             )
-        self.dtype = (
-            np.float16 if "float16" in self.given.type else np.float64 if "double" in self.given.type else np.float32
-        )
+        self.dtype = _dtype(self.given)
+        self.settings = {one.name: np.array(sample_rate, np.int64).reshape(one.shape) for one in rates}
         self.samples = shape[-1] if isinstance(shape[-1], int) else None
-        self.batch = 1 if len(shape) == 1 else shape[0] if isinstance(shape[0], int) else None
+        fixed = any(all(isinstance(n, int) for n in state.shape) for state in self.states or ())
+        self.batch = 1 if len(shape) == 1 or fixed else shape[0] if isinstance(shape[0], int) else None
+        self._set_chunks(path, chunk, context)
+
+    def _set_chunks(self, path: Path, chunk: int | None, context: int) -> None:
+        """How many samples it takes at a time, if it does not take whole sounds."""
+        if self.states and chunk is None:
+            if self.samples is None:
+                names = ", ".join(state.given for state in self.states)
+                raise ParameterError(
+                    f"{path} keeps a state ({names}) from one chunk to the next; say how many samples it takes at a time "
+                    "(--option chunk=512), and how many of those before it takes too, if it does (--option context=64)"
+                )
+            chunk = self.samples - context
+        self.chunk, self.context = check_chunks(chunk, context)
+        if chunk is not None:
+            self.samples = None
 
     def __call__(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Outputs by name; of a file that takes chunks, with a frame axis after the batch."""
+        states = {state.given: state.cleared(len(waveforms)) for state in self.states or ()}
         given = waveforms.astype(self.dtype)
+        if self.chunk is None:
+            return self._run(given, states)
+        parts = chunks(torch.from_numpy(given), self.chunk, self.context).numpy()
+        found = [self._run(parts[:, i], states) for i in range(parts.shape[1])]
+        scores = np.stack([one[self.output].reshape(len(waveforms), -1) for one in found], 1)
+        return {self.output: scores}
+
+    def _run(self, given: np.ndarray, states: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name for whole sounds or one chunk; states are replaced."""
         given = given[0] if len(self.given.shape) == 1 else given[:, None] if len(self.given.shape) == 3 else given
-        found = self.session.run(None, {self.given.name: given})
-        return dict(zip((one.name for one in self.session.get_outputs()), found, strict=True))
+        found = self.session.run(None, {self.given.name: np.ascontiguousarray(given), **self.settings, **states})
+        outputs = dict(zip(self.outputs, found, strict=True))
+        states.update({state.given: outputs[state.found] for state in self.states or ()})
+        return outputs
 
 
-def onnx_module(path: Path, name: str, output: str | int | None, sample_rate: int) -> tuple[nn.Module, dict[str, Any]]:
+def _dtype(one: Any) -> Any:
+    """The NumPy type of an input."""
+    return np.float16 if "float16" in one.type else np.float64 if "double" in one.type else np.float32
+
+
+def _states(given: list[Any], outputs: list[str]) -> list[State] | None:
+    """Each state with the output that replaces it: by its name, else in order; None if there is not one each."""
+    if any("float" not in one.type and "double" not in one.type for one in given):
+        return None
+    named = [[name for name in outputs if name.casefold().startswith(one.name.casefold())] for one in given]
+    if all(len(names) == 1 for names in named):
+        found = [names[0] for names in named]
+    elif len(outputs) == len(given):
+        found = outputs
+    else:
+        return None
+    return [State(one.name, name, tuple(one.shape), _dtype(one)) for one, name in zip(given, found, strict=True)]
+
+
+def onnx_module(
+    path: Path,
+    name: str,
+    output: str | int | None,
+    sample_rate: int,
+    chunk: int | None = None,
+    context: int = 0,
+) -> tuple[nn.Module, dict[str, Any]]:
     """An ONNX file as a module, and what `wrap` should know of it.
 
     Parameters
@@ -89,19 +177,22 @@ def onnx_module(path: Path, name: str, output: str | int | None, sample_rate: in
     output : str or int, optional
         Which output holds the scores; by default the first.
     sample_rate : int, Hz
-        Of the sounds on which a converted network is compared.
+        For files that want to be told, and of the sounds on which a converted network is compared.
+    chunk, context : int, samples, optional
+        See `OnnxFunction`.
     """
-    function = OnnxFunction(path)
-    names = [one.name for one in function.session.get_outputs()]
-    output = names[output] if isinstance(output, int) and -len(names) <= output < len(names) else output
-    identity = {"sha256": function.sha256}
-    module = Answers(function, name, output=output or names[0], batch=function.batch, identity=identity)
+    function = OnnxFunction(path, sample_rate, output, chunk, context)
+    identity = {"sha256": function.sha256, "chunk": function.chunk, "context": function.context}
+    module = Answers(function, name, output=function.output, batch=function.batch, identity=identity)
     facts = {
         "samples": function.samples,
+        "labels": labels_of_text(function.properties),
         **{k: v for k, v in function.properties.items() if k == "sample_rate"},
     }
-    converted = _converted(path, module, names.index(output) if output in names else 0, function, sample_rate)
-    return converted or module, facts
+    if function.chunk is not None or function.settings:
+        return module, {**facts, "chunk": function.chunk}
+    number = function.outputs.index(function.output)
+    return _converted(path, module, number, function, sample_rate) or module, facts
 
 
 def _converted(path: Path, module: Answers, output: int, function: OnnxFunction, sample_rate: int) -> nn.Module | None:

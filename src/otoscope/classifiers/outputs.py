@@ -7,7 +7,7 @@ softmax or a sigmoid twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -142,6 +142,23 @@ class Readout:
         independent = self.multilabel or self.binary
         p = frames.sigmoid() if independent else frames.softmax(-1)  # the mean of what the module gives
         return Readout("probabilities", multilabel=independent)._logits(p.mean(1))
+
+
+def output_name(names: Sequence[str], output: str | int | None, where: Any) -> str:
+    """The output of a model file that holds the scores, by name or number; by default the first.
+
+    Raises
+    ------
+    ShapeError
+        If there is none of that name or number.
+    """
+    if output is None:
+        return names[0]
+    if isinstance(output, int) and -len(names) <= output < len(names):
+        return names[output]
+    if output in names:
+        return str(output)
+    raise ShapeError(f"{where} has no output {output!r}; it has {', '.join(names)}, numbered from 0")
 
 
 def entry_of(output: Any, key: str | int | None, name: str) -> Any:

@@ -231,7 +231,7 @@ def heard_stretch(logits: Callable[[Tensor], Tensor], frames: int, sample_rate: 
     reference = logits(sound)
     scale = float(reference.abs().max()) or 1.0
 
-    def moves(start: int, stop: int) -> bool:
+    def moves(start: int, stop: int, sound: Tensor = sound, reference: Tensor = reference) -> bool:
         for other in others:
             changed = sound.clone()
             changed[:, start:stop] = other[:, start:stop]
@@ -245,12 +245,19 @@ def heard_stretch(logits: Callable[[Tensor], Tensor], frames: int, sample_rate: 
                 return True
         return False
 
+    def moves_turned(start: int, stop: int, by: int) -> bool:
+        """The same where what is heard has been moved there: the largest of all frames may just lie elsewhere."""
+        turned = sound.roll(by, -1)
+        return moves(start, stop, turned, logits(turned))
+
     if not moves(0, frames):
         return 0, 0
     tenth, near = frames // 10, max(1, sample_rate // 100)
     start, stop = 0, frames
     if not moves(frames - tenth, frames):  # the least start from which on silence changes nothing
         stop = _edge(lambda n: not moves(n, frames), 0, frames - tenth, near)
+        stop = frames if moves_turned(stop, frames, -stop) else stop
     if not moves(0, tenth):
         start = -_edge(lambda n: not moves(0, -n), -stop, -tenth, near)
+        start = 0 if moves_turned(0, start, -start) else start
     return start, stop

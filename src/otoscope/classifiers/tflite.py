@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from otoscope.classifiers.function import Answers
+from otoscope.classifiers.outputs import output_name
 from otoscope.core.errors import UnsupportedError, WeightsError
 from otoscope.core.runtime import require
 
@@ -38,7 +40,7 @@ class TFLiteFunction:
     Parameters
     ----------
     path : Path
-        The file. Its first input must be a waveform, ``(batch, time)`` or ``(time,)``.
+        The file. Its one input must be a waveform, ``(batch, time)`` or ``(time,)``, of a fixed or a free length.
 
     Raises
     ------
@@ -62,27 +64,59 @@ class TFLiteFunction:
         self.__name__ = path.stem
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.given, *others = self.interpreter.get_input_details()
+        self.outputs = [one["name"] for one in self.interpreter.get_output_details()]
         shape = [int(n) for n in self.given["shape_signature"]]
-        if others or self.given["dtype"] != np.float32 or len([n for n in shape if n not in (1, -1)]) != 1:
+        lengths = [n for n in shape if n not in (1, -1)]
+        if others or self.given["dtype"] != np.float32 or len(lengths) > 1 or (not lengths and shape[-1:] != [-1]):
             raise UnsupportedError(
                 f"{path} does not take one waveform (batch, time) in float32, but {[1 + len(others), shape]}; wrap what computes "
                 "its input and runs it with otoscope.wrap_function"
             )
-        self.samples = max(shape)
+        self.samples = lengths[0] if lengths else None
 
-    def __call__(self, waveforms: np.ndarray) -> np.ndarray:
-        """Scores of waveforms ``(batch, time)``, one after another."""
-        return np.concatenate([self._one(waveform) for waveform in waveforms])
+    def __call__(self, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name for waveforms ``(batch, time)``, which are run one after another."""
+        found = [self._one(waveform) for waveform in waveforms]
+        return {name: np.concatenate([one[i] for one in found]) for i, name in enumerate(self.outputs)}
 
-    def _one(self, waveform: np.ndarray) -> np.ndarray:
+    def _one(self, waveform: np.ndarray) -> list[np.ndarray]:
         run = self.interpreter
-        run.set_tensor(self.given["index"], np.ascontiguousarray(waveform).reshape(self.given["shape"]))
+        shape = [1] * (len(self.given["shape"]) - 1) + [len(waveform)]
+        if run.get_input_details()[0]["shape"].tolist() != shape and self.samples is None:
+            run.resize_tensor_input(self.given["index"], shape)
+            run.allocate_tensors()
+        run.set_tensor(self.given["index"], np.ascontiguousarray(waveform).reshape(run.get_input_details()[0]["shape"]))
         run.invoke()
-        scores: np.ndarray = run.get_tensor(run.get_output_details()[0]["index"])
-        return scores.reshape(1, -1)
+        found = [run.get_tensor(one["index"]) for one in run.get_output_details()]
+        return [scores if scores.shape[:1] == (1,) and scores.ndim > 1 else scores[None] for scores in found]
 
 
-def tflite_module(path: Path, name: str) -> tuple[Answers, dict[str, Any]]:
-    """A TFLite file as a module, and what `wrap` should know of it."""
+def tflite_module(path: Path, name: str, output: str | int | None = None) -> tuple[Answers, dict[str, Any]]:
+    """A TFLite file as a module, and what `wrap` should know of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        For messages.
+    output : str or int, optional
+        Which output holds the scores; by default the first.
+    """
     function = TFLiteFunction(path)
-    return Answers(function, name, identity={"sha256": function.sha256}), {"samples": function.samples}
+    chosen = output_name(function.outputs, output, path)
+    identity = {"sha256": function.sha256, **({} if output is None else {"output": chosen})}
+    return Answers(function, name, output=chosen, identity=identity), {
+        "samples": function.samples,
+        "labels": _packed_labels(path),
+    }
+
+
+def _packed_labels(path: Path) -> list[str] | None:
+    """Names of classes that are packed into the file, as the metadata of TFLite has them: a text file in a ZIP at its end."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as packed:
+        names = [one for one in packed.namelist() if "label" in one.casefold() and one.endswith(".txt")]
+        lines = packed.read(names[0]).decode("utf-8", "replace").splitlines() if len(names) == 1 else []
+    return [line.strip() for line in lines if line.strip()] or None

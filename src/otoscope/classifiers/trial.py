@@ -103,7 +103,9 @@ class Trial:
                 last = last_operation(raw)
                 found.append(raw.detach().float().cpu())
         values = torch.cat(found)
-        while values.ndim > 2 and values.shape[-1] == 1:
+        while (
+            values.ndim > (3 if readout.pool else 2) and values.shape[-1] == 1
+        ):  # of frames, the last axis is the class
             values = values[..., 0]
         return TrialScores(values[:, None] if values.ndim == 1 else values, last)
 

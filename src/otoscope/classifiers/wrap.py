@@ -19,6 +19,7 @@ from otoscope.classifiers.inspected import memory_errors
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import SUM, Lengths, Numbers, kind_of
+from otoscope.classifiers.streaming import fit_streaming
 from otoscope.classifiers.trial import Trial, TrialScores
 from otoscope.core.errors import ParameterError
 
@@ -40,6 +41,8 @@ def wrap(
     min_s: float | None = None,
     window_s: float | None = None,
     overlap_s: float | None = None,
+    chunk: int | None = None,
+    context: int = 0,
     name: str | None = None,
     check: bool = True,
 ) -> Classifier:
@@ -79,6 +82,9 @@ def wrap(
         Dotted layer name -> the axes of its output after the batch, such as ``"frame channel"``; see `Classifier`.
     min_s, window_s, overlap_s : float, s, optional
         Shorter sounds are padded with silence; longer ones are heard in windows, which overlap.
+    chunk, context : int, samples, optional
+        For a module that takes a sound in chunks and may keep a state between them: the length of a chunk, and how much of the
+        sound before it is given too. The state is cleared before each sound; scores of chunks are scores of frames.
     name : str, optional
         Name for messages and records; by default the class of the module.
     check : bool
@@ -110,11 +116,10 @@ def wrap(
     in_memory = _transformers_parts(module, frontend)
     if in_memory is not None:
         return _of_transformers(*in_memory, name, sample_rate, labels)
-    sample_rate, title = _rate(module, sample_rate), name or type(module).__name__
-    frontend, module = _front(_differentiable(module), frontend, sample_rate)
-    if isinstance(labels, list | tuple):
-        labels = [str(label) if isinstance(label, int) else label for label in labels]
-    named = None if labels is None else label_names(labels)
+    sample_rate, title = _rate(module, sample_rate), name or _kind(module)
+    frontend, module = _front(_differentiable(module), frontend, sample_rate, chunk)
+    module = fit_streaming(module, sample_rate, chunk, context, pool, title) if frontend is None else module
+    named = None if labels is None else _named(labels)
     said = Readout("logits" if outputs is None else outputs, output, pool, bool(multilabel))
     trial = Trial(module, frontend, sample_rate, title)
     with memory_errors(1):
@@ -147,6 +152,29 @@ def wrap(
     return examine(classifier, lengths.works) if check and lengths is not None else classifier
 
 
+def _kind(module: nn.Module) -> str:
+    """The class of a module; TorchScript says what it was compiled from."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
+def _named(labels: Any) -> list[str]:
+    """Names of the classes; numbers in a list are names too."""
+    if isinstance(labels, list | tuple):
+        labels = [str(label) if isinstance(label, int) else label for label in labels]
+    return label_names(labels)
+
+
+def _front(module: nn.Module, frontend: Any, sample_rate: int, chunk: int | None) -> tuple[nn.Module | None, nn.Module]:
+    """A front end, if there is one, and the module behind it."""
+    if frontend is None:
+        return None, module
+    if chunk is not None:
+        raise ParameterError(
+            "chunk is for modules that take waveforms; leave it out, or put the front end into the module"
+        )
+    return fit_frontend(frontend, module, sample_rate)
+
+
 def _rate(module: Any, sample_rate: int | None) -> int:
     """The rate, of a module."""
     if not isinstance(module, nn.Module):
@@ -156,11 +184,6 @@ def _rate(module: Any, sample_rate: int | None) -> int:
             "sample_rate must be a whole number of Hz, and is missing: pass the rate of the module's training"
         )
     return sample_rate
-
-
-def _front(module: nn.Module, frontend: Any, sample_rate: int) -> tuple[nn.Module | None, nn.Module]:
-    """A front end, if there is one, and the module behind it."""
-    return (None, module) if frontend is None else fit_frontend(frontend, module, sample_rate)
 
 
 def _transformers_parts(module: Any, frontend: Any) -> tuple[Any, Any] | None:
