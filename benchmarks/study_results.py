@@ -18,6 +18,7 @@ import argparse
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from otoscope.cli.table import leaderboard_options, table
@@ -47,6 +48,11 @@ def study_of(order: str) -> str:
     return shlex.split(order)[0]
 
 
+def replaced(runs: Path, missing: set[str], block: re.Match[str]) -> str:
+    """A block with its table made anew; one whose study is missing, as it was."""
+    return block[0] if study_of(block[2]) in missing else f"{block[1]}\n{filled(block[2], runs)}\n{block[3]}"
+
+
 def main() -> None:
     """Fill pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,10 +61,8 @@ def main() -> None:
     args = parser.parse_args()
     for page in args.pages:
         text = page.read_text(encoding="utf-8")
-        missing = {s for m in BLOCK.finditer(text) if not (args.runs / (s := study_of(m[2]))).exists()}
-        new = BLOCK.sub(
-            lambda m: m[0] if study_of(m[2]) in missing else f"{m[1]}\n{filled(m[2], args.runs)}\n{m[3]}", text
-        )
+        missing = {name for m in BLOCK.finditer(text) if not (args.runs / (name := study_of(m[2]))).exists()}
+        new = BLOCK.sub(partial(replaced, args.runs, missing), text)
         page.write_text(new, encoding="utf-8")
         kept = f"; not in {args.runs}, left as they are: {', '.join(sorted(missing))}" if missing else ""
         print(f"{page}: tables filled{kept}")
