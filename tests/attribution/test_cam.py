@@ -78,7 +78,7 @@ def test_a_layer_that_is_used_twice_has_no_single_map(ask, values, noise, method
     ("world", "layer", "error", "words"),
     [
         (spectral, "convv", UnknownNameError, "unknown layer 'convv'"),
-        (spectral, "6", UnsupportedError, "which is no map"),
+        (spectral, "6", UnsupportedError, "which is not a map"),
         (lambda: linear(6000), "", UnsupportedError, "'linear' has no (convolution|attention)"),
     ],
 )

@@ -92,7 +92,7 @@ def test_probabilities_are_sigmoids_or_a_softmax(multilabel, total):
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (lambda x: x[:, :2], ParameterError, r"odd gives 2 scores, \(batch, 2\), and there are 3 labels"),
+        (lambda x: x[:, :2], ParameterError, r"odd gives 2 scores, \(batch, 2\), but there are 3 labels"),
         (lambda x: x[0, :3], ShapeError, r"'odd' returned scores of shape \(3,\) for one waveform"),
         (lambda _: "text", ShapeError, "'odd' returned str, not a tensor of scores"),
     ],

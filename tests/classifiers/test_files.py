@@ -113,8 +113,8 @@ def test_options_go_with_files_and_have_names(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.pt", b"nothing", "no TorchScript module or exported program"),
-        ("a.pt2", b"nothing", "no TorchScript module or exported program"),
+        ("a.pt", b"nothing", "not a TorchScript module or exported program"),
+        ("a.pt2", b"nothing", "not a TorchScript module or exported program"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, words):
@@ -139,7 +139,7 @@ def test_weights_do_not_go_with_a_file(tmp_path):
 @pytest.mark.parametrize("name", ["w.pt", "w.ckpt"])
 def test_weights_alone_say_that_they_need_a_network(tmp_path, name):
     torch.save({"state_dict": Net().state_dict(), "epoch": 3}, tmp_path / name)
-    with pytest.raises(WeightsError, match=r"holds weights, and not the network.*--weights"):
+    with pytest.raises(WeightsError, match=r"holds weights but not the network.*--weights"):
         otoscope.load_classifier(tmp_path / name, options=OPTIONS)
 
 

@@ -52,7 +52,7 @@ def test_what_classifies_no_sounds_is_refused(folder):
     other = transformers.BertModel(
         transformers.BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     )
-    with pytest.raises(UnsupportedError, match="is a BertModel, which classifies no sounds"):
+    with pytest.raises(UnsupportedError, match="is a BertModel, which does not classify sounds"):
         otoscope.wrap(other, frontend=extractor)
 
 

@@ -215,7 +215,7 @@ def test_tokens_of_clap_lie_where_its_encoder_says(load):
     with record_layer(encoder, "norm") as tokens:
         maps = encoder(features.transpose(2, 3), return_dict=True).last_hidden_state
     assert torch.equal(network.token_maps(tokens[0]), maps)
-    with pytest.raises(UnsupportedError, match="7 tokens lie on no square"):
+    with pytest.raises(UnsupportedError, match="7 tokens do not fill a square"):
         network.token_maps(torch.zeros(1, 7, 4))
 
 
@@ -382,8 +382,8 @@ def change(folder, name, **changes):
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        (None, WeightsError, "no Hugging Face model: config.json is missing"),
-        ("{", WeightsError, "no Hugging Face model: config.json is missing or damaged"),
+        (None, WeightsError, "not a Hugging Face model: config.json is missing"),
+        ("{", WeightsError, "not a Hugging Face model: config.json is missing or damaged"),
         ([1], WeightsError, "names no model_type"),
         ({"a": 1}, WeightsError, "names no model_type"),
         ({"architecture": "mn", "settings": {}}, WeightsError, "give it without hf:"),
@@ -396,7 +396,7 @@ def change(folder, name, **changes):
         (
             {"model_type": "bert", "architectures": ["BertForSequenceClassification"]},
             UnsupportedError,
-            "BertForSequenceClassification, which classifies no sounds; .*wav2vec2",
+            "BertForSequenceClassification, which does not classify sounds; .*wav2vec2",
         ),
     ],
 )

@@ -97,12 +97,12 @@ def test_labels_of_which_nobody_knows_the_order_are_refused(labels, words):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.json", b"{", "no valid JSON"),
+        ("a.json", b"{", "not valid JSON"),
         ("a.json", b"3", "must hold a list"),
         ("a.csv", b"a,b\n1,2\n", "no column of labels; its header must name one of display_name"),
         ("a.csv", b"index,label\n0\n", "fewer columns"),
         ("a.csv", b"index,label\n0,a\n0,b\n", "each once"),
-        ("a.txt", b"\xff\xfe\xff", "no UTF-8 text"),
+        ("a.txt", b"\xff\xfe\xff", "not UTF-8 text"),
     ],
 )
 def test_files_that_hold_no_labels_are_refused(tmp_path, name, content, words):

@@ -95,5 +95,5 @@ def test_a_layer_that_follows_nothing_is_refused():
             return maps.mean(-1)
 
     model = otoscope.wrap(Global(), sample_rate=RATE, labels=3, cam_layer="layer")
-    with pytest.raises(UnsupportedError, match=r"nobody knows which axis of layer 'layer' is time.*axes="):
+    with pytest.raises(UnsupportedError, match=r"the time axis of layer 'layer' is unknown.*axes="):
         otoscope.explain(np.ones(RATE, np.float32) / 9, model, sample_rate=RATE, method="grad_cam")

@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def test_other_folders_and_paths_are_no_models(tmp_path):
     for path in (tmp_path, tmp_path / "not" / "there"):
-        with pytest.raises(WeightsError, match=r"is no model folder: it lacks config.json"):
+        with pytest.raises(WeightsError, match=r"is not a model folder: it lacks config.json"):
             otoscope.load_classifier(path)
 
 
@@ -198,8 +198,8 @@ def test_your_own_code_is_a_model(own_code, attribute):
             "needs_of_mine cannot be imported: .*No module named 'needs_of_mine_too'",
         ),
         ("leaves_of_mine:model", ParameterError, "leaves_of_mine cannot be imported: SystemExit: 0"),
-        ("ear_of_mine:leaves", ParameterError, "failed: SystemExit: without a word"),
-        ("ear_of_mine:bare", ParameterError, "gave Ear, not a Classifier"),
+        ("ear_of_mine:leaves", ParameterError, "failed: SystemExit: no message"),
+        ("ear_of_mine:bare", ParameterError, "returned Ear, not a Classifier"),
         ("ear_of_mine:broken", ParameterError, "failed: KeyError"),
         ("ear_of_mine:number", ParameterError, "failed: TypeError"),
     ],

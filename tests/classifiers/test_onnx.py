@@ -136,7 +136,7 @@ def test_a_state_is_kept_from_chunk_to_chunk_and_cleared_before_each_sound(tmp_p
     ("said", "words"),
     [
         ({}, r"keeps a state \(state\) from one chunk .*--option chunk=512"),
-        ({"chunk": 100}, "scores chunks of 100 samples; say how .*--option pool=max"),
+        ({"chunk": 100}, "scores chunks of 100 samples; choose how .*--option pool=max"),
         ({"chunk": 0, "pool": "max"}, "chunk must be a whole number of samples"),
         (
             {"context": 64, "chunk": 512, "pool": "max", "output": "scores"},
@@ -173,7 +173,7 @@ def test_labels_in_the_file(tmp_path, metadata, labels):
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="no ONNX model"):
+    with pytest.raises(WeightsError, match="cannot be read as an ONNX model"):
         otoscope.load_classifier(tmp_path / "a.onnx", options=OPTIONS)
 
 

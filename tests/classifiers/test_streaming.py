@@ -115,8 +115,8 @@ def test_chunks_are_the_sound_with_what_came_before(frames, chunk, context):
         ({"chunk": 160, "context": -1}, "context must be a whole number of samples of at least 0"),
         ({"context": 4}, "pass chunk"),
         ({"chunk": 160, "frontend": "log_mel"}, "chunk is for modules that take waveforms"),
-        ({"chunk": 160, "pool": None}, "scores chunks of 160 samples; say how .*pool='max'"),
-        ({"pool": None}, "Loudness keeps a state and takes 160 samples at a time; say how"),
+        ({"chunk": 160, "pool": None}, "scores chunks of 160 samples; choose how .*pool='max'"),
+        ({"pool": None}, "Loudness keeps a state and takes 160 samples at a time; choose how"),
         ({"chunk": 100}, r"fails on sounds .*160 samples, please"),
     ],
 )

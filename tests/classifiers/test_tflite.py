@@ -19,7 +19,7 @@ pytest.importorskip("ai_edge_litert")
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="no TFLite model"):
+    with pytest.raises(WeightsError, match="cannot be read as a TFLite model"):
         otoscope.load_classifier(tmp_path / "a.tflite", options={"sample_rate": 8000})
 
 

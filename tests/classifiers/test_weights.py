@@ -87,7 +87,7 @@ def test_a_file_of_something_else_is_named(tmp_path, content):
 @pytest.mark.parametrize(("content", "kind"), [(b"", "EOFError"), (b"hello e", "KeyError")])
 def test_a_damaged_checkpoint_is_called_so(tmp_path, content, kind):
     (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match=rf"the file is damaged or no checkpoint \({kind}\)$"):
+    with pytest.raises(WeightsError, match=rf"the file is damaged or not a checkpoint \({kind}\)$"):
         read_state(tmp_path / "w.pt")
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_checkpoint_is_called_so(tmp_path, content, kind):
         ([1, 2], "hold list"),
         ({"a": 3}, "hold dict"),
         ({}, "hold dict"),
-        ({1: torch.ones(2)}, r"have a key that is no text \(1\)"),
+        ({1: torch.ones(2)}, r"have a key that is not a string \(1\)"),
         ({"w": torch.eye(3).to_sparse()}, "w is sparse"),
         ({"w": torch.ones(2, device="meta")}, r"w is .* without values \(meta\)"),
     ],
@@ -232,7 +232,7 @@ def test_the_wrong_file_is_not_kept(server, cache):
 @pytest.mark.parametrize("sent", [0, 100, 400_000])
 def test_a_transfer_that_breaks_off_is_not_kept(server, cache, sent):
     server.files["/w.pt"], server.cut["/w.pt"] = b"x" * 600_000, 600_000 - sent
-    with pytest.raises(DownloadError, match=rf"broke off after {sent} of 600000 bytes; try again"):
+    with pytest.raises(DownloadError, match=rf"stopped after {sent} of 600000 bytes; try again"):
         fetch(f"{server.url}/w.pt", "w.pt")
     assert nothing_left(cache)
     server.cut.clear()

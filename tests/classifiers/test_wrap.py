@@ -91,7 +91,7 @@ class TestOneScore:
         assert torch.allclose(probabilities(classifier), probabilities(wrap(One(), labels=["call"])))
 
     def test_three_names_for_one_score_are_refused(self):
-        with pytest.raises(ParameterError, match=r"gives 1 scores, \(batch, 1\), and there are 3 labels"):
+        with pytest.raises(ParameterError, match=r"gives 1 scores, \(batch, 1\), but there are 3 labels"):
             wrap(One(), labels=["a", "b", "c"])
 
 
@@ -116,7 +116,7 @@ class TestNumbers:
         assert classifier.multilabel == multilabel
         assert (kind in ("logits",)) != ("outputs" in classifier.info)
         if kind == "probabilities":
-            assert "say outputs= if this is wrong" in caplog.text
+            assert "pass outputs= if this is wrong" in caplog.text
             x = torch.from_numpy(sound())[None]
             assert torch.allclose(probabilities(classifier, x), module(x), atol=1e-6)
 
@@ -437,7 +437,7 @@ def test_the_module_is_as_before():
 
 
 class TestSilentFaults:
-    """Each was wrong without a word once."""
+    """Each was silently wrong once."""
 
     @pytest.mark.parametrize(
         "made",
@@ -485,7 +485,7 @@ class TestSilentFaults:
         assert wrap(made, labels=["low", "high"]).readout.key == 1
         with caplog.at_level(logging.WARNING, "otoscope"):
             wrap(made)
-        assert "2 tensors, of which the first is taken" in caplog.text
+        assert "2 tensors; the first is taken as the scores" in caplog.text
 
     def test_states_of_any_form_are_put_back(self):
         class Stateful(Levels):

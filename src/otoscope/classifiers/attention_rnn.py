@@ -124,7 +124,7 @@ def attention_rnn(
             **dict.fromkeys(("conv1", "norm1", "conv2", "norm2"), "channel frame freq"),
             **dict.fromkeys(("recurrent1", "recurrent2"), "frame channel"),
         },
-        # Padded convolutions and recurrent layers keep the frames; the latter have no bands, and theirs are not looked at.
+        # Padded convolutions and recurrent layers keep the frames; the latter have no bands, so theirs do not matter.
         places=dict.fromkeys(
             ("conv1", "norm1", "conv2", "norm2", "recurrent1", "recurrent2"), ((0.0, 1.0), (0.0, 1.0))
         ),

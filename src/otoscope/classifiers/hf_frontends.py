@@ -113,7 +113,7 @@ class KaldiFbank(MelFrontEnd):
     max_frames : int
         Frames beyond are cut off; 0 keeps all.
     minimum_frames : int
-        Shorter clips are padded with silence to so many frames.
+        Shorter clips are padded with silence to this many frames.
     framing : Framing, optional
         In place of 25 ms every 10 ms.
     shift, scale : float

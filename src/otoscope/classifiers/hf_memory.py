@@ -32,14 +32,14 @@ def from_transformers(model: Any, extractor: Any, name: str | None = None) -> Cl
     Raises
     ------
     UnsupportedError
-        If the model classifies no sounds, or there is no front end for the extractor.
+        If the model does not classify sounds, or there is no front end for the extractor.
     FrontEndMismatchError
     """
     transformers = require("transformers", "hf", "wrapping transformers models")
     config: Any = getattr(model, "config", None)
     title = name or getattr(model, "name_or_path", "") or type(model).__name__
     if type(config) not in transformers.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING or not hasattr(config, "id2label"):
-        raise UnsupportedError(f"{title} is a {type(model).__name__}, which classifies no sounds")
+        raise UnsupportedError(f"{title} is a {type(model).__name__}, which does not classify sounds")
     check_task(title, config, extractor)
     extractor = copy.deepcopy(extractor)
     if getattr(extractor, "dither", 0):

@@ -47,7 +47,7 @@ class RawNetwork(HfNetwork):
     model : transformers.PreTrainedModel
         The model; it is not copied.
     normalize : bool
-        Zero mean and unit variance of each clip, as the feature extractor's ``do_normalize`` says.
+        Zero mean and unit variance of each clip, as set by the feature extractor's ``do_normalize``.
     minimum_length : int, samples
         Shorter clips are padded with zeros, after they were normalised.
 
@@ -221,7 +221,9 @@ class ClapNetwork(nn.Module):
         """
         side = round(tokens.shape[1] ** 0.5)
         if side * side != tokens.shape[1] or side % self.ratio:
-            raise UnsupportedError(f"{tokens.shape[1]} tokens lie on no square of the encoder; choose another layer")
+            raise UnsupportedError(
+                f"{tokens.shape[1]} tokens do not fill a square of the encoder; choose another layer"
+            )
         x = tokens.unflatten(1, (self.ratio, side // self.ratio, side))  # (batch, piece, freq, frame, channel)
         return x.permute(0, 4, 2, 1, 3).flatten(3)  # (batch, channel, freq, piece * frame)
 

@@ -145,16 +145,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises
     ------
     WeightsError
-        If the folder is no Hugging Face model.
+        If the folder is not a Hugging Face model.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{folder} is no Hugging Face model: config.json is missing or damaged") from error
+        raise WeightsError(f"{folder} is not a Hugging Face model: config.json is missing or damaged") from error
     if isinstance(config, dict) and {"architecture", "settings"} <= set(config):
         raise WeightsError(f"{folder} is a model folder of Otoscope, not of Hugging Face; give it without hf:")
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise WeightsError(f"{folder} is no Hugging Face model: config.json names no model_type")
+        raise WeightsError(f"{folder} is not a Hugging Face model: config.json names no model_type")
     return config
 
 
@@ -199,7 +199,7 @@ def _config(transformers: Any, folder: Path, described: dict[str, Any]) -> Any:
     if kind != "clap" and type(config) not in known:
         was = ", ".join(described.get("architectures") or [kind])
         raise UnsupportedError(
-            f"{folder} holds {was}, which classifies no sounds; give a model for audio classification "
+            f"{folder} holds {was}, which does not classify sounds; give a model for audio classification "
             f"({', '.join(sorted(c.model_type for c in known))}) or CLAP"
         )
     return config
@@ -240,7 +240,7 @@ def _classification(
 
 
 def check_task(where: str, config: Any, extractor: Any) -> None:
-    """Refuse what is no classifier, or has no front end here."""
+    """Refuse models that are not classifiers or have no front end here."""
     if config.problem_type == "regression":
         raise UnsupportedError(f"{where} gives numbers, not classes (problem_type is regression)")
     kind = type(extractor).__name__

@@ -117,7 +117,7 @@ def memory_errors(batch: int) -> Iterator[None]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so in several ways."""
+    """Whether memory ran out; torch reports it in several ways."""
     words = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("not enough memory" in words or "can't allocate memory" in words)
@@ -137,7 +137,7 @@ def model_errors(classifier: Classifier) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         raise ClassifierError(
             f"classifier {classifier.name!r} failed on a sound ({type(error).__name__}: {reason}); "
-            f"it must take waveforms (batch, time) of any length at {classifier.sample_rate} Hz (or say min_s= and window_s= to "
+            f"it must take waveforms (batch, time) of any length at {classifier.sample_rate} Hz (or pass min_s= and window_s= to "
             "otoscope.wrap) and return logits"
         ) from error
 

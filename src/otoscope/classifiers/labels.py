@@ -61,7 +61,7 @@ def label_names(labels: Any, default: Sequence[str] = ()) -> list[str]:
 
 
 def check_kind_of_labels(labels: object) -> None:
-    """Refuse labels whose order nobody knows, and what are no labels.
+    """Refuse labels whose order is unknown, and values that are not labels.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     path : path
         JSON: a list, a mapping either way round, or a Hugging Face ``config.json``. CSV or TSV: a header with a column of names
         (``display_name``, ``label``, ``name``, ...), sorted by a column of numbers (``index``, ``id``, ...) if there is one.
-        Any other text: one name a line.
+        Any other text: one name per line.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ParameterError(f"the labels in {file} cannot be read: {reason}") from error
     kind = file.suffix.casefold()
     if kind == ".json":
@@ -120,7 +120,7 @@ def labels_of_text(properties: Mapping[str, str]) -> list[str] | None:
     ----------
     properties : mapping of str to str
         Under ``labels``, ``id2label``, ``label2id``, ``classes``, ``class_names`` or ``names``: a list or a mapping, as JSON or as
-        Python writes it, or one name a line.
+        Python writes it, or one name per line.
     """
     text = next((properties[key] for key in TEXT_KEYS if properties.get(key, "").strip()), None)
     if text is None:
@@ -147,7 +147,7 @@ def _of_json(text: str, file: Path) -> list[str]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ParameterError(f"the labels in {file} are no valid JSON: {error}") from error
+        raise ParameterError(f"the labels in {file} are not valid JSON: {error}") from error
     if isinstance(found, dict):
         found = next((found[k] for k in ("id2label", "label2id", "labels") if found.get(k)), found)
     if isinstance(found, dict):

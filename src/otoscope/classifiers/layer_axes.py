@@ -1,7 +1,7 @@
-"""Which axis of a layer's output is time, and which is frequency: found out by moving a sound and looking at what moves.
+"""Which axis of a layer's output is time, and which is frequency: determined by moving a sound and looking at what moves.
 
 A layer's output has no names. A burst that comes later moves along the frame axis and along no other; a tone that is higher moves
-along the frequency axis. Where neither can be told, nothing is guessed.
+along the frequency axis. Unclear axes are not guessed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLEAR = 2.0  # how much further it goes than along any other axis
 
 
 def find_axes(output: Callable[[Tensor], Tensor], frames: int, sample_rate: int) -> str | None:
-    """The axes of a layer's output after the batch, such as ``"channel freq frame"``; None if they cannot be told.
+    """The axes of a layer's output after the batch, such as ``"channel freq frame"``; None if they are unclear.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 from otoscope.core.files import read_json
 
-# Networks that were written here are tested here; others are tried on made-up sounds when they are loaded.
+# Networks that were written here are tested here; others are tried on synthetic sounds when they are loaded.
 OWN = ("otoscope.classifiers.", "otoscope.autoencoders.")
 
 
@@ -51,7 +51,7 @@ def load_classifier(
     labels : int, sequence of str, mapping or path, optional
         How many classes, or their names, as `otoscope.wrap` takes them; None takes the published ones.
     options : mapping, optional
-        Of `otoscope.wrap`, for files, which seldom say them: ``sample_rate``, ``outputs``, ``window_s``, ...
+        Of `otoscope.wrap`, for files, which seldom state them: ``sample_rate``, ``outputs``, ``window_s``, ...
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _load(
         return load_file(folder, labels, options)
     if options:
         raise ParameterError(
-            f"options go with a model file ({', '.join(ENDINGS)}); {text!r} is none: leave out {', '.join(options)}"
+            f"options go with a model file ({', '.join(ENDINGS)}); {text!r} is not one: leave out {', '.join(options)}"
         )
     if (folder / "config.json").is_file():
         if _is_huggingface(folder):
@@ -138,7 +138,7 @@ def _load(
     if ":" in text and not folder.exists():
         return _own_code(text, weights, labels)
     if os.sep in text or folder.exists():
-        raise WeightsError(f"{name} is no model folder: it lacks config.json or model.safetensors")
+        raise WeightsError(f"{name} is not a model folder: it lacks config.json or model.safetensors")
     raise UnknownNameError("model", text, [*registry.names("classifier"), *registry.names("architecture")])
 
 
@@ -204,7 +204,7 @@ def _imported(text: str) -> Any:
 
 def _said(error: BaseException) -> str:
     """The error's type and words in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'without a word'}"
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
 def _own_code(text: str, weights: str | os.PathLike[str], labels: int | Sequence[str] | None) -> Classifier:
@@ -218,11 +218,11 @@ def _own_code(text: str, weights: str | os.PathLike[str], labels: int | Sequence
         raise ParameterError(f"{text} failed: {_said(error)}; it is called without arguments") from error
     if not isinstance(made, Classifier):
         raise ParameterError(
-            f"{text} gave {type(made).__name__}, not a Classifier; "
+            f"{text} returned {type(made).__name__}, not a Classifier; "
             "return otoscope.wrap(module, sample_rate=..., labels=...)"
         )
     if labels is not None:
-        raise ParameterError(f"{text} brings its own labels; leave labels out")
+        raise ParameterError(f"{text} has its own labels; leave labels out")
     if weights not in ("published", "random"):
         load_strictly(made.network, read_state(weights), str(weights))
     return made

@@ -56,7 +56,7 @@ def read_config(folder: Path, keys: Mapping[str, type], kind: str, what: str = "
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{where} is missing, damaged or no JSON ({reason(error)})") from error
+        raise WeightsError(f"{where} is missing, damaged or not JSON ({reason(error)})") from error
     if not isinstance(config, dict):
         raise WeightsError(f"{where} must be a mapping; got {type(config).__name__}")
     version, own = config.get("format", 0), config.get("kind", kind)
@@ -135,7 +135,7 @@ def short_card(name: str, description: str, info: Mapping[str, Any], load: str, 
     load : str
         The function of Otoscope that loads it.
     results : bool
-        Whether it has results to speak of.
+        Whether it has results to report.
     """
     known = {key: info.get(key, "not recorded") for key in ("trained_on", "licence", "results")}
     scores = f"\nResults: {known['results']}." if results else ""
@@ -187,7 +187,7 @@ def push_model_folder(
     private : bool
         Whether a new repository is private.
     token : str, optional
-        Of the hub; by default the one that is logged in.
+        Of the hub; by default that of the user who is logged in.
 
     Returns
     -------

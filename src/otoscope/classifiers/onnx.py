@@ -44,10 +44,10 @@ class OnnxFunction:
     Parameters
     ----------
     path : Path
-        The file. Its first input is a waveform ``(batch, time)``, ``(batch, 1, time)`` or ``(time,)``. A whole number besides is
-        the sample rate; arrays besides are states, each of which has an output that replaces it.
+        The file. Its first input is a waveform ``(batch, time)``, ``(batch, 1, time)`` or ``(time,)``. A further input of one
+        whole number is the sample rate; further arrays are states, each with an output that replaces it.
     sample_rate : int, Hz
-        For files that want to be told.
+        For files that take it as an input.
     output : str or int, optional
         Which output holds the scores; by default the first.
     chunk, context : int, samples, optional
@@ -60,7 +60,7 @@ class OnnxFunction:
     UnsupportedError
         If it takes something else.
     ParameterError
-        If it keeps a state and nobody says how long a chunk is.
+        If it keeps a state and the length of a chunk is not given.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class OnnxFunction:
             self.session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise WeightsError(
-                f"{path} is no ONNX model that can be read: {' '.join(str(error).split())[:200]}"
+                f"{path} cannot be read as an ONNX model: {' '.join(str(error).split())[:200]}"
             ) from error
         self.__name__ = path.stem
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -111,8 +111,8 @@ class OnnxFunction:
             if self.samples is None:
                 names = ", ".join(state.given for state in self.states)
                 raise ParameterError(
-                    f"{path} keeps a state ({names}) from one chunk to the next; say how many samples it takes at a time "
-                    "(--option chunk=512), and how many of those before it takes too, if it does (--option context=64)"
+                    f"{path} keeps a state ({names}) from one chunk to the next; pass the number of samples per chunk "
+                    "(--option chunk=512) and, if it also takes samples from before the chunk, their number (--option context=64)"
                 )
             chunk = self.samples - context
         self.chunk, self.context = check_chunks(chunk, context)
@@ -166,7 +166,7 @@ def onnx_module(
     chunk: int | None = None,
     context: int = 0,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """An ONNX file as a module, and what `wrap` should know of it.
+    """An ONNX file as a module, and what `wrap` should know about it.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def onnx_module(
     output : str or int, optional
         Which output holds the scores; by default the first.
     sample_rate : int, Hz
-        For files that want to be told, and of the sounds on which a converted network is compared.
+        For files that take it as an input, and of the sounds on which a converted network is compared.
     chunk, context : int, samples, optional
         See `OnnxFunction`.
     """
@@ -211,7 +211,8 @@ def _converted(path: Path, module: Answers, output: int, function: OnnxFunction,
     if all(a.shape == b.shape and (a - b).abs().max() <= AGREES * b.abs().max().clamp_min(1e-3) for a, b in pairs):
         return network
     log.warning(
-        "%s: the network that onnx2torch makes gives other scores, so it is run by onnxruntime, without gradients", path
+        "%s: the network that onnx2torch makes gives different scores, so the file is run by onnxruntime, without gradients",
+        path,
     )
     return None
 

@@ -1,8 +1,8 @@
 """What a module returns, as logits ``(batch, class)``.
 
 Modules return tensors, tuples, dictionaries or `ModelOutput`; logits, probabilities or their logarithms; one number for a yes-no
-question; scores frame by frame. A `Readout` says which of these it is and turns it into logits, so that nothing is put through a
-softmax or a sigmoid twice.
+question; scores frame by frame. A `Readout` specifies which of these it is and turns it into logits, so that no softmax or
+sigmoid is applied twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Readout:
     key : str or int, optional
         Which entry of a dictionary, tuple or list holds them; None takes a tensor as it is, else the first of the usual names.
     pool : {"max", "mean"}, optional
-        How scores of frames ``(batch, frame, class)`` become one score a class.
+        How scores of frames ``(batch, frame, class)`` become one score per class.
     multilabel : bool
         Whether classes are independent (sigmoid) rather than exclusive (softmax).
     binary : bool
@@ -118,7 +118,7 @@ class Readout:
         return found
 
     def _logits(self, scores: Tensor) -> Tensor:
-        """Logits of the module's numbers, of which sigmoid or softmax gives the module's own probabilities."""
+        """Logits whose sigmoid or softmax gives the module's own probabilities."""
         independent = self.multilabel or self.binary
         logits = scores
         if self.outputs == "probabilities":
@@ -132,8 +132,8 @@ class Readout:
     def _pooled(self, frames: Tensor, name: str) -> Tensor:
         if self.pool is None:
             raise ShapeError(
-                f"classifier {name!r} returned scores of {frames.shape[1]} frames, (batch, frame, class); say how they become "
-                "one score a class: pool='max' or pool='mean'"
+                f"classifier {name!r} returned scores of {frames.shape[1]} frames, (batch, frame, class); choose how they become "
+                "one score per class: pool='max' or pool='mean'"
             )
         if self.pool == "max":
             return frames.amax(1)
@@ -150,7 +150,7 @@ def output_name(names: Sequence[str], output: str | int | None, where: Any) -> s
     Raises
     ------
     ShapeError
-        If there is none of that name or number.
+        If there is none with that name or number.
     """
     if output is None:
         return names[0]

@@ -2,7 +2,7 @@
 
 Features ``(batch, 1, freq, frame)`` -> logits ``(batch, class)``. Parts first, the whole last. Names and shapes of the
 parameters are those of the published files, so that they load strictly. Inside, maps lie ``(channel, frame, freq)``: the
-authors look at time first, and so must whoever hooks a layer (`Parts.axes` says so).
+authors look at time first, and so must whoever hooks a layer (see `Parts.axes`).
 
 Source: kong2020panns. We differ in three things: logits are returned, not their sigmoid; spectrogram masking belongs to
 training and is not part of the network; a width can be chosen.

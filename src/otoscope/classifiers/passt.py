@@ -302,7 +302,7 @@ class PatchLogMel(KaldiLogMel):
     ),
 )
 def passt(n_classes: int, high_hz: float, **settings: Any) -> Parts:
-    """Patchout transformer on 128 Kaldi mel bands at 32 kHz; PaSST-S unless told otherwise."""
+    """Patchout transformer on 128 Kaldi mel bands at 32 kHz; PaSST-S by default."""
     chosen = PaSSTSettings(**settings)
     middle = (PATCH - 1) / 2
     place = ((middle, float(chosen.freq_stride)), (middle, float(chosen.time_stride)))

@@ -1,8 +1,8 @@
-"""What a module does, found out by giving it sounds: the lengths it takes, what its numbers are, whether its answers are steady.
+"""What a module does, determined by giving it sounds: the lengths it takes, what its numbers are, whether its answers are steady.
 
-Nobody writes these facts into a module, and a wrong guess is wrong without a word: a softmax of probabilities, a sound of which
-half is never heard, an answer that depends on the other clips of a batch. Probes are short made-up sounds; the module is as before
-when they are done.
+A module does not state these facts, and a wrong guess fails silently: a softmax of probabilities, a sound of which half is
+never heard, an answer that depends on the other clips of a batch. Probes are short synthetic sounds and leave the module as it
+was.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LENGTHS_S = (1.0, 2.0, 0.5, 3.0, 5.0, 4.0, 10.0, 0.96, 30.0)  # tried in turn; 0
 LONG_S = 30.0  # the longest stretch that Otoscope gives to a network at once
 SHORT_S = 0.1
 SUM = 1e-2  # of probabilities, around 1; a softmax in 16 bits is off by some thousandths
-UNSTEADY = 1e-3  # a change of a probability that is no rounding
+UNSTEADY = 1e-3  # a change of a probability that is more than rounding
 UNSTEADY_HALF = 2e-2  # the same where the network computes in 16 bits
 PASSIVE = ("View", "Reshape", "Squeeze", "Unsqueeze", "Alias", "Slice", "Select", "Transpose", "Permute", "T", "Clone", "ToCopy",
            "Clamp", "Max", "Amax", "Mean", "Expand", "Cat", "Stack", "Index")  # fmt: skip
@@ -34,7 +34,7 @@ Run = Callable[[Tensor], Any]
 
 
 def probe_sounds(frames: int, sample_rate: int) -> Tensor:
-    """Made-up sounds that differ in level, pitch and place, ``(8, time)``; the last one is digital silence."""
+    """Synthetic sounds that differ in level, pitch and place, ``(8, time)``; the last one is digital silence."""
     t = np.arange(frames) / sample_rate
     noise = np.random.default_rng(0).standard_normal((3, frames)) * np.array([[0.02], [0.15], [0.3]])
     tones = [0.4 * np.sin(2 * np.pi * share * sample_rate * t) for share in (0.01, 0.08, 0.3)]
@@ -131,7 +131,7 @@ class Numbers:
     multilabel : bool
         Whether they are of independent classes.
     reason : str
-        How this was found out, for a note; empty for plain logits.
+        How this was determined, for a note; empty for plain logits.
     """
 
     outputs: Kind
@@ -147,7 +147,7 @@ def kind_of(scores: Tensor, last: str) -> Numbers:
     scores : Tensor (sound, class)
         As the module gave them.
     last : str
-        Name of the last operation that does more than reshape, as `last_operation` gives it, or empty if nobody knows.
+        Name of the last operation that does more than reshape, as `last_operation` gives it, or empty if unknown.
     """
     values = scores.double()
     finite = values[torch.isfinite(values).all(-1)]

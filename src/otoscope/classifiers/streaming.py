@@ -16,8 +16,10 @@ from otoscope.classifiers.probe import probe_sounds, quietly
 from otoscope.core.errors import ParameterError
 
 log = logging.getLogger("otoscope")
-CHUNKS = (512, 256, 1024, 160, 320, 480, 1280, 1536, 2048)  # tried in turn, where nobody says the length of a chunk
-POOL_CHUNKS = "say how the scores of chunks become one score a class: pool='max' or pool='mean' (--option pool=max)"
+CHUNKS = (512, 256, 1024, 160, 320, 480, 1280, 1536, 2048)  # tried in turn if the length of a chunk is not given
+POOL_CHUNKS = (
+    "choose how the scores of chunks become one score per class: pool='max' or pool='mean' (--option pool=max)"
+)
 RESETS = ("reset_states", "reset_state", "reset")
 RATES = ("sr", "sample_rate", "sampling_rate", "samplerate", "fs")
 
@@ -66,7 +68,7 @@ class Streaming(nn.Module):
 
 
 def check_chunks(chunk: int | None, context: int) -> tuple[int | None, int]:
-    """Lengths of a chunk and its context, or a `ParameterError` if they are no whole numbers of samples."""
+    """Lengths of a chunk and its context, or a `ParameterError` if they are not whole numbers of samples."""
     for name, value, least in (("chunk", 1 if chunk is None else chunk, 1), ("context", context, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ParameterError(f"{name} must be a whole number of samples of at least {least}; got {value!r}")
@@ -104,7 +106,7 @@ def _row(scores: Any, batch: int) -> Any:
 def fit_streaming(
     module: nn.Module, sample_rate: int, chunk: int | None, context: int, pool: Pool | None, name: str
 ) -> nn.Module:
-    """The module, as a network of whole sounds if it is one of chunks, keeps a state, or wants to be told the rate.
+    """The module, as a network of whole sounds if it is one of chunks, keeps a state, or takes the rate as an argument.
 
     Parameters
     ----------
@@ -113,8 +115,8 @@ def fit_streaming(
     sample_rate : int, Hz
         At which it listens.
     chunk : int, samples, optional
-        What it takes at a time. Where nobody says so, a module that keeps a state and takes no whole second is tried with
-        common lengths.
+        What it takes at a time. By default, a module that keeps a state and does not take a whole second is tried with common
+        lengths.
     context : int, samples
         See `Streaming`.
     pool : {"max", "mean"}, optional
@@ -161,7 +163,7 @@ def reset_of(module: nn.Module) -> Any:
 
 
 def takes_rate(module: nn.Module) -> bool:
-    """Whether the second thing that a module must be given is a sample rate."""
+    """Whether the second required argument of a module is a sample rate."""
     if isinstance(module, torch.jit.ScriptModule):
         arguments = module._c._get_method("forward").schema.arguments[1:]
         needed = [one.name for one in arguments if not one.has_default_value()]

@@ -22,7 +22,7 @@ from otoscope.core.runtime import require
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing is written to standard error, not even by C++ (the runtime greets there)."""
+    """Nothing is written to standard error, not even by C++ (the runtime prints a greeting)."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -59,7 +59,7 @@ class TFLiteFunction:
                 self.interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise WeightsError(
-                f"{path} is no TFLite model that can be read: {' '.join(str(error).split())[:200]}"
+                f"{path} cannot be read as a TFLite model: {' '.join(str(error).split())[:200]}"
             ) from error
         self.__name__ = path.stem
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -92,7 +92,7 @@ class TFLiteFunction:
 
 
 def tflite_module(path: Path, name: str, output: str | int | None = None) -> tuple[Answers, dict[str, Any]]:
-    """A TFLite file as a module, and what `wrap` should know of it.
+    """A TFLite file as a module, and what `wrap` should know about it.
 
     Parameters
     ----------

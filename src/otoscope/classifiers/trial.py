@@ -1,4 +1,4 @@
-"""A module under test: the lengths it takes and the numbers it gives, on made-up sounds."""
+"""A module under test: the lengths it takes and the numbers it gives, on synthetic sounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrialScores:
 
 
 class Trial:
-    """A module under test; what it raises is told in its own words."""
+    """A module under test; errors keep the message of the module."""
 
     def __init__(self, module: nn.Module, frontend: nn.Module | None, sample_rate: int, name: str):
         self.classifier = Classifier(module, sample_rate=sample_rate, labels=["?"], frontend=frontend, name=name)
@@ -41,7 +41,7 @@ class Trial:
         return one.given(waveforms.to(one.device)).to(one.dtype)
 
     def lengths(self, min_s: float | None, window_s: float | None) -> Lengths:
-        """The lengths that the module takes; those that are said are taken for granted."""
+        """The lengths that the module takes; a given one is tried first."""
         one, rate = self.classifier, self.classifier.sample_rate
         known = window_s if window_s is not None else min_s
         try:
@@ -76,7 +76,7 @@ class Trial:
         fits = [i for i in tensors if labels is not None and raw[i].ndim > 1 and raw[i].shape[-1] in (len(labels), 1)]
         if len(fits) != 1 or labels is None:
             log.warning(
-                "%s returns %d tensors, of which the first is taken for the scores; say output= if this is wrong",
+                "%s returns %d tensors; the first is taken as the scores; pass output= if this is wrong",
                 one.name,
                 len(tensors),
             )
@@ -93,7 +93,7 @@ class Trial:
                 try:
                     raw = torch.atleast_1d(readout.scores(self._output(sound), one.name))
                 except Exception:
-                    if sound is silence:  # `examine` tells of it
+                    if sound is silence:  # `examine` reports it
                         break
                     raise
                 if len(raw) != 1:
@@ -111,7 +111,7 @@ class Trial:
 
 
 def _hints(module: nn.Module) -> list[int]:
-    """Lengths at which the module hints: the sizes of its weights, of which one may be a number of samples."""
+    """Lengths worth trying: the sizes of the weights, one of which may be a number of samples."""
     sizes = {n for t in itertools.chain(module.parameters(), module.buffers()) for n in t.shape if n >= 16}
     return sorted(sizes, reverse=True)[:MOST_HINTS]
 
@@ -126,4 +126,4 @@ def _unusable(classifier: Classifier, error: Exception) -> ParameterError:
         return ParameterError(
             f"{said}it must take waveforms (batch, time); a network that takes a spectrogram needs frontend=, which makes one"
         )
-    return ParameterError(f"{said}it must take waveforms (batch, time); say window_s= if it takes one length alone")
+    return ParameterError(f"{said}it must take waveforms (batch, time); pass window_s= if it takes only one length")

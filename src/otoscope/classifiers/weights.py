@@ -72,7 +72,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Exception as error:
         reason = "" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
         said = type(error).__name__ + (f": {reason}" if reason else "")
-        why = "" if isinstance(error, OSError) else ": the file is damaged or no checkpoint"
+        why = "" if isinstance(error, OSError) else ": the file is damaged or not a checkpoint"
         raise WeightsError(f"weights {file} cannot be read{why} ({said})") from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -81,7 +81,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise WeightsError(f"weights {file} hold {type(content).__name__}, not a state_dict of tensors")
     for key, value in content.items():
         if not isinstance(key, str):
-            raise WeightsError(f"weights {file} have a key that is no text ({key!r}); save model.state_dict()")
+            raise WeightsError(f"weights {file} have a key that is not a string ({key!r}); save model.state_dict()")
         if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
             raise WeightsError(
                 f"weights {file}: {key} is sparse, nested, quantized or without values (meta); save plain dense tensors"
@@ -152,11 +152,11 @@ def load_strictly(
 
 
 def _bare(state: dict[str, Tensor], own: set[str], origin: str) -> dict[str, Tensor]:
-    """The tensors under the network's own names, where wrappers put prefixes before them; else as they are.
+    """The tensors under the network's own names if wrappers only added prefixes; otherwise as they are.
 
     Lightning, DistributedDataParallel and ``torch.compile`` add ``model.``, ``module.`` or ``_orig_mod.``, also on top of one
     another and in the middle of a name; a module for training may hold losses and metrics besides. What is taken off must leave
-    exactly the network's names, and is told.
+    exactly the network's names, and is logged.
     """
     plain = {re.sub(r"(^|\.)((_orig_mod|module)\.)+", r"\1", k): v for k, v in state.items()}
     extra = [k for k in plain if k.split(".")[0] in EXTRAS and k not in own]
@@ -167,14 +167,14 @@ def _bare(state: dict[str, Tensor], own: set[str], origin: str) -> dict[str, Ten
     if set(inner) != own or not all(k.startswith(prefix) for k in kept) or len(plain) != len(state):
         return state
     off = next((k[: -len(longest)] for k in state if k.endswith(f".{longest}")), "")
-    said = f"the prefix {off!r} was taken off the names" if off else "names were made plain"
+    said = f"the prefix {off!r} was taken off the names" if off else "names were simplified"
     left = f", and {', '.join(extra[:3])} left out" if extra else ""
     log.warning("weights %s: %s%s", origin, said, left)
     return inner
 
 
 def fetch(url: str, file_name: str, sha256: str | None = None) -> Path:
-    """The file in the cache, downloaded first where it is not there, with progress.
+    """The file in the cache, downloaded first if it is not there, with progress.
 
     Parameters
     ----------
@@ -222,6 +222,6 @@ def _download(url: str, part: Path, sha256: str | None) -> None:
                 digest.update(block)
                 bar.update(len(block))
         if total and out.tell() != total:
-            raise DownloadError(f"{url} broke off after {out.tell()} of {total} bytes; try again")
+            raise DownloadError(f"the download of {url} stopped after {out.tell()} of {total} bytes; try again")
     if sha256 and digest.hexdigest() != sha256:
         raise DownloadError(f"{url} is not the file that was expected (SHA-256 {digest.hexdigest()}); nothing was kept")

@@ -48,7 +48,7 @@ def wrap(
 ) -> Classifier:
     """Any ``nn.Module`` that takes waveforms as a `Classifier`.
 
-    What is not said is found out with a few made-up sounds: the lengths that the module takes, whether it gives logits or
+    What is not given is determined with a few synthetic sounds: the lengths that the module takes, whether it gives logits or
     probabilities, which stretch of a sound it hears, and whether its answers depend on chance or on the other sounds of a batch.
 
     Parameters
@@ -57,9 +57,9 @@ def wrap(
         Waveform ``(batch, time)`` -> scores ``(batch, class)``; with ``frontend``: features -> scores. It is not changed, and not
         copied unless it was made under ``torch.inference_mode``. One score a sound, ``(batch, 1)`` or ``(batch,)``, answers a
         yes-no question (sigmoid). Scores of frames, ``(batch, frame, class)``, need ``pool``. An audio classification pipeline, or
-        a model of transformers with its feature extractor as ``frontend``, is copied, and says the rest itself.
+        a model of transformers with its feature extractor as ``frontend``, is copied and brings its own settings.
     sample_rate : int, Hz
-        The rate at which it was trained; a pipeline says its own.
+        The rate at which it was trained; a pipeline has its own.
     labels : int, sequence of str, mapping or path, optional
         Names of the classes, how many there are, ``id2label`` or ``label2id``, or a file (see `read_labels`). For one score,
         the name of what it finds, or two names, that of its absence first. None counts them.
@@ -71,7 +71,7 @@ def wrap(
     output : str or int, optional
         Which entry of a returned dictionary, tuple or list holds the scores.
     pool : {"max", "mean"}, optional
-        How scores of frames become one score a class.
+        How scores of frames become one score per class.
     frontend : nn.Module, str or callable, optional
         Makes the features that ``module`` takes, see `fit_frontend`: a registered name with settings, such as
         ``"log_mel,n_mels=64"``; any module; or a function of NumPy arrays, at which gradients stop. With it, the ``features``
@@ -88,17 +88,17 @@ def wrap(
     name : str, optional
         Name for messages and records; by default the class of the module.
     check : bool
-        Whether the module is tried on made-up sounds; without, what is not said takes its default.
+        Whether the module is tried on synthetic sounds; if False, arguments that are not given take their defaults.
 
     Returns
     -------
     Classifier
-        Its ``doubts`` say what makes its answers doubtful; ``info["checks"]`` holds what was measured.
+        Its ``doubts`` list the reasons to doubt its answers; ``info["checks"]`` holds what was measured.
 
     Raises
     ------
     ParameterError
-        If ``module`` is no ``nn.Module``, it fails on every sound, or what is said of it is not so.
+        If ``module`` is not an ``nn.Module``, it fails on every sound, or it contradicts an argument.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def wrap(
         if lengths is not None and output is None:
             said = replace(said, key=trial.entry(lengths.works, named))
         scores = None if lengths is None else trial.scores(said, lengths.works)
-    # Where nobody has seen the scores, one label is a class and its absence.
+    # If no scores were computed, one label means a class and its absence.
     alone = named is not None and len(named) == 1 and not multilabel
     binary = alone if scores is None else scores.values.shape[-1] == 1
     names = _names(title, named, scores, binary)
@@ -153,7 +153,7 @@ def wrap(
 
 
 def _kind(module: nn.Module) -> str:
-    """The class of a module; TorchScript says what it was compiled from."""
+    """The class of a module; TorchScript records what it was compiled from."""
     return str(getattr(module, "original_name", type(module).__name__))
 
 
@@ -176,12 +176,12 @@ def _front(module: nn.Module, frontend: Any, sample_rate: int, chunk: int | None
 
 
 def _rate(module: Any, sample_rate: int | None) -> int:
-    """The rate, of a module."""
+    """The sample rate of a module."""
     if not isinstance(module, nn.Module):
         raise ParameterError(f"wrap takes a torch nn.Module or a pipeline of transformers; got {type(module).__name__}")
     if sample_rate is None:
         raise ParameterError(
-            "sample_rate must be a whole number of Hz, and is missing: pass the rate of the module's training"
+            "sample_rate must be a whole number of Hz, and is missing: pass the rate at which the module was trained"
         )
     return sample_rate
 
@@ -209,10 +209,10 @@ def _of_transformers(model: Any, extractor: Any, name: str | None, sample_rate: 
 
 
 def _tell(classifier: Classifier, numbers: Numbers) -> None:
-    """Log and record what the numbers were taken for, where nobody said it."""
+    """Log and record how the numbers are interpreted, unless ``outputs`` was given."""
     if numbers.reason:
-        classifier.info["outputs"] = f"taken for {numbers.outputs.replace('_', ' ')}: {numbers.reason}"
-        log.warning("%s: outputs are %s; say outputs= if this is wrong", classifier.name, classifier.info["outputs"])
+        classifier.info["outputs"] = f"treated as {numbers.outputs.replace('_', ' ')}: {numbers.reason}"
+        log.warning("%s: outputs are %s; pass outputs= if this is wrong", classifier.name, classifier.info["outputs"])
 
 
 def _names(name: str, labels: list[str] | None, scores: TrialScores | None, binary: bool) -> list[str]:
@@ -229,12 +229,12 @@ def _names(name: str, labels: list[str] | None, scores: TrialScores | None, bina
         return [f"class {i}" for i in range(classes)]
     if scores is not None and len(labels) != classes:
         shape = ", ".join(map(str, ("batch", *scores.values.shape[1:])))
-        raise ParameterError(f"{name} gives {classes} scores, ({shape}), and there are {len(labels)} labels")
+        raise ParameterError(f"{name} gives {classes} scores, ({shape}), but there are {len(labels)} labels")
     return labels
 
 
 def _numbers(name: str, scores: TrialScores | None, outputs: Kind | None, multilabel: bool | None) -> Numbers:
-    """What the module's numbers are: as it was said, else as it was found out."""
+    """What the module's numbers are: as given, otherwise as found by probing."""
     if scores is None:
         return Numbers("logits" if outputs is None else outputs, bool(multilabel))
     if outputs is not None:
@@ -256,7 +256,7 @@ def _numbers(name: str, scores: TrialScores | None, outputs: Kind | None, multil
 def _durations(
     sample_rate: int, lengths: Lengths | None, min_s: float | None, window_s: float | None
 ) -> tuple[float | None, float | None]:
-    """Shortest and longest sound in seconds: as said, else as found."""
+    """Shortest and longest sound in seconds: as given, otherwise as found."""
     if lengths is not None and window_s is None and lengths.longest is not None:
         window_s = lengths.longest / sample_rate
     if lengths is not None and min_s is None and lengths.shortest > 1:
