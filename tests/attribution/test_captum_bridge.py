@@ -108,7 +108,7 @@ def test_what_is_no_attribution_is_refused(problem, values, method):
 
 
 def test_more_than_one_tensor_is_refused(problem, values):
-    with pytest.raises(UnsupportedError, match="gave tuple, not one tensor"):
+    with pytest.raises(UnsupportedError, match="returned tuple, not one tensor"):
         values(problem, IntegratedGradients, n_steps=2, return_convergence_delta=True)
 
 

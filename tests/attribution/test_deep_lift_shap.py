@@ -141,7 +141,7 @@ def test_a_classifier_that_decides_by_the_sound_what_to_do_is_refused(ask, noise
             return x[:, :2]
 
     world = otoscope.wrap(Moody(), sample_rate=RATE, labels=2)
-    with pytest.raises(UnsupportedError, match="takes other steps on a clip than on its reference"):
+    with pytest.raises(UnsupportedError, match="runs other operations on a clip than on its reference"):
         attribute(ask(world, noise(400)), "deep_lift_shap")
 
 

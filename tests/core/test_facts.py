@@ -40,7 +40,7 @@ class TestFacts:
     def test_a_list_of_domains_works_one_version_more(self):
         domain = make_facts("domain", "d", {})
         with pytest.warns(
-            DeprecationWarning, match="domains= of a method is deprecated; say what it needs of a domain"
+            DeprecationWarning, match="domains= of a method is deprecated; declare what it needs of a domain"
         ):
             facts = make_facts("method", "w", {"domains": "stft, mel"})
         assert isinstance(facts, MethodFacts)

@@ -147,7 +147,7 @@ class TestRefused:
 
     def test_unbound_or_of_other_sounds(self, two, tmp_path):
         domain = make_domain("components", {"source": "stems", "stems": str(tmp_path / "stems")})
-        with pytest.raises(ParameterError, match=r"say which ones with domain.bind\(sounds\)"):
+        with pytest.raises(ParameterError, match=r"pass the sounds with domain.bind\(sounds\)"):
             domain.analyse(torch.zeros(1, RATE), band_energy())
         own = domain.bind([open_audio(two)])
         with pytest.raises(ShapeError, match="2 waveforms for the stems of 1 sounds"):

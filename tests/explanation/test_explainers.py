@@ -419,7 +419,7 @@ def test_autoencoders_that_are_not_there(tmp_path):
     (tmp_path / "empty").mkdir()
     for name, error, said in (
         ("esc10-nm", UnknownNameError, "did you mean 'esc10-mn'"),
-        (str(tmp_path / "empty"), WeightsError, "no folder of an autoencoder"),
+        (str(tmp_path / "empty"), WeightsError, "not a folder of an autoencoder"),
         (" ", ParameterError, "names or paths"),
     ):
         with pytest.raises(error, match=said):

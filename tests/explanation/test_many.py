@@ -178,7 +178,7 @@ def test_another_explanation_is_not_replaced_without_a_word(wav, tmp_path):
     kept = (out / "a" / "explanation.json").read_bytes()
     list(explain_files([file], band_energy(), request(), out))  # the same again
     other = request(target="decoy")
-    with pytest.raises(WriteError, match=r"another explanation lies there .*--overwrite"):
+    with pytest.raises(WriteError, match=r"another explanation is there .*--overwrite"):
         list(explain_files([file], band_energy(), other, out))
     assert (out / "a" / "explanation.json").read_bytes() != b""
     assert json.loads(kept)["target"]["asked"] is None
@@ -191,5 +191,5 @@ def test_another_sound_of_the_same_name_is_not_replaced(wav, tmp_path):
         (tmp_path / folder).mkdir()
     first, second = wav("x/a.wav"), wav("y/a.wav", hz=2000)
     list(explain_files([first], band_energy(), request(), tmp_path / "out"))
-    with pytest.raises(WriteError, match="another explanation lies there"):
+    with pytest.raises(WriteError, match="another explanation is there"):
         list(explain_files([second], band_energy(), request(), tmp_path / "out"))

@@ -190,7 +190,7 @@ def test_the_classifier_is_left_as_it_was():
         (
             {"values": np.zeros((2, 16))},
             ShapeError,
-            r"shape \(2, 16\), but the clips and their time grid want \(2, 1, 16\)",
+            r"shape \(2, 16\), but the clips and their time grid require \(2, 1, 16\)",
         ),
         ({"values": np.full((2, 1, 16), np.nan)}, NonFiniteError, "cells have no order"),
         ({"targets": [0]}, ShapeError, "2 clips need as many integer targets"),

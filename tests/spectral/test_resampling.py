@@ -206,5 +206,5 @@ def test_waveforms_without_samples_are_refused(shape):
 @pytest.mark.parametrize("dtype", [torch.int16, torch.bool, torch.complex64])
 def test_samples_that_are_no_fractions_are_refused(dtype):
     for target in (8000, 16000):
-        with pytest.raises(ParameterError, match="real fractions"):
+        with pytest.raises(ParameterError, match="real floats"):
             resample_waveform(torch.zeros(1, 10, dtype=dtype), 8000, target)

@@ -49,7 +49,7 @@ def attention_rollout(
     Raises
     ------
     UnsupportedError
-        If the classifier is no transformer whose layers all look at the same tokens, or does not declare where they lie.
+        If the classifier is not a transformer whose layers all look at the same tokens, or does not declare where they lie.
 
     Notes
     -----

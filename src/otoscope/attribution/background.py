@@ -31,8 +31,8 @@ from otoscope.datasets.backgrounds import Background, read_background
 BackgroundSource = Annotated[
     str | Background,
     Help(
-        "what is heard where a cell is absent: silence, a folder of sounds (a folder a class, or all in one), or a table "
-        "with one sound a line (path[,class])"
+        "what is heard where a cell is absent: silence, a folder of sounds (one per class, or all in one), or a table "
+        "with one sound per line (path[,class])"
     ),
 ]
 PerClass = Annotated[int, Range(1, 10000), Help("sounds of the background that are chosen of each class")]

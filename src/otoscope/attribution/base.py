@@ -180,7 +180,7 @@ def target_gradient(
         if score.requires_grad:
             with model_errors(classifier):
                 (gradient,) = torch.autograd.grad(score.sum(), mask, allow_unused=True)
-        if gradient is None:  # operations without a derivative, of quantised layers say, leave the mask unused
+        if gradient is None:  # operations without a derivative, such as quantised layers, leave the mask unused
             raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
     problem.tick(len(mask))
     return gradient
@@ -216,8 +216,8 @@ def per_amplitude(problem: Problem, by_mask: Tensor, clips: Tensor | None = None
     """Gradient by the mask -> gradient by the amplitude of what each cell holds; empty cells get 0.
 
     A mask scales a cell, so the derivative by the mask is amplitude times the derivative by the amplitude. Where cells
-    belong together (superpixels), what is scaled is the segment, and its mean amplitude counts. ``clips`` says which clips
-    the rows are of, where they are not all.
+    belong together (superpixels), what is scaled is the segment, and its mean amplitude counts. ``clips`` are the
+    clips of the rows, if not all.
     """
     analysis = problem.inspected.analysis
     amplitude = analysis.pool(analysis.amplitude())

@@ -52,7 +52,7 @@ def run_captum(problem: Problem, method: Any, settings: Mapping[str, Any]) -> Te
     Raises
     ------
     ParameterError
-        If it is no captum attribution.
+        If it is not a captum attribution.
     UnsupportedError
         If it cannot explain an input of masks (layer and neuron methods), or there are no gradients.
     """
@@ -98,7 +98,7 @@ def _one(problem: Problem, method: Any, settings: Mapping[str, Any], clip: int) 
         )  # captum undoes them, and so does surgery
         values = bound.attribute(ones, **arguments)
     if not isinstance(values, Tensor):
-        raise UnsupportedError(f"captum's {type(bound).__name__} gave {type(values).__name__}, not one tensor")
+        raise UnsupportedError(f"captum's {type(bound).__name__} returned {type(values).__name__}, not one tensor")
     return values.detach()
 
 

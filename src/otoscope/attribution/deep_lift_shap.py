@@ -42,7 +42,7 @@ def deep_lift_shap(problem: Problem, background: BackgroundSource = SILENCE, per
     Raises
     ------
     UnsupportedError
-        If the classifier gives no gradients, or takes other steps on the clip than on the background.
+        If the classifier gives no gradients, or runs other operations on the clip than on the background.
 
     Notes
     -----

@@ -34,7 +34,7 @@ def gradient_rollout(problem: Problem) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If the classifier is no transformer whose layers all look at the same tokens, does not declare where they lie, or
+        If the classifier is not a transformer whose layers all look at the same tokens, does not declare where they lie, or
         gives no gradients.
 
     Notes

@@ -127,7 +127,7 @@ def shapley_rows(samples: int, seed: int, units: int, tolerance: float = 0.0) ->
 
 
 def _kernel(units: int, present: int) -> float:
-    """The Shapley kernel: how much a coalition of so many units counts; 0 for none and for all, which are constraints."""
+    """The Shapley kernel: the weight of a coalition by its number of units; 0 for none and for all, which are constraints."""
     if present in (0, units):
         return 0.0
     return (units - 1) / (math.comb(units, present) * present * (units - present))

@@ -78,9 +78,9 @@ def lime(
 def bernoulli_rows(
     samples: int, keep: float, width: float, seed: int, units: int, tolerance: float = 0.0
 ) -> Coalitions:
-    """Random coalitions, the first of all units, and how near each is to it; all coalitions where they are no more.
+    """Random coalitions, the first of all units, and how near each is to it; all coalitions if there are no more.
 
-    Where they are all there, each counts by the chance of being drawn, so that the fit is what many samples come to.
+    If all are used, each counts by its chance of being drawn, so that the fit is the limit of many samples.
     """
     exact, samples = can_be_all(units, samples, tolerance), min(samples, 2**units)
     if exact:
@@ -109,7 +109,7 @@ def fit_ridge(coalitions: Coalitions, scores: Tensor, penalty: float) -> Fit:
     -------
     Fit
         Standard errors are those of the sandwich estimator with residuals over one minus leverage (HC3), which holds
-        though the residuals are the classifier's own shape and no noise. Infinite where there are no more different
+        although the residuals come from the classifier's own shape, not from noise. Infinite unless there are more different
         coalitions than unknowns.
 
     Notes

@@ -40,7 +40,7 @@ def lrp(
     Raises
     ------
     UnsupportedError
-        If the classifier gives no gradients, or takes other steps on the clip than on silence.
+        If the classifier gives no gradients, or runs other operations on the clip than on silence.
 
     Notes
     -----

@@ -85,7 +85,7 @@ def mask_optimisation(
 
 
 def _is_cut_off(decision: Tensor, logits: Tensor, inspected: Inspected) -> bool:
-    """Whether operations without a derivative, of quantised layers say, stand between the mask and the decision."""
+    """Whether operations without a derivative, such as quantised layers, stand between the mask and the decision."""
     with model_errors(inspected.classifier):
         found = torch.autograd.grad(decision.sum(), logits, retain_graph=True, allow_unused=True)
     return found[0] is None
@@ -126,7 +126,7 @@ def _decision(problem: Problem, mask: Tensor, weight: float, shift: int) -> Tens
 def roughness(mask: Tensor, bands: bool = True) -> Tensor:
     """Mean absolute difference of neighbouring cells in time and in frequency, a number for each mask.
 
-    Rows that are no ``bands`` of frequency have no neighbours. Rounded at the bottom: the corner of the absolute value
+    Rows that are not ``bands`` of frequency have no neighbours. Rounded at the bottom: the corner of the absolute value
     would make a sign, and then a whole step, of each rounding.
     """
     along = [(mask.diff(dim=d).square() + SOFT**2).sqrt() - SOFT for d in (1, 2)[not bands :] if mask.shape[d] > 1]

@@ -95,7 +95,7 @@ def _spread(problem: Problem, n: int, times: np.ndarray | None = None) -> np.nda
 
 
 def _at(positions: np.ndarray, along: tuple[float, float], n: int) -> np.ndarray:
-    """Positions of ``n`` cells, told as (first, step) in indices of the features; straight on beyond both ends."""
+    """Positions of ``n`` cells, given as (first, step) in indices of the features; straight on beyond both ends."""
     index = along[0] + along[1] * np.arange(n)
     inside = np.interp(index, np.arange(len(positions)), positions)
     if len(positions) < 2:

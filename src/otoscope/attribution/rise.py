@@ -56,7 +56,7 @@ def rise(
 
     Notes
     -----
-    Source: petsiuk2018rise, eq. 6; the centred form differs as said.
+    Source: petsiuk2018rise, eq. 6; the centred form differs as described.
     """
     labels, device = segments_of(problem), problem.targets.device
     drawn: SegmentMasks | CellMasks

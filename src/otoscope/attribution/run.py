@@ -103,7 +103,7 @@ def check_classifier(method: str, classifier: Classifier) -> None:
     compiled = classifier.compiled
     if compiled and "uncompiled code" in registry.get("method", method).facts["needs"]:
         raise UnsupportedError(
-            f"method {method!r} puts rules of its own inside the network, which does not work in {classifier.name!r}: it is "
+            f"method {method!r} puts its own rules inside the network, which does not work in {classifier.name!r}: it is "
             f"compiled ({compiled}); use mask_optimisation, integrated_gradients, lime or kernel_shap, or the module before "
             "compilation"
         )

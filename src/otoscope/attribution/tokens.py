@@ -34,14 +34,14 @@ class AttentionPass(NamedTuple):
 
 
 def attention_pass(problem: Problem, clips: Tensor, keep: Callable[[Tensor], Tensor], gradients: bool) -> AttentionPass:
-    """The attention of every layer for some clips, in one forward pass; gradients flow to the weights if asked for.
+    """The attention of every layer for some clips, in one forward pass; gradients flow to the weights if requested.
 
     ``keep`` reduces weights ``(batch, head, token, token)``.
 
     Raises
     ------
     UnsupportedError
-        If the classifier is no transformer whose layers all look at the same tokens of the whole clip.
+        If the classifier is not a transformer whose layers all look at the same tokens of the whole clip.
     """
     inspected = problem.inspected
     classifier = inspected.classifier

@@ -60,14 +60,14 @@ def units_of(problem: Problem, blocks_freq: int | None = None, blocks_time: int 
         if blocks_freq is not None or blocks_time is not None:
             raise ParameterError(
                 f"the domain {problem.inspected.grid.domain!r} has segments of its own, which blocks would cut; leave out "
-                "blocks_freq and blocks_time, or explain in the domain whose cells they are of"
+                "blocks_freq and blocks_time, or explain in the domain that the cells come from"
             )
         return own
     if apart(problem):
         if blocks_freq is not None:
             raise ParameterError(
                 f"blocks_freq={blocks_freq} joins neighbouring rows, and those of the domain "
-                f"{problem.inspected.grid.domain!r} are parts of the sound; leave it out, blocks_time alone will do"
+                f"{problem.inspected.grid.domain!r} are parts of the sound; leave it out; blocks_time alone is enough"
             )
         return blocks(problem, problem.shape[0], blocks_time or max(1, FEW // problem.shape[0]))
     if blocks_freq is None and blocks_time is None:

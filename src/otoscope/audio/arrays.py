@@ -21,7 +21,7 @@ def clip_from_array(
     """A clip of an array, tensor or list and its rate; see `otoscope.audio.load_audio`."""
     if sample_rate is None:
         raise AudioReadError(
-            name, "samples came without their rate; say it, for example load_audio(samples, sample_rate=44100)"
+            name, "samples came without their rate; pass it, for example load_audio(samples, sample_rate=44100)"
         )
     rate = as_rate(sample_rate)
     samples = _oriented(as_floats(_as_numpy(values, name), name), channels_first, name)

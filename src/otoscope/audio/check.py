@@ -60,5 +60,5 @@ def check_finite(name: str, samples: np.ndarray, sample_rate: int, start: int = 
     raise AudioReadError(
         name,
         f"{int(bad.sum())} of {bad.size} samples are NaN or infinite, the first ({samples[channel, first]}) at sample "
-        f"{at} ({at / sample_rate:.6g} s) of channel {channel}; replace them, with zeros say, and try again",
+        f"{at} ({at / sample_rate:.6g} s) of channel {channel}; replace them, for example with zeros, and try again",
     )

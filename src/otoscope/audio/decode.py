@@ -137,7 +137,7 @@ def _short(encoded: Encoded, promised: int, found: int, rate: int) -> AudioReadE
 
 
 class _Nameless:
-    """A file that does not say its name, so that FFmpeg goes by what is in it."""
+    """A file without its name, so that FFmpeg detects the format from the content."""
 
     def __init__(self, file: BinaryIO):
         self.read, self.seek, self.tell = file.read, file.seek, file.tell

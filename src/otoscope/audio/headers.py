@@ -1,6 +1,6 @@
 """The length that a file's header states, where decoders do not report a shortfall: RIFF, AIFF, Ogg, MP4, Matroska; MP3.
 
-FFmpeg states a duration for MP4 and Matroska too, but it is no substitute: it is rounded, so that less than 0.1 s or 1 % of
+FFmpeg states a duration for MP4 and Matroska too, but it is not a substitute: it is rounded, so that less than 0.1 s or 1 % of
 missing sound cannot be detected by it, and a file that is cut exactly between two packets decodes without an error.
 """
 

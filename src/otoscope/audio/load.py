@@ -29,7 +29,7 @@ def load_audio(source: Any, sample_rate: int | None = None, *, channels_first: b
         The rate that arrays, tensors and lists have, which is needed there. Everything else brings its own rate; then
         this may only repeat it. To change it, use `to_rate`.
     channels_first : bool, optional
-        False where an array is ``(time, channel)``. When it is not said, an array that is clearly such is refused.
+        False where an array is ``(time, channel)``. If it is not given, an array that is clearly such is refused.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def load_audio(source: Any, sample_rate: int | None = None, *, channels_first: b
     AudioReadError
         Where it cannot be read, is cut short, is empty, or holds NaN or infinity.
     ParameterError
-        Where ``sample_rate`` is no rate, or another than the sound's own.
+        If ``sample_rate`` is not a rate, or differs from the sound's own.
 
     Examples
     --------

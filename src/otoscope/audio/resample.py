@@ -78,7 +78,7 @@ def downmix(samples: np.ndarray) -> np.ndarray:
 
 
 def to_rate(clip: Clip, rate: int) -> Clip:
-    """The clip at ``rate`` Hz, with a note that says so; the clip itself where it is at that rate already.
+    """The clip at ``rate`` Hz, with a note about it; the clip itself if it is at that rate already.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def to_rate(clip: Clip, rate: int) -> Clip:
 
 
 def to_mono(clip: Clip) -> Clip:
-    """The clip's downmix ``(1, time)``, with a note that says so; the clip itself where it is mono already.
+    """The clip's downmix ``(1, time)``, with a note about it; the clip itself if it is mono already.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from otoscope.core.records import Clip
 
 DIGEST_VALUES = 1 << 20  # samples times channels that are hashed at a time
 Reader = Callable[[int, int], np.ndarray]  # (start, count) -> (time, channel) float32
-_GONE = "was the file changed or taken away?"
+_GONE = "was the file changed or removed?"
 
 
 @runtime_checkable
@@ -255,7 +255,7 @@ def _gathered(name: str, sound: Decoding, in_memory_s: float) -> AudioSource:
 
 @contextlib.contextmanager
 def _room_for(name: str) -> Iterator[None]:
-    """Turn what the disk refuses inside the block into an error that says where room is needed."""
+    """Turn disk errors inside the block into an error that names the folder that needs room."""
     try:
         yield
     except OSError as error:

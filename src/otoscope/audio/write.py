@@ -77,7 +77,7 @@ def _blocks(sound: Any, sample_rate: int | None) -> tuple[Iterator[np.ndarray], 
             )
         return _parts(sound), sound.sample_rate
     if sample_rate is None:
-        raise ParameterError("samples came without their rate; say it: write_wav(path, samples, sample_rate=44100)")
+        raise ParameterError("samples came without their rate; pass it: write_wav(path, samples, sample_rate=44100)")
     rate = as_rate(sample_rate)
     if isinstance(sound, np.ndarray):
         return iter([sound]), rate

@@ -1,4 +1,4 @@
-"""Errors: each says what came, what was expected and what to do, in one line.
+"""Errors: each states what came, what was expected and what to do, in one line.
 
 Every class is a child of `OtoscopeError` and of the built-in error that a Python programmer would expect. Each can also be
 made from its finished message alone: that is how pickle, and the worker processes of torch, build an error again.

@@ -97,7 +97,7 @@ class MethodFacts(Facts):
                 raise UnknownNameError("need of a method", need, NEEDS)
         if self.domains:
             warnings.warn(
-                "domains= of a method is deprecated; say what it needs of a domain: needs= with "
+                "domains= of a method is deprecated; declare what it needs of a domain: needs= with "
                 f"{', '.join(CELL_NEEDS)}",
                 DeprecationWarning,
                 stacklevel=2,

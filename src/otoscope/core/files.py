@@ -63,7 +63,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, final)
     except OSError as error:
-        if isinstance(error, OtoscopeError):  # what could not be read or fetched is no failure to write
+        if isinstance(error, OtoscopeError):  # what could not be read or fetched is not a failure to write
             raise
         raise WriteError(final, str(error.strerror or error)) from error
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def to_jsonable(value: Any) -> Any:
-    """The value with NaN and infinities as null, arrays as lists, and what is no number, list or mapping as its text."""
+    """The value with NaN and infinities as null, arrays as lists, and anything but a number, list or mapping as its text."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def require(module: str, extra: str, purpose: str, package: str | None = None) -> ModuleType:
-    """Import an optional package, or say which extra brings it.
+    """Import an optional package, or name the extra that provides it.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def read_settings(target: Any) -> tuple[Parameter, ...]:
 
 
 def _read_hint(hint: Any) -> dict[str, Any]:
-    """What an annotation says of a setting: fields of `Parameter`, and ``argument``."""
+    """What an annotation declares of a setting: fields of `Parameter`, and ``argument``."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     found: dict[str, Any] = {}
     if origin is Annotated:

@@ -201,7 +201,7 @@ def interpolation(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
 def frequency_weights(grid: Grid, frequencies: np.ndarray) -> np.ndarray:
     """Weights ``(frequency, band)`` that carry a mask on the grid to the given frequencies in Hz.
 
-    Above the classifier's Nyquist frequency every weight is 0: sound that the classifier cannot hear is no evidence and
+    Above the classifier's Nyquist frequency every weight is 0: sound that the classifier cannot hear is not evidence and
     goes to the removed part. That frequency itself, the last bin at the classifier's own rate, still belongs to the grid.
     """
     to_scale = hz_to_mel if grid.scale == "mel" else np.asarray

@@ -182,7 +182,7 @@ class StemAnalysis(_Components):
 
 
 class StemRendition:
-    """Masks on stems, of which ``order`` says which row each is, are gains of the files, at the clip's rate and on its channels."""
+    """Masks on stems are gains of the files, at the clip's rate and on its channels; ``order`` gives the row of each."""
 
     def __init__(self, stems: Stems, order: Sequence[int], grid: Grid):
         self.stems, self.order, self.grid = stems, order, grid
@@ -277,7 +277,7 @@ class ComponentsDomain(Domain):
         if self.source == "hpss":
             return 3
         if not self._stems:
-            raise ParameterError("stems belong to sounds: say which ones with domain.bind(sounds)")
+            raise ParameterError("stems belong to sounds: pass the sounds with domain.bind(sounds)")
         counts = {len(s.names) for s in self._stems}
         if len(counts) > 1:
             raise ShapeError(f"the sounds of one batch have {sorted(counts)} stems; batch those of one number together")

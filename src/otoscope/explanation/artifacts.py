@@ -34,7 +34,7 @@ def absolute(source: str, holds: str = "") -> str:
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder, or a `WriteError` that says where another one is named."""
+    """A temporary folder, or a `WriteError` that explains how to choose another one."""
     try:
         return tempfile.TemporaryDirectory(prefix="otoscope-", ignore_cleanup_errors=True)
     except OSError as error:

@@ -95,7 +95,7 @@ class ClipBatch:
         Raises
         ------
         UnknownNameError, ParameterError
-            If the classifier has no such class; found out before any clip is scored.
+            If the classifier has no such class; checked before any clip is scored.
         """
         for one in dict.fromkeys(wanted):
             if one is not None:

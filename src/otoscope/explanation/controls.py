@@ -76,6 +76,6 @@ def control_scores(source: AudioSource, classifier: Classifier, seed: int = 0) -
     for name, sound in zip(CONTROLS, torch.from_numpy(control_sounds(loudest, seed)), strict=True):
         with contextlib.suppress(
             NonFiniteError, ClassifierError
-        ):  # `otoscope.wrap` tells of a network that fails on silence
+        ):  # `otoscope.wrap` reports a network that fails on silence
             found[name] = score_waveforms(sound[None], classifier, 1)[0]
     return found

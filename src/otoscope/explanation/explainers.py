@@ -9,7 +9,7 @@ An explainer answers with one of three kinds of evidence, named by ``gives``:
 ``"sound"``
     the kept sound; how its cells differ from the original's is described afterwards.
 
-A method's fact ``gives`` in the registry says which it is; `make_explainer` makes the explainer of a request.
+A method's fact ``gives`` in the registry specifies which it is; `make_explainer` makes the explainer of a request.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SoundGenerator(Protocol):
         """What it does to this sound."""
 
     def facts(self) -> dict[str, Any]:
-        """What a record says of it; ``sha256`` is the digest of its weights."""
+        """What a record holds about it; ``sha256`` is the digest of its weights."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class GeneratedSound:
     notes : tuple of str
         What was done to the sound.
     facts : mapping
-        What the record says of the method.
+        What the record holds about the method.
     """
 
     kept: AudioSource
@@ -229,7 +229,7 @@ class _CheckedBlocks:
                 )
             if not np.isfinite(block).all():
                 raise NonFiniteError(
-                    f"the sound made for {name} holds NaN or infinity; are the autoencoder's weights whole?"
+                    f"the sound made for {name} holds NaN or infinity; are the autoencoder's weights intact?"
                 )
             self.peak = max(self.peak, peak(block))
             yield block.astype(np.float32, copy=False)

@@ -81,7 +81,7 @@ class Explanation:
     generated : GeneratedSound, optional
         The kept sound, where the method gave it; without, the mask makes it.
     rendition : Rendition, optional
-        How masks on this sound are heard, where the grid alone does not say it.
+        How masks on this sound are heard, if the grid alone does not determine it.
     background : BackgroundRecord, optional
         What the method compared with, as it was then; without, silence.
 

@@ -174,7 +174,7 @@ def _spare_inputs(files: Sequence[str | os.PathLike[str]], folders: Sequence[Pat
 def _spare_others(
     files: Sequence[str | os.PathLike[str]], folders: Sequence[Path], request: Request, classifier: Classifier
 ) -> None:
-    """No explanation of another sound, or with other settings, is replaced without a word."""
+    """No explanation of another sound, or with other settings, is replaced silently."""
     for file, folder in zip(files, folders, strict=True):
         wanted = (dict(request.spec), request.target, classifier.name, request.seed, absolute(str(file)))
         try:
@@ -188,7 +188,7 @@ def _spare_others(
             method = found[0].get("method", "another method") if isinstance(found[0], dict) else "another method"
             raise WriteError(
                 folder / "explanation.json",
-                f"another explanation lies there ({method}, {found[2]}, of {found[4]}); choose another folder (--out), or replace "
+                f"another explanation is there ({method}, {found[2]}, of {found[4]}); choose another folder (--out), or replace "
                 "it (--overwrite)",
             )
 

@@ -197,7 +197,7 @@ def resolve_model(
     Raises
     ------
     ParameterError
-        If it is no name, folder or classifier.
+        If it is not a name, folder or classifier.
     """
     if isinstance(model, Classifier):
         if weights is not None or labels is not None or options:

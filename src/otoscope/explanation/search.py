@@ -1,6 +1,6 @@
 """Masks that are searched for: the fewest cells, by rank, that hold the decision and without which it is lost.
 
-The cells of an attribution are ranked; a share of them is kept, and the classifier says what it makes of both parts, as they are
+The cells of an attribution are ranked; a share of them is kept, and the classifier scores both parts, as they are
 heard. Two rounds of four shares, the second around what the first found, cost 16 passes for a clip.
 """
 

@@ -50,7 +50,7 @@ class Verdict:
 
 
 def cancellation(level_db: float) -> tuple[str, ...]:
-    """What to say where the channels of a sound cancel: their mean's level relative to theirs, in dB."""
+    """The note if the channels of a sound cancel: their mean's level relative to theirs, in dB."""
     if level_db > CANCELLED_DB:
         return ()
     how = "silent" if level_db < -90 else f"{-level_db:.0f} dB softer than the channels"

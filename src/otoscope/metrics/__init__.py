@@ -1,7 +1,7 @@
-"""Numbers that say how far an explanation can be trusted. Pure functions of probabilities, masks and truths.
+"""Numbers that show how far an explanation can be trusted. Pure functions of probabilities, masks and truths.
 
 Probabilities lie in [0, 1]; AI, AD and AG are in percent as the literature has them; complexity is in nats. Attributions
-and masks are ``(freq, frame)``. Registered metrics say by ``of`` what they are made of: ``"scores"`` and ``"mask"``
+and masks are ``(freq, frame)``. Registered metrics declare in ``of`` what they are made of: ``"scores"`` and ``"mask"``
 (`measure`), ``"truth"`` (`measure_truth`), ``"curve"`` (`curves`) and ``"sanity"``.
 """
 

@@ -67,7 +67,7 @@ class Accumulator:
         Raises
         ------
         ParameterError
-            If a value is no number; nothing is added then.
+            If a value is not a number; nothing is added then.
         NonFiniteError
             If a value is infinite; nothing is added then.
         """

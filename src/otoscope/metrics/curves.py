@@ -315,7 +315,7 @@ def _ranks(inspected: Inspected, values: np.ndarray | Tensor) -> Tensor:
     shape = (inspected.batch, *inspected.grid.shape)
     if tuple(given.shape) != shape:
         raise ShapeError(
-            f"attributions have shape {tuple(given.shape)}, but the clips and their {inspected.grid.domain} grid want {shape}"
+            f"attributions have shape {tuple(given.shape)}, but the clips and their {inspected.grid.domain} grid require {shape}"
         )
     if not torch.isfinite(given).all():
         raise NonFiniteError("an attribution holds NaN or infinity, so its cells have no order")

@@ -163,7 +163,7 @@ def chance_levels(known: GroundTruth, grid: Grid) -> dict[str, float]:
     cells = known.cells(grid)
     out: dict[str, float] = {}
     if known.source is not None and known.mixture is not None:
-        kept_all = si_sdr_improvement_db(known.mixture, known.mixture, known.source)  # 0 dB, where it says anything
+        kept_all = si_sdr_improvement_db(known.mixture, known.mixture, known.source)  # 0 dB, where it is defined
         out |= {} if math.isnan(kept_all) else {"si_sdr_improvement_db": kept_all}
     if "inside" in cells and cells["inside"].any():
         inside, energy = cells["inside"], cells["energy"]

@@ -75,7 +75,7 @@ def metrics_with_settings(
 
 
 def _scored(entry: registry.Entry, scores: Scores, target: int, settings: Mapping[str, Any]) -> float:
-    """One metric of scores: of all classes' where it says so (``classes=True``), else of the target's."""
+    """One metric of scores: of all classes' if it declares ``classes=True``, else of the target's."""
     taken = inspect.signature(entry.target).parameters
     wanted = {name: getattr(scores, name) for name in ("original", "kept", "removed") if name in taken}
     if not entry.facts.get("classes", False):

@@ -12,7 +12,7 @@ from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.core.runtime import require
 from otoscope.metrics.statistics import CHUNK, LEVEL, as_table, check_settings, membership
 
-EXACT = 16  # up to so many pairs, all signs are tried
+EXACT = 16  # up to this many pairs, all signs are tried
 
 
 class Paired(NamedTuple):

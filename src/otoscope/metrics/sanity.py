@@ -196,7 +196,7 @@ def cascade(
         Seed of the random parameters.
     run : callable, optional
         Runs the network once on these clips: the statistics of randomised batch norms are then estimated on them. Without it,
-        those of the trained network stay, with which a deep network hardly tells one clip from another.
+        those of the trained network stay, with which a deep network hardly distinguishes clips.
 
     Returns
     -------

@@ -164,7 +164,7 @@ def shift_sensitivity(
     waveform : ndarray (time,)
         The sound, mono.
     frame_samples : float
-        Distance of frames; where it is no whole number, the shift is rounded to samples.
+        Distance of frames; if it is not a whole number, the shift is rounded to samples.
     frames : sequence of int
         Shifts; the attributions are moved back before they are compared, and only frames that both have count.
 

@@ -157,7 +157,7 @@ def _listen(results: Results, board: Leaderboard, folder: Path, render: Render, 
 
 
 def _recipe_folder(paths: Sequence[str | os.PathLike[str]]) -> Path:
-    """The first study folder among the results with a recipe, which says how its rows were computed."""
+    """The first study folder among the results with a recipe, which describes how its rows were computed."""
     for folder in map(study_folder, paths):
         if (folder / "recipe.json").is_file():
             return folder

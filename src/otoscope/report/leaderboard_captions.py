@@ -30,7 +30,7 @@ SANITY_NUMBERS = {
     "noise_sensitivity": ("noise", "sensitivity_mean"),
     "shift_sensitivity": ("shift", "sensitivity_mean"),
 }
-"""Columns of ``sanity.json``: their heads, and the registered metric that says which direction is better."""
+"""Columns of ``sanity.json``: their heads, and the registered metric that gives the better direction."""
 UNCHANGED = "unchanged by randomisation: independent of what the network learnt"
 CHANGED = "depends on the network"
 

@@ -247,7 +247,7 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **more
 
 
 def main_classifiers(results: Mapping[str, Any]) -> list[str]:
-    """Names of the classifiers that are no ablations."""
+    """Names of the classifiers that are not ablations."""
     return [name for name, entry in results["classifiers"].items() if entry["group"] == "main"]
 
 

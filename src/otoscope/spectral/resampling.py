@@ -24,7 +24,7 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     Parameters
     ----------
     waveform : Tensor (..., time)
-        Any real floating type; it is filtered in at least float32, whatever autocast says.
+        Any real floating type; it is filtered in at least float32, regardless of autocast.
     source_rate, target_rate : int, Hz
         Rate of the input and of the output.
 
@@ -38,7 +38,7 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     ShapeError
         For a waveform without samples.
     ParameterError
-        For a rate that is no whole number from 100 Hz to 1 MHz, or samples that are no real fractions.
+        For a rate that is not a whole number from 100 Hz to 1 MHz, or samples that are not real floats.
 
     Notes
     -----
@@ -53,7 +53,7 @@ def resample_waveform(waveform: Tensor, source_rate: int, target_rate: int) -> T
     if waveform.ndim < 1 or waveform.shape[-1] == 0:
         raise ShapeError(f"resampling needs a waveform (..., time) with samples; got shape {tuple(waveform.shape)}")
     if not waveform.is_floating_point():
-        raise ParameterError(f"resampling needs samples as real fractions, such as float32; got {waveform.dtype}")
+        raise ParameterError(f"resampling needs samples as real floats, such as float32; got {waveform.dtype}")
     if source == target:
         return waveform
     common = math.gcd(source, target)

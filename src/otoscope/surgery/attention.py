@@ -164,7 +164,7 @@ class _Recorder(TorchFunctionMode):
         wanted, averaged = a["need_weights"], a["average_attn_weights"]
         a["need_weights"], a["average_attn_weights"] = True, False
         # torch computes the weights of each head; its output is discarded, because it was computed from weights that are
-        # not the tensor recorded here, and gradients by the recorded one would be zero. The output is computed anew below.
+        # not the tensor recorded here, and gradients by the recorded one would be zero. The output is recomputed below.
         _, weights = func(*bound.args, **bound.kwargs)
         weights = self._seen(weights)  # (batch, head, token, token)
         value = functional.linear(a["value"], *_value_projection(a))  # (token, batch, dim)

@@ -86,7 +86,7 @@ class Call(NamedTuple):
 
 
 class Rules(TorchFunctionMode):
-    """A set of rules; children say in `rule` what becomes of a call, or `NotImplemented` for its plain gradient."""
+    """A set of rules; children define in `rule` what becomes of a call, or `NotImplemented` for its plain gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -326,6 +326,6 @@ class Compared(Rules):
         if not self.needs(call):
             return None
         raise UnsupportedError(
-            f"the classifier takes other steps on a clip than on its reference ({call.name} of shapes "
+            f"the classifier runs other operations on a clip than on its reference ({call.name} of shapes "
             f"{[tuple(s) for s in shapes]}); they cannot be compared: use integrated_gradients"
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def flat_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a state, those of quantised layers too; what is no tensor counts by its text.
+    """The tensors of a state, those of quantised layers too; anything else counts by its text.
 
     Examples
     --------

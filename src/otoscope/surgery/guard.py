@@ -23,7 +23,7 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
 
     Restored are each module's mode, each parameter's ``requires_grad`` and ``.grad``, every buffer, every tensor that a module
     keeps as an attribute (the state of a recurrent network, say), and every hook that was there (hooks added inside are removed).
-    Inside, tensors are no inference tensors, and reentrant checkpoints are plain calls: gradients can be taken.
+    Inside, tensors are not inference tensors, and reentrant checkpoints are plain calls: gradients can be taken.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
         still = _digest(model) == before and not any(getattr(m, "training", False) for m in model.modules())
     if not still:
         raise OtoscopeError(
-            f"{getattr(model, 'name', type(model).__name__)!r} was to be frozen but changed: a parameter, a buffer or its mode "
-            "is not as before; does it change itself when it listens?"
+            f"{getattr(model, 'name', type(model).__name__)!r} was frozen but changed: a parameter, a buffer or its mode "
+            "is not as before; does it change itself in a forward pass?"
         )
 
 

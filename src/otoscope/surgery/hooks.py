@@ -39,7 +39,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     UnknownNameError
         If there is no such layer.
     UnsupportedError
-        If a layer's output is no tensor.
+        If a layer's output is not a tensor.
 
     Examples
     --------

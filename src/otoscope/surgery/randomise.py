@@ -25,8 +25,8 @@ def randomised(
     """While the block runs, the parameters of the named layers, and of all layers inside them, are random.
 
     Each becomes normal noise of its own mean and standard deviation; parameters that are even (a zero bias) stay. With ``run``,
-    the running statistics of batch norms in these layers are estimated anew: those of the trained network do not fit random
-    weights, and a network that keeps them hardly tells one sound from another.
+    the running statistics of batch norms in these layers are estimated again: those of the trained network do not fit random
+    weights, and a network that keeps them hardly distinguishes sounds.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class _Uses(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") != "__get__" or func in VIEWS:  # its shape or device is no use of it
+        if getattr(func, "__name__", "") != "__get__" or func in VIEWS:  # reading its shape or device is not a use
             for given in (*args, *kwargs.values()):
                 for t in given if isinstance(given, list | tuple) else (given,):
                     if id(t) in self.known:

@@ -10,7 +10,7 @@ silence holds, which shares the same way.
 
 How to read it. Relevance is ``x * gradient`` everywhere, so a rule of LRP is a modified gradient: `Layer.back` for the layers
 with weights, and short surrogates (`swapped`) for the rest, in which what takes no relevance is detached. `Relevance` is a
-`Rescale` whose rules are exchanged while the network runs; hooks on the network tell it when that is. The state it keeps is
+`Rescale` whose rules are exchanged while the network runs; hooks on the network signal when that is. The state it keeps is
 whether the network is running, whether an activation was met (before it, silence is the origin), and the last convolution,
 into which a batch norm that follows at once is merged.
 
@@ -121,7 +121,7 @@ def gated(x: Tensor, y: Tensor) -> Tensor:
 
 
 class Relevance(Rescale):
-    """The rules of this module; `inside` says whether the network is running."""
+    """The rules of this module; `inside` is whether the network is running."""
 
     def __init__(self, epsilon: float, gamma: float):
         super().__init__()
@@ -138,7 +138,7 @@ class Relevance(Rescale):
         self.inside, self._last = False, None
 
     def wants(self, call: Call) -> bool:
-        """Around the network as `Rescale`; inside, the first linear layers and functions that are no activation."""
+        """Around the network as `Rescale`; inside, the first linear layers and functions that are not activations."""
         if not self.inside:
             return super().wants(call)
         if call.name in ACTIVATIONS:

@@ -315,7 +315,7 @@ def rescale(reference: Callable[[], Any]) -> Iterator[Any]:
     Raises
     ------
     UnsupportedError
-        In the block, if the chain takes other steps than it took on the reference.
+        In the block, if the chain runs other operations than on the reference.
 
     Notes
     -----

@@ -78,7 +78,7 @@ def write_listening_page(folder: str | os.PathLike[str], contents: Mapping[str, 
     Raises
     ------
     ParameterError
-        Contents that lack something or hold something else than said above.
+        Contents that lack something or differ from the description above.
     UnknownNameError
         A version of a network or starting point that is not listed.
     AudioReadError
@@ -325,8 +325,8 @@ def _check_version(folder: Path, version: Any, where: str, known: tuple[list[str
         raise ParameterError(f"attenuated_db of {where} lies in [0, {MOST_ATTENUATED_DB:g}]; got {attenuated!r}")
     for network, said in need({"said": {}, **version}, "said", Mapping, where).items():
         if network not in networks:
-            raise UnknownNameError(f"network that spoke about {where}", network, networks)
-        need(said, "label", str, f"what {network} said about {where}")
+            raise UnknownNameError(f"network that answered {where}", network, networks)
+        need(said, "label", str, f"the answer of {network} to {where}")
         probability(said.get("p"), f"p that {network} gave {where}")
 
 
