@@ -93,7 +93,7 @@ def damage_config(folder, change):
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors does not exist"),
         (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "model.safetensors cannot be read"),
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:900]), "cannot be read"),
-        (lambda f: (f / "config.json").write_text("{"), "config.json is missing, damaged or no JSON"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json is missing, damaged or not JSON"),
         (lambda f: (f / "config.json").write_text("[1]"), "must be a mapping; got list"),
         (lambda f: damage_config(f, lambda c: c.pop("autoencoder")), "lacks 'autoencoder'"),
         (lambda f: damage_config(f, lambda c: c.update(name=3)), "another kind in name"),
@@ -118,7 +118,7 @@ def test_names_that_do_not_exist_are_met_with_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'esc10-mn'"):
         load_autoencoder("esc10_mn")
     for name in (tmp_path, f"{tmp_path}/gone", tmp_path / "ear"):
-        with pytest.raises(WeightsError, match=r"is no folder of an autoencoder: it lacks config\.json"):
+        with pytest.raises(WeightsError, match=r"is not a folder of an autoencoder: it lacks config\.json"):
             load_autoencoder(name)
 
 

@@ -168,7 +168,7 @@ def test_waveforms_that_do_not_fit_are_refused(published, shape):
         ({"factors": ()}, r"factors must be a list of whole numbers from 1 to 64; got \(\)"),
         ({"factors": (2, "2")}, "factors must be a list"),
         ({"num_blocks": None}, "num_blocks must be a list"),
-        ({"factors": (2, 2)}, "one number a stage and multipliers one more; got 2, 6 and 7"),
+        ({"factors": (2, 2)}, "one number per stage and multipliers one more; got 2, 6 and 7"),
         ({"multipliers": (1, 2, 3)}, "got 6, 6 and 3"),
         ({"resnet_groups": 7}, r"channels \[32, 64, .*must all be divisible by resnet_groups=7"),
         ({"patch_size": 5}, "32 channels cannot be folded from patches of 5 samples"),

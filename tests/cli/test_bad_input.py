@@ -257,7 +257,7 @@ def test_a_pipe_is_a_file_like_any_other(explain, wav, tmp_path):
     ("option", "value", "said"),
     [
         ("--model", "esc10-mm", "unknown model 'esc10-mm'; did you mean 'esc10-mn'"),
-        ("--model", "nowhere/model", "is no model folder"),
+        ("--model", "nowhere/model", "is not a model folder"),
         ("--model", "", "model"),
         ("--method", "rize", "unknown method 'rize'; did you mean 'rise'"),
         ("--method", "mel", "unknown method 'mel'"),
@@ -603,7 +603,7 @@ def test_an_error_of_ours_has_no_traceback_wherever_it_comes_from(otoscope, monk
     [
         (("--autoencoder", "esc10-nm"), "unknown autoencoder 'esc10-nm'; did you mean 'esc10-mn'?"),
         (("--autoencoder", ""), "an autoencoder and its weights are names or paths; got ''"),
-        (("--autoencoder", "no/where"), "no/where is no folder of an autoencoder"),
+        (("--autoencoder", "no/where"), "no/where is not a folder of an autoencoder"),
         (("--autoencoder", "\0"), "autoencoder"),
         (("--method", "rise", "--autoencoder", "x"), "goes with the method like-to-hear, not with 'rise'"),
         (("--method", "like-to-hear,autoencoder=y", "--autoencoder", "x"), "two autoencoders are named"),

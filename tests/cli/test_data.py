@@ -134,9 +134,9 @@ def test_scenes_leave_a_folder_of_clips_alone(otoscope, folder):
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     run = otoscope("data", "check", SCENES, "--dir", folder)
     assert run.code == 1
-    assert "'a.wav', which is no scene" in run.out
+    assert "'a.wav', which is not a scene" in run.out
     run = otoscope("data", "get", SCENES, "--dir", folder)
     assert run.code == 2
-    assert "'a.wav', which is no scene" in run.error
+    assert "'a.wav', which is not a scene" in run.error
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
     assert [p for p in folder.rglob("*") if p.is_dir()] == []

@@ -146,7 +146,7 @@ def test_specs():
     ("spec", "error", "match"),
     [
         ("wite", UnknownNameError, "did you mean 'white'"),
-        ("missing.wav", ParameterError, r"'missing\.wav' is no sound file"),
+        ("missing.wav", ParameterError, r"'missing\.wav' is not a sound file"),
         ("", ParameterError, "written NOISE"),
         ("white,snr_db", ParameterError, "key=value"),
         ("white,snr=3", UnknownNameError, "did you mean 'snr_db'"),

@@ -25,7 +25,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, name):
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"mine")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(DatasetError, match=f"holds '{name.replace('dog/1.wav', 'dog')}', which is no scene"):
+    with pytest.raises(DatasetError, match=f"holds '{name.replace('dog/1.wav', 'dog')}', which is not a scene"):
         load_dataset(SMALL, tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
     assert file.read_bytes() == b"mine"

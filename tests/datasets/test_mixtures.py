@@ -160,7 +160,7 @@ def test_other_folders_are_refused(made, source, tmp_path):
         load_dataset(spec(source).replace("pairs=6", "pairs=5"), made[1])
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "scene-000000.wav").write_bytes(b"mine")
-    with pytest.raises(DatasetError, match=r"holds 'audio/scene-000000.wav', which is no mixture"):
+    with pytest.raises(DatasetError, match=r"holds 'audio/scene-000000.wav', which is not a mixture"):
         load_dataset(spec(source), tmp_path)
     with pytest.raises(DatasetError, match="holds no mixtures yet"):
         read_dataset(spec(source), tmp_path / "new", make=False)
@@ -176,7 +176,7 @@ def test_a_source_that_changed(source, tmp_path):
         "file,label,fold,source\n" + "\n".join(r.replace(".wav", "x.wav") for r in rows)
     )
     next((tmp_path / "m" / "audio").iterdir()).unlink()
-    with pytest.raises(DatasetError, match="mixed of other clips than those of the source now"):
+    with pytest.raises(DatasetError, match="mixed from other clips than the source has now"):
         load_dataset(spec(other), tmp_path / "m")
 
 
@@ -207,7 +207,7 @@ def test_silent_clips_and_single_classes(put, table, tmp_path):
     with pytest.raises(DatasetError, match=r"b.wav is silent"):
         load_dataset(text, tmp_path / "m")
     table("s/metadata.csv", "file,label,fold", "a.wav,a,1", "b.wav,b,2")
-    with pytest.raises(ParameterError, match="one class alone"):
+    with pytest.raises(ParameterError, match="only one class"):
         load_dataset(text, tmp_path / "m")
 
 

@@ -91,7 +91,7 @@ def test_a_given_validation_fold_or_none():
 
 def test_splits_that_cannot_be():
     whole = data([1, 2, 3])
-    with pytest.raises(ParameterError, match="fold 2 cannot be for validation and for the test"):
+    with pytest.raises(ParameterError, match="fold 2 cannot serve both validation and test"):
         whole.split(2, 2)
     with pytest.raises(ParameterError, match=r"has folds \[1, 2, 3\]; got \[9\]"):
         whole.split(9)

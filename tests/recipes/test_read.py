@@ -146,7 +146,7 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
         ("optimiser: {lr: 1, lr: 2}", [], OtoscopeError, "'lr' stands twice"),
         ("data: !!map [1, 2]", [], OtoscopeError, "not valid YAML"),
         ("name: a", ["seed"], ParameterError, "key=value"),
-        ("name: a", ["name.x=1"], ParameterError, "no group of settings"),
+        ("name: a", ["name.x=1"], ParameterError, "not a group of settings"),
     ],
 )
 def test_bad_recipes(tmp_path, text, overrides, error, match):

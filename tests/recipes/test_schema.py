@@ -90,7 +90,7 @@ def test_yaml_is_met_halfway_and_no_further():
         ({"folds": {"a": 1}}, ParameterError, "folds must be a list; got {'a': 1}"),
         ({"folds": [None]}, ParameterError, "folds must be a number or a name; got None"),
         ({"texts": {"a": 1}}, ParameterError, "texts: a must be a str; got 1"),
-        ({"texts": {"a": {1, 2}}}, ParameterError, "texts must hold texts, numbers, lists"),
+        ({"texts": {"a": {1, 2}}}, ParameterError, "texts must hold only texts, numbers, lists"),
     ],
 )
 def test_errors_are_one_line_of_our_own(content, error, said):

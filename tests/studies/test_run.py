@@ -88,7 +88,7 @@ def test_what_cannot_be_is_said_before_anything_runs(grid, tmp_path):
         "domains=[time,'time,ms=100']": (ParameterError, "are the same"),
         'data.noises="\\0"': (ParameterError, "cannot be the name"),
         "data.labels=/not/there": (ParameterError, "not there"),
-        "methods.o={method: 'oracle:ratio'}": (ParameterError, "a stem is known"),
+        "methods.o={method: 'oracle:ratio'}": (ParameterError, "a known stem"),
         "conditions.cue.plant='tone,hz=300000'": (ParameterError, "Nyquist"),
         "methods.rise.scored_in=mel": (ParameterError, "needs the same grid"),
         "seed=-1": (ParameterError, "seed"),

@@ -69,7 +69,7 @@ class Autoencoder(nn.Module):
         if waveform.ndim != 2 or not waveform.shape[-1]:
             raise ShapeError(f"an autoencoder takes waveforms (batch, time); got shape {tuple(waveform.shape)}")
         if not waveform.is_floating_point():
-            raise ParameterError(f"an autoencoder takes fractions with full scale 1; got {waveform.dtype}")
+            raise ParameterError(f"an autoencoder takes floats with full scale 1; got {waveform.dtype}")
         rate = self.sample_rate if sample_rate is None else sample_rate
         own = resample_waveform(waveform, rate, self.sample_rate)
         length, unit = own.shape[-1], self.config.compression

@@ -72,7 +72,7 @@ def load_autoencoder(
         made: Autoencoder = registry.get("autoencoder", text).target(weights)
         return made.eval()
     if os.sep in text or folder.exists():
-        raise WeightsError(f"{name} is no folder of an autoencoder: it lacks {CONFIG} or {WEIGHTS}")
+        raise WeightsError(f"{name} is not a folder of an autoencoder: it lacks {CONFIG} or {WEIGHTS}")
     raise UnknownNameError("autoencoder", text, registry.names("autoencoder"))
 
 

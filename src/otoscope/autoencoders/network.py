@@ -70,7 +70,7 @@ class AutoencoderConfig:
         stages = len(self.factors)
         if len(self.num_blocks) != stages or len(self.multipliers) != stages + 1:
             raise ParameterError(
-                "autoencoder: factors and num_blocks need one number a stage and multipliers one more; got "
+                "autoencoder: factors and num_blocks need one number per stage and multipliers one more; got "
                 f"{stages}, {len(self.num_blocks)} and {len(self.multipliers)}"
             )
         if self.compression > LARGEST_COMPRESSION:

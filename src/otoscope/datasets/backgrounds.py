@@ -1,7 +1,7 @@
 """Background sounds: what a method compares a clip with, where that is not silence.
 
 A `Background` is data: a name and a list of sounds with their classes. `read_background` makes one from a folder (a folder
-a class, or all sounds in one) or from a table with one sound a line. Of each class some sounds are drawn by the seed and
+a class, or all sounds in one) or from a table with one sound per line. Of each class some sounds are drawn by the seed and
 brought to the classifier's rate and to the clip's length; the waveforms are cached on disk.
 """
 
@@ -122,7 +122,7 @@ def read_background(source: str | os.PathLike[str] | Background) -> Background |
     Parameters
     ----------
     source : path or Background
-        A folder of sounds (a folder a class, or all in one); a table with one sound a line (``path[,class]``, paths relative
+        A folder of sounds (one per class, or all in one); a table with one sound per line (``path[,class]``, paths relative
         to the table's folder); ``"silence"``; or a `Background`, which is returned as it is.
 
     Raises
@@ -166,7 +166,7 @@ def _listed(table: Path) -> list[BackgroundSound]:
         lines = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ParameterError(
-            f"the background {table} cannot be read as text in UTF-8 ({error}); one sound a line is expected: path[,class]"
+            f"the background {table} cannot be read as text in UTF-8 ({error}); one sound per line is expected: path[,class]"
         ) from error
     found = []
     for number, line in enumerate(lines, 1):

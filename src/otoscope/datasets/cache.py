@@ -134,7 +134,7 @@ def waveform(example: Example, sample_rate: int, cache: Cache = None) -> np.ndar
         raise AudioReadError(
             example.path,
             f"it lasts {len(samples) / sample_rate:.3f} s, but a clip is to be cut from {example.start_s:g} s to "
-            f"{'its end' if example.stop_s is None else f'{example.stop_s:g} s'}; mend the table",
+            f"{'its end' if example.stop_s is None else f'{example.stop_s:g} s'}; correct the table",
         )
     return part
 

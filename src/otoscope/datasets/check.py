@@ -78,7 +78,7 @@ def check_dataset(spec: str, root: str | os.PathLike[str], quick: bool = False) 
     root : path-like
         Its folder.
     quick : bool
-        Only what names tell: missing, extra, split, count; no file is read.
+        Only what names show: missing, extra, split, count; no file is read.
 
     Returns
     -------
@@ -117,7 +117,7 @@ class _Check:
         self.lengths: dict[Path, tuple[int, float]] = {}  # rate and duration of each file that can be read
 
     def names(self, settings: dict[str, Any]) -> None:
-        """What names and tables tell."""
+        """What names and tables show."""
         for path in sorted({e.path for e in self.data.examples}):
             if not path.is_file():
                 self._found("missing", path, "the file is not there")
@@ -126,7 +126,7 @@ class _Check:
         self._split()
 
     def contents(self) -> None:
-        """What the files themselves tell."""
+        """What the files themselves show."""
         self._read()
         self._times()
         self._labels()

@@ -84,7 +84,9 @@ class Contamination:
         if self.noise not in (*MADE, "clip") and not Path(self.noise).is_file():
             if os.sep not in self.noise and "." not in self.noise:
                 raise UnknownNameError("noise", self.noise, (*MADE, "clip"))
-            raise ParameterError(f"the noise {self.noise!r} is no sound file; give {', '.join(MADE)}, clip or a path")
+            raise ParameterError(
+                f"the noise {self.noise!r} is not a sound file; give {', '.join(MADE)}, clip or a path"
+            )
 
     def __call__(self, waveform: np.ndarray, sample_rate: int, key: str) -> tuple[np.ndarray, Record]:
         """The contaminated clip and what was done.

@@ -96,7 +96,7 @@ def download(remote: Remote, folder: Path, attempts: int = 4, pause_s: float = 1
         part.unlink(missing_ok=True)
         raise DownloadError(
             f"{remote.url} is not the file that was expected ({found}, not {remote.checksum}); nothing was kept; "
-            "try again, or look whether its owner has changed it"
+            "try again, or check whether its owner has changed it"
         )
     os.replace(part, target)
     return target
@@ -171,7 +171,7 @@ def _receive(reply: Any, part: Path, have: int) -> bool:
 
 
 def _write(part: Path, action: Callable[[], Any]) -> Any:
-    """Do it; what the disk refuses is no failure of the network."""
+    """Do it; an error of the disk is not a failure of the network."""
     try:
         return action()
     except OSError as error:

@@ -77,7 +77,7 @@ def load_esc50(root: str | os.PathLike[str], esc10: bool = False) -> Dataset:
     DatasetError
         If the table or a clip is missing.
     ParameterError
-        If a fold or a class in the table is no whole number.
+        If a fold or a class in the table is not a whole number.
 
     Examples
     --------

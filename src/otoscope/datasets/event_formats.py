@@ -187,11 +187,11 @@ def _raven(file: Path, head: Sequence[str], cells: Cells) -> Parsed:
 
 
 def _jams(file: Path, text: str) -> Parsed:
-    """The annotations whose namespace says what sounds when: segments, tags, scaper's events."""
+    """The annotations whose namespace describes what sounds when: segments, tags, scaper's events."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise LabelError(file, f"it is no valid JSON ({error})") from error
+        raise LabelError(file, f"it is not valid JSON ({error})") from error
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):
         raise LabelError(file, "JAMS has a list 'annotations' at its top; there is none")

@@ -148,7 +148,7 @@ def read_labels(path: str | os.PathLike[str], clip: str = "", duration_s: float 
     Raises
     ------
     LabelError
-        Naming file and line: for a file that is none of these, times that are no numbers, negative or the wrong way round,
+        Naming file and line: for a file that is none of these, times that are not numbers, negative or the wrong way round,
         or a clip that the file does not name.
 
     Examples
@@ -190,7 +190,7 @@ def _text(file: Path) -> tuple[str, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
     if b"\0" in raw and not wide:
-        raise LabelError(file, "it holds NUL bytes: a sound or another binary file, no label file")
+        raise LabelError(file, "it holds NUL bytes: a sound or another binary file, not a label file")
     try:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
@@ -217,7 +217,7 @@ def number(text: object) -> float | None:
 
 
 def hertz(text: object, file: Path, place: int | str, what: str) -> float | None:
-    """A frequency; None for an empty cell, and for -1, with which Audacity says the same."""
+    """A frequency; None for an empty cell, and for -1, which Audacity writes for the same."""
     if text is None or (isinstance(text, str) and text.strip().lower() in ("", "nan", "none", "null")):
         return None
     value = number(text)
@@ -233,7 +233,7 @@ def checked(event: Event, file: Path, place: int | str) -> Event:
     if event.offset < event.onset:
         raise LabelError(file, f"the event ends at {event.offset:g} s, before it begins at {event.onset:g} s", place)
     if event.low_hz is not None and event.high_hz is not None and event.high_hz < event.low_hz:
-        raise LabelError(file, f"the band ends at {event.high_hz:g} Hz, below its begin at {event.low_hz:g} Hz", place)
+        raise LabelError(file, f"the band ends at {event.high_hz:g} Hz, below its start at {event.low_hz:g} Hz", place)
     return event
 
 

@@ -47,7 +47,7 @@ SPLITS = {
     parameters=(
         Parameter("table", str, "", "the table, in the folder; else metadata.csv or manifest.csv, if present"),
         Parameter(
-            "labels", str, "", "a file with one class a line, in the order of their numbers; else by the alphabet"
+            "labels", str, "", "a file with one class per line, in the order of their numbers; else by the alphabet"
         ),
         Parameter("folds", int, 5, "folds that sources are dealt to where the clips have none", 2, 1000),
     ),
@@ -59,7 +59,7 @@ SPLITS = {
     needs_download=False,
 )
 def read_folder(root: str | os.PathLike[str], table: str = "", labels: str = "", folds: int = 5) -> Dataset:
-    """Your own clips: a folder a class, or a table with the columns file and label.
+    """Your own clips: a folder per class, or a table with the columns file and label.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def _labels(file: Path) -> tuple[str, ...]:
         ) from error
     names = [line for line in lines if line]
     if not names:
-        raise DatasetError(f"the file of labels {file} is empty; one class a line is expected")
+        raise DatasetError(f"the file of labels {file} is empty; one class per line is expected")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DatasetError(f"{file} names {len(twice)} labels more than once, the first is {twice[0]!r}; keep one")

@@ -18,7 +18,7 @@ from otoscope.datasets.records import Dataset, DatasetError
 from otoscope.datasets.unpack import is_archive, unpack
 
 NOTES = ".otoscope"
-"""Folder in a data set's folder for what is no data: the index with the checksums of its files."""
+"""Folder in a data set's folder for what is not data: the index with the checksums of its files."""
 _SPEECH = "https://storage.googleapis.com/download.tensorflow.org/data/"
 OWN: dict[str, tuple[Remote, ...]] = {
     "speech-commands,version=v1": (

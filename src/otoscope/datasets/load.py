@@ -60,7 +60,7 @@ def read_dataset(spec: str, root: str | os.PathLike[str], make: bool = True) -> 
 
 
 def absent(entry: registry.Entry, where: Path) -> DatasetError:
-    """What to say of a data set's folder that is not there."""
+    """What to do about a data set's folder that does not exist."""
     name = entry.name
     if entry.facts.get("hosted"):
         advice = f"give the folder that holds {name}, or fetch it with: otoscope data get {name} --dir {where}"

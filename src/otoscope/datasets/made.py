@@ -55,7 +55,7 @@ class Form:
             strange = self._strange(folder)
             if strange is not None:
                 raise DatasetError(
-                    f"{folder} holds {strange.relative_to(folder).as_posix()!r}, which is no {self.one}, and no {self.record}; "
+                    f"{folder} holds {strange.relative_to(folder).as_posix()!r}, which is not a {self.one}, and no {self.record}; "
                     f"{self.many} are made in a folder of their own: give a new one"
                 )
 
@@ -88,7 +88,7 @@ class Form:
                 clip["name"], clip["label"]
             return {"settings": settings, self.many: clips}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DatasetError(f"{record} is damaged; take the folder away and make the {self.many} again") from error
+            raise DatasetError(f"{record} is damaged; remove the folder and make the {self.many} again") from error
 
     def _strange(self, folder: Path) -> Path | None:
         """The first entry of the folder that no interrupted run could have left; hidden ones are ignored."""

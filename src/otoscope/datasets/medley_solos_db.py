@@ -47,7 +47,9 @@ def read_medley_solos_db(root: str | os.PathLike[str]) -> Dataset:
 
     def entry(row: Row) -> tuple[int, str, Path, str, str]:
         if row["subset"] not in SUBSETS:
-            raise DatasetError(f"{table}: the subset {row['subset']!r} of {row['uuid4']} is none of {sorted(SUBSETS)}")
+            raise DatasetError(
+                f"{table}: the subset {row['subset']!r} of {row['uuid4']} is not one of {sorted(SUBSETS)}"
+            )
         number = whole_number(table, row, "instrument_id")
         name = f"Medley-solos-DB_{row['subset']}-{number}_{row['uuid4']}.wav"
         return number, row["instrument"], Path("audio", name), SUBSETS[row["subset"]], f"song-{row['song_id']}"

@@ -138,7 +138,7 @@ def active(samples: Array, sample_rate: int) -> np.ndarray:
 
 
 def spans(sounds: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
-    """Onsets and offsets in seconds of the stretches that are true; pauses shorter than 100 ms are no end."""
+    """Onsets and offsets in seconds of the stretches that are true; pauses shorter than 100 ms do not end one."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], sounds, [False]]).astype(np.int8)))
     found: list[tuple[float, float]] = []
     for start, stop in zip(edges[::2] / sample_rate, edges[1::2] / sample_rate, strict=True):
@@ -186,7 +186,7 @@ def _plans(data: Dataset, settings: MixtureSettings) -> list[Record]:
         raise ParameterError(f"{data.name} has the folds {list(names)}; got folds={settings.folds!r}")
     used = sorted({e.label for e in data.examples})
     if len({stem_name(label) for label in used}) < len(used):
-        raise ParameterError(f"{data.name} has classes whose names are one and the same as names of files; rename one")
+        raise ParameterError(f"{data.name} has classes whose names would give the same file name; rename one")
     decks = {fold: _deck(data, names[fold], settings.seed) for fold in chosen}
     plans: list[Record] = []
     for pair in range(settings.pairs):
@@ -206,7 +206,7 @@ def _deck(data: Dataset, fold: Fold, seed: int) -> dict[str, list[Example]]:
     for example in data.folds([fold]).examples:
         deck[example.label].append(example)
     if len(deck) < 2:
-        raise ParameterError(f"fold {fold!r} of {data.name} holds clips of one class alone; mixtures need two classes")
+        raise ParameterError(f"fold {fold!r} of {data.name} holds clips of only one class; mixtures need two classes")
     for i, label in enumerate(sorted(deck)):
         order = np.random.default_rng([seed, i, 1]).permutation(len(deck[label]))
         deck[label] = [deck[label][j] for j in order]
@@ -238,7 +238,7 @@ def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Re
         old = done.get(plan["name"])
         if old is not None and old["clips"] != plan["clips"]:
             raise DatasetError(
-                f"{folder} was mixed of other clips than those of the source now ({old['clips'][0]['file']}, not "
+                f"{folder} was mixed from other clips than the source has now ({old['clips'][0]['file']}, not "
                 f"{plan['clips'][0]['file']}); give the source as it was, or another folder"
             )
         if old is not None and is_complete(folder, plan):
@@ -273,7 +273,7 @@ def _dataset(folder: Path, records: list[Record]) -> Dataset:
     about = json.loads((folder / MIXTURES.record).read_text(encoding="utf-8")).get("source")
     if not isinstance(about, dict) or not {"name", "labels", "licence", "citation"} <= set(about):
         raise DatasetError(
-            f"{folder / MIXTURES.record} is damaged (it does not say what was mixed); take the folder away and make the mixtures "
+            f"{folder / MIXTURES.record} is damaged (it does not record what was mixed); remove the folder and make the mixtures "
             "again"
         )
     labels = tuple(about["labels"])

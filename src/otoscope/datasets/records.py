@@ -165,7 +165,7 @@ class Dataset:
         """
         held = self.next_fold([test]) if validation is None else validation
         if held == test:
-            raise ParameterError(f"fold {test!r} cannot be for validation and for the test; {self.fold_names()} exist")
+            raise ParameterError(f"fold {test!r} cannot serve both validation and test; {self.fold_names()} exist")
         sides = {test} if held == "" else {test, held}
         self.folds(sides)
         rest = [n for n in self.fold_names() if n not in sides]

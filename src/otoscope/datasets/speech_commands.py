@@ -1,7 +1,7 @@
 """Speech Commands, versions 1 and 2, from the unpacked release.
 
 A folder a word, ``validation_list.txt`` and ``testing_list.txt``; what they do not name is for training. The start of a
-file's name says who speaks. Source: warden2018speech.
+file's name identifies the speaker. Source: warden2018speech.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def read_rows(table: Path, columns: Iterable[str] = (), advice: str = "check the
         raise DatasetError(f"{table} is not there; {advice}")
     rows = _parquet(table) if table.suffix.lower() in (".parquet", ".pq") else _csv(table)
     if not rows:
-        raise DatasetError(f"{table} lists no clips; one row a clip is expected")
+        raise DatasetError(f"{table} lists no clips; one row per clip is expected")
     missing = sorted(set(columns) - set(rows[0]))
     if missing:
         raise DatasetError(f"{table} lacks the columns {missing}; it has {sorted(rows[0])}")
@@ -122,10 +122,10 @@ def classes_of(
     names: dict[int, str] = {}
     for number, label, _, _, _ in rows:
         if names.setdefault(number, label) != label:
-            raise DatasetError(f"{table}: class {number} is called {names[number]!r} and {label!r}; one name a class")
+            raise DatasetError(f"{table}: class {number} is called {names[number]!r} and {label!r}; one name per class")
     shared = [label for label, count in Counter(names.values()).items() if count > 1]
     if shared:
-        raise DatasetError(f"{table}: {shared[0]!r} is the name of more than one class; one name a class")
+        raise DatasetError(f"{table}: {shared[0]!r} is the name of more than one class; one name per class")
     order = {number: i for i, number in enumerate(sorted(names))}
     files = [inside(root, file, table) for _, _, file, _, _ in rows]
     refuse_twice(table, files)

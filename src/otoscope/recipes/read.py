@@ -39,7 +39,7 @@ def read_content(
     overrides : sequence of str
         ``key=value`` with dotted keys and YAML values.
     models : sequence of type
-        What the recipe can be; their fields say which settings are paths. A path is relative to the file that holds it; in
+        What the recipe can be; their fields mark the settings that are paths. A path is relative to the file that holds it; in
         overrides and in recipes of the package, to the working folder.
     folders : sequence of str
         Folders of the package in which names are looked up first.
@@ -150,7 +150,9 @@ def _put(content: dict[Any, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         nested = content.setdefault(_named(content, key), {})
         if not isinstance(nested, dict):
-            raise ParameterError(f"the override {'.'.join(keys)!r} goes through {key!r}, which is no group of settings")
+            raise ParameterError(
+                f"the override {'.'.join(keys)!r} goes through {key!r}, which is not a group of settings"
+            )
         content = nested
     content[_named(content, keys[-1])] = value
 

@@ -142,7 +142,7 @@ def _check_plain(value: Any) -> None:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        raise PydanticCustomError("plain", "must hold texts, numbers, lists and groups of these alone") from None
+        raise PydanticCustomError("plain", "must hold only texts, numbers, lists and groups of these") from None
 
 
 def translate(error: ValidationError, cls: Any) -> OtoscopeError:

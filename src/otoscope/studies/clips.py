@@ -45,7 +45,7 @@ class StudyClip:
     events : tuple of (onset, offset), s, optional
         When that sounds; None where it is unknown.
     snr_db : float, dB
-        NaN where it is no mixture.
+        NaN if it is not a mixture.
     """
 
     name: str
@@ -249,7 +249,7 @@ def ideal_values(name: str, truth: GroundTruth | None, shape: tuple[int, int]) -
     if name == ONES:
         return np.ones(shape, np.float32)
     if truth is None or truth.source_energy is None or truth.rest_energy is None:
-        raise UnsupportedError(f"{name} needs a clip of which a stem is known, in a domain that holds its energy")
+        raise UnsupportedError(f"{name} needs a clip with a known stem, in a domain that holds its energy")
     make = ideal_ratio_mask if name == "oracle:ratio" else ideal_binary_mask
     found = np.nan_to_num(np.asarray(make(truth.source_energy, truth.rest_energy), np.float32), nan=0.0)
     return found.reshape(shape)

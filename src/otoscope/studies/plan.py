@@ -62,8 +62,8 @@ class Plan:
         number = self.number_of(classifier, name)
         if number is None:
             raise ParameterError(
-                f"classifier {classifier!r} of the study has no class {self.recipe.data.names.get(name, name)!r} to explain; say "
-                f"what it calls it (data.names: {{{name}: ...}}), or explain what it predicts (target: predicted)"
+                f"classifier {classifier!r} of the study has no class {self.recipe.data.names.get(name, name)!r} to explain; give "
+                f"its name for it (data.names: {{{name}: ...}}), or explain what it predicts (target: predicted)"
             )
         return number
 
@@ -185,7 +185,7 @@ def _laid_out(classifier: Classifier) -> Classifier:
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan of which a condition, a domain or a class does not work with a classifier; the first is named."""
+    """Refuse a plan if a condition, a domain or a class does not work with a classifier; the first is named."""
     for what, path in (("labels", plan.recipe.data.labels), ("noises", plan.recipe.data.noises)):
         if path and not Path(path).exists():
             raise ParameterError(f"data.{what}: {path} is not there; give a file or folder that is, or leave it out")
@@ -206,7 +206,7 @@ def _check_labels(plan: Plan) -> None:
     for condition in conditions:
         if not any(plan.clips_of(condition, name) for name in plan.classifiers):
             raise ParameterError(
-                f"condition {condition!r} of the study has no clip; look at its without and snr_db, and at data.alone"
+                f"condition {condition!r} of the study has no clip; check its without and snr_db, and at data.alone"
             )
 
 
@@ -218,13 +218,13 @@ def _check_conditions(plan: Plan) -> None:
         for i in plan.clips_of(name)[:5]:
             try:
                 clip = prepare(plan.examples[i], plan.names[i])
-            except OtoscopeError as error:  # the clip's own, or the condition's: another clip tells
+            except OtoscopeError as error:  # the clip's own, or the condition's: another clip shows which
                 failure = error
                 continue
             if oracles and clip.true is None:
                 raise ParameterError(
-                    f"method {oracles[0]!r} of the study needs clips of which a stem is known, and of {clip.name} under "
-                    f"{name!r} none is; use mixtures, scenes or a planted cue, or leave it out"
+                    f"method {oracles[0]!r} of the study needs clips with a known stem, and {clip.name} under "
+                    f"{name!r} has none; use mixtures, scenes or a planted cue, or leave it out"
                 )
             break
         else:

@@ -43,7 +43,9 @@ class GridData(Settings):
         description="Normalise the peak of each clip to full scale, noise and cue included, as audiointerp does; of background "
         "clips, too.",
     )
-    per_class: int = Field(0, ge=0, le=10**9, description="The first so many clips of each class, by name; 0 for all.")
+    per_class: int = Field(
+        0, ge=0, le=10**9, description="Number of clips of each class, the first by name; 0 for all."
+    )
     files: tuple[str, ...] = Field((), description="Only clips of these names.")
     alone: float = Field(
         0.0,

@@ -35,7 +35,7 @@ def run_study(
     """Explain clips by every method, in every domain, under every mask and condition, and write a row of numbers of each.
 
     Finished rows are kept: run the study again to resume it. A folder that holds another study is refused, unless
-    it shall be extended: then rows that both have in common are kept.
+    it is to be extended: then rows that both have in common are kept.
 
     Parameters
     ----------

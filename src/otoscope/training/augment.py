@@ -98,7 +98,7 @@ def augment_waveforms(
 def augment_features(
     features: Tensor, target: Tensor, settings: AugmentSettings, fill: Tensor, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Masks in frequency and time, filled with the given value, then mix-up of features if the settings say so."""
+    """Masks in frequency and time, filled with the given value, then mix-up of features if the settings request it."""
     if settings.frequency_mask > 0 or settings.time_mask > 0:
         features = spec_mask(features, settings.frequency_mask, settings.time_mask, fill, rng)
     if settings.mixup_on == "features" and settings.mixup_probability > 0:

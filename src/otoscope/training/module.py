@@ -34,7 +34,7 @@ def factor_of_step(settings: OptimiserSettings, step: int, steps_per_epoch: int)
 
 
 def make_optimiser(modules: Iterable[nn.Module], settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """The optimiser over all parameters that want gradients."""
+    """The optimiser over all parameters that require gradients."""
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     spared = [] if settings.decay_all else [p for p in parameters if p.ndim <= 1]
     decayed = parameters if settings.decay_all else [p for p in parameters if p.ndim > 1]

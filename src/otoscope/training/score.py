@@ -24,7 +24,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Accuracy with its interval, accuracy of each class, confusion matrix (rows: truth) and each clip's outcome.
 
-    Where clips are contaminated, each outcome says with what; ``pool`` is what other clips are drawn from.
+    If clips are contaminated, each outcome records with what; ``pool`` is what other clips are drawn from.
     """
     clips = Clips(data, classifier.sample_rate, settings, pool=pool)
     device = classifier.device
@@ -115,7 +115,7 @@ def score_reconstructions(
     -------
     dict
         ``clips``, ``mse`` and ``si_sdr_db`` (means), and with a classifier ``accuracy`` with its ``interval``,
-        ``accuracy_original`` and ``agreement``: the share of clips on which it says of both the same; ``right_is`` tells
+        ``accuracy_original`` and ``agreement``: the share of clips on which both get the same prediction; ``right_is`` is
         what counts as right, ``label`` or ``original``.
     """
     rate = autoencoder.sample_rate if classifier is None else classifier.sample_rate

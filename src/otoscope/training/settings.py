@@ -104,7 +104,7 @@ class OptimiserSettings(Settings):
         0,
         ge=0,
         le=1_000_000,
-        description="Stop after so many epochs without improvement on the validation fold; 0 for never.",
+        description="Stop after this many epochs without improvement on the validation fold; 0 for never.",
     )
     keep: Literal["last", "best"] = Field(
         "last",

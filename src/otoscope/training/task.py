@@ -141,7 +141,7 @@ def load_recipe(path: RecipeFiles, overrides: Sequence[str] = ()) -> Any:
     Returns
     -------
     Recipe, AutoencoderRecipe or the recipe of another task
-        As its ``task`` says; without one it trains a classifier.
+        As its ``task`` specifies; by default it trains a classifier.
 
     Raises
     ------

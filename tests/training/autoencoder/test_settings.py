@@ -51,7 +51,7 @@ TUNE = "task: tune\nclassifier: {model: esc10-mn}\n"
         ("task: tun", UnknownNameError, "did you mean 'tune'"),
         ("task: tune", ParameterError, r"needs a classifier to tune to; give classifier\.model"),
         ("task: pretrain\nclassifier: {model: esc10-mn}", ParameterError, "uses no classifier"),
-        (TUNE + "loss: {classifier: 0}", ParameterError, "is no tuning"),
+        (TUNE + "loss: {classifier: 0}", ParameterError, "needs the classifier's loss"),
         (TUNE + "loss: {mse: -1}", ParameterError, r"mse must lie in \[0"),
         (TUNE + "data: {crop_s: 1}", ParameterError, "a label holds for a whole clip"),
         (TUNE + "autoencoder: {scope: all}", UnknownNameError, "there are both, encoder, decoder"),

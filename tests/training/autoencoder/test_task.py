@@ -347,7 +347,7 @@ def test_random_starts_have_the_shape_and_the_residuals_that_are_asked_for(tmp_p
     [
         (["autoencoder.start=archisound"], ParameterError, "settings are for random weights"),
         (["autoencoder.start=archisond", "autoencoder.settings={}"], UnknownNameError, "did you mean 'archisound'"),
-        (["autoencoder={start: ./nowhere}"], WeightsError, "is no folder of an autoencoder"),
+        (["autoencoder={start: ./nowhere}"], WeightsError, "is not a folder of an autoencoder"),
         (["autoencoder.settings.chanels=4"], UnknownNameError, "did you mean 'channels'"),
         (["autoencoder.settings.channels=7"], ParameterError, "divisible by resnet_groups"),
         (["autoencoder.settings.channels=[8]"], ParameterError, "channels must be a whole number"),
@@ -459,7 +459,7 @@ class Learner(nn.Module):
 def test_a_classifier_that_changes_itself_is_found_out(tmp_path, corpus, monkeypatch):
     classifier = otoscope.wrap(Learner(), sample_rate=RATE, labels=["noise", "tone"], name="learner")
     monkeypatch.setattr(run, "load_classifier", lambda *_: classifier)
-    with pytest.raises(OtoscopeError, match="'learner' was to be frozen but changed"):
+    with pytest.raises(OtoscopeError, match="'learner' was frozen but changed"):
         train(recipe(tmp_path, corpus, "tune"), "cpu")
     assert not (tmp_path / "run" / "model").exists()
 
@@ -483,7 +483,9 @@ def test_parts_of_a_dymn_are_switched_off_and_count_as_another_classifier(tmp_pa
 
 
 def test_a_classifier_without_such_parts_is_named(tmp_path, corpus, listener):
-    with pytest.raises(UnsupportedError, match="'ear' has no parts that can be switched off; leave without out"):
+    with pytest.raises(
+        UnsupportedError, match="'ear' has no parts that can be switched off; leave out the setting without"
+    ):
         train(recipe(tmp_path, corpus, "tune", "classifier.without=dynamic_relu"), "cpu")
 
 

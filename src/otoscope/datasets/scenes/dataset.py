@@ -120,7 +120,7 @@ def stems_of(example: Example) -> dict[str, Path]:
     Raises
     ------
     DatasetError
-        If the example is no clip of the data sets ``scenes`` and ``mixtures``.
+        If the example is not a clip of the data sets ``scenes`` and ``mixtures``.
 
     Examples
     --------

@@ -175,7 +175,7 @@ def make_scene(
         The same seed gives the same samples. A kind's stem does not depend on what else sounds, but for its level.
     events : mapping of str to sequence of (onset, offset), s, optional
         Intervals in which a kind sounds. Each is drawn independently, with faded ends; a kind that is not named sounds
-        in the whole clip as it likes.
+        in the whole clip at times of its own.
 
     Returns
     -------
@@ -341,7 +341,7 @@ def _check_intervals(kind: str, intervals: Intervals, duration: float) -> None:
     if not pairs or not all(_is_real(edge) for pair in pairs for edge in pair):
         raise ParameterError(
             f"events of {kind} must be (onset, offset) pairs in seconds, such as [(0.5, 2.0)]; got {intervals!r}; "
-            f"they must lie in the clip of {duration:g} s; leave {kind} out to let it sound as it likes"
+            f"they must lie in the clip of {duration:g} s; leave {kind} out for its default times"
         )
     for onset, offset in pairs:
         if not (onset >= 0 and onset + SHORTEST <= offset <= duration):

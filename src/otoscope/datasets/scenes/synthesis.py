@@ -113,7 +113,7 @@ class Canvas:
         return np.concatenate([np.zeros(min(1, len(hertz))), np.cumsum(steps)])
 
     def harmonics(self, hertz: Array, shape: Shape, most: int = 200) -> Array:
-        """Partials at the multiples of a gliding pitch ``(time,)`` in Hz, each as loud as ``shape`` says at its own frequency;
+        """Partials at the multiples of a gliding pitch ``(time,)`` in Hz, each as loud as ``shape`` at its own frequency;
         at most ``most``, and none above Nyquist."""
         out = np.zeros(len(hertz))
         turn = np.exp(2j * np.pi * self.phase(hertz))

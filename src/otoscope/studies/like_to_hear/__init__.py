@@ -1,4 +1,4 @@
-"""What networks like to hear: autoencoders tuned to frozen classifiers, and what their reconstructions tell."""
+"""What networks like to hear: autoencoders tuned to frozen classifiers, and what their reconstructions reveal."""
 
 from otoscope.studies.like_to_hear.run import like_to_hear
 from otoscope.studies.like_to_hear.settings import LikeToHearRecipe, load_like_to_hear

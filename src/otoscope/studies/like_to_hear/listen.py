@@ -28,7 +28,7 @@ INTRO = (
 
 
 def write_listening(evaluator: Evaluator, test: Dataset, out: Path, accuracy: dict[str, float]) -> dict[str, Any]:
-    """Write the sounds of the page into its folder and say what belongs to it; also as ``listening.json``.
+    """Write the sounds of the page into its folder and return its contents, also as ``listening.json``.
 
     ``accuracy`` is each network's on the originals.
     """

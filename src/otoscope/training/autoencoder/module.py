@@ -1,4 +1,4 @@
-"""The Lightning module of autoencoders: closeness to the original, and what a frozen classifier says of the sound."""
+"""The Lightning module of autoencoders: closeness to the original, and the answer of a frozen classifier."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class AutoencoderModule(TrainingModule):
             clip = self.names[int(clips[wrong][0])]
             raise NonFiniteError(
                 f"the loss is {each[wrong][0].item()} at step {self.global_step} (epoch {self.current_epoch}), first on "
-                f"{clip}; lower optimiser.lr or look at the clip. The checkpoint of the last whole epoch is kept"
+                f"{clip}; lower optimiser.lr or check the clip. The checkpoint of the last whole epoch is kept"
             )
 
     def on_train_epoch_end(self) -> None:
@@ -126,7 +126,7 @@ class AutoencoderModule(TrainingModule):
         clips = ", ".join(self.names[int(i)] for i in (heard if heard is not None else [])[:3])
         raise NonFiniteError(
             f"the weights hold NaN or infinite values after step {self.global_step - 1} (epoch {self.current_epoch}), whose "
-            f"clips were {clips}, ...; lower optimiser.lr or look at the clips. The checkpoint of the epoch before is kept"
+            f"clips were {clips}, ...; lower optimiser.lr or check the clips. The checkpoint of the epoch before is kept"
         )
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -146,7 +146,7 @@ class AutoencoderModule(TrainingModule):
 
 
 def hear(classifier: Classifier, waveform: Tensor) -> Tensor:
-    """Logits ``(batch, class)``; features are taken in full precision, whatever autocast says."""
+    """Logits ``(batch, class)``; features are taken in full precision, regardless of autocast."""
     if classifier.frontend is None:
         return classifier(waveform).float()
     with torch.autocast(waveform.device.type, enabled=False):

@@ -108,12 +108,12 @@ class AutoencoderRecipe(RunSettings):
         super().check()
         tunes, loss = self.task == "tune", self.loss
         if self.data.plant:
-            raise ParameterError("data.plant goes with classifiers alone; an autoencoder learns no class")
+            raise ParameterError("data.plant goes only with classifiers; an autoencoder does not learn classes")
         if self.data.crop_s and tunes:
             raise ParameterError("a label holds for a whole clip: data.crop_s works with task: pretrain only")
         if tunes and not self.classifier.model:
             raise ParameterError("task: tune needs a classifier to tune to; give classifier.model")
         if tunes and loss.classifier <= 0:
-            raise ParameterError("task: tune without the classifier's loss is no tuning; give loss.classifier above 0")
+            raise ParameterError("task: tune needs the classifier's loss; give loss.classifier above 0")
         if not tunes and self.classifier.model:
             raise ParameterError("task: pretrain uses no classifier; leave classifier.model out, or use task: tune")

@@ -128,7 +128,7 @@ class AutoencoderTask(Task):
 def start_autoencoder(recipe: AutoencoderRecipe, classifier: Classifier | None = None) -> Autoencoder:
     """The autoencoder to train, with its name and its history.
 
-    A small one of random weights works at the rate of the classifier, unless its settings say another.
+    A small one of random weights works at the rate of the classifier, unless its settings give another.
     """
     settings = recipe.autoencoder
     if settings.start == "random":
@@ -166,14 +166,14 @@ def switch_off(classifier: Classifier, parts: Sequence[str]) -> None:
     Raises
     ------
     UnsupportedError
-        If it is no DyMN.
+        If it is not a DyMN.
     """
     if not parts:
         return
     switch = getattr(classifier.network, "switch", None)
     if switch is None:
         raise UnsupportedError(
-            f"classifier {classifier.name!r} has no parts that can be switched off; leave without out"
+            f"classifier {classifier.name!r} has no parts that can be switched off; leave out the setting without"
         )
     switch(**dict.fromkeys(parts, False))
     classifier.name = f"{classifier.name} without {', '.join(parts)}"

@@ -40,7 +40,7 @@ class ClassifierModule(TrainingModule):
             self.distiller.teacher.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Cool the network's temperature, if any; freeze the norms' statistics, if the recipe says so."""
+        """Cool the network's temperature, if any; freeze the norms' statistics, if the recipe requests it."""
         if self.recipe.model.fixed_norms:
             for part in self.network.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):

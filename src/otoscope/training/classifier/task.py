@@ -149,7 +149,7 @@ def architecture_of(recipe: Recipe) -> tuple[registry.Entry, dict[str, Any]]:
 
 def confusion_table(labels: list[str], confusion: list[list[int]]) -> str:
     """A confusion matrix as a Markdown table; rows are the truth."""
-    head = "| truth \\ said | " + " | ".join(labels) + " |"
+    head = "| truth \\ predicted | " + " | ".join(labels) + " |"
     rule = "|---" * (len(labels) + 1) + "|"
     rows = [
         f"| {label} | " + " | ".join(str(n) if n else "·" for n in row) + " |"
