@@ -9,7 +9,7 @@ from torch import nn
 
 import otoscope
 from otoscope.attribution import attribute
-from otoscope.attribution.mask_evolution import fit_differences, largest
+from otoscope.attribution.mask_evolution import _Best, fit_differences, largest
 from worlds import RATE, band_energy, tone_and_decoy
 
 FEW = {"pairs": 20, "generations": 3, "population": 14}
@@ -69,7 +69,7 @@ def test_a_batch_gives_what_single_clips_give(ask, values):
 def test_passes_are_what_is_said(ask):
     """Two for each mask; fewer where a clip is done before."""
     entry = otoscope.core.registry.get("method", "mask_evolution")
-    for enough, generations, spent in ((1.0, 3, 20 + 10 + 3 * 14), (0.0, 3, 20 + 10), (1.0, 0, 20 + 10)):
+    for enough, generations, spent in ((9.0, 3, 21 + 10 + 3 * 14), (0.5, 3, 21 + 10), (9.0, 0, 21 + 10)):
         settings = entry.settings({**FEW, "enough": enough, "generations": generations})
         problem = ask(band_energy(), tone_and_decoy(0.3), "mel")
         result = attribute(problem, "mask_evolution", settings)
@@ -80,7 +80,7 @@ def test_passes_are_what_is_said(ask):
 def test_more_weight_on_size_keeps_less(ask):
     def share(size):
         problem = ask(band_energy(), tone_and_decoy(0.5), "stft")
-        return float((attribute(problem, "mask_evolution", {"enough": 1.0, "size": size}).values > 0).float().mean())
+        return float((attribute(problem, "mask_evolution", {"enough": 9.0, "size": size}).values > 0).float().mean())
 
     assert share(30.0) < share(0.0) / 2
 
@@ -118,3 +118,31 @@ def test_a_class_that_cannot_be_lost_ends_without_an_error(ask):
     model = otoscope.wrap(Constant(), sample_rate=RATE, labels=["a", "b"], outputs="logits", check=False)
     result = attribute(ask(model, tone_and_decoy(0.3), "mel"), "mask_evolution", FEW)
     assert torch.isfinite(result.values).all()
+
+
+def best_of(enough, kept, removed, shares=(0.2, 0.1, 0.3)):
+    found = _Best(enough)
+    found.update(
+        torch.arange(12.0).reshape(3, 2, 2),
+        torch.tensor(shares),
+        torch.tensor([0.0, 1.0, 2.0]),
+        *map(torch.tensor, (kept, removed)),
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("original", "kept", "removed", "share", "good"),
+    [
+        (1.0, [0.95, 0.95, 0.99], [0.01, 0.04, 0.0], 0.1, True),  # the smallest that is good enough
+        (1.0, [0.95, 0.99, 0.99], [0.01, 0.06, 0.0], 0.2, True),  # not the one that does not lose the target
+        (1.0, [0.7, 0.8, 0.5], [0.0, 0.0, 0.0], 0.3, False),  # none: the fittest
+        (0.2, [0.19, 0.17, 0.5], [0.0, 0.0, 0.0], 0.2, True),  # an unsure original asks for less
+        (0.01, [0.01, 0.02, 0.01], [0.01, 0.01, 0.01], 0.1, True),
+    ],
+)
+def test_good_enough_is_relative_to_the_original(original, kept, removed, share, good):
+    found = best_of(0.9 * original, kept, removed)
+    assert found.good is good
+    assert found.share == pytest.approx(share)
+    assert found.done is (good and share <= 0.151)

@@ -17,6 +17,8 @@ from otoscope.core.registry import Range, register
 # Of the cells; evolution starts at the best one.
 SHARES = (0.02, 0.04, 0.07, 0.11, 0.15, 0.2, 0.27, 0.37, 0.5, 0.65)
 SMALL = 0.151  # share at which a mask that is good enough need not be smaller
+LOST = 0.05  # probability of the target on the removed sound at which it counts as lost
+UNSURE = 0.5  # probability of the original below which less is enough
 PATIENCE = 2  # generations without a smaller mask that is good enough, after which evolution ends
 LEAST, MOST = 0.01, 0.9  # shares that are tried
 ELITE = 1 / 7  # of a population
@@ -26,8 +28,8 @@ CLIP = 2.0  # standard deviations beyond which a difference counts no more
 
 @register(
     "method", "mask_evolution", family="optimisation", signed=True, complete=False, deterministic=False, mask="binary",
-    cost="2 * (pairs + 10 + generations * population) forward",
-    passes=lambda pairs, generations, population, **_: 2 * (pairs + len(SHARES) + generations * population),
+    cost="2 * (pairs + 11 + generations * population) forward",
+    passes=lambda pairs, generations, population, **_: 2 * (1 + pairs + len(SHARES) + generations * population),
     source="covert2021kernelshap, petsiuk2018rise, beyer2002evolution",
 )  # fmt: skip
 def mask_evolution(
@@ -36,7 +38,7 @@ def mask_evolution(
     generations: Annotated[int, Range(0, 10000)] = 20,
     population: Annotated[int, Range(2, 10000)] = 28,
     size: Annotated[float, Range(0.0, 1000.0)] = 0.3,
-    enough: Annotated[float, Range(0.0, 1.0)] = 0.9,
+    enough: Annotated[float, Range(0.0, 100.0)] = 0.9,
     smooth_freq: Annotated[float, Range(0.0, 100.0)] = 1.0,
     smooth_time: Annotated[float, Range(0.0, 100.0)] = 1.5,
 ) -> Result:
@@ -59,7 +61,9 @@ def mask_evolution(
     size : float
         Weight of the share of cells that is kept: higher keeps less.
     enough : float
-        Difference of the target's probability on the kept and on the removed sound at which a clip is done.
+        A clip is done when the target's probability on the kept sound exceeds that on the removed sound by this much, and the
+        latter is at most 0.05. A clip on which the original has less than one half needs only that share of it. Above 1, all
+        generations are used.
     smooth_freq, smooth_time : float, cells
         Standard deviation of the smoothing of noise. In domains whose rows are parts of the sound, there is none along frequency.
 
@@ -107,15 +111,17 @@ class _Best:
     """The smallest mask that is good enough; without one, the fittest so far."""
 
     def __init__(self, enough: float) -> None:
-        self.enough = enough
+        self.enough = enough  # difference of the target's probability on the two parts
         self.fitness = self.gain = -math.inf
+        self.good = False
         self.waited = 0  # generations without a smaller one, once one is good enough
         self.ranking, self.share = torch.zeros(1, 1), 1.0
 
-    def update(self, candidates: Tensor, shares: Tensor, fitness: Tensor, gain: Tensor) -> None:
+    def update(self, candidates: Tensor, shares: Tensor, fitness: Tensor, kept: Tensor, removed: Tensor) -> None:
         """Take over the best one of some rankings cut at shares, if it is better."""
-        good = gain >= self.enough
-        if self.gain >= self.enough:
+        gain = kept - removed
+        good = (gain >= self.enough) & (removed <= LOST)
+        if self.good:
             good &= shares < self.share
             self.waited = 0 if good.any() else self.waited + 1
             if not good.any():
@@ -124,11 +130,12 @@ class _Best:
         if good.any() or float(fitness[i]) > self.fitness:
             self.fitness, self.gain = float(fitness[i]), float(gain[i])
             self.ranking, self.share = candidates[i], float(shares[i])
+            self.good |= bool(good.any())
 
     @property
     def done(self) -> bool:
         """Whether the mask is good enough, and small or not getting smaller."""
-        return self.gain >= self.enough and (self.share <= SMALL or self.waited >= PATIENCE)
+        return self.good and (self.share <= SMALL or self.waited >= PATIENCE)
 
     def values(self) -> Tensor:
         """The ranking, with 0 below the cells of the mask; its largest value is the mask's gain."""
@@ -152,16 +159,17 @@ class _Strategy:
         """The values of one clip's cells, ``(freq, frame)``, and the number of masks that were scored."""
         rng, device = problem.rng(), problem.targets.device
         masks = (self._noise(problem, clip, rng, self.pairs) > 0).float()
-        kept, removed = _log_odds_of_parts(problem, clip, masks)
+        kept, removed = _log_odds_of_parts(problem, clip, torch.cat([masks, torch.ones_like(masks[:1])]))
+        original, kept, removed = float(kept[-1].sigmoid()), kept[:-1], removed[:-1]
         values = _standard(fit_differences(masks, kept - removed)[None])[0]
         survivors = max(1, round(ELITE * self.population))
         tried = torch.tensor(SHARES, device=device)
         candidates = values.expand(len(tried), *values.shape)
-        best = _Best(self.enough)
-        used = self.pairs + len(tried)
+        best = _Best(self.enough * (original if original < UNSURE else 1.0))
+        used = 1 + self.pairs + len(tried)
         for step in range(self.generations + 1):
-            fitness, gain = self._scores(problem, clip, largest(candidates, tried))
-            best.update(candidates, tried, fitness, gain)
+            fitness, kept, removed = self._scores(problem, clip, largest(candidates, tried))
+            best.update(candidates, tried, fitness, kept, removed)
             if step == self.generations or best.done:
                 break
             first = fitness.argsort(descending=True, stable=True)[: survivors if step else 1]
@@ -177,11 +185,11 @@ class _Strategy:
         index = torch.full((n,), clip, device=problem.targets.device)
         return _standard(problem.inspected.analysis.pool(self.blur(drawn).to(index.device), index))
 
-    def _scores(self, problem: Problem, clip: int, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Fitness of masks, and the differences of the target's probability on the kept and the removed part."""
+    def _scores(self, problem: Problem, clip: int, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fitness of masks, and the target's probability on the kept and the removed part."""
         kept, removed = _log_odds_of_parts(problem, clip, masks)
         fitness = -functional.softplus(-kept) - functional.softplus(removed) - self.size * masks.mean((1, 2))
-        return fitness, kept.sigmoid() - removed.sigmoid()
+        return fitness, kept.sigmoid(), removed.sigmoid()
 
 
 def fit_differences(masks: Tensor, differences: Tensor) -> Tensor:
