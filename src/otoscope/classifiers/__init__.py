@@ -5,6 +5,8 @@ Each is waveform ``(batch, time)`` at its own ``sample_rate`` (Hz) -> logits ``(
 """
 
 from otoscope.classifiers import (
+    apnet,
+    apnet_published,
     attention_rnn,
     birdnet,
     built_in,
@@ -30,6 +32,8 @@ __all__ = [
     "Inspected",
     "Parts",
     "Readout",
+    "apnet",
+    "apnet_published",
     "attention_rnn",
     "birdnet",
     "build",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from otoscope.classifiers.apnet import LIMITS
 from otoscope.classifiers.architecture import Parts
 from otoscope.classifiers.base import Place
 from otoscope.core.errors import ParameterError
@@ -133,15 +134,25 @@ def _initialise(module: nn.Module) -> None:
         Parameter("n_mels", int, 128, "mel bands", 32, 512),
         Parameter("frames", int, 64, "frames that the dense layer sees at once; shorter sounds are padded", 52, 4096),
         Parameter("bn_momentum", float, 0.01, "of the running statistics; little data wants 0.1", 1e-4, 1.0),
+        *LIMITS,
     ),
 )
 def sb_cnn(
-    n_classes: int, sample_rate: int, n_fft: int, hop: int, n_mels: int, frames: int, bn_momentum: float
+    n_classes: int,
+    sample_rate: int,
+    n_fft: int,
+    hop: int,
+    n_mels: int,
+    frames: int,
+    bn_momentum: float,
+    low_db: float,
+    high_db: float,
+    top_db: float,
 ) -> Parts:
     """SB-CNN: three 5x5 convolutions on a log-mel window of fixed length; longer sounds are averaged over windows."""
     return Parts(
         SbCnn(n_classes, n_mels, frames, Sizes(bn_momentum=bn_momentum)),
-        apnet_log_mel(sample_rate, n_fft, hop, n_mels, minimum_frames=frames),
+        apnet_log_mel(sample_rate, n_fft, hop, n_mels, frames, limits_db=(low_db, high_db), top_db=top_db or None),
         sample_rate=sample_rate,
         cam_layer="norm3",
         axes=dict.fromkeys(("conv1", "norm1", "conv2", "norm2", "conv3", "norm3"), "channel freq frame"),

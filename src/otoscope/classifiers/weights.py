@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otoscope.core.errors import DownloadError, WeightsError
+from otoscope.classifiers.keras_weights import ENDINGS as HDF5
+from otoscope.classifiers.keras_weights import read_hdf5
+from otoscope.core.errors import DownloadError, OtoscopeError, WeightsError
 from otoscope.core.files import atomic_write, cache_folder
 
 log = logging.getLogger("otoscope")
@@ -61,6 +63,8 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(file)
+        if file.suffix.casefold() in HDF5:
+            return read_hdf5(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a pickle's protocol; our error reports it
             content: Any = torch.load(file, map_location="cpu", weights_only=True)
@@ -69,6 +73,8 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"weights {file} were refused: the file is damaged or holds Python code, which could do anything on loading; "
             "save model.state_dict() or convert it to safetensors"
         ) from error
+    except OtoscopeError:
+        raise
     except Exception as error:
         reason = "" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
         said = type(error).__name__ + (f": {reason}" if reason else "")

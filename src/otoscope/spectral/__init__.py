@@ -3,7 +3,8 @@
 Axes: waveform ``(..., time)``, spec ``(..., freq, frame)``. Units: Hz, seconds, samples where a name says so.
 """
 
-from otoscope.spectral.logmel import FrameConfig, LinearStft, LogMel, MelBands, apnet_log_mel, mel_bank
+from otoscope.spectral.apnet import apnet_log_mel
+from otoscope.spectral.logmel import FrameConfig, LinearStft, LogMel, MelBands, mel_bank
 from otoscope.spectral.mel import KaldiLogMel, kaldi_mel_bank
 from otoscope.spectral.resampling import resample_waveform
 from otoscope.spectral.scales import frame_times, hz_to_mel, mel_to_hz

@@ -52,6 +52,8 @@ class FrameConfig:
         True: frame ``i`` is centred on sample ``i * hop_length``, the ends are reflected. False: it begins there.
     minimum_frames : int
         The fewest frames that the network can take; the front end's ``minimum_length`` follows from it.
+    maximum_frames : int, optional
+        The most frames that it can take; the front end's ``maximum_length`` follows from it.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class FrameConfig:
     hop_length: int = 320
     center: bool = True
     minimum_frames: int = 1
+    maximum_frames: int | None = None
 
     def __post_init__(self) -> None:
         if self.n_fft < 4 or self.n_fft % 2:
@@ -78,7 +81,16 @@ class FrameConfig:
     @property
     def minimum_length(self) -> int:
         """Shortest waveform in samples that gives ``minimum_frames`` frames."""
-        steps = (self.minimum_frames - 1) * self.hop_length
+        return self._length(self.minimum_frames)
+
+    @property
+    def maximum_length(self) -> int | None:
+        """Waveform in samples that gives just ``maximum_frames``, all of which lie inside it; None without a limit."""
+        return None if self.maximum_frames is None else self._length(self.maximum_frames)
+
+    def _length(self, frames: int) -> int:
+        """Shortest waveform in samples that gives so many frames."""
+        steps = (frames - 1) * self.hop_length
         return max(self.n_fft // 2 + 1, steps) if self.center else self.n_fft + steps
 
     def n_frames(self, n_samples: int) -> int:
@@ -188,6 +200,11 @@ class _Frames(nn.Module):
         """Shortest waveform in samples."""
         return self.frames.minimum_length
 
+    @property
+    def maximum_length(self) -> int | None:
+        """Longest waveform in samples; None without a limit."""
+        return self.frames.maximum_length
+
     def frame_times(self, n_frames: int) -> np.ndarray:
         """Centre of each frame in seconds."""
         return self.frames.frame_times(n_frames)
@@ -212,8 +229,8 @@ def _decibel(power: Tensor) -> Tensor:
 class LogMel(_Frames):
     """Waveform ``(batch, time)`` -> mel power in dB ``(batch, 1, mel, frame)``.
 
-    Periodic Hann window over the whole frame, power, triangular mel bands, ``10 log10(max(power, 1e-10))`` without a
-    limit relative to the loudest cell (``top_db``), then an affine map.
+    Periodic Hann window over the whole frame, power, triangular mel bands, ``10 log10(max(power, 1e-10))``, by default without a
+    limit relative to the loudest cell, then an affine map.
 
     Parameters
     ----------
@@ -221,6 +238,10 @@ class LogMel(_Frames):
         Framing; by default 32 kHz, frames of 1024 samples, hop 320.
     bands : MelBands, optional
         Mel bands; by default 64 from 50 Hz to 14 kHz.
+    top_db : float, dB, optional
+        Limit below the loudest cell of each sound.
+    keep : int, optional
+        Frames that are kept, from the first on.
 
     Notes
     -----
@@ -236,9 +257,15 @@ class LogMel(_Frames):
 
     bank: Tensor
 
-    def __init__(self, frames: FrameConfig | None = None, bands: MelBands | None = None):
+    def __init__(
+        self,
+        frames: FrameConfig | None = None,
+        bands: MelBands | None = None,
+        top_db: float | None = None,
+        keep: int | None = None,
+    ):
         super().__init__(frames or FrameConfig())
-        self.bands = bands or MelBands()
+        self.bands, self.top_db, self.keep = bands or MelBands(), top_db, keep
         bank = torch.from_numpy(mel_bank(self.bands, self.frames.n_fft, self.sample_rate))
         self.register_buffer("bank", bank, persistent=False)
 
@@ -259,7 +286,10 @@ class LogMel(_Frames):
     def forward(self, waveform: Tensor) -> Tensor:
         """Features ``(batch, 1, mel, frame)`` of waveforms ``(batch, time)``."""
         mel = _power(self.stft(waveform)) @ self.bank.T  # (batch, frame, mel)
-        features = (_decibel(mel) + self.bands.shift) / self.bands.divisor
+        level = _decibel(mel)
+        if self.top_db is not None:
+            level = torch.maximum(level, level.amax((1, 2), keepdim=True) - self.top_db)
+        features = (level[:, : self.keep] + self.bands.shift) / self.bands.divisor
         return features.transpose(1, 2).unsqueeze(1)  # (batch, 1, mel, frame)
 
 
@@ -314,23 +344,3 @@ class LinearStft(_Frames):
         if self.shift or self.divisor != 1.0:
             features = (features + self.shift) / self.divisor
         return features.transpose(1, 2).unsqueeze(1)  # (batch, 1, freq, frame)
-
-
-def apnet_log_mel(sample_rate: int, n_fft: int, hop_length: int, n_mels: int, minimum_frames: int = 1) -> LogMel:
-    """The front end of APNet and its baselines: HTK bands up to Nyquist with Slaney norm, dB scaled to about [-1, 1].
-
-    The original limits each file to 80 dB below its loudest cell and then maps the smallest and the largest value of
-    the training set to -1 and 1. Both depend on other sounds than the one that is looked at; here the map is fixed:
-    -100 dB (digital silence) is -1, +30 dB (a tone at full scale in one narrow band) is 1.
-
-    Notes
-    -----
-    Source: zinemanas2021apnet, with a fixed scaling.
-
-    Examples
-    --------
-    >>> apnet_log_mel(16000, 1024, 256, 80)(torch.zeros(1, 16000)).shape
-    torch.Size([1, 1, 80, 59])
-    """
-    frames = FrameConfig(sample_rate, n_fft, hop_length, center=False, minimum_frames=minimum_frames)
-    return LogMel(frames, MelBands(n_mels, 0.0, sample_rate / 2, "htk", "slaney", shift=35.0, divisor=65.0))
