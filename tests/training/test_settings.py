@@ -62,5 +62,5 @@ def test_bad_settings(tmp_path, root, overrides, match):
 def test_autoencoders_take_no_cue(tmp_path, root):
     file = tmp_path / "auto.yaml"
     file.write_text(f"task: pretrain\nname: a\ndata: {{name: folder, root: {root}, plant: tone, plant_class: low}}\n")
-    with pytest.raises(ParameterError, match="classifiers alone"):
+    with pytest.raises(ParameterError, match="goes only with classifiers"):
         load_recipe(file)

@@ -164,6 +164,25 @@ class ApNet(nn.Module):
         similarities, _ = self.prototypes(self.encoder(features).map)
         return self.out(similarities)
 
+    def losses(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits, and the losses that training adds to that of the classification.
+
+        ``reconstruction`` is the mean square of what the decoder misses of the features. ``prototypes`` draws each prototype to the
+        nearest map of the batch, and each map to its nearest prototype: means of the least distances, over the frequencies.
+        """
+        latent = self.encoder(features)
+        similarities, distances = self.prototypes(latent.map)
+        distances = distances.mean(-1)  # (batch, prototype)
+        found = self.decoder(latent.map, latent.masks)
+        return self.out(similarities), {
+            "reconstruction": nn.functional.mse_loss(found, features),
+            "prototypes": distances.amin(0).mean() + distances.amin(1).mean(),
+        }
+
+    def constrain(self) -> None:
+        """What is done after each step of the training: see `PrototypeLayer.constrain`."""
+        self.prototypes.constrain()
+
 
 def own_class(n_classes: int, n_prototypes: int) -> Tensor:
     """Weights ``(class, prototype)`` of a last layer: 1/n for the n prototypes of a class, -1/n for the others."""

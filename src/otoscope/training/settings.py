@@ -9,6 +9,9 @@ from typing import Any, Literal
 from otoscope.core.errors import ParameterError
 from otoscope.recipes.schema import Field, FilePath, Fold, Settings, check_name, group, path_fields
 
+# Architectures for which the recipes of data got settings later; runs of other architectures are the same as before.
+LATER = frozenset({"apnet"})
+
 
 class DataSettings(Settings):
     """The clips, and which of them are for training, validation and test."""
@@ -68,6 +71,13 @@ class DataSettings(Settings):
         description='Settings that suit these clips, by architecture, such as ``sb_cnn: "sample_rate=8000,hop=128"``; '
         "settings in ``model.architecture`` take precedence.",
     )
+
+    def identity(self, architecture: str = "") -> dict[str, Any]:
+        """The settings that identify a run of an architecture: all but those of its execution."""
+        plain = self.model_dump(exclude={"workers"})
+        for name in LATER - {architecture}:
+            plain["settings"].pop(name, None)
+        return plain
 
 
 class OptimiserSettings(Settings):
@@ -151,7 +161,8 @@ class RunSettings(Settings):
         plain = self.model_dump()
         for key in ("out", "threads", "loggers", "trainer"):
             del plain[key]
-        del plain["data"]["workers"]
+        used = str(getattr(getattr(self, "model", None), "architecture", "")).partition(",")[0].strip()
+        plain["data"] = self.data.identity(used)
         if not self.data.plant:  # runs that are older than these settings are still known
             for key in [key for key in plain["data"] if key.startswith("plant")]:
                 del plain["data"][key]

@@ -112,9 +112,8 @@ class LikeToHearRecipe(Settings):
 
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other: everything except how it is executed."""
-        return self.model_dump(
-            exclude={"out": True, "threads": True, "folder": True, "batch_size": True, "data": {"workers"}}
-        )
+        plain = self.model_dump(exclude={"out", "threads", "folder", "batch_size", "data"})
+        return {**plain, "data": self.data.identity()}
 
     def main(self) -> list[str]:
         """Names of the classifiers of the group main."""

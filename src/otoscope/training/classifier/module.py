@@ -71,16 +71,34 @@ class ClassifierModule(TrainingModule):
                 features, target = augment_features(features, target, settings, self._fill(features), rng)
                 features = features.contiguous(memory_format=torch.channels_last)
         with self.distiller.record() if self.distiller is not None else contextlib.nullcontext({}) as recorded:
-            logits = self.network(features)
-        extra = torch.zeros((), device=self.device)
+            logits, extra = self._outputs(features)
         if self.distiller is not None:
-            extra = self.distiller(waveform, logits, recorded)
+            extra = extra + self.distiller(waveform, logits, recorded)
         smoothing = self.recipe.optimiser.label_smoothing
         loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
+        loss = self.recipe.losses.classification * loss
         self._refuse_nonfinite(loss + extra)
         accuracy = (logits.argmax(1) == target.argmax(1)).float().mean()
         self.log_dict({"train/loss": loss, "train/distance": extra, "train/accuracy": accuracy}, prog_bar=True)
         return loss + extra
+
+    def _outputs(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the weighted losses that the network itself computes."""
+        weights = self.recipe.losses.extra
+        if not weights:
+            return self.network(features), torch.zeros((), device=self.device)
+        network: Any = self.network
+        logits, losses = network.losses(features)
+        self.log_dict({f"train/{name}": losses[name] for name in weights})
+        return logits, sum(
+            (weight * losses[name] for name, weight in weights.items()), torch.zeros((), device=self.device)
+        )
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Apply the constraints of networks that have some."""
+        constrain = getattr(self.network, "constrain", None)
+        if callable(constrain):
+            constrain()
 
     def _fill(self, features: Tensor) -> Tensor:
         """The fill value of SpecAugment, broadcast over the features."""

@@ -50,6 +50,21 @@ class TeacherSettings(Settings):
     labels: tuple[str, ...] = Field((), description="Classes in words, for a teacher that takes any (CLAP).")
 
 
+class LossWeights(Settings):
+    """Weights of the losses; those after the first are of networks that have them (APNet)."""
+
+    classification: float = Field(1.0, ge=0, le=1e6, description="Weight of the cross entropy.")
+    reconstruction: float = Field(0.0, ge=0, le=1e6, description="Weight of the mean square that the decoder misses.")
+    prototypes: float = Field(
+        0.0, ge=0, le=1e6, description="Weight of the least distances between prototypes and the clips of a batch."
+    )
+
+    @property
+    def extra(self) -> dict[str, float]:
+        """Weights of the losses that the network itself computes."""
+        return {name: weight for name, weight in self.model_dump().items() if name != "classification" and weight}
+
+
 class AugmentSettings(Settings):
     """How sounds are augmented during training."""
 
@@ -95,6 +110,7 @@ class Recipe(RunSettings):
     )
     model: ModelSettings = group(ModelSettings)
     teacher: TeacherSettings = group(TeacherSettings)
+    losses: LossWeights = group(LossWeights)
     augment: AugmentSettings = group(AugmentSettings)
 
     def identity(self) -> dict[str, Any]:
@@ -102,4 +118,6 @@ class Recipe(RunSettings):
         plain = super().identity()
         if not self.model.fixed_norms:  # as for the planted cues
             del plain["model"]["fixed_norms"]
+        if self.losses == LossWeights():
+            del plain["losses"]
         return plain

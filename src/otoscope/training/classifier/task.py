@@ -36,6 +36,7 @@ class ClassifierTask(Task):
     def __init__(self, recipe: Recipe, data: Dataset, parts: Parts):
         super().__init__(recipe, data, parts)
         self.classifier = make_classifier(recipe, data)
+        _check_losses(recipe, self.classifier)
         self.teacher = _teacher(recipe)
 
     @property
@@ -91,6 +92,13 @@ class ClassifierTask(Task):
             for label, share in result["per_class"].items():
                 lines.append(f"  {label:<20}" + (f"{100 * share:6.1f} %" if share is not None else "     -"))
         return [*lines, f"model folder: {result['folder']}"]
+
+
+def _check_losses(recipe: Recipe, classifier: Classifier) -> None:
+    """Refuse weights of losses that the network does not have."""
+    if recipe.losses.extra and not hasattr(classifier.network, "losses"):
+        name, architecture = next(iter(recipe.losses.extra)), recipe.model.architecture
+        raise ParameterError(f"losses.{name} is a loss of APNet; leave it out for model.architecture={architecture}")
 
 
 def _teacher(recipe: Recipe) -> Classifier | None:
