@@ -120,6 +120,19 @@ def test_a_class_that_cannot_be_lost_ends_without_an_error(ask):
     assert torch.isfinite(result.values).all()
 
 
+def test_above_one_all_generations_are_used_also_where_the_original_is_unsure(ask):
+    quiet = ask(band_energy(), 0.01 * tone_and_decoy(0.3), "mel", target=1)
+    original = float(quiet.probability(quiet.inspected.ones()))
+    assert original < 0.5
+    used = []
+    for enough in (0.9, 1.5):
+        settings = {**FEW, "enough": enough, "generations": 3}
+        result = attribute(ask(band_energy(), 0.01 * tone_and_decoy(0.3), "mel", target=1), "mask_evolution", settings)
+        used.append(float(result.facts["samples"]))
+    assert used[1] == 21 + 10 + 3 * 14
+    assert used[0] <= used[1]
+
+
 def best_of(enough, kept, removed, shares=(0.2, 0.1, 0.3)):
     found = _Best(enough)
     found.update(

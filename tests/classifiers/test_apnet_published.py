@@ -90,7 +90,7 @@ def test_digits_are_understood(shared, name, file, words, digits):
 
 
 def test_weights_with_other_classes_are_refused(shared):
-    with pytest.raises(OtoscopeError, match=r"35|another network"):
+    with pytest.raises(OtoscopeError, match=r"has no array 'conv1|no array 'deconv1/kernel'.*another network"):
         otoscope.load_classifier("apnet_us8k", shared("weights/apnet/speech_commands_sb_cnn.hdf5"))
-    with pytest.raises(OtoscopeError, match="10"):
+    with pytest.raises(OtoscopeError, match=r"out\.weight.*\(10, 17\)"):
         otoscope.load_classifier("apnet_us8k", shared("weights/apnet/us8k_fold1_refined.hdf5"), labels=["a", "b"])

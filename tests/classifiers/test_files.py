@@ -13,7 +13,7 @@ from torch import nn
 import otoscope
 from otoscope.classifiers import build
 from otoscope.classifiers.weights import load_strictly
-from otoscope.core.errors import ParameterError, UnknownNameError, WeightsError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 
 RATE = 8000
 OPTIONS = {"sample_rate": RATE}
@@ -59,6 +59,17 @@ def test_a_file_gives_the_networks_answers(tmp_path, name):
     record = made.record()
     assert record["model"]["origin"]["options"] == OPTIONS
     assert record["model"]["origin"]["name"] == str(file)
+
+
+@pytest.mark.parametrize(
+    "method", ["amt", "grad_cam,layer=0", "layer_cam,layer=0", "attention_rollout", "gradient_rollout"]
+)
+def test_methods_that_read_layers_refuse_torchscript_in_a_line(tmp_path, method):
+    net = nn.Sequential(nn.Linear(RATE, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    torch.jit.script(net).save(str(tmp_path / "net.pt"))
+    model = otoscope.load_classifier(tmp_path / "net.pt", options=OPTIONS)
+    with pytest.raises(OtoscopeError, match=r"compiled \(TorchScript\)|has no convolutional layer"):
+        otoscope.explain(noise(), model, sample_rate=RATE, method=method)
 
 
 @pytest.mark.parametrize("freeze", [False, True])

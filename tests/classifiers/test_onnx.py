@@ -73,7 +73,7 @@ def test_a_file_with_more_inputs_names_them(tmp_path):
         otoscope.load_classifier(tmp_path / "net.onnx", options=OPTIONS)
 
 
-def write_state(path, time="time", batch="batch", sr=True, metadata=None):
+def write_state(path, time="time", batch="batch", sr=True, metadata=None, state=None, rate_type="INT64"):
     """A running mean of the power of what is given, which is a state, in units of the rate."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -87,11 +87,11 @@ def write_state(path, time="time", batch="batch", sr=True, metadata=None):
     ]
     given = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, time]),
-        helper.make_tensor_value_info("state", TensorProto.FLOAT, [batch, 1]),
+        helper.make_tensor_value_info("state", TensorProto.FLOAT, [batch, 1] if state is None else state),
     ]
     constants = [numpy_helper.from_array(np.array(0.5, np.float32), "half")]
     if sr:
-        given.insert(1, helper.make_tensor_value_info("sr", TensorProto.INT64, []))
+        given.insert(1, helper.make_tensor_value_info("sr", getattr(TensorProto, rate_type), []))
     else:
         constants.append(numpy_helper.from_array(np.array(8000, np.int64), "sr"))
     found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 1]) for name in ("score", "stateN")]
@@ -151,13 +151,77 @@ def test_a_state_about_which_too_little_is_said(tmp_path, said, words):
 
 
 @pytest.mark.parametrize(
+    ("options", "metadata", "rate_type"),
+    [
+        ({}, {"sample_rate": "8000"}, "INT64"),
+        ({"sample_rate": "8000"}, {}, "INT64"),
+        ({"sample_rate": np.int64(8000)}, {}, "INT32"),
+        ({"sample_rate": 8000.0}, {"sample_rate": "16000"}, "FLOAT"),
+    ],
+)
+def test_a_file_is_told_the_rate_at_which_it_listens(tmp_path, options, metadata, rate_type):
+    write_state(tmp_path / "net.onnx", metadata=metadata, rate_type=rate_type)
+    said = {"chunk": 100, "pool": "max", "outputs": "logits", **options}
+    model = otoscope.load_classifier(tmp_path / "net.onnx", labels=["sound"], options=said)
+    assert model.sample_rate == 8000
+    logits = model.frame_logits(torch.ones(1, 100))[0, 0]
+    assert float(logits[1] - logits[0]) == pytest.approx(8000)
+
+
+def test_a_rate_that_is_nowhere_is_asked_for(tmp_path):
+    write_state(tmp_path / "net.onnx")
+    with pytest.raises(OtoscopeError, match="takes its sample rate as an input and does not state it"):
+        otoscope.load_classifier(tmp_path / "net.onnx", options={"chunk": 100, "pool": "max"})
+
+
+@pytest.mark.parametrize("state", [["batch", "past"], ["past", 1], [1, 2, "other"]])
+def test_a_state_of_unknown_size_is_refused(tmp_path, state):
+    write_state(tmp_path / "net.onnx", state=state)
+    with pytest.raises(OtoscopeError, match="does not take one waveform"):
+        otoscope.load_classifier(tmp_path / "net.onnx", options={**OPTIONS, "chunk": 100, "pool": "max"})
+
+
+def test_a_whole_number_that_is_not_the_rate_is_refused(tmp_path):
+    length = onnx.helper.make_tensor_value_info("length", onnx.TensorProto.INT64, [1])
+    write_onnx(tmp_path / "net.onnx", Net(), [length])
+    with pytest.raises(OtoscopeError, match=r"but x .*length \[1\]"):
+        otoscope.load_classifier(tmp_path / "net.onnx", options=OPTIONS)
+
+
+@pytest.mark.parametrize("context", ["abc", None, 1000, -1])
+def test_a_context_that_is_none(tmp_path, context):
+    write_state(tmp_path / "net.onnx", time=100)
+    with pytest.raises(OtoscopeError, match="context must be"):
+        otoscope.load_classifier(tmp_path / "net.onnx", options={**OPTIONS, "context": context, "pool": "max"})
+
+
+def test_the_output_is_part_of_the_digest(tmp_path):
+    write_onnx(tmp_path / "net.onnx", Net().eval())
+    model = onnx.load(tmp_path / "net.onnx")
+    model.graph.output.append(onnx.helper.make_tensor_value_info("d", onnx.TensorProto.FLOAT, ["batch", 6]))
+    onnx.save(model, tmp_path / "net.onnx")
+    first, second = (
+        otoscope.load_classifier(tmp_path / "net.onnx", options={**OPTIONS, "output": name}) for name in ("y", "d")
+    )
+    assert (len(first.labels), len(second.labels)) == (3, 6)
+    assert first.digest() != second.digest()
+
+
+@pytest.mark.parametrize(
     ("metadata", "labels"),
     [
         ({"labels": '["dog", "cat", "cow"]'}, ("dog", "cat", "cow")),
         ({"names": "{0: 'dog', 2: 'cow', 1: 'cat'}"}, ("dog", "cat", "cow")),
         ({"id2label": '{"0": "dog", "1": "cat", "2": "cow"}'}, ("dog", "cat", "cow")),
         ({"classes": "dog\ncat\ncow\n"}, ("dog", "cat", "cow")),
+        ({"classes": "dog, cat, cow"}, ("dog", "cat", "cow")),
         ({"names": "{0: 'dog', 0.5: 'cow'}", "author": "me"}, ("class 0", "class 1", "class 2")),
+        ({"labels": '["dog", "cat"]'}, ("class 0", "class 1", "class 2")),
+        ({"labels": '["dog", "dog", "cow"]'}, ("class 0", "class 1", "class 2")),
+        ({"classes": "3"}, ("class 0", "class 1", "class 2")),
+        ({"labels": "null"}, ("class 0", "class 1", "class 2")),
+        ({"labels": "{[1]: 2}"}, ("class 0", "class 1", "class 2")),
+        ({"labels": '{"' + "9" * 5000 + '": "a"}'}, ("class 0", "class 1", "class 2")),
         ({"sample_rate": "8000"}, ("class 0", "class 1", "class 2")),
     ],
 )

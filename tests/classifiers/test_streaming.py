@@ -14,7 +14,7 @@ from torch import nn
 
 import otoscope
 from otoscope.audio.resample import resample
-from otoscope.classifiers.streaming import chunks, takes_rate
+from otoscope.classifiers.streaming import chunks, frames_of, rate_parameter, reset_of
 from otoscope.core.errors import ParameterError, UnsupportedError
 
 RATE = 1000
@@ -110,8 +110,11 @@ def test_chunks_are_the_sound_with_what_came_before(frames, chunk, context):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"chunk": 0}, "chunk must be a whole number of samples of at least 1; got 0"),
+        ({"chunk": 0}, "chunk must be a whole number of samples of at least 1, up to 10,000,000; got 0"),
         ({"chunk": 1.5}, "chunk must be a whole number"),
+        ({"chunk": 10**9}, "up to 10,000,000; got 1000000000"),
+        ({"chunk": 160, "context": "64"}, "context must be a whole number of samples"),
+        ({"context": 64, "frontend": "log_mel"}, "chunk is for modules that take waveforms"),
         ({"chunk": 160, "context": -1}, "context must be a whole number of samples of at least 0"),
         ({"context": 4}, "pass chunk"),
         ({"chunk": 160, "frontend": "log_mel"}, "chunk is for modules that take waveforms"),
@@ -142,7 +145,7 @@ def test_whole_sounds_with_a_state_and_a_rate():
     class Whole(nn.Module):
         calls = 0
 
-        def reset(self):
+        def reset_state(self):
             self.calls = 0
 
         def forward(self, x, sample_rate):
@@ -159,22 +162,136 @@ def test_whole_sounds_with_a_state_and_a_rate():
 @pytest.mark.parametrize(
     ("forward", "expected"),
     [
-        (lambda self, x: x, False),
-        (lambda self, x, sr: x, True),
-        (lambda self, x, sample_rate: x, True),
-        (lambda self, x, sr=16000: x, False),
-        (lambda self, x, lengths: x, False),
-        (lambda self, x, sr, lengths: x, False),
-        (lambda self, *x: x, False),
+        (lambda self, x: x, None),
+        (lambda self, sr: sr, None),
+        (lambda self, x, sr: x, "sr"),
+        (lambda self, x, sample_rate: x, "sample_rate"),
+        (lambda self, x, sr=16000: x, "sr"),
+        (lambda self, x, *, fs: x, "fs"),
+        (lambda self, x, lengths: x, None),
+        (lambda self, *x: x, None),
     ],
 )
-def test_a_rate_that_must_be_given(forward, expected):
-    assert takes_rate(type("Net", (nn.Module,), {"forward": forward})()) is expected
+def test_the_name_of_the_rate(forward, expected):
+    assert rate_parameter(type("Net", (nn.Module,), {"forward": forward})()) == (expected, False)
 
 
 def test_rates_of_torchscript():
-    assert takes_rate(torch.jit.script(Loudness()))
-    assert not takes_rate(torch.jit.script(nn.Linear(2, 2)))
+    class Rated(nn.Module):
+        def forward(self, x, sr: torch.Tensor):
+            return torch.stack([x.mean(-1) + sr, x.abs().mean(-1)], -1)
+
+    assert rate_parameter(torch.jit.script(Loudness())) == ("sr", False)
+    assert rate_parameter(torch.jit.script(nn.Linear(2, 2))) == (None, False)
+    assert rate_parameter(torch.jit.script(Rated())) == ("sr", True)
+    model = otoscope.wrap(torch.jit.script(Rated()), sample_rate=float(RATE), outputs="logits")
+    assert float(model(torch.zeros(1, RATE))[0, 0]) == RATE
+
+
+class Reinitialised(nn.Module):
+    """Its `reset` draws new weights; it keeps no state."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def reset(self):
+        nn.init.normal_(self.head.weight)
+
+    def forward(self, x):
+        return self.head(x.square().mean(-1, keepdim=True))
+
+
+class Gated(nn.Module):
+    """`reset_states` is a layer, and takes an argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.reset_states = nn.Linear(1, 2)
+
+    def forward(self, x):
+        return self.reset_states(x.square().mean(-1, keepdim=True))
+
+
+@pytest.mark.parametrize("made", [Reinitialised, Gated])
+def test_what_only_sounds_like_a_state_is_left_alone(made):
+    net = made()
+    before = [p.clone() for p in net.parameters()]
+    assert reset_of(net) is None
+    model = otoscope.wrap(net, sample_rate=RATE)
+    assert model.network is net
+    model(sounds())
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_methods_that_clear_a_state():
+    methods = {
+        "plain": lambda self: None,
+        "default": lambda self, batch=1: None,
+        "needs": lambda self, batch: None,
+        "any": lambda self, *sizes: None,
+    }
+    found = {
+        name: reset_of(type("Net", (nn.Module,), {"reset_states": m})()) is not None for name, m in methods.items()
+    }
+    assert found == {"plain": True, "default": True, "needs": False, "any": True}
+    named = type("Net", (nn.Module,), {"reset": lambda self: None})()
+    assert reset_of(named) is None
+    assert reset_of(named, ("reset",)) is not None
+
+
+def test_layers_keep_the_names_of_the_module():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(1, 2, 16, 8)
+
+        def reset_states(self):
+            pass
+
+        def forward(self, x):
+            return self.conv(x[:, None]).relu().mean(-1)
+
+    model = otoscope.wrap(Whole(), sample_rate=RATE, cam_layer="conv", axes={"conv": "channel frame"})
+    made = otoscope.explain(sounds(1)[0].numpy(), model, sample_rate=RATE, method="grad_cam", domain="time")
+    assert np.isfinite(made.attribution.values).all()
+
+
+@pytest.mark.parametrize("known", [{"window_s": 0.5, "min_s": 0.5}, {"window_s": 0.5}])
+def test_a_length_that_is_given_is_tried_first(known):
+    class Half(nn.Module):
+        def reset_states(self):
+            pass
+
+        def forward(self, x):
+            if x.shape[-1] % 500:
+                raise ValueError("multiples of 500")
+            return torch.stack([x.mean(-1), x.square().mean(-1)], -1)
+
+    model = otoscope.wrap(Half(), sample_rate=RATE, **known)
+    assert model.network.chunk is None
+    assert model.window_s == 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "expected"),
+    [((3,), 3, (3, 1, 1)), ((), 1, (1, 1, 1)), ((4,), 1, (1, 1, 4)), ((3, 2), 3, (3, 1, 2)), ((3, 5, 2), 3, (3, 5, 2))],
+)
+def test_scores_of_a_chunk_as_frames(shape, batch, expected):
+    assert frames_of(torch.zeros(shape), batch).shape == expected
+
+
+def test_an_entry_of_what_chunks_return_and_frames_within_them():
+    class Several(nn.Module):
+        def forward(self, x):
+            power = x.square().unflatten(-1, (2, -1)).mean(-1)  # (batch, 2 frames)
+            return {"state": None, "scores": torch.stack([power, -power], -1)}
+
+    model = otoscope.wrap(Several(), sample_rate=RATE, chunk=100, output="scores", pool="mean", outputs="logits")
+    x = sounds(2, 500)
+    frames = model.frame_logits(x)
+    assert frames.shape == (2, 10, 2)
+    torch.testing.assert_close(frames[..., 0], x.square().unflatten(-1, (10, -1)).mean(-1))
 
 
 def test_a_layer_that_hears_chunk_after_chunk_has_no_map():
@@ -202,6 +319,28 @@ def test_settings_are_part_of_the_digest():
     digests = [wrapped(Power(), chunk=n, context=m).digest() for n, m in ((160, 0), (160, 0), (80, 0), (160, 80))]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+    class Named(Power):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def state_settings(self):
+            return {"name": self.name}
+
+    assert wrapped(Named("a"), chunk=80).digest() != wrapped(Named("b"), chunk=80).digest()
+
+
+def test_a_module_is_not_tried_unless_it_may_be():
+    calls = []
+
+    class Counted(Loudness):
+        def forward(self, x, sr: int):
+            calls.append(len(x))
+            return super().forward(x, sr)
+
+    otoscope.wrap(Counted(), sample_rate=RATE, labels=2, check=False)
+    assert calls == []
 
 
 @pytest.fixture(scope="module")

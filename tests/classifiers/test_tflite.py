@@ -96,6 +96,8 @@ def test_an_output_that_is_not_there(tmp_path):
         ({"labels.txt": "quiet\nloud\n"}, ("quiet", "loud")),
         ({"yamnet_label_list.txt": "loud"}, ("not loud", "loud")),
         ({"licence.txt": "loud"}, ("negative", "positive")),
+        ({"labels.txt": "a\nb\nc"}, ("negative", "positive")),
+        ({"labels.txt": "a\na"}, ("negative", "positive")),
         ({"labels.txt": "loud", "labels_de.txt": "laut"}, ("negative", "positive")),
     ],
 )
@@ -107,6 +109,30 @@ def test_labels_that_are_packed_into_the_file(tmp_path, packed, labels):
     write_tflite(tmp_path / "a.tflite", 4000, content.getvalue())
     model = otoscope.load_classifier(tmp_path / "a.tflite", options={"sample_rate": 8000})
     assert model.labels == labels
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-10], lambda c: c[:40] + b"xx" + c[42:], lambda c: c[:-30] + c[-22:]])
+def test_damaged_packed_files_are_left_out(tmp_path, damage):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("labels.txt", "quiet\nloud\n" * 50)
+    write_tflite(tmp_path / "a.tflite", 4000, damage(content.getvalue()))
+    assert otoscope.load_classifier(tmp_path / "a.tflite", options={"sample_rate": 8000}).labels == (
+        "negative",
+        "positive",
+    )
+
+
+def test_chunks_of_a_fixed_length(tmp_path):
+    write_tflite(tmp_path / "a.tflite", 400)
+    options = {"sample_rate": 8000, "outputs": "logits", "chunk": 400, "pool": "max"}
+    model = otoscope.load_classifier(tmp_path / "a.tflite", options=options)
+    assert (model.window_s, model.min_s, model.doubts) == (None, None, ())
+    sound = np.random.default_rng(0).normal(0, 0.1, (1, 2000)).astype(np.float32)
+    frames = model.frame_logits(torch.from_numpy(sound))[0]
+    np.testing.assert_allclose((frames[:, 1] - frames[:, 0]).numpy(), (sound**2).reshape(5, 400).mean(1), rtol=1e-5)
+    write_tflite(tmp_path / "b.tflite", 400, b"another file")
+    assert otoscope.load_classifier(tmp_path / "b.tflite", options=options).digest() != model.digest()
 
 
 def test_a_file_by_path_takes_its_own_length_in_silence(capfd):

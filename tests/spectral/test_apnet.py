@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from otoscope.core.errors import ParameterError
 from otoscope.spectral import apnet_log_mel
 
 SETTINGS = (16000, 1024, 256, 80)
@@ -23,6 +24,12 @@ def test_limits_are_what_minus_one_and_one_stand_for():
     level = plain(tone())  # limits of -1 and 1 dB leave decibels
     torch.testing.assert_close(scaled(tone()), 2 * ((level + 90) / 130 - 0.5))
     assert plain.silence == pytest.approx(-100.0)
+
+
+@pytest.mark.parametrize("limits", [(10.0, 10.0), (50.0, 0.0)])
+def test_limits_in_the_wrong_order_are_refused(limits):
+    with pytest.raises(ParameterError, match="low_db must lie below high_db"):
+        apnet_log_mel(*SETTINGS, limits_db=limits)
 
 
 def test_levels_end_below_the_loudest_cell_of_each_sound():

@@ -161,20 +161,56 @@ def test_shared_and_frozen_parts(model):
     assert state(both) == before
 
 
+class Nested(nn.Module):
+    """Keeps tensors in containers of containers."""
+
+    def __init__(self):
+        super().__init__()
+        self.state = {"h": torch.zeros(2), "more": [(torch.ones(2), torch.ones(2))], "none": None}
+        self.layers = [[torch.zeros(1)], [torch.zeros(1)]]
+
+    def forward(self, x):
+        self.state["h"] = x
+        self.state["more"].append((x, x))
+        self.state["more"][0][0].add_(1)
+        self.state["new"] = x
+        self.layers[1][0] = x
+        return x
+
+
+def test_states_in_containers_are_as_before():
+    net = Nested()
+    state, more, layers = net.state, net.state["more"], net.layers
+    with preserve_state(net):
+        net(torch.full((2,), 5.0))
+    assert net.state is state
+    assert net.state["more"] is more
+    assert net.layers is layers
+    assert list(state) == ["h", "more", "none"]
+    assert torch.equal(state["h"], torch.zeros(2))
+    assert [len(more), *(t.tolist() for t in more[0])] == [1, [1.0, 1.0], [1.0, 1.0]]
+    assert [inner[0].tolist() for inner in layers] == [[0.0], [0.0]]
+
+
 class Counting(nn.Module):
-    """Keeps a buffer, a tensor, a list and a number from one call to the next."""
+    """Keeps a buffer, a tensor, lists, a dictionary and a number from one call to the next."""
 
     kept: list[torch.Tensor]
+    named: dict[str, torch.Tensor]
+    sizes: list[int]
 
     def __init__(self):
         super().__init__()
         self.norm, self.last, self.calls, self.kept = nn.BatchNorm1d(3), torch.zeros(3), 0, [torch.zeros(1)]
+        self.named, self.sizes = {"h": torch.zeros(1)}, [0]
         self.register_buffer("sum", torch.zeros(3))
 
     def forward(self, x):
         self.sum += x.sum(0)
         self.last = x[0]
         self.kept = [x, x]
+        self.named["h"] = x
+        self.sizes.append(len(x))
         self.calls += 1
         return self.norm(x) + self.last + self.calls
 
@@ -193,6 +229,9 @@ def test_the_state_of_torchscript_is_as_before(made):
     assert torch.equal(net.last, torch.ones(3))
     assert torch.equal(net.sum, sums)
     assert [tuple(t.shape) for t in net.kept] == [(2, 3), (2, 3)]
+    assert [tuple(t.shape) for t in net.named.values()] == [(2, 3)]
+    assert torch.equal(net.named["h"], torch.ones(2, 3))
+    assert net.sizes == [0, 2]
     net(torch.ones(2, 3))
     assert net.calls == 2
 

@@ -165,7 +165,8 @@ class _Strategy:
         survivors = max(1, round(ELITE * self.population))
         tried = torch.tensor(SHARES, device=device)
         candidates = values.expand(len(tried), *values.shape)
-        best = _Best(self.enough * (original if original < UNSURE else 1.0))
+        unsure = original < UNSURE and self.enough <= 1
+        best = _Best(self.enough * (original if unsure else 1.0))
         used = 1 + self.pairs + len(tried)
         for step in range(self.generations + 1):
             fitness, kept, removed = self._scores(problem, clip, largest(candidates, tried))

@@ -40,7 +40,7 @@ def apnet_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     maps = _one(state, r"prototype_distances(_\d+)?/prototype_feature_vectors")  # (prototype, frame, freq, channel)
     found["prototypes.maps"] = maps.permute(0, 3, 2, 1).contiguous()
     found["prototypes.weights"] = _one(state, r"mean(_\d+)?/prototype_feature_vectors")
-    found["out.weight"] = _one(state, r"logits(_\d+)?/kernel").T.contiguous()
+    found["out.weight"] = _one(state, r"logits(_\d+)?/kernel").permute(1, 0).contiguous()
     return found
 
 

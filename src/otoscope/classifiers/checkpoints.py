@@ -18,6 +18,7 @@ from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.weights import cached, fetch, load_strictly, read_state
 from otoscope.core import registry
+from otoscope.core.errors import WeightsError
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,27 @@ def load_checkpoint(
     path = Path(weights)
     if weights == "published":
         path = fetch(checkpoint.url, checkpoint.file, checkpoint.sha256)
-    state = read_state(path)
-    load_strictly(model.network, checkpoint.convert(state) if checkpoint.convert else state, str(path))
+    load_strictly(model.network, _converted(checkpoint, read_state(path), path), str(path))
     model.info["weights"] = checkpoint.file if weights == "published" else str(path)
     return model
+
+
+def _converted(checkpoint: Checkpoint, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The network's tensors.
+
+    Raises
+    ------
+    WeightsError
+        If an array is missing or has another number of axes.
+    """
+    if checkpoint.convert is None:
+        return state
+    try:
+        return checkpoint.convert(state)
+    except (KeyError, IndexError, RuntimeError, TypeError) as error:
+        raise WeightsError(
+            f"weights {path} are not those of {checkpoint.name}: an array is missing or has another shape ({error})"
+        ) from error
 
 
 def is_cached(file: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from otoscope.classifiers.streaming import POOL_CHUNKS
 from otoscope.classifiers.wrap import wrap
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
 
+log = logging.getLogger("otoscope")
 ENDINGS = (".pt", ".pth", ".ts", ".jit", ".torchscript", ".pt2", ".onnx", ".tflite", ".ckpt")
 OPTIONS = (
     "sample_rate",
@@ -60,26 +62,50 @@ def load_file(
             raise UnknownNameError("option of a model file", key, OPTIONS)
     settings.setdefault("name", path.stem)
     kind = path.suffix.casefold()
+    given = None if settings.get("sample_rate") is None else _rate_of(settings["sample_rate"])
     if kind in (".onnx", ".tflite"):
-        module, facts = _runtime_module(path, kind, settings)
+        module, facts = _runtime_module(path, kind, settings, given)
     else:
         module, facts = _torch_module(path, kind), {}
-    rate = settings.pop("sample_rate", facts.get("sample_rate") or getattr(module, "sample_rate", None))
-    if rate is None:
+    stated = facts.get("sample_rate") or getattr(module, "sample_rate", None)
+    if given is None and stated is None:
         raise ParameterError(
             f"{path} does not state its sample rate; pass it: --option sample_rate=HZ, or in Python "
             "otoscope.load_classifier(..., options={'sample_rate': HZ})"
         )
-    with contextlib.suppress(TypeError, ValueError):  # in a file's metadata it is a text
-        rate = float(rate)
-    rate = checked_rate(rate)
+    settings["sample_rate"] = rate = _rate_of(stated) if given is None else given
     samples = facts.get("samples")
-    if samples is not None:
+    if samples is not None and not settings.get("chunk"):
         settings = {"window_s": samples / rate, "min_s": samples / rate, **settings}
-    return wrap(module, sample_rate=rate, labels=facts.get("labels") if labels is None else labels, **settings)
+    if labels is not None or facts.get("labels") is None:
+        return wrap(module, labels=labels, **settings)
+    return _labelled(wrap(module, **settings), facts["labels"], path)
 
 
-def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+def _rate_of(rate: Any) -> int:
+    """A rate in Hz, from a number or, as in a file's metadata, from a text."""
+    with contextlib.suppress(TypeError, ValueError):
+        rate = float(rate)
+    return checked_rate(rate)
+
+
+def _labelled(classifier: Classifier, labels: list[str], path: Path) -> Classifier:
+    """The classifier with the labels that its file holds, if there are as many as classes."""
+    binary = classifier.readout.binary
+    names = [f"not {labels[0]}", labels[0]] if binary and len(labels) == 1 else labels
+    if len(names) != len(classifier.labels):
+        log.warning(
+            "%s holds %d labels, but gives scores of %d classes; they are left out: pass labels", path, len(labels),
+            1 if binary else len(classifier.labels),
+        )  # fmt: skip
+        return classifier
+    classifier.labels = tuple(names)
+    return classifier
+
+
+def _runtime_module(
+    path: Path, kind: str, settings: dict[str, Any], sample_rate: int | None
+) -> tuple[nn.Module, dict[str, Any]]:
     """A module that another runtime runs, and what is known about it."""
     if kind == ".tflite":
         from otoscope.classifiers.tflite import tflite_module
@@ -87,10 +113,8 @@ def _runtime_module(path: Path, kind: str, settings: dict[str, Any]) -> tuple[nn
         return tflite_module(path, settings["name"], settings.pop("output", None))
     from otoscope.classifiers.onnx import onnx_module
 
-    rate = settings.get("sample_rate")
-    known = int(rate) if isinstance(rate, int | float) and rate >= 100 else 16000
     streaming = {key: settings.pop(key) for key in ("chunk", "context") if key in settings}
-    module, facts = onnx_module(path, settings["name"], settings.pop("output", None), known, **streaming)
+    module, facts = onnx_module(path, settings["name"], settings.pop("output", None), sample_rate, **streaming)
     if facts.get("chunk") and not settings.get("pool"):
         raise ParameterError(f"{path} scores chunks of {facts['chunk']} samples; {POOL_CHUNKS}")
     return module, facts

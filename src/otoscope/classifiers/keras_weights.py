@@ -64,6 +64,8 @@ def _arrays(h5py: Any, group: Any, path: Path) -> list[tuple[str, np.ndarray]]:
             continue
         if item.external or item.is_virtual:
             raise WeightsError(f"weights {path}: {key!r} is stored in another file; save the weights again")
+        if item.dtype.kind in "iub":  # counts, such as how often a normalisation was updated
+            continue
         if item.dtype.kind != "f" or item.nbytes > LARGEST:
             raise WeightsError(
                 f"weights {path}: {key!r} is {item.dtype} of {item.shape}; expected floating-point numbers"
@@ -89,8 +91,8 @@ def norm(state: dict[str, Tensor], layer: str, name: str) -> dict[str, Tensor]:
 def lstm(state: dict[str, Tensor], layer: str, suffix: str) -> dict[str, Tensor]:
     """One direction of an LSTM under torch's names; both keep the gates in the order input, forget, cell, output."""
     return {
-        f"lstm.weight_ih_l0{suffix}": state[f"{layer}/kernel"].T.contiguous(),
-        f"lstm.weight_hh_l0{suffix}": state[f"{layer}/recurrent_kernel"].T.contiguous(),
+        f"lstm.weight_ih_l0{suffix}": state[f"{layer}/kernel"].permute(1, 0).contiguous(),
+        f"lstm.weight_hh_l0{suffix}": state[f"{layer}/recurrent_kernel"].permute(1, 0).contiguous(),
         f"lstm.bias_ih_l0{suffix}": state[f"{layer}/bias"],
         f"lstm.bias_hh_l0{suffix}": torch.zeros_like(state[f"{layer}/bias"]),
     }
@@ -98,5 +100,5 @@ def lstm(state: dict[str, Tensor], layer: str, suffix: str) -> dict[str, Tensor]
 
 def dense(state: dict[str, Tensor], layer: str, name: str) -> dict[str, Tensor]:
     """A dense layer under torch's names."""
-    found = {f"{name}.weight": state[f"{layer}/kernel"].T.contiguous()}
+    found = {f"{name}.weight": state[f"{layer}/kernel"].permute(1, 0).contiguous()}
     return found | ({f"{name}.bias": state[f"{layer}/bias"]} if f"{layer}/bias" in state else {})

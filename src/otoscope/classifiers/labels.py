@@ -122,19 +122,22 @@ def labels_of_text(properties: Mapping[str, str]) -> list[str] | None:
         Under ``labels``, ``id2label``, ``label2id``, ``classes``, ``class_names`` or ``names``: a list or a mapping, as JSON or as
         Python writes it, or one name per line.
     """
-    text = next((properties[key] for key in TEXT_KEYS if properties.get(key, "").strip()), None)
+    text = next((properties[key].strip() for key in TEXT_KEYS if properties.get(key, "").strip()), None)
     if text is None:
         return None
     found: Any = None
     for read in (json.loads, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             found = read(text)
             break
     if not isinstance(found, list | dict):
-        found = [line.strip() for line in text.splitlines() if line.strip()]
+        parts = text.splitlines() if "\n" in text or "," not in text else text.split(",")
+        found = [part.strip() for part in parts if part.strip()]
+    if text.isdecimal() or text in ("null", "None"):
+        return None
     try:
         return label_names(found)
-    except ParameterError as error:
+    except (ParameterError, ValueError) as error:
         log.warning("the labels that the file holds are left out: %s", error)
         return None
 

@@ -154,7 +154,7 @@ def output_name(names: Sequence[str], output: str | int | None, where: Any) -> s
     """
     if output is None:
         return names[0]
-    if isinstance(output, int) and -len(names) <= output < len(names):
+    if isinstance(output, int) and not isinstance(output, bool) and -len(names) <= output < len(names):
         return names[output]
     if output in names:
         return str(output)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ import numpy as np
 import torch
 
 from otoscope.classifiers.function import Answers
+from otoscope.classifiers.labels import labels_of_text
 from otoscope.classifiers.outputs import output_name
 from otoscope.core.errors import UnsupportedError, WeightsError
 from otoscope.core.runtime import require
+
+LABEL_BYTES = 1 << 24
 
 
 @contextlib.contextmanager
@@ -87,8 +91,14 @@ class TFLiteFunction:
             run.allocate_tensors()
         run.set_tensor(self.given["index"], np.ascontiguousarray(waveform).reshape(run.get_input_details()[0]["shape"]))
         run.invoke()
-        found = [run.get_tensor(one["index"]) for one in run.get_output_details()]
+        found = [_numbers(run.get_tensor(one["index"]), one["quantization"]) for one in run.get_output_details()]
         return [scores if scores.shape[:1] == (1,) and scores.ndim > 1 else scores[None] for scores in found]
+
+
+def _numbers(values: np.ndarray, quantisation: tuple[float, int]) -> np.ndarray:
+    """Scores as numbers; integers of a quantised output have a scale and a zero point."""
+    scale, zero = quantisation
+    return (values.astype(np.float32) - zero) * scale if values.dtype.kind in "iu" and scale else values
 
 
 def tflite_module(path: Path, name: str, output: str | int | None = None) -> tuple[Answers, dict[str, Any]]:
@@ -114,9 +124,11 @@ def tflite_module(path: Path, name: str, output: str | int | None = None) -> tup
 
 def _packed_labels(path: Path) -> list[str] | None:
     """Names of classes that are packed into the file, as the metadata of TFLite has them: a text file in a ZIP at its end."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as packed:
-        names = [one for one in packed.namelist() if "label" in one.casefold() and one.endswith(".txt")]
-        lines = packed.read(names[0]).decode("utf-8", "replace").splitlines() if len(names) == 1 else []
-    return [line.strip() for line in lines if line.strip()] or None
+    try:
+        with zipfile.ZipFile(path) as packed:
+            names = [one for one in packed.infolist() if "label" in one.filename.casefold()]
+            names = [one for one in names if one.filename.endswith(".txt") and one.file_size <= LABEL_BYTES]
+            text = packed.read(names[0]).decode("utf-8", "replace") if len(names) == 1 else ""
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError):
+        return None  # nothing is packed, or it is damaged, encrypted or compressed in an unknown way
+    return labels_of_text({"labels": text})

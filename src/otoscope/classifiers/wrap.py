@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.base import Classifier, checked_rate
 from otoscope.classifiers.examine import examine
 from otoscope.classifiers.frontends import fit_frontend
 from otoscope.classifiers.inspected import memory_errors
 from otoscope.classifiers.labels import label_names
 from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import SUM, Lengths, Numbers, kind_of
-from otoscope.classifiers.streaming import fit_streaming
+from otoscope.classifiers.streaming import Streaming, fit_streaming
 from otoscope.classifiers.trial import Trial, TrialScores
 from otoscope.core.errors import ParameterError
 
@@ -117,8 +117,10 @@ def wrap(
     if in_memory is not None:
         return _of_transformers(*in_memory, name, sample_rate, labels)
     sample_rate, title = _rate(module, sample_rate), name or _kind(module)
-    frontend, module = _front(_differentiable(module), frontend, sample_rate, chunk)
-    module = fit_streaming(module, sample_rate, chunk, context, pool, title) if frontend is None else module
+    frontend, module = _front(_differentiable(module), frontend, sample_rate, chunk is not None or bool(context))
+    if frontend is None:
+        module = fit_streaming(module, sample_rate, (chunk, context, output), pool, title, window_s or min_s, check)
+        cam_layer, axes, output = _inside(module, cam_layer, axes, output)
     named = None if labels is None else _named(labels)
     said = Readout("logits" if outputs is None else outputs, output, pool, bool(multilabel))
     trial = Trial(module, frontend, sample_rate, title)
@@ -130,14 +132,13 @@ def wrap(
     # If no scores were computed, one label means a class and its absence.
     alone = named is not None and len(named) == 1 and not multilabel
     binary = alone if scores is None else scores.values.shape[-1] == 1
-    names = _names(title, named, scores, binary)
     numbers = _numbers(title, scores, outputs, multilabel)
     exclusive = binary or not numbers.multilabel
     min_s, window_s = _durations(sample_rate, lengths, min_s, window_s)
     classifier = Classifier(
         module,
         sample_rate=sample_rate,
-        labels=names,
+        labels=_names(title, named, scores, binary),
         multilabel=not exclusive,
         frontend=frontend,
         name=title,
@@ -164,11 +165,21 @@ def _named(labels: Any) -> list[str]:
     return label_names(labels)
 
 
-def _front(module: nn.Module, frontend: Any, sample_rate: int, chunk: int | None) -> tuple[nn.Module | None, nn.Module]:
+def _inside(
+    module: nn.Module, cam_layer: str | None, axes: Mapping[str, str] | None, output: str | int | None
+) -> tuple[str | None, Mapping[str, str] | None, str | int | None]:
+    """Names of layers as they are in a network that hears chunks, which chooses the entry with the scores itself."""
+    if not isinstance(module, Streaming):
+        return cam_layer, axes, output
+    named = None if axes is None else {f"network.{layer}": order for layer, order in axes.items()}
+    return cam_layer and f"network.{cam_layer}", named, output if module.chunk is None else None
+
+
+def _front(module: nn.Module, frontend: Any, sample_rate: int, chunked: bool) -> tuple[nn.Module | None, nn.Module]:
     """A front end, if there is one, and the module behind it."""
     if frontend is None:
         return None, module
-    if chunk is not None:
+    if chunked:
         raise ParameterError(
             "chunk is for modules that take waveforms; leave it out, or put the front end into the module"
         )
@@ -183,7 +194,7 @@ def _rate(module: Any, sample_rate: int | None) -> int:
         raise ParameterError(
             "sample_rate must be a whole number of Hz, and is missing: pass the rate at which the module was trained"
         )
-    return sample_rate
+    return checked_rate(sample_rate)
 
 
 def _transformers_parts(module: Any, frontend: Any) -> tuple[Any, Any] | None:

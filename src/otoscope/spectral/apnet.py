@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otoscope.core.errors import ParameterError
 from otoscope.spectral.logmel import FrameConfig, LogMel, MelBands
 
 APNET_RANGE = (-100.0, 30.0)  # dB: digital silence, and a tone at full scale in one narrow band
@@ -55,6 +56,8 @@ def apnet_log_mel(
     16128
     """
     low, high = limits_db
+    if low >= high:
+        raise ParameterError(f"low_db must lie below high_db; got {low:g} and {high:g}")
     bands = MelBands(n_mels, 0.0, sample_rate / 2, "htk", "slaney", shift=-(low + high) / 2, divisor=(high - low) / 2)
     least = minimum_frames + ahead
     frames = FrameConfig(sample_rate, n_fft, hop_length, False, least, least if fixed else None)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from otoscope.surgery.hooks import add_hook
+
 
 class Attention(NamedTuple):
     """Attention weights of one layer in one pass.
@@ -81,9 +83,9 @@ def record_attention(
 
     with contextlib.ExitStack() as stack:
         for name, module in model.named_modules():
-            stack.callback(module.register_forward_pre_hook(enter(name)).remove)
+            stack.callback(add_hook(module.register_forward_pre_hook, enter(name)).remove)
             # always_call: the stack must shrink after a failing layer too.
-            stack.callback(module.register_forward_hook(leave, always_call=True).remove)
+            stack.callback(add_hook(module.register_forward_hook, leave, always_call=True).remove)
         stack.enter_context(_Recorder(lambda weights: seen.append(Attention(running[-1], keep(weights)))))
         yield seen
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,8 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
     """
     modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen TorchScript has none
     parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    buffers = list(model.buffers())
+    contents = [b.detach().clone() for b in buffers]
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     named = [(m._buffers, dict(m._buffers)) for m in plain]  # a forward pass may put a new tensor in place
     scripted = [(m, _script_state(m)) for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
@@ -68,7 +70,7 @@ def preserve_state(model: nn.Module) -> Iterator[nn.Module]:
         _restore_tables(named)  # first the tensor objects, then the values in them
         for m, values in scripted:
             _restore_script_state(m, values)
-        _restore_buffers(buffers)
+        _copy_back(buffers, contents)
         _restore_tables(hooks)
         for m, state in states:
             _restore_state(m, state)
@@ -127,22 +129,61 @@ def set_mode(model: nn.Module, mode: bool, train: Callable[[bool], object] | Non
                 m.training = mode
 
 
-State = dict[str, tuple[object, list[Tensor], list[Tensor]]]
+OWN = frozenset(vars(nn.Module()))  # tables of torch's, which are restored by themselves
+Held = tuple[object, Any]  # a value, and what its containers held
+State = dict[str, tuple[Held, list[Tensor], list[Tensor]]]
+
+
+def _leaves(value: object) -> list[object]:
+    """What a value holds, inside lists, tuples and dictionaries."""
+    if isinstance(value, list | tuple | dict):
+        return [leaf for item in (value.values() if isinstance(value, dict) else value) for leaf in _leaves(item)]
+    return [] if value is None else [value]
 
 
 def _tensors(value: object) -> list[Tensor] | None:
     """The tensors that an attribute holds; None if it may hold something else."""
-    items = list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
-    return items if all(isinstance(x, Tensor) for x in items) else None  # type: ignore[return-value]
+    leaves = _leaves(value)
+    return leaves if all(isinstance(x, Tensor) for x in leaves) else None  # type: ignore[return-value]
+
+
+def _hold(value: object) -> Held:
+    """A value with what its containers hold now."""
+    if isinstance(value, dict):
+        return value, {key: _hold(item) for key, item in value.items()}
+    return value, [_hold(item) for item in value] if isinstance(value, list | tuple) else None
+
+
+def _put_back(held: Held) -> object:
+    """The value, with its containers as they were."""
+    value, inside = held
+    if isinstance(value, dict):
+        table = {key: _put_back(item) for key, item in inside.items()}
+        value.clear()
+        value.update(table)
+    elif inside is not None:
+        items = [_put_back(item) for item in inside]
+        if isinstance(value, list):
+            value[:] = items
+    return value
+
+
+def _copy_back(tensors: list[Tensor], copies: list[Tensor]) -> None:
+    with torch.no_grad():
+        for tensor, copy in zip(tensors, copies, strict=True):
+            if tensor.shape != copy.shape:
+                tensor.resize_(copy.shape)
+            if not torch.equal(tensor, copy):  # an untouched one keeps its version counter, which autograd checks
+                tensor.copy_(copy)
 
 
 def _state_of(module: nn.Module) -> tuple[set[str], State]:
-    """Names of all attributes, and of those that hold None, tensors or lists of tensors, the object and copies of the values."""
+    """Names of all attributes, and of those that hold None or tensors, the object, its tensors, and copies of their values."""
     found: State = {}
     for name, value in vars(module).items():
-        tensors = _tensors(value)
+        tensors = None if name in OWN else _tensors(value)
         if tensors is not None:
-            found[name] = value, tensors, [t.detach().clone() for t in tensors]
+            found[name] = _hold(value), tensors, [t.detach().clone() for t in tensors]
     return set(vars(module)), found
 
 
@@ -151,16 +192,11 @@ def _restore_state(module: nn.Module, before: tuple[set[str], State]) -> None:
     kept = vars(module)
     for name in [n for n in kept if n not in names and _tensors(kept[n])]:
         del kept[name]
-    for name, (value, tensors, copies) in state.items():
+    for name, (held, tensors, copies) in state.items():
         if _tensors(kept.get(name)) is None:  # a count, a text: not of our making
             continue
-        kept[name] = value
-        if isinstance(value, list):
-            value[:] = tensors
-        with torch.no_grad():
-            for tensor, copy in zip(tensors, copies, strict=True):
-                if not torch.equal(tensor, copy):
-                    tensor.copy_(copy)
+        kept[name] = _put_back(held)
+        _copy_back(tensors, copies)
 
 
 ScriptState = dict[str, tuple[object, list[Tensor]]]
@@ -172,20 +208,17 @@ def _script_state(module: torch.jit.ScriptModule) -> ScriptState:
     kind = torch._C.ConcreteModuleType.from_jit_type(module._c._type())  # frozen modules keep none of their own
     for name in (*module._buffers.keys(), *kind.get_attributes()):  # type: ignore[attr-defined]
         value = module._c.getattr(name)
-        tensors = _tensors(value)
-        if name != "training" and (tensors is not None or isinstance(value, int | float | str)):
-            found[name] = value, [t.detach().clone() for t in tensors or []]
+        leaves = _leaves(value)
+        if name != "training" and all(isinstance(leaf, Tensor | int | float | str) for leaf in leaves):
+            found[name] = value, [t.detach().clone() for t in leaves if isinstance(t, Tensor)]
     return found
 
 
 def _restore_script_state(module: torch.jit.ScriptModule, before: ScriptState) -> None:
     for name, (value, copies) in before.items():
-        with torch.no_grad():
-            for tensor, copy in zip(_tensors(value) or [], copies, strict=True):
-                if not torch.equal(tensor, copy):
-                    tensor.copy_(copy)
+        _copy_back([leaf for leaf in _leaves(value) if isinstance(leaf, Tensor)], copies)
         now = module._c.getattr(name)
-        if now is not value and (copies or now != value):
+        if now is not value and (isinstance(value, Tensor | list | tuple | dict) or now != value):
             module._c.setattr(name, value)
 
 
@@ -203,10 +236,3 @@ def _restore_tables(tables: list[tuple[dict, dict]]) -> None:
         if list(map(id, table.values())) != list(map(id, before.values())) or list(table) != list(before):
             table.clear()
             table.update(before)
-
-
-def _restore_buffers(buffers: list[tuple[Tensor, Tensor]]) -> None:
-    with torch.no_grad():
-        for buffer, before in buffers:
-            if not torch.equal(buffer, before):  # an untouched buffer keeps its version counter, which autograd checks
-                buffer.copy_(before)

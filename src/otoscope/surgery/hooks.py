@@ -7,8 +7,9 @@ several times in a pass appends several outputs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,6 +22,17 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     if name not in layers or not name:
         raise UnknownNameError("layer", name, [n for n in layers if n])
     return layers[name]
+
+
+def add_hook(register: Callable[..., Any], hook: Callable[..., Any], **options: Any) -> Any:
+    """The handle of a hook, or an `UnsupportedError` for compiled modules, which take none."""
+    try:
+        return register(hook, **options)
+    except RuntimeError as error:
+        raise UnsupportedError(
+            "the classifier is compiled (TorchScript), so the outputs of its layers cannot be read; use mask_optimisation, lime or "
+            "integrated_gradients, or the module before it was compiled"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -62,7 +74,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     # The stack removes every hook that was added, also when adding a later one, or the block, fails.
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
-            stack.callback(layer.register_forward_hook(partial(keep, name)).remove)
+            stack.callback(add_hook(layer.register_forward_hook, partial(keep, name)).remove)
         yield outputs
 
 
@@ -95,7 +107,7 @@ def record_input(model: nn.Module) -> Iterator[list[Tensor]]:
     torch.Size([5, 4])
     """
     inputs: list[Tensor] = []
-    handle = model.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    handle = add_hook(model.register_forward_pre_hook, lambda _module, given: inputs.append(given[0]))
     try:
         yield inputs
     finally:

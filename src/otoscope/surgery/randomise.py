@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.surgery.hooks import add_hook
 
 # Attributes of a tensor that give its values, in contrast to its shape or device.
 VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real", "imag")}
@@ -111,7 +112,7 @@ def _order(model: nn.Module, names: list[str], run: Callable[[], object]) -> lis
             return lambda _module, _inputs: called.update({name: next(uses.steps)})
 
         for name in names:
-            stack.callback(modules[name].register_forward_pre_hook(hook(name)).remove)
+            stack.callback(add_hook(modules[name].register_forward_pre_hook, hook(name)).remove)
         stack.enter_context(uses)
         run()
     # where a parameter cannot be seen at work (TorchScript), that its module was called must do
@@ -205,5 +206,5 @@ def _estimate_norms(modules: Sequence[nn.Module], run: Callable[[], object]) -> 
     with contextlib.ExitStack() as stack, torch.no_grad():
         for module in modules:
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
-                stack.callback(module.register_forward_pre_hook(estimate).remove)
+                stack.callback(add_hook(module.register_forward_pre_hook, estimate).remove)
         run()
