@@ -43,7 +43,7 @@ def test_the_parts_of_the_published_one():
 def slow_distances(latent, maps, published):
     """In float64, with the differences written out."""
     difference = (latent.double()[:, None] - maps.double()[None]).square()
-    return difference.sum((2, 4)) if published else difference.mean((2, 4))
+    return difference.sum((2, 4)) if published else 672 * difference.mean((2, 4))
 
 
 @given(
@@ -58,8 +58,9 @@ def test_distances_are_those_written_out(batch, n, channels, freq, frames, publi
     expected = slow_distances(latent, layer.maps, published)
     found = layer.distances(latent)
     assert found.shape == (batch, n, freq)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * size**2)
-    assert (layer.distances(layer.maps)[range(n), range(n)] <= 1e-5 * size**2 * max(1, channels * frames)).all()
+    scale = size**2 * (channels * frames if published else 672)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * scale)
+    assert (layer.distances(layer.maps)[range(n), range(n)] <= 1e-5 * scale).all()
 
 
 def test_similarities_are_weighted_sums():
@@ -73,11 +74,18 @@ def test_similarities_are_weighted_sums():
 
 
 def test_large_latent_maps_do_not_underflow_unless_published():
-    """300 channels by 200 frames with a distance of 1 each: a sum of 60,000, whose exponential is 0."""
-    for published in (False, True):
+    """300 channels by 200 frames that differ by 0.04 each: a sum of 96, whose exponential is 0; 672 times the mean is 1.1."""
+    for published, expected in ((False, np.exp(-672 * 0.04**2)), (True, 0.0)):
         layer = PrototypeLayer(1, (300, 2, 200), published)
-        similarity, _ = layer(layer.maps.detach() + 1)
-        assert float(similarity.detach()) == pytest.approx(0.0 if published else np.exp(-1), abs=1e-5)
+        similarity, _ = layer(layer.maps.detach() + 0.04)
+        assert float(similarity.detach()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_both_forms_are_the_same_for_the_published_size():
+    published, ours = PrototypeLayer(3, (32, 4, 21), True), PrototypeLayer(3, (32, 4, 21))
+    ours.load_state_dict(published.state_dict())
+    latent = 0.02 * torch.randn(2, 32, 4, 21)
+    torch.testing.assert_close(ours.distances(latent), published.distances(latent))
 
 
 @pytest.mark.parametrize("published", [False, True])

@@ -94,7 +94,7 @@ def test_models():
         resolve_model(model, weights="x.pt")
     with pytest.raises(UnknownNameError, match="'mn10_as'"):
         resolve_model("mn10-as")
-    with pytest.raises(WeightsError, match="no model folder"):
+    with pytest.raises(WeightsError, match="not a model folder"):
         resolve_model("/nowhere/at/all")
 
 

@@ -6,7 +6,8 @@ similarity per prototype, and a linear layer without bias turns similarities int
 features, makes the prototypes visible and audible.
 
 Source: zinemanas2021apnet and the authors' model files (the third convolution is followed by a LeakyReLU). We differ in two
-things unless ``published`` is set: distances are means over channels and frames (sums underflow in ``exp``), and the weights over
+things unless ``published`` is set: distances are means over channels and frames times 672 (sums underflow in ``exp`` for larger
+maps; for the 672 channels and frames of the published network for urban sounds, both are the same), and the weights over
 frequency are scaled to sum to 1 for each prototype (there: to unit length across prototypes, which changes when one is deleted).
 """
 
@@ -24,6 +25,7 @@ from otoscope.spectral.apnet import APNET_RANGE, apnet_log_mel
 
 SLOPE = 0.3  # of LeakyReLU, as in Keras
 POOL = 2
+CELLS = 32 * 21  # channels times frames of the published network for urban sounds
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class PrototypeLayer(nn.Module):
     shape : (int, int, int)
         Channels, frequencies and frames of a latent map.
     published : bool
-        Distances are sums over channels and frames, not means.
+        Distances are sums over channels and frames, not means times `CELLS`.
     """
 
     def __init__(self, n: int, shape: tuple[int, int, int], published: bool = False):
@@ -106,7 +108,7 @@ class PrototypeLayer(nn.Module):
         crossed = torch.bmm(z, p.transpose(1, 2))  # (freq, batch, prototype)
         squares = z.square().sum(-1)[:, :, None] + p.square().sum(-1)[:, None]
         found = (squares - 2 * crossed).clamp_min(0).permute(1, 2, 0)
-        return found if self.published else found / z.shape[-1]
+        return found if self.published else found * (CELLS / z.shape[-1])
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Similarities ``(batch, prototype)`` and distances ``(batch, prototype, freq)``."""
