@@ -202,14 +202,12 @@ LIMITS = (
 )
 
 
-def _settings(sample_rate: int, n_fft: int, hop: int, n_mels: int, frames: int) -> tuple[Parameter, ...]:
-    """The settings of the front end, which APNet and its two baselines share."""
+def framing(sample_rate: int, n_fft: int, hop: int) -> tuple[Parameter, ...]:
+    """Settings of the framing, with their defaults, which APNet and its two baselines share; as `LIMITS`."""
     return (
         Parameter("sample_rate", int, sample_rate, "Hz", 4000, 192000),
         Parameter("n_fft", int, n_fft, "samples in a frame", 64, 16384),
         Parameter("hop", int, hop, "samples from frame to frame", 16, 16384),
-        Parameter("n_mels", int, n_mels, "mel bands", 4, 512),
-        Parameter("frames", int, frames, "frames of the fixed window; shorter sounds are padded", 4, 4096),
     )
 
 
@@ -219,7 +217,9 @@ def _settings(sample_rate: int, n_fft: int, hop: int, n_mels: int, frames: int) 
     family="apnet",
     source="zinemanas2021apnet",
     parameters=(
-        *_settings(22050, 4096, 1024, 128, 84),
+        *framing(22050, 4096, 1024),
+        Parameter("n_mels", int, 128, "mel bands", 4, 512),
+        Parameter("frames", int, 84, "frames of the fixed window; shorter sounds are padded", 4, 4096),
         Parameter("channels", int, 32, "of every convolution", 1, 512),
         Parameter("prototypes", int, 50, "prototypes, spread evenly over the classes at the start", 1, 10000),
         Parameter(

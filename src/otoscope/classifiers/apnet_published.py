@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ BASE = "https://raw.githubusercontent.com/pzinemanas/APNet/master/experiments"
 TOP_DB = 80.0  # below the loudest cell of each sound
 
 
+@cache
 def scalers() -> dict[str, Any]:
     """Labels, limits in dB, or means and deviations of each band, by checkpoint."""
     text = (files("otoscope.classifiers") / "assets" / "apnet_scalers.json").read_text(encoding="utf-8")

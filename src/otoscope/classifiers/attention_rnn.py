@@ -13,7 +13,7 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
-from otoscope.classifiers.apnet import LIMITS
+from otoscope.classifiers.apnet import LIMITS, framing
 from otoscope.classifiers.architecture import Parts
 from otoscope.core.errors import ParameterError
 from otoscope.core.registry import Parameter, register
@@ -135,9 +135,7 @@ class AttentionRnn(nn.Module):
     family="attention_rnn",
     source="deandrade2018attention, zinemanas2021apnet",
     parameters=(
-        Parameter("sample_rate", int, 16000, "Hz", 4000, 192000),
-        Parameter("n_fft", int, 1024, "samples in a frame", 64, 16384),
-        Parameter("hop", int, 256, "samples from frame to frame", 16, 16384),
+        *framing(16000, 1024, 256),
         Parameter("n_mels", int, 80, "mel bands", 1, 512),
         Parameter("units", int, 64, "of each direction of each recurrent layer", 1, 1024),
         Parameter("bn_momentum", float, 0.01, "of the running statistics; little data wants 0.1", 1e-4, 1.0),

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from otoscope.classifiers.base import Classifier, checked_rate
+from otoscope.classifiers.labels import yes_or_no
 from otoscope.classifiers.streaming import POOL_CHUNKS
 from otoscope.classifiers.wrap import wrap
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WeightsError
@@ -92,7 +93,7 @@ def _rate_of(rate: Any) -> int:
 def _labelled(classifier: Classifier, labels: list[str], path: Path) -> Classifier:
     """The classifier with the labels that its file holds, if there are as many as classes."""
     binary = classifier.readout.binary
-    names = [f"not {labels[0]}", labels[0]] if binary and len(labels) == 1 else labels
+    names = yes_or_no(labels[0]) if binary and len(labels) == 1 else labels
     if len(names) != len(classifier.labels):
         log.warning(
             "%s holds %d labels, but gives scores of %d classes; they are left out: pass labels", path, len(labels),

@@ -22,7 +22,7 @@ from torch import Tensor
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.hf_check import check_front_end, not_together, reason_of
 from otoscope.classifiers.hf_networks import HfParts, ast_parts, bert_parts, clap_parts, raw_parts, whisper_parts
-from otoscope.classifiers.labels import label_names
+from otoscope.classifiers.labels import label_names, yes_or_no
 from otoscope.classifiers.outputs import Readout
 from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core.errors import DownloadError, ParameterError, UnsupportedError, WeightsError
@@ -316,7 +316,7 @@ def _classifier(
     return Classifier(
         parts.network,
         sample_rate=int(extractor.sampling_rate),
-        labels=[f"not {labels[0]}", *labels] if binary else labels,
+        labels=yes_or_no(labels[0]) if binary else labels,
         multilabel=multilabel,
         frontend=parts.frontend,
         readout=Readout(multilabel=multilabel, binary=binary),

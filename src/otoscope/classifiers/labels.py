@@ -125,6 +125,8 @@ def labels_of_text(properties: Mapping[str, str]) -> list[str] | None:
     text = next((properties[key].strip() for key in TEXT_KEYS if properties.get(key, "").strip()), None)
     if text is None:
         return None
+    if text.isdecimal() or text in ("null", "None"):
+        return None
     found: Any = None
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
@@ -133,13 +135,16 @@ def labels_of_text(properties: Mapping[str, str]) -> list[str] | None:
     if not isinstance(found, list | dict):
         parts = text.splitlines() if "\n" in text or "," not in text else text.split(",")
         found = [part.strip() for part in parts if part.strip()]
-    if text.isdecimal() or text in ("null", "None"):
-        return None
     try:
         return label_names(found)
     except (ParameterError, ValueError) as error:
         log.warning("the labels that the file holds are left out: %s", error)
         return None
+
+
+def yes_or_no(label: str) -> list[str]:
+    """Names of the two answers to the question whether a class is there, that of its absence first."""
+    return [f"not {label}", label]
 
 
 def _is_list(labels: object) -> bool:

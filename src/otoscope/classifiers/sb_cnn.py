@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from otoscope.classifiers.apnet import LIMITS
+from otoscope.classifiers.apnet import LIMITS, framing
 from otoscope.classifiers.architecture import Parts
 from otoscope.classifiers.base import Place
 from otoscope.core.errors import ParameterError
@@ -128,9 +128,7 @@ def _initialise(module: nn.Module) -> None:
     family="sb_cnn",
     source="salamon2017deep, zinemanas2021apnet",
     parameters=(
-        Parameter("sample_rate", int, 22050, "Hz", 4000, 192000),
-        Parameter("n_fft", int, 4096, "samples in a frame", 64, 16384),
-        Parameter("hop", int, 1024, "samples from frame to frame", 16, 16384),
+        *framing(22050, 4096, 1024),
         Parameter("n_mels", int, 128, "mel bands", 32, 512),
         Parameter("frames", int, 64, "frames that the dense layer sees at once; shorter sounds are padded", 52, 4096),
         Parameter("bn_momentum", float, 0.01, "of the running statistics; little data wants 0.1", 1e-4, 1.0),

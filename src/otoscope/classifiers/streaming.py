@@ -59,6 +59,7 @@ class Streaming(nn.Module):
     ):
         super().__init__()
         self.network, (self.chunk, self.context), self.output = network, check_chunks(chunk, context), output
+        self.reset = reset_of(network, RESETS if self.chunk is None else (*RESETS, "reset"))
         name, as_tensor = rate_parameter(network)
         self.rate = {} if name is None else {name: torch.tensor(sample_rate) if as_tensor else sample_rate}
 
@@ -77,9 +78,8 @@ class Streaming(nn.Module):
 
     def forward(self, waveform: Tensor) -> Any:
         """What the network returns for a sound ``(batch, time)``; of chunks, scores ``(batch, frame, class)``."""
-        reset = reset_of(self.network, RESETS if self.chunk is None else (*RESETS, "reset"))
-        if reset is not None:
-            reset()
+        if self.reset is not None:
+            getattr(self.network, self.reset)()
         if self.chunk is None:
             return self.network(waveform, **self.rate)
         parts = chunks(waveform, self.chunk, self.context).unbind(1)
@@ -197,17 +197,17 @@ def _takes(network: Streaming, frames: int, sample_rate: int) -> bool:
     return False
 
 
-def reset_of(module: nn.Module, names: tuple[str, ...] = RESETS) -> Any:
-    """The method that clears a module's state, if it has one that can be called without arguments."""
+def reset_of(module: nn.Module, names: tuple[str, ...] = RESETS) -> str | None:
+    """The name of the method that clears a module's state, if it has one that can be called without arguments."""
     for name in names:
         if isinstance(module, torch.jit.ScriptModule):
             if module._c._has_method(name) and len(module._c._get_method(name).schema.arguments) == 1:
-                return getattr(module, name)
+                return name
         elif inspect.isfunction(getattr(type(module), name, None)):
-            method = getattr(module, name)
-            needed = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
+            parameters = inspect.signature(getattr(module, name)).parameters.values()
+            needed = [p for p in parameters if p.default is p.empty]
             if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed):
-                return method
+                return name
     return None
 
 

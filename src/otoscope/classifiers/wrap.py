@@ -16,7 +16,7 @@ from otoscope.classifiers.base import Classifier, checked_rate
 from otoscope.classifiers.examine import examine
 from otoscope.classifiers.frontends import fit_frontend
 from otoscope.classifiers.inspected import memory_errors
-from otoscope.classifiers.labels import label_names
+from otoscope.classifiers.labels import label_names, yes_or_no
 from otoscope.classifiers.outputs import Kind, Pool, Readout
 from otoscope.classifiers.probe import SUM, Lengths, Numbers, kind_of
 from otoscope.classifiers.streaming import Streaming, fit_streaming
@@ -233,7 +233,7 @@ def _names(name: str, labels: list[str] | None, scores: TrialScores | None, bina
     classes = 1 if scores is None else scores.values.shape[-1]
     if classes == 1:
         if labels is None or len(labels) == 1:
-            return ["negative", "positive"] if labels in (None, ["class 0"]) else [f"not {labels[0]}", labels[0]]
+            return ["negative", "positive"] if labels in (None, ["class 0"]) else yes_or_no(labels[0])
         if len(labels) == 2:
             return labels
     if labels is None:
