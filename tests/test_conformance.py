@@ -21,7 +21,7 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.records import Attribution, Clip, Grid
 from otoscope.domains import make_domain
 from otoscope.masks import to_mask
-from worlds import RATE, attentive, band_energy, linear, spectral, tone_and_decoy
+from worlds import RATE, attentive, band_energy, linear, prototypical, spectral, tone_and_decoy
 
 METHODS = {e.name: e for e in registry.entries("method") if e.facts.get("gives", "attributions") == "attributions"}
 GIVERS = {e.name: e for e in registry.entries("method") if e.facts.get("gives") == "sound"}
@@ -40,7 +40,9 @@ def needs(method: str, what: str) -> bool:
 
 
 def world_of(method: str) -> otoscope.Classifier:
-    """A tiny transformer for methods that look at attention, a tiny convolutional network for the others."""
+    """A tiny transformer for methods that look at attention, APNet for prototypes, a tiny convolutional network for the others."""
+    if needs(method, "a prototype network"):
+        return prototypical()
     return attentive() if needs(method, "attention") else spectral()
 
 
@@ -51,6 +53,8 @@ def around(method: str, wrapper) -> otoscope.Classifier:
     module = wrapper(world.network)
     if hasattr(world.network, "token_maps"):
         module.token_maps, module.class_tokens = world.network.token_maps, world.network.class_tokens
+    if hasattr(world.network, "contributions"):
+        module.contributions, module.latent_layer = world.network.contributions, f"body.{world.network.latent_layer}"
     return otoscope.Classifier(
         module, sample_rate=16000, labels=list("abcd"), frontend=world.frontend, cam_layer=f"body.{world.cam_layer}",
         axes=inside(world.axes), places=inside(world.places),
@@ -110,7 +114,7 @@ def test_a_method_declares_its_facts(name):
     assert (entry.facts["passes"](**entry.settings({})) == 0) is control
     assert not (control and entry.facts["needs"])
     assert set(entry.facts.needs_text.replace("gradients and ", "").split(" or ")) <= {
-        "", "gradients", "attention", "a convolutional layer", "a transformer", "uncompiled code",
+        "", "gradients", "attention", "a convolutional layer", "a transformer", "a prototype network", "uncompiled code",
     }  # fmt: skip
     assert entry.summary.endswith(".")
     assert entry.source
@@ -272,9 +276,9 @@ def test_passes_are_at_most_those_declared(method, domain):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        (4, ParameterError, "target 4 is out of range: '(spectral|attentive)' has 4 classes, 0 to 3"),
+        (4, ParameterError, "target 4 is out of range: '(spectral|attentive|prototypical)' has 4 classes, 0 to 3"),
         (-1, ParameterError, "target -1 is out of range"),
-        ("x", UnknownNameError, "unknown label of '(spectral|attentive)' 'x'"),
+        ("x", UnknownNameError, "unknown label of '(spectral|attentive|prototypical)' 'x'"),
     ],
 )
 def test_a_wrong_target_is_our_error(method, target, error, words):

@@ -111,6 +111,17 @@ def attentive(seed: int = 0) -> otoscope.Classifier:
     ).eval()  # fmt: skip
 
 
+def prototypical(seed: int = 0) -> otoscope.Classifier:
+    """APNet with two prototypes a class, on features of just under a quarter of a second."""
+    torch.manual_seed(seed)
+    spec = "apnet,sample_rate=16000,n_fft=512,hop=128,n_mels=32,frames=28,channels=6,prototypes=8"
+    model = otoscope.load_classifier(spec, "random", labels=list("abcd")).eval()
+    nn.init.normal_(model.network.prototypes.maps, std=0.03)
+    nn.init.normal_(model.network.out.weight)
+    model.name = "prototypical"
+    return model
+
+
 class Planted(nn.Module):
     """Patches of 8 bands x 20 frames; the class token looks at one of them, and what sounds there speaks for class 0."""
 

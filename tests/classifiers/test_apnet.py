@@ -40,27 +40,29 @@ def test_the_parts_of_the_published_one():
     assert prototypes.maps.shape[1:] == (32, 32, 21)
 
 
-def slow_distances(latent, maps, published):
-    """In float64, with the differences written out."""
+def slow_distances(latent, maps, scale=None):
+    """In float64, with the differences written out: sums, unless a scale of means is given."""
     difference = (latent.double()[:, None] - maps.double()[None]).square()
-    return difference.sum((2, 4)) if published else 672 * difference.mean((2, 4))
+    return difference.sum((2, 4)) if scale is None else scale * difference.mean((2, 4))
 
 
 @given(
     batch=st.integers(1, 4), n=st.integers(1, 5), channels=st.integers(1, 4), freq=st.integers(1, 4), frames=st.integers(1, 5),
-    published=st.booleans(), size=st.sampled_from([1e-3, 1.0, 30.0]),
+    scale=st.sampled_from([None, 5.0]), size=st.sampled_from([1e-3, 1.0, 30.0]),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
-def test_distances_are_those_written_out(batch, n, channels, freq, frames, published, size):
-    layer = PrototypeLayer(n, (channels, freq, frames), published)
+def test_distances_are_those_written_out(batch, n, channels, freq, frames, scale, size):
+    layer = PrototypeLayer(n, (channels, freq, frames))
+    if scale is not None:
+        layer.scale.fill_(scale)
     torch.nn.init.normal_(layer.maps, std=size)
     latent = size * torch.randn(batch, channels, freq, frames)
-    expected = slow_distances(latent, layer.maps, published)
+    expected = slow_distances(latent, layer.maps, scale)
     found = layer.distances(latent)
     assert found.shape == (batch, n, freq)
-    scale = size**2 * (channels * frames if published else 672)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * scale)
-    assert (layer.distances(layer.maps)[range(n), range(n)] <= 1e-5 * scale).all()
+    unit = size**2 * float(layer.scale)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * unit)
+    assert (layer.distances(layer.maps)[range(n), range(n)] <= 1e-5 * unit).all()
 
 
 def test_similarities_are_weighted_sums():
@@ -68,24 +70,56 @@ def test_similarities_are_weighted_sums():
     torch.nn.init.normal_(layer.weights)
     latent = torch.randn(2, 2, 3, 5)
     similarities, distances = layer(latent)
-    expected = (torch.exp(-slow_distances(latent, layer.maps, False)) * layer.weights.double()).sum(-1)
+    expected = (torch.exp(-slow_distances(latent, layer.maps)) * layer.weights.double()).sum(-1)
     torch.testing.assert_close(similarities.double(), expected, rtol=1e-5, atol=1e-6)
     assert distances.shape == (2, 4, 3)
 
 
-def test_large_latent_maps_do_not_underflow_unless_published():
-    """300 channels by 200 frames that differ by 0.04 each: a sum of 96, whose exponential is 0; 672 times the mean is 1.1."""
-    for published, expected in ((False, np.exp(-672 * 0.04**2)), (True, 0.0)):
-        layer = PrototypeLayer(1, (300, 2, 200), published)
-        similarity, _ = layer(layer.maps.detach() + 0.04)
-        assert float(similarity.detach()) == pytest.approx(expected, abs=1e-4)
+@pytest.mark.parametrize("published", [False, True])
+def test_large_latent_maps_do_not_underflow_unless_published(published):
+    """Sums over 60 channels and 40 frames are near 100 for sounds of one loudness; initialised with them, their median is 1."""
+    torch.manual_seed(0)
+    network = ApNet(2, 16, 160, 60, 4, published)
+    sounds, targets = 4 * torch.randn(12, 1, 16, 160), torch.arange(12) % 2
+    network.initialise(sounds, targets, torch.Generator())
+    with torch.no_grad():
+        similarities, distances = network.prototypes(network.encoder(sounds).map)
+    if published:
+        assert similarities.median() < 1e-20
+        assert float(network.prototypes.scale) == 60 * 40
+    else:
+        assert float(distances.median()) == pytest.approx(1, rel=1e-4)
+        assert similarities.amax(0).min() > 0.99
 
 
-def test_both_forms_are_the_same_for_the_published_size():
-    published, ours = PrototypeLayer(3, (32, 4, 21), True), PrototypeLayer(3, (32, 4, 21))
-    ours.load_state_dict(published.state_dict())
-    latent = 0.02 * torch.randn(2, 32, 4, 21)
-    torch.testing.assert_close(ours.distances(latent), published.distances(latent))
+def test_prototypes_begin_as_maps_of_clips_of_their_class():
+    torch.manual_seed(0)
+    network = ApNet(3, 16, 12, 3, 7)
+    features, targets = torch.randn(20, 1, 16, 12), torch.tensor([0] * 9 + [1] * 10 + [2])
+    network.initialise(features, targets, torch.Generator())
+    with torch.no_grad():
+        maps = network.encoder(features).map
+    owners, found = network.out.weight.argmax(0).tolist(), []
+    for prototype, owner in zip(network.prototypes.maps.detach(), owners, strict=True):
+        (clip,) = [i for i in range(20) if torch.allclose(maps[i], prototype, atol=1e-6)]
+        assert int(targets[clip]) == owner
+        found.append(clip)
+    assert len(set(found)) == 6  # the class of one clip begins with it twice
+
+
+def test_what_clips_contribute_sums_to_the_logits_and_frames_that_are_nearer_have_more():
+    torch.manual_seed(0)
+    network, features = ApNet(3, 16, 12, 3, 7), torch.randn(4, 1, 16, 12)
+    network.initialise(features, torch.tensor([0, 1, 2, 0]), torch.Generator())
+    targets = torch.tensor([2, 0, 1, 1])
+    with torch.no_grad():
+        cells, logits = network.contributions(features, targets), network(features)
+        shares = network.prototypes.shares(network.encoder(features).map)
+    torch.testing.assert_close(cells.sum((1, 2, 3)), logits[range(4), targets])
+    torch.testing.assert_close(shares.sum(-1), torch.ones(4, 7, 4))
+    z, p = network.encoder(features).map[1, :, 2].double(), network.prototypes.maps[5, :, 2].double()
+    by_frame = torch.exp(-float(network.prototypes.scale) * (z - p).square().mean(0))
+    torch.testing.assert_close(shares[1, 5, 2].double(), by_frame / by_frame.sum(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -137,7 +171,9 @@ def test_each_class_begins_with_prototypes_of_its_own():
     assert own.sum(0).tolist() == [1] * 7
     assert own.sum(1).tolist() == [3, 2, 2]
     for row, mine in zip(weights, own, strict=True):
-        torch.testing.assert_close(row[mine].sum(), torch.tensor(1.0))
+        assert set(row[mine].tolist()) == {1.0}
+        assert set(row[~mine].tolist()) == {-1.0}
+    torch.testing.assert_close(own_class(3, 7, published=True)[0, own[0]], torch.full((3,), 1 / 3))
 
 
 @pytest.mark.parametrize(

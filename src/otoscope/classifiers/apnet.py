@@ -6,9 +6,10 @@ similarity per prototype, and a linear layer without bias turns similarities int
 features, makes the prototypes visible and audible.
 
 Source: zinemanas2021apnet and the authors' model files (the third convolution is followed by a LeakyReLU). We differ in two
-things unless ``published`` is set: distances are means over channels and frames times 672 (sums underflow in ``exp`` for larger
-maps; for the 672 channels and frames of the published network for urban sounds, both are the same), and the weights over
-frequency are scaled to sum to 1 for each prototype (there: to unit length across prototypes, which changes when one is deleted).
+things unless ``published`` is set. Before the training, the prototypes are the maps of clips of their class, and distances are
+scaled so that their median is 1; sums of squares are near 0 or so large that ``exp`` underflows, depending on the size of the
+map. The weights over frequency are scaled to sum to 1 for each prototype (there: to unit length across prototypes, which changes
+when one is deleted).
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from otoscope.spectral.apnet import APNET_RANGE, apnet_log_mel
 
 SLOPE = 0.3  # of LeakyReLU, as in Keras
 POOL = 2
-CELLS = 32 * 21  # channels times frames of the published network for urban sounds
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,40 @@ class PrototypeLayer(nn.Module):
     shape : (int, int, int)
         Channels, frequencies and frames of a latent map.
     published : bool
-        Distances are sums over channels and frames, not means times `CELLS`.
+        Weights over frequency have unit length across prototypes, not the sum 1 for each.
+
+    Attributes
+    ----------
+    scale : Tensor
+        Factor of the mean squared differences. To begin with it is the number of channels times frames, which makes them sums.
     """
+
+    scale: Tensor
 
     def __init__(self, n: int, shape: tuple[int, int, int], published: bool = False):
         super().__init__()
         self.published = published
         self.maps = nn.Parameter(torch.empty(n, *shape).uniform_(-0.05, 0.05))
         self.weights = nn.Parameter(torch.full((n, shape[1]), 1 / shape[1]))
+        self.register_buffer("scale", torch.tensor(float(shape[0] * shape[2])))
 
     def distances(self, latent: Tensor) -> Tensor:
         """Squared distances ``(batch, prototype, freq)``, without an array of batch times prototypes times cells."""
         z, p = latent.permute(2, 0, 1, 3).flatten(2), self.maps.permute(2, 0, 1, 3).flatten(2)  # (freq, any, cell)
         crossed = torch.bmm(z, p.transpose(1, 2))  # (freq, batch, prototype)
         squares = z.square().sum(-1)[:, :, None] + p.square().sum(-1)[:, None]
-        found = (squares - 2 * crossed).clamp_min(0).permute(1, 2, 0)
-        return found if self.published else found * (CELLS / z.shape[-1])
+        return (squares - 2 * crossed).clamp_min(0).permute(1, 2, 0) * (self.scale / z.shape[-1])
+
+    def shares(self, latent: Tensor) -> Tensor:
+        """Shares of frames in what is alike at each frequency, ``(batch, prototype, freq, frame)``, which sum to 1.
+
+        A frame's share is in proportion to ``exp(-distance)`` of that frame alone.
+        """
+        # (cell, any, channel)
+        z, p = (x.permute(2, 3, 0, 1).flatten(0, 1) for x in (latent, self.maps))
+        squares = z.square().sum(-1)[:, :, None] + p.square().sum(-1)[:, None] - 2 * torch.bmm(z, p.transpose(1, 2))
+        distances = squares.clamp_min(0).unflatten(0, latent.shape[2:]).permute(2, 3, 0, 1)
+        return (-distances * (self.scale / z.shape[-1])).softmax(-1)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Similarities ``(batch, prototype)`` and distances ``(batch, prototype, freq)``."""
@@ -139,6 +157,8 @@ class ApNet(nn.Module):
         The published form; see the module.
     """
 
+    latent_layer = "encoder.conv3"  # whose cells are those of the latent map
+
     def __init__(
         self, n_classes: int, n_mels: int, frames: int, channels: int, n_prototypes: int, published: bool = False
     ):
@@ -157,7 +177,7 @@ class ApNet(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.constant_(module.get_parameter("bias"), 0.0)
         with torch.no_grad():
-            self.out.weight.copy_(own_class(n_classes, n_prototypes))
+            self.out.weight.copy_(own_class(n_classes, n_prototypes, published))
             self.out.weight += torch.empty_like(self.out.weight).uniform_(-0.05, 0.05)
         self.prototypes.constrain()
 
@@ -165,6 +185,42 @@ class ApNet(nn.Module):
         """Logits ``(batch, class)`` of features ``(batch, 1, freq, frame)``."""
         similarities, _ = self.prototypes(self.encoder(features).map)
         return self.out(similarities)
+
+    def contributions(self, features: Tensor, targets: Tensor) -> Tensor:
+        """What each cell of each prototype contributes to the logits of classes ``(batch,)``: ``(batch, prototype, freq, frame)``.
+
+        They sum to the logit. See `PrototypeLayer.shares` for the frames.
+        """
+        latent = self.encoder(features).map
+        layer = self.prototypes
+        alike = torch.exp(-layer.distances(latent)) * layer.weights  # (batch, prototype, freq)
+        return (self.out.weight[targets][:, :, None] * alike)[..., None] * layer.shares(latent)
+
+    @torch.no_grad()
+    def initialise(self, features: Tensor, targets: Tensor, generator: torch.Generator) -> None:
+        """Begin with prototypes that are maps of clips of their class, and with distances whose median is 1.
+
+        Parameters
+        ----------
+        features : Tensor (clip, 1, freq, frame)
+            Of training clips.
+        targets : Tensor (clip,)
+            Their classes; all classes must occur.
+        generator : torch.Generator
+            Draws the clips.
+        """
+        layer = self.prototypes
+        if layer.published:
+            return
+        maps = torch.cat([self.encoder(part).map for part in features.split(32)])
+        owners = self.out.weight.argmax(0)
+        for owner in owners.unique().tolist():
+            own, wanted = (targets == owner).nonzero()[:, 0], (owners == owner).nonzero()[:, 0]
+            drawn = torch.cat(
+                [torch.randperm(len(own), generator=generator) for _ in range(-(-len(wanted) // len(own)))]
+            )
+            layer.maps[wanted] = maps[own[drawn[: len(wanted)]]]
+        layer.scale.div_(layer.distances(maps).median().clamp_min(1e-12))
 
     def losses(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits, and the losses that training adds to that of the classification.
@@ -186,11 +242,14 @@ class ApNet(nn.Module):
         self.prototypes.constrain()
 
 
-def own_class(n_classes: int, n_prototypes: int) -> Tensor:
-    """Weights ``(class, prototype)`` of a last layer: 1/n for the n prototypes of a class, -1/n for the others."""
+def own_class(n_classes: int, n_prototypes: int, published: bool = False) -> Tensor:
+    """Weights ``(class, prototype)`` of a last layer: 1 for the prototypes of a class and -1 for the others; published, 1/n, -1/n.
+
+    Each class has n prototypes. With the smaller weights, the probabilities stay near chance for the first epochs.
+    """
     owner = torch.arange(n_prototypes) * n_classes // n_prototypes
     own = (owner == torch.arange(n_classes)[:, None]).float()
-    return (2 * own - 1) / own.sum(1, keepdim=True)
+    return (2 * own - 1) / (own.sum(1, keepdim=True) if published else 1)
 
 
 LIMITS = (

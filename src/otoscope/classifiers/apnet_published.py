@@ -41,6 +41,7 @@ def apnet_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
             found[f"{part}.{layer}.bias"] = _one(state, f"{layer}/bias")
     maps = _one(state, r"prototype_distances(_\d+)?/prototype_feature_vectors")  # (prototype, frame, freq, channel)
     found["prototypes.maps"] = maps.permute(0, 3, 2, 1).contiguous()
+    found["prototypes.scale"] = torch.tensor(float(maps[0, :, 0].numel()))  # distances are sums
     found["prototypes.weights"] = _one(state, r"mean(_\d+)?/prototype_feature_vectors")
     found["out.weight"] = _one(state, r"logits(_\d+)?/kernel").permute(1, 0).contiguous()
     return found

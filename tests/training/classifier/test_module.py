@@ -43,7 +43,10 @@ def test_losses_of_apnet_are_those_written_out():
     expected = sum(float((found[i] - features[i]).square().mean()) for i in range(3)) / 3
     assert float(losses["reconstruction"]) == pytest.approx(expected, rel=1e-5)
     distances = torch.tensor(
-        [[672 * float((z - p).square().mean()) for p in network.prototypes.maps] for z in latent.map]
+        [
+            [float(network.prototypes.scale) * float((z - p).square().mean()) for p in network.prototypes.maps]
+            for z in latent.map
+        ]
     )  # (clip, prototype)
     expected = float(distances.min(0).values.mean() + distances.min(1).values.mean())
     assert float(losses["prototypes"]) == pytest.approx(expected, rel=1e-4)

@@ -27,6 +27,8 @@ from otoscope.training.fit import lay_out
 from otoscope.training.score import evaluate, score_cue
 from otoscope.training.task import Parts, Task
 
+SHOWN = 16  # clips of each class that a prototype network is initialised with
+
 
 class ClassifierTask(Task):
     """Train a classifier, from random weights or from another one's, alone or with a teacher."""
@@ -55,8 +57,29 @@ class ClassifierTask(Task):
         return batches, loader(held, settings.batch_size)
 
     def make_module(self, batches: int) -> ClassifierModule:
-        """The module, with the heads that a teacher needs."""
+        """The module, with the heads that a teacher needs; a network that begins with clips is shown some."""
+        if hasattr(self.network, "initialise") and not self.recipe.model.start:
+            self._initialise()
         return ClassifierModule(self.classifier, self.recipe, self.teacher, batches)
+
+    def _initialise(self) -> None:
+        """Show the network `SHOWN` clips of each class, without augmentation."""
+        drawn = torch.Generator().manual_seed(self.recipe.seed)
+        clips = Clips(self.training, self.classifier.sample_rate, self.recipe.data, self.recipe.seed)
+        classes = torch.tensor([example.index for example in self.training.examples])
+        if missing := sorted(set(range(len(self.classifier.labels))) - set(classes.tolist())):
+            names = ", ".join(self.classifier.labels[i] for i in missing[:5])
+            raise ParameterError(
+                f"the training clips have none of class {names}; a prototype network needs clips of every class. "
+                "Choose other folds, or a data set without the class"
+            )
+        chosen = [int(i) for c in classes.unique() for i in _drawn((classes == c).nonzero()[:, 0], drawn)]
+        waveform, targets = zip(*(clips[i] for i in chosen), strict=True)
+        with torch.no_grad():
+            parts = torch.stack(waveform).split(32)
+            features = torch.cat([self.classifier.features(part) for part in parts])
+            network: Any = self.network
+            network.initialise(features, torch.tensor(targets), drawn)
 
     def score(self, device: torch.device) -> dict[str, Any]:
         """Accuracy on the test folds; with a planted cue, how often it changes the prediction."""
@@ -92,6 +115,10 @@ class ClassifierTask(Task):
             for label, share in result["per_class"].items():
                 lines.append(f"  {label:<20}" + (f"{100 * share:6.1f} %" if share is not None else "     -"))
         return [*lines, f"model folder: {result['folder']}"]
+
+
+def _drawn(numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return numbers[torch.randperm(len(numbers), generator=generator)[:SHOWN]]
 
 
 def _check_losses(recipe: Recipe, classifier: Classifier) -> None:
