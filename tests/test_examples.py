@@ -1,7 +1,8 @@
 """Everything that `otoscope` and the rooms export has an example in its docstring, and every example runs.
 
 Examples run with ``np``, ``torch`` and ``otoscope`` at hand, and with the names of the room that exports them, in a folder with
-``bark.wav``, ``rain.wav`` and ``study/``. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
+``bark.wav``, ``rain.wav`` and ``study/``; those about prototypes also with ``model``, a network of three tones with two prototypes
+each, and ``clips``, its 18 clips. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import pytest
 import torch
 
 import otoscope
+from prototype_worlds import tone_network, write_tones
 
 ROOMS = (
     "core.errors", "audio", "spectral", "surgery", "masks", "datasets", "domains", "classifiers", "attribution",
-    "autoencoders", "metrics", "explanation", "results", "report", "training", "studies", "recipes", "cli",
+    "autoencoders", "prototypes", "metrics", "explanation", "results", "report", "training", "studies", "recipes", "cli",
 )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def sounds(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in without_example()])
-def test_the_example_runs(name, sounds):
+def test_the_example_runs(name, sounds, tmp_path):
     value = EXPORTS[name]
     room = importlib.import_module(name.rpartition(".")[0])
     names = {
@@ -81,6 +83,8 @@ def test_the_example_runs(name, sounds):
         "torch": torch,
         "otoscope": otoscope,
     }
+    if room.__name__ == "otoscope.prototypes":
+        names["model"], names["clips"] = tone_network(write_tones(tmp_path / "tones"))
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=names)
     failed = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(example)
     assert failed.failed == 0

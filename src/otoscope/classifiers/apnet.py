@@ -47,9 +47,10 @@ class Latent:
 class ApNetEncoder(nn.Module):
     """Features ``(batch, 1, freq, frame)`` -> `Latent`."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, latent_channels: int | None = None):
         super().__init__()
-        self.conv1, self.conv2, self.conv3 = (nn.Conv2d(n, channels, 5, padding=2) for n in (1, channels, channels))
+        self.conv1, self.conv2 = (nn.Conv2d(n, channels, 5, padding=2) for n in (1, channels))
+        self.conv3 = nn.Conv2d(channels, latent_channels or channels, 5, padding=2)
 
     def forward(self, features: Tensor) -> Latent:
         x, first = _pool(nn.functional.leaky_relu(self.conv1(features), SLOPE))  # (batch, channel, freq / 2, frame / 2)
@@ -60,11 +61,10 @@ class ApNetEncoder(nn.Module):
 class ApNetDecoder(nn.Module):
     """A latent map ``(batch, channel, freq, frame)`` and masks -> features ``(batch, 1, freq, frame)`` in [-1, 1]."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, latent_channels: int | None = None):
         super().__init__()
-        self.deconv1, self.deconv2, self.deconv3 = (
-            nn.ConvTranspose2d(channels, n, 5, padding=2) for n in (channels, channels, 1)
-        )
+        self.deconv1 = nn.ConvTranspose2d(latent_channels or channels, channels, 5, padding=2)
+        self.deconv2, self.deconv3 = (nn.ConvTranspose2d(channels, n, 5, padding=2) for n in (channels, 1))
 
     def forward(self, latent: Tensor, masks: tuple[Tensor, Tensor]) -> Tensor:
         x = nn.functional.leaky_relu(_upsample(self.deconv1(latent)) * masks[1], SLOPE)
@@ -155,12 +155,21 @@ class ApNet(nn.Module):
         Number of prototypes, at least one a class.
     published : bool
         The published form; see the module.
+    latent_channels : int, optional
+        Of the latent map, if they are not ``channels``.
     """
 
     latent_layer = "encoder.conv3"  # whose cells are those of the latent map
 
     def __init__(
-        self, n_classes: int, n_mels: int, frames: int, channels: int, n_prototypes: int, published: bool = False
+        self,
+        n_classes: int,
+        n_mels: int,
+        frames: int,
+        channels: int,
+        n_prototypes: int,
+        published: bool = False,
+        latent_channels: int | None = None,
     ):
         super().__init__()
         if n_mels % 4 or frames % 4 or min(n_mels, frames) < 4:
@@ -169,8 +178,9 @@ class ApNet(nn.Module):
             raise ParameterError(
                 f"APNet needs at least one prototype for each of {n_classes} classes; got prototypes={n_prototypes}"
             )
-        self.encoder, self.decoder = ApNetEncoder(channels), ApNetDecoder(channels)
-        self.prototypes = PrototypeLayer(n_prototypes, (channels, n_mels // 4, frames // 4), published)
+        latent = latent_channels or channels
+        self.encoder, self.decoder = ApNetEncoder(channels, latent), ApNetDecoder(channels, latent)
+        self.prototypes = PrototypeLayer(n_prototypes, (latent, n_mels // 4, frames // 4), published)
         self.out = nn.Linear(n_prototypes, n_classes, bias=False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -183,8 +193,12 @@ class ApNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits ``(batch, class)`` of features ``(batch, 1, freq, frame)``."""
-        similarities, _ = self.prototypes(self.encoder(features).map)
-        return self.out(similarities)
+        return self.decide(self.encoder(features).map)[0]
+
+    def decide(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(batch, class)`` of latent maps, and mean distances over frequencies ``(batch, prototype)``."""
+        similarities, distances = self.prototypes(latent)
+        return self.out(similarities), distances.mean(-1)
 
     def contributions(self, features: Tensor, targets: Tensor) -> Tensor:
         """What each cell of each prototype contributes to the logits of classes ``(batch,)``: ``(batch, prototype, freq, frame)``.
@@ -229,10 +243,9 @@ class ApNet(nn.Module):
         nearest map of the batch, and each map to its nearest prototype: means of the least distances, over the frequencies.
         """
         latent = self.encoder(features)
-        similarities, distances = self.prototypes(latent.map)
-        distances = distances.mean(-1)  # (batch, prototype)
+        logits, distances = self.decide(latent.map)
         found = self.decoder(latent.map, latent.masks)
-        return self.out(similarities), {
+        return logits, {
             "reconstruction": nn.functional.mse_loss(found, features),
             "prototypes": distances.amin(0).mean() + distances.amin(1).mean(),
         }
@@ -280,6 +293,7 @@ def framing(sample_rate: int, n_fft: int, hop: int) -> tuple[Parameter, ...]:
         Parameter("n_mels", int, 128, "mel bands", 4, 512),
         Parameter("frames", int, 84, "frames of the fixed window; shorter sounds are padded", 4, 4096),
         Parameter("channels", int, 32, "of every convolution", 1, 512),
+        Parameter("latent_channels", int, 0, "of the latent map; 0 for as many", 0, 512),
         Parameter("prototypes", int, 50, "prototypes, spread evenly over the classes at the start", 1, 10000),
         Parameter(
             "published", bool, False, "distances are sums, weights over frequency have unit length across prototypes"
@@ -295,6 +309,7 @@ def apnet(
     n_mels: int,
     frames: int,
     channels: int,
+    latent_channels: int,
     prototypes: int,
     published: bool,
     low_db: float,
@@ -303,7 +318,7 @@ def apnet(
 ) -> Parts:
     """APNet: decides by how alike a sound is to learned prototypes, which can be decoded and heard; windows of a fixed length."""
     return Parts(
-        ApNet(n_classes, n_mels, frames, channels, prototypes, published),
+        ApNet(n_classes, n_mels, frames, channels, prototypes, published, latent_channels or None),
         apnet_log_mel(
             sample_rate, n_fft, hop, n_mels, frames, True, (low_db, high_db), top_db or None, ahead=int(published)
         ),

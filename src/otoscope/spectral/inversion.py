@@ -109,7 +109,9 @@ def synthesise(spec: Tensor, front: LogMel) -> Tensor:
     length = n_fft + hop * (len(spec) - 1)
     fold = torch.nn.Fold((1, length), (1, n_fft), stride=(1, hop))
     weight = (front.window.square()).expand(len(spec), -1)
-    sound = fold(frames.T[None])[0, 0, 0] / fold(weight.T[None])[0, 0, 0].clamp_min(1e-3)
+    total = fold(weight.T[None])[0, 0, 0]
+    # at the ends, where one frame fades, its errors would be amplified without end
+    sound = fold(frames.T[None])[0, 0, 0] / total.clamp_min(0.1 * float(total.max()))
     half = n_fft // 2
     return sound[half : length - half] if front.frames.center else sound
 
@@ -142,5 +144,10 @@ def features_to_sound(features: Tensor, front: LogMel, iterations: int = 32, see
     """
     with torch.no_grad():
         level = features.T.float() * front.bands.divisor - front.bands.shift
-        magnitude = mel_to_magnitude(10 ** (level / 10), front.bank)
-        return griffin_lim(magnitude, front, iterations, seed=seed).numpy()
+        power = 10 ** (level / 10)
+        sound = griffin_lim(mel_to_magnitude(power, front.bank), front, iterations, seed=seed)
+        found = front.stft(sound[None])[0][: len(power)].abs().square() @ front.bank.T
+        gain = (
+            power[: len(found)].sum() / found.sum().clamp_min(FLOOR)
+        ).sqrt()  # frames that contradict each other lose power
+        return (sound * gain).numpy()

@@ -1,0 +1,84 @@
+"""A session again, from its file: to the same weights, or an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from otoscope.classifiers.base import Classifier
+from otoscope.core.errors import OtoscopeError
+from otoscope.prototypes.clips import EncodedClips
+from otoscope.prototypes.edit import list_prototypes
+from otoscope.prototypes.session_file import (
+    EDITS,
+    OTHERS,
+    check_header,
+    check_line,
+    make_edit,
+    read_lines,
+    weights_digest,
+)
+
+
+def replay(
+    base: Classifier, training: EncodedClips, folder: str | os.PathLike[str], log: Callable[[str], None] | None = None
+) -> Classifier:
+    """Make all edits of a session anew.
+
+    Parameters
+    ----------
+    base : Classifier
+        The model that the session began with.
+    training : EncodedClips
+        The training clips.
+    folder : path
+        Of the session, or its ``edits.jsonl``.
+    log : callable, optional
+        Called with a line for each edit.
+
+    Returns
+    -------
+    Classifier
+        The network at the end of the session.
+
+    Raises
+    ------
+    OtoscopeError
+        If the session is of another model or other clips, or an edit gives other weights than it gave then.
+
+    Examples
+    --------
+    >>> with Session(model, clips, "session") as session:
+    ...     version = session.apply({"edit": "delete", "ids": ["p1"]})
+    >>> [p.id for p in list_prototypes(replay(model, clips, "session"))]
+    ['p2', 'p3', 'p4', 'p5', 'p6']
+    """
+    path = Path(folder) / EDITS if Path(folder).is_dir() else Path(folder)
+    lines = read_lines(path)
+    if not lines:
+        raise OtoscopeError(f"{path} is missing or empty; give the folder of a session, which `otoscope studio` writes")
+    check_header(lines[0], base, training, path)
+    states: list[Classifier] = [base]
+    undone: list[Classifier] = []
+    for number, line in enumerate(lines[1:], 2):
+        edit = check_line(line, number, path)
+        if edit in OTHERS:
+            continue
+        if (edit == "undo" and len(states) == 1) or (edit == "redo" and not undone):
+            raise OtoscopeError(f"{path}: line {number}: there is nothing to {edit}")
+        if edit == "undo":
+            undone.append(states.pop())
+        elif edit == "redo":
+            states.append(undone.pop())
+        else:
+            states.append(make_edit(states[-1], line, training))
+            undone.clear()
+            if line.get("result") not in (None, weights_digest(states[-1])):
+                raise OtoscopeError(
+                    f"{path}: line {number} ({edit}) gives other weights than it did in the session; another machine "
+                    "or another version of torch can round differently"
+                )
+        if log is not None:
+            log(f"line {number}: {edit}: {len(list_prototypes(states[-1]))} prototypes")
+    return states[-1]
