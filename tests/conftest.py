@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,17 @@ from hypothesis import settings
 
 SHARED = Path(os.environ.get("OTOSCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
+CHROMIUM = "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+    "--autoplay-policy=no-user-gesture-required",
+]
 
 settings.register_profile("same", derandomize=True)  # every run tries the same examples
 settings.register_profile("explore")
@@ -70,3 +82,15 @@ def study(tmp_path):
         return read_results(write_study(tmp_path / "study", rows, **about))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One browser for all tests of pages: its driver may run only once in a process."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()

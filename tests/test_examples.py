@@ -22,7 +22,7 @@ from prototype_worlds import tone_network, write_tones
 
 ROOMS = (
     "core.errors", "audio", "spectral", "surgery", "masks", "datasets", "domains", "classifiers", "attribution",
-    "autoencoders", "prototypes", "metrics", "explanation", "results", "report", "training", "studies", "recipes", "cli",
+    "autoencoders", "prototypes", "metrics", "explanation", "results", "report", "training", "studies", "recipes", "studio", "cli",
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ when one is deleted).
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,6 +134,12 @@ class PrototypeLayer(nn.Module):
         """Similarities ``(batch, prototype)`` and distances ``(batch, prototype, freq)``."""
         distances = self.distances(latent)
         return (torch.exp(-distances) * self.weights).sum(-1), distances
+
+    def subset(self, which: Sequence[int]) -> PrototypeLayer:
+        """A layer of some of the prototypes."""
+        made = copy.deepcopy(self)
+        made.maps, made.weights = nn.Parameter(self.maps[which].detach()), nn.Parameter(self.weights[which].detach())
+        return made
 
     @torch.no_grad()
     def constrain(self) -> None:

@@ -103,6 +103,27 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def folds_of(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int | str, ...]:
+    """Names of folds, separated by commas; whole numbers are read as such."""
+    names = [name.strip() for name in (value or "").split(",") if name.strip()]
+    return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def clip_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--data, --root, --validation, --test."""
+    for option in (
+        click.option("--test", callback=folds_of, metavar="FOLD,...", help="Folds that are kept apart for one test."),
+        click.option("--validation", callback=folds_of, metavar="FOLD,...", help="Folds to evaluate on at any time."),
+        click.option("--root", required=True, type=click.Path(), help="Folder of the data set."),
+        click.option(
+            "--data", default="folder", show_default=True, metavar="NAME", help="Data set, see 'otoscope data'; all its "
+            "folds but those for validation and test are training clips.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def split_recipes(
     recipe: str, overrides: Sequence[str], folders: Sequence[str] | None = None
 ) -> tuple[list[Path], list[str]]:

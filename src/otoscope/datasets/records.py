@@ -178,6 +178,28 @@ class Dataset:
         self.check_apart(parts)
         return parts
 
+    def parts(self, validation: Sequence[Fold] = (), test: Sequence[Fold] = ()) -> dict[str, Dataset]:
+        """Clips for training (all folds that are not named), and for validation and test if folds are named for them.
+
+        Raises
+        ------
+        ParameterError
+            For folds that do not exist or are named twice, nothing left to train on, or a source on two sides.
+        """
+        if shared := sorted(set(validation) & set(test), key=_rank):
+            raise ParameterError(f"fold {shared[0]!r} cannot serve both validation and test; {self.fold_names()} exist")
+        rest = [name for name in self.fold_names() if name not in (*validation, *test)]
+        if not rest:
+            raise ParameterError(
+                f"{self.name} has folds {self.fold_names()}; none is left to train on; name fewer for validation and test"
+            )
+        chosen = {"training": self.folds(rest)}
+        for name, folds in (("validation", validation), ("test", test)):
+            if folds:
+                chosen[name] = self.folds(folds)
+        self.check_apart(list(chosen.values()))
+        return chosen
+
     def check_apart(self, parts: Sequence[Dataset]) -> None:
         """Make sure that no source has clips in two of the parts.
 

@@ -9,11 +9,13 @@ from otoscope.prototypes.edit import Prototype, add, delete, list_prototypes, me
 from otoscope.prototypes.refine import refine_channels, refine_prototypes, similar_groups
 from otoscope.prototypes.replay import replay
 from otoscope.prototypes.session import Session, Version
-from otoscope.prototypes.sounds import PrototypeSound, nearest_clips, prototype_sounds
+from otoscope.prototypes.sounds import PrototypeSound, nearest_clips, prototype_sounds, write_prototype_sounds
+from otoscope.prototypes.steps import RefinementStep, refine_in_steps
 from otoscope.prototypes.tune import TuneSettings, tune
 
 __all__ = [
-    "EncodedClips", "Prototype", "PrototypeSound", "Session", "TuneSettings", "Version", "accuracy", "add", "delete",
-    "encode_clips", "list_prototypes", "merge", "nearest_clips", "owners", "prototype_network", "prototype_sounds",
-    "refine_channels", "refine_prototypes", "rename", "replay", "similar_groups", "tune",
+    "EncodedClips", "Prototype", "PrototypeSound", "RefinementStep", "Session", "TuneSettings", "Version", "accuracy", "add",
+    "delete", "encode_clips", "list_prototypes", "merge", "nearest_clips", "owners", "prototype_network", "prototype_sounds",
+    "refine_channels", "refine_in_steps", "refine_prototypes", "rename", "replay", "similar_groups", "tune",
+    "write_prototype_sounds",
 ]  # fmt: skip

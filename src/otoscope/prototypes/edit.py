@@ -5,7 +5,7 @@ A prototype has an identity, which never changes, and a name, which people give.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -111,10 +111,7 @@ def delete(classifier: Classifier, ids: Sequence[str], rescale: bool = True) -> 
             f"class {names} would be left without a prototype; keep one of them, or add a clip as a prototype of the class first"
         )
     out = network.out.weight.detach()
-    votes = out[:, kept].clone()
-    if rescale:
-        for owner in {classes[i] for i in gone}:
-            _keep_sums(votes, [k for k, i in enumerate(kept) if classes[i] == owner], _sums(out, classes, owner))
+    votes = votes_without(out, classes, gone) if rescale else out[:, kept]
     parts = (network.prototypes.maps[kept], network.prototypes.weights[kept], votes)
     return rebuilt(classifier, parts, [p for i, p in enumerate(list_prototypes(classifier)) if i in kept])
 
@@ -285,6 +282,15 @@ def rebuilt(
     made.network.load_state_dict({key: value.detach().clone() for key, value in own.items()})
     made.origin = None
     return made.eval().to(classifier.device)
+
+
+def votes_without(out: Tensor, classes: Sequence[int], gone: Collection[int]) -> Tensor:
+    """Votes ``(class, prototype)`` of those that stay; those of a class that lost some are scaled to the sums that it had."""
+    kept = [i for i in range(len(classes)) if i not in gone]
+    votes = out[:, kept].clone()
+    for owner in {classes[i] for i in gone}:
+        _keep_sums(votes, [k for k, i in enumerate(kept) if classes[i] == owner], _sums(out, classes, owner))
+    return votes
 
 
 def _sums(votes: Tensor, classes: Sequence[int], owner: int) -> Tensor:

@@ -198,7 +198,7 @@ class Session:
         OtoscopeError
             If the edit is not possible; nothing is written down then.
         """
-        line = self._checked(edit)
+        line = self.checked(edit)
         number = len(self._lines) + 1
         if line["edit"] == "tune":
             number += 1
@@ -321,7 +321,7 @@ class Session:
         elif edit in ("tune", "end tune"):
             self.interrupted = None
 
-    def _checked(self, edit: Mapping[str, Any]) -> dict[str, Any]:
+    def checked(self, edit: Mapping[str, Any]) -> dict[str, Any]:
         """The edit, with the identity of a new prototype and the class of its clip."""
         line = {k: v for k, v in edit.items() if k not in ("result", "number")}
         known = {

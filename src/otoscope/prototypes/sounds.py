@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.audio import peak
+from otoscope.audio import peak, write_wav
 from otoscope.classifiers.base import Classifier
 from otoscope.core.errors import UnsupportedError
+from otoscope.core.files import make_folder, write_text
 from otoscope.datasets import Example
 from otoscope.prototypes.clips import EncodedClips, decide, prototype_network, window
 from otoscope.prototypes.edit import list_prototypes, owners, positions
 from otoscope.spectral import LogMel, features_to_sound
 
+FORMS = ("decoded", "real")
 ITERATIONS = 16  # of Griffin-Lim: more change the features by less than 0.1 dB
 
 
@@ -123,7 +128,7 @@ def prototype_sounds(
         with torch.no_grad():
             both = [classifier(torch.from_numpy(x)[None].to(classifier.device)) for x in (decoded, real)]
             scores = classifier.probabilities(torch.cat(both).float()).cpu().numpy()
-        heard = dict(zip(("decoded", "real"), scores, strict=True))
+        heard = dict(zip(FORMS, scores, strict=True))
         p = names[i]
         found.append(PrototypeSound(p.id, p.name, classes[i], decoded, real, clip, float(distances[i, 0]), heard))
     return found
@@ -146,3 +151,53 @@ def decode(classifier: Classifier, latent: Tensor, donor: np.ndarray, seed: int 
         )
     sound = features_to_sound(decoded_features(classifier, latent, donor), front.cpu(), ITERATIONS, seed)
     return sound / max(1.0, peak(sound))
+
+
+def write_prototype_sounds(
+    classifier: Classifier, clips: EncodedClips, folder: str | os.PathLike[str], seed: int = 0
+) -> list[dict[str, Any]]:
+    """Write all prototypes as WAV files, ``ID-decoded.wav`` and ``ID-real.wav``, and what is known of them as ``prototypes.json``.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        A prototype network.
+    clips : EncodedClips
+        Training clips.
+    folder : path
+        Made if needed.
+    seed : int
+        Of the phases.
+
+    Returns
+    -------
+    list of dict
+        For each prototype ``id``, ``name``, ``votes_for``, ``clip``, ``distance``, and ``heard``: label and probability for
+        ``decoded`` and ``real``.
+
+    Raises
+    ------
+    WriteError, UnsupportedError
+
+    Examples
+    --------
+    >>> rows = write_prototype_sounds(model, clips, "sounds")
+    >>> rows[2]["votes_for"], rows[2]["heard"]["real"]["label"]
+    ('low', 'low')
+    """
+    target, labels = make_folder(folder), classifier.labels
+    rows = []
+    for sound in prototype_sounds(classifier, clips, seed=seed):
+        for form in FORMS:
+            write_wav(target / f"{sound.id}-{form}.wav", getattr(sound, form)[None], classifier.sample_rate)
+        heard = {form: {"label": labels[int(p.argmax())], "p": float(p.max())} for form, p in sound.heard.items()}
+        rows.append({
+            "id": sound.id, "name": sound.name, "votes_for": labels[sound.label], "clip": sound.clip.path.name,
+            "distance": sound.distance, "heard": heard,
+        })  # fmt: skip
+    content = {
+        "model": classifier.name, "sample_rate": classifier.sample_rate, "prototypes": rows,
+        "note": "decoded: with the pooling masks of the nearest training clip, so details of that clip are in it",
+    }  # fmt: skip
+    write_text(target / "prototypes.json", json.dumps(content, indent=1) + "\n")
+    return rows

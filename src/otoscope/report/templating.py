@@ -73,6 +73,7 @@ def render_page(
     scripts: Sequence[str],
     data: Any = None,
     loads_parts: bool = False,
+    connects: bool = False,
     **contents: Any,
 ) -> str:
     """A page as one HTML text that asks for nothing from outside.
@@ -87,13 +88,15 @@ def render_page(
         What the page's script reads.
     loads_parts : bool
         Whether the page's script may load further scripts, which carry data.
+    connects : bool
+        Whether the page's script may ask the server that the page came from.
     **contents
         What the template shows. Every string is escaped.
     """
     style, script = "".join(map(asset, styles)), script_of(scripts)
     page = environment().get_template(template)
     text = page.render(
-        csp=policy(style, script, parts=loads_parts),
+        csp=policy(style, script, parts=loads_parts, connects=connects),
         style=Markup(style),
         script=Markup(script),
         data=None if data is None else Markup(json_text(data)),
@@ -117,19 +120,20 @@ def json_text(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def policy(style: str, script: str, parts: bool = False) -> str:
+def policy(style: str, script: str, parts: bool = False, connects: bool = False) -> str:
     """Content security policy: our script and style by their hashes, sounds in the page's folder, nothing from elsewhere.
 
-    With ``parts``, our script may load further scripts, which carry data.
+    With ``parts``, our script may load further scripts, which carry data; with ``connects``, it may ask the page's server.
     """
 
     def digest(text: str) -> str:
         return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
 
     more = " 'strict-dynamic'" if parts else ""
+    asks = "connect-src 'self'; " if connects else ""
     return (
         f"default-src 'none'; script-src {digest(script)}{more}; style-src {digest(style)}; img-src data: blob:; "
-        f"media-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'"
+        f"media-src 'self' file: data: blob:; {asks}base-uri 'none'; form-action 'none'"
     )
 
 

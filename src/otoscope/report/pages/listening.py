@@ -28,7 +28,7 @@ from otoscope.report.formatting import decibels, kilohertz, percent
 from otoscope.report.picture import CEIL_DB, FLOOR_DB, SoundPicture, match_gain, picture_of
 from otoscope.report.templating import array, json_text, render_page
 
-SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "listening.js")
+SCRIPTS = ("theme.js", "player.js", "canvas.js", "stage.js", "versions.js", "listening.js")
 MIMES = {".flac": "audio/flac", ".wav": "audio/wav"}
 MADE = ("reconstruction", "difference")
 VERSIONS = ("original", "control", *MADE)

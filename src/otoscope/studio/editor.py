@@ -1,0 +1,357 @@
+"""The editor of prototypes: a session, and what the page shows of it, cached prototype by prototype."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.audio import encode, fit_length
+from otoscope.classifiers.base import Classifier
+from otoscope.core.errors import ParameterError, UnknownNameError
+from otoscope.core.records import Clip
+from otoscope.prototypes import EncodedClips, Session, encode_clips, list_prototypes, owners, prototype_network
+from otoscope.prototypes.clips import window
+from otoscope.prototypes.edit import positions, votes_without
+from otoscope.prototypes.sounds import decode
+from otoscope.report.formatting import percent
+from otoscope.report.picture import match_gain, picture_of
+from otoscope.report.templating import array
+from otoscope.studio.workspace import BackgroundJob, BusyError, Workspace
+
+COMPONENTS = 4
+NEAREST = 3
+KEPT_SOUNDS = 64  # prototypes and clips, some hundred kB each
+
+
+class Editor:
+    """Prototypes of the workspace's model.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Its model is a prototype network; sessions are kept in its folder under ``prototypes``.
+    """
+
+    def __init__(self, workspace: Workspace):
+        self.work = workspace
+        model = workspace.model
+        parts: dict[str, EncodedClips] = {}
+        for name, data in workspace.data.items():
+            if len(data):
+                workspace.progress(f"encoding {len(data)} clips of the {name} part")
+                parts[name] = encode_clips(model, data)
+        self.training, self.validation = parts["training"], parts.get("validation")
+        self.session = Session(
+            model, self.training, workspace.folder / "prototypes", self.validation, parts.get("test")
+        )
+        self._project(self.training.maps)
+        self._rows: dict[
+            str, tuple[Tensor, Tensor]
+        ] = {}  # of a prototype: distances from clips, similarities to validation
+        self._sounds: dict[str, np.ndarray] = {}
+        self._said: dict[str, np.ndarray] = {}
+        self._table()
+
+    def _project(self, maps: Tensor) -> None:
+        """Principal components of the training clips, on which everything is shown."""
+        flat = maps.flatten(1)
+        self._mean = flat.mean(0)
+        rank = min(COMPONENTS, len(flat) - 1, flat.shape[1])
+        self._axes = torch.zeros(flat.shape[1], COMPONENTS)
+        self._explained = [0.0] * COMPONENTS
+        if rank > 0:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                _, values, axes = torch.pca_lowrank(flat, q=rank, niter=4)
+            total = float((flat - self._mean).square().sum().clamp_min(1e-12))
+            self._axes[:, :rank] = axes
+            self._explained[:rank] = [float(v) ** 2 / total for v in values]
+        self._places = ((flat - self._mean) @ self._axes).tolist()
+
+    # --- what is shown ------------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Classifier:
+        """The network as it is now."""
+        return self.session.current.classifier
+
+    def state(self) -> dict[str, Any]:
+        """All that the page shows at once: prototypes, votes, history, accuracy."""
+        with self.work.lock:
+            model, session = self.model, self.session
+            network = prototype_network(model)
+            places = ((network.prototypes.maps.detach().flatten(1).cpu() - self._mean) @ self._axes).tolist()
+            lost = self._lost(model)
+            rows = [
+                {
+                    "id": p.id, "name": p.name, "clip": p.clip, "label": owner, "place": place,
+                    "votes": network.out.weight[:, i].tolist(), "lost": lost[i],
+                }
+                for i, (p, owner, place) in enumerate(zip(list_prototypes(model), owners(model), places, strict=True))
+            ]  # fmt: skip
+            return {
+                "number": session.number, "version": session.current.number, "history": session.history,
+                "can_undo": bool(session.history), "can_redo": session.can_redo, "labels": list(model.labels),
+                "prototypes": rows, "accuracy": session.evaluate() if self.validation is not None else None,
+                "accuracy_before": session.evaluate(0) if self.validation is not None else None,
+                "tested": session.tested, "can_test": session.test is not None, "interrupted": session.interrupted,
+                "job": self.work.job.row() if self.work.job is not None else None,
+            }  # fmt: skip
+
+    def clips(self) -> dict[str, Any]:
+        """The training clips and where they lie; these do not change."""
+        rows = [
+            {"file": e.path.name, "label": int(t), "place": place}
+            for e, t, place in zip(self.training.examples, self.training.targets, self._places, strict=True)
+        ]
+        return {"clips": rows, "explained": self._explained}
+
+    def detail(self, id: str) -> dict[str, Any]:
+        """One prototype: nearest clips, weights over frequency, what leaves with it."""
+        with self.work.lock:
+            model = self.model
+            (i,) = positions(model, [id])
+            network = prototype_network(model)
+            distances, _ = self._table()[i]
+            found = distances.topk(min(NEAREST, len(distances)), largest=False)
+            nearest = [
+                {"clip": int(n), "file": self.training.examples[n].path.name, "label": int(self.training.targets[n]),
+                    "distance": float(d)}
+                for n, d in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+            ]  # fmt: skip
+            return {"id": id, "nearest": nearest, "weights": network.prototypes.weights[i].tolist()}
+
+    def compare(self, number: int) -> dict[str, Any]:
+        """An earlier version beside this one.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such version.
+        """
+        with self.work.lock:
+            other = self.session.version(number)
+            now, then = ({p.id: p.name for p in list_prototypes(m)} for m in (self.model, other.classifier))
+            return {
+                "number": number, "accuracy": self.session.evaluate(number) if self.validation is not None else None,
+                "prototypes": len(then), "gone": [then[i] for i in then if i not in now],
+                "new": [now[i] for i in now if i not in then],
+                "edit": other.edit,
+            }  # fmt: skip
+
+    def _lost(self, model: Classifier) -> list[dict[str, Any] | None]:
+        """For each prototype, how accuracy and loss on validation clips change without it; None for the last one of a class."""
+        if self.validation is None:
+            return [None] * len(owners(model))
+        classes, out = owners(model), prototype_network(model).out.weight.detach().cpu()
+        similarities = torch.stack([row[1] for row in self._table()], 1)  # (clip, prototype)
+        before = self._score(similarities @ out.T)
+        found: list[dict[str, Any] | None] = []
+        for i, owner in enumerate(classes):
+            if classes.count(owner) == 1:
+                found.append(None)
+                continue
+            kept = [k for k in range(len(classes)) if k != i]
+            after = self._score(similarities[:, kept] @ votes_without(out, classes, {i}).T)
+            found.append({"accuracy": before[0] - after[0], "loss": after[1] - before[1]})
+        return found
+
+    def _score(self, logits: Tensor) -> tuple[float, float]:
+        targets = self.validation.targets if self.validation is not None else torch.zeros(0)
+        right = float((logits.argmax(1) == targets).float().mean())
+        return right, float(torch.nn.functional.cross_entropy(logits, targets))
+
+    def _table(self) -> list[tuple[Tensor, Tensor]]:
+        """Of each prototype, distances from training clips and similarities to validation clips, both ``(clip,)``; kept."""
+        layer = prototype_network(self.model).prototypes
+        keys = [_key(layer.maps[i], layer.weights[i]) for i in range(len(layer.maps))]
+        new = [i for i, key in enumerate(keys) if key not in self._rows]
+        if new:
+            part = layer.subset(new)
+            held = self.validation.maps if self.validation is not None else self.training.maps[:0]
+            with torch.no_grad():
+                distances = torch.cat([part(maps)[1].mean(-1) for maps in self.training.maps.split(256)])
+                alike = torch.cat([part(maps)[0] for maps in held.split(256)])
+            for place, i in enumerate(new):
+                self._rows[keys[i]] = (distances[:, place].clone(), alike[:, place].clone())
+        for key in [k for k in self._rows if k not in keys][: max(0, len(self._rows) - 2000)]:
+            del self._rows[key]
+        return [self._rows[key] for key in keys]
+
+    # --- sounds -------------------------------------------------------------------------------------------------------
+
+    def sounds_of(self, id: str) -> dict[str, Any]:
+        """A prototype as sounds: decoded, and the nearest clips; with pictures and what the network says of each."""
+        with self.work.lock:
+            model = self.model
+            (i,) = positions(model, [id])
+            name = list_prototypes(model)[i].name
+            latent = prototype_network(model).prototypes.maps[i].detach()
+            near = self.detail(id)["nearest"]
+        key = f"prototype-{_key(latent)}-{near[0]['clip']}"
+        if key not in self._sounds:
+            donor = window(model, self.training.examples[near[0]["clip"]])
+            self._keep(key, fit_length(decode(model, latent, donor), len(donor)))
+        versions = [
+            self._version(key, "reconstruction", "Decoded", "through the decoder, placed by the nearest clip", name)
+        ]
+        for row in near:
+            title = "Real" if row is near[0] else f"Clip {near.index(row) + 1}"
+            note = f"{'the nearest clip' if row is near[0] else 'near'}: {row['file']}"
+            facts = [["Distance", f"{row['distance']:.2f}"], ["Class", model.labels[row["label"]]]]
+            versions.append(self._version(self._clip(row["clip"]), "original", title, note, name, facts))
+        return self._stage(versions)
+
+    def sounds_of_clip(self, number: int) -> dict[str, Any]:
+        """A training clip as the network hears it.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such clip.
+        """
+        if not 0 <= number < len(self.training):
+            raise UnknownNameError("training clip", str(number), ["0", str(len(self.training) - 1)])
+        example, label = self.training.examples[number], self.model.labels[int(self.training.targets[number])]
+        return self._stage([self._version(self._clip(number), "original", example.path.name, label, example.path.name)])
+
+    def audio(self, key: str) -> bytes:
+        """A sound that was shown, as WAV.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        kind, _, number = key.partition("-")
+        if key not in self._sounds and kind == "clip" and number.isdecimal() and int(number) < len(self.training):
+            self._clip(int(number))
+        if key not in self._sounds:
+            raise UnknownNameError("sound", key, list(self._sounds))
+        return encode(self._sounds[key][None], self.work.model.sample_rate, "WAV", "FLOAT")[0]
+
+    def _clip(self, number: int) -> str:
+        key = f"clip-{number}"
+        if key not in self._sounds:
+            self._keep(key, window(self.work.model, self.training.examples[number]))
+        return key
+
+    def _keep(self, key: str, sound: np.ndarray) -> None:
+        self._sounds[key] = sound
+        while len(self._sounds) > KEPT_SOUNDS:
+            del self._sounds[next(iter(self._sounds))]
+
+    def _version(
+        self, key: str, kind: str, title: str, note: str, name: str, facts: list[list[str]] | None = None
+    ) -> dict[str, Any]:
+        model, sound = self.model, self._sounds[key]
+        with torch.no_grad():
+            logits = model(torch.from_numpy(sound)[None].to(model.device))
+            p = model.probabilities(logits.float())[0].cpu().numpy()
+        top = p.argsort()[::-1][:3]
+        said = [{"label": model.labels[int(c)], "p": percent(float(p[c])), "class": int(c)} for c in top]
+        return {
+            "sound": key,
+            "kind": kind,
+            "title": title,
+            "note": note,
+            "facts": facts or [],
+            "said": said,
+            "of": name,
+        }
+
+    def _stage(self, versions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Pictures of the versions, which are equally long."""
+        rate = self.work.model.sample_rate
+        clips = [Clip(self._sounds[v["sound"]][None], rate) for v in versions]
+        drawn = [picture_of(clip, clip.frames, rate) for clip in clips]
+        for version, picture in zip(versions, drawn, strict=True):
+            level = picture.rms_db
+            version |= {
+                "spectrogram": array(picture.image(), "u1"), "peaks": array(picture.outline, "<f4"),
+                "rms_db": level if np.isfinite(level) else None, "match_gain": match_gain(picture, drawn[-1]),
+            }  # fmt: skip
+        return {"duration": clips[0].duration, "sample_rate": rate, "versions": versions}
+
+    # --- what can be done ---------------------------------------------------------------------------------------------
+
+    def change(self, number: int, edit: Mapping[str, Any]) -> dict[str, Any]:
+        """Make an edit, ``undo`` or ``redo`` of the state that the page showed.
+
+        Parameters
+        ----------
+        number : int
+            Of the session's last line that the page has seen.
+        edit : mapping
+            See `Session.apply`; or ``{"edit": "undo"}``, ``{"edit": "redo"}``.
+
+        Raises
+        ------
+        BusyError
+            If a job is running, or somebody else changed something since.
+        OtoscopeError
+            If the edit is not possible.
+        """
+        with self.work.lock:
+            self._check(number)
+            if edit.get("edit") in ("undo", "redo"):
+                (self.session.undo if edit["edit"] == "undo" else self.session.redo)()
+            elif edit.get("edit") == "tune":
+                raise ParameterError("tuning is a job; ask for it as one")
+            else:
+                self.session.apply(edit)
+            return self.state()
+
+    def tune(self, number: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Tune in the background.
+
+        Raises
+        ------
+        BusyError, ParameterError
+        """
+        with self.work.lock:
+            self._check(number)
+            edit = self.session.checked({"edit": "tune", **settings})
+
+            def work(job: BackgroundJob) -> None:
+                self.session.apply(edit, job.step)
+                with self.work.lock:
+                    self._table()
+
+            return {"job": self.work.begin("the tuning", edit["epochs"], work).row()}
+
+    def test(self, number: int) -> dict[str, Any]:
+        """Accuracy on the test clips, once.
+
+        Raises
+        ------
+        BusyError, ParameterError
+        """
+        with self.work.lock:
+            self._check(number)
+            self.session.evaluate_test()
+            return self.state()
+
+    def save(self) -> dict[str, Any]:
+        """The network as it is now, as a model folder in the studio's folder."""
+        with self.work.lock:
+            return {"folder": str(self.model.save_pretrained(self.work.folder / "model"))}
+
+    def _check(self, number: int) -> None:
+        if self.work.busy and self.work.job is not None:
+            raise BusyError(f"{self.work.job.name} is running; wait for it or cancel it, then try again")
+        if number != self.session.number:
+            raise BusyError(
+                "the prototypes were changed in another tab or by somebody else; look at them as they are now"
+            )
+
+
+def _key(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
