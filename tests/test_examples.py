@@ -1,8 +1,8 @@
 """Everything that `otoscope` and the rooms export has an example in its docstring, and every example runs.
 
 Examples run with ``np``, ``torch`` and ``otoscope`` at hand, and with the names of the room that exports them, in a folder with
-``bark.wav``, ``rain.wav`` and ``study/``; those about prototypes also with ``model``, a network of three tones with two prototypes
-each, and ``clips``, its 18 clips. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
+``bark.wav``, ``rain.wav`` and ``study/``; those about prototypes and the studio also with ``model``, a network of three tones with two
+prototypes each, its 18 clips as ``data``, and encoded as ``clips``. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import otoscope
+from otoscope.datasets import load_dataset
 from prototype_worlds import tone_network, write_tones
 
 ROOMS = (
@@ -83,8 +84,9 @@ def test_the_example_runs(name, sounds, tmp_path):
         "torch": torch,
         "otoscope": otoscope,
     }
-    if room.__name__ == "otoscope.prototypes":
+    if room.__name__ in ("otoscope.prototypes", "otoscope.studio"):
         names["model"], names["clips"] = tone_network(write_tones(tmp_path / "tones"))
+        names["data"] = load_dataset("folder", tmp_path / "tones")
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=names)
     failed = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(example)
     assert failed.failed == 0

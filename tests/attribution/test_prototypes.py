@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from otoscope.core.errors import UnsupportedError
+from otoscope.attribution.prototypes import _similar_cells
+from otoscope.classifiers.prototype_space import spread
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.prototypes import fit_prototypes, record_clips
+from otoscope.prototypes.layer_clips import record_waveforms
+from tone_worlds import tone_sound, tones_classifier, write_known_tones
 from worlds import prototypical, spectral
 
 
@@ -75,6 +80,81 @@ def test_the_strongest_alone(ask, values, noise):
 
 def test_other_networks_have_no_prototypes(ask, values, noise):
     with pytest.raises(
-        UnsupportedError, match=r"'spectral' is not a prototype network, such as apnet; use mask_optimisation"
+        UnsupportedError, match=r"'spectral' is not a prototype network, such as apnet; give the folder of prototypes"
     ):
         values(ask(spectral(), noise(6000)), "prototypes")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A classifier of three tones, and a folder of prototypes that were fitted to it."""
+    classifier = tones_classifier()
+    clips = record_clips(classifier, write_known_tones(tmp_path_factory.mktemp("clips")))
+    found = fit_prototypes(classifier, clips, per_class=2, window_s=0.2, parts="both")
+    return classifier, found, found.save(tmp_path_factory.mktemp("prototypes"))
+
+
+@pytest.mark.parametrize("domain", ["stft", "features", "mel", "time"])
+def test_a_clip_is_like_fitted_prototypes_where_the_tone_sounds(ask, values, fitted, domain):
+    classifier, _, folder = fitted
+    x = np.stack([tone_sound(1500, 0.1, 5), tone_sound(1500, 0.4, 6)])
+    problem = ask(classifier, x, domain, target=2)
+    found = values(problem, "prototypes", folder=str(folder))
+    grid = problem.inspected.grid
+    for start, one in zip((0.1, 0.4), found):
+        row, column = np.unravel_index(one.argmax(), one.shape)
+        assert one.max() > 0
+        assert start - 0.05 < grid.times[column] < start + 0.35
+        assert domain == "time" or 900 < grid.frequencies[row] < 2000
+    against = values(ask(classifier, x, domain, target=0), "prototypes", folder=str(folder))
+    for start, one in zip((0.1, 0.4), against):
+        column = np.unravel_index(one.argmin(), one.shape)[1]
+        assert one.min() < 0
+        assert start - 0.05 < grid.times[column] < start + 0.35
+
+
+def test_values_of_fitted_prototypes_are_those_written_out(ask, values, fitted):
+    """One frame a window, on the layer's own cells: sums over prototypes of weights and similarities."""
+    classifier, found, _ = fitted
+    x = tone_sound(500, 0.2, 7)
+    space, target = found.space, 1
+    match = found.match(classifier, x)
+    own = space.classes.numpy() == target
+    among = np.exp(match.similarity / space.temperature) * own
+    weight = np.where(own, among / among.sum(), -match.share)
+    (clip,) = record_waveforms(classifier, x[None], "cells")
+    width = clip.cells.frames(space.window_s)
+    places = space.similarity(clip.map[None], width)[0].clamp_min(0).numpy()
+    expected = np.zeros(clip.map.shape[1:])
+    for k in range(expected.shape[1]):
+        over = [w for w in range(places.shape[2]) if w <= k < w + width]
+        expected[:, k] = np.einsum("n,nrw->r", weight, places[:, :, over]) / len(over)
+    problem = ask(classifier, x, "features", target=target)
+    cells = _similar_cells(problem, space, clip.map[None], torch.tensor([0]), 97, 0)
+    np.testing.assert_allclose(cells[0].numpy(), expected, atol=1e-5)
+    one = _similar_cells(problem, space, clip.map[None], torch.tensor([0]), 97, 1)
+    k = int(np.abs(weight).argmax())
+    np.testing.assert_allclose(
+        one.sum(), spread(torch.from_numpy(weight[k] * places[k])[None], (4, 19), width).sum(), rtol=1e-4
+    )
+
+
+def test_folders_that_do_not_serve(ask, values, fitted, tmp_path):
+    classifier, found, folder = fitted
+    x = tone_sound(500, 0.2)
+    with pytest.raises(ParameterError, match=r"of another classifier.*got 'spectral'"):
+        values(ask(spectral(), np.zeros(8000)), "prototypes", folder=str(folder))
+    fewer = found.without(["p1", "p2"]).save(tmp_path / "fewer")
+    with pytest.raises(ParameterError, match=r"has no prototype of class 'high'; explain another class, or fit"):
+        values(ask(classifier, x, target=0), "prototypes", folder=str(fewer))
+    with pytest.raises(OtoscopeError, match=r"cannot read the prototypes"):
+        values(ask(classifier, x), "prototypes", folder=str(tmp_path / "nowhere"))
+
+
+def test_a_batch_gives_what_single_clips_give(ask, values, fitted):
+    classifier, _, folder = fitted
+    x = np.stack([tone_sound(hz, 0.2, int(hz)) for hz in (500, 1500, 2500)])
+    every = values(ask(classifier, x, target=[1, 2, 0], batch_size=2), "prototypes", folder=str(folder))
+    for i, target in enumerate((1, 2, 0)):
+        alone = values(ask(classifier, x[i], target=target), "prototypes", folder=str(folder))
+        np.testing.assert_allclose(alone[0], every[i], atol=1e-6)

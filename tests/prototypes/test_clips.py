@@ -7,11 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from otoscope.core.errors import ParameterError, UnsupportedError
+from otoscope.core.errors import ParameterError
 from otoscope.datasets import load_dataset
 from otoscope.prototypes import accuracy, encode_clips, prototype_network
 from otoscope.prototypes.clips import decide, window
-from worlds import spectral
 
 
 def test_maps_are_those_of_the_encoder_and_decisions_those_of_the_network(tones):
@@ -53,7 +52,3 @@ def test_data_that_does_not_fit(tones):
         encode_clips(model, dataclasses.replace(data, examples=()))
     with pytest.raises(ParameterError, match=r"has no class 'whistle' of the data set"):
         encode_clips(model, dataclasses.replace(data, labels=("high", "low", "whistle")))
-    with pytest.raises(
-        UnsupportedError, match=r"'spectral' is not a prototype network, such as apnet; find prototypes of any"
-    ):
-        prototype_network(spectral())

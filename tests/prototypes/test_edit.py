@@ -21,17 +21,6 @@ def ids(model):
     return [p.id for p in list_prototypes(model)]
 
 
-def test_prototypes_are_called_by_the_class_that_they_vote_for(tones):
-    model, _ = tones
-    assert owners(model) == [0, 0, 1, 1, 2, 2]
-    assert [(p.id, p.name) for p in list_prototypes(model)][:3] == [("p1", "high 1"), ("p2", "high 2"), ("p3", "low 1")]
-    model.info["prototypes"] = [{"name": "no identity"}] * 6
-    try:
-        assert ids(model) == ["p1", "p2", "p3", "p4", "p5", "p6"]
-    finally:
-        del model.info["prototypes"]
-
-
 def slow_delete(weights, classes, gone):
     """The authors' rule: what is left of the class has, for each class, the sum of sizes that it had."""
     out = weights.double().clone()

@@ -31,4 +31,7 @@ def test_each_step_has_its_size_and_accuracy(tones):
             assert step.accuracy[name] == pytest.approx(accuracy(network, encode_clips(step.classifier, part)))
     assert steps[0].classifier is model
     assert len(list_prototypes(steps[1].classifier)) == len(list_prototypes(refine_prototypes(model, share=1 / 3))) == 4
-    assert [s.name for s in refine_in_steps(model, {"training": data}, compat=True)] == ["as it was", "prototypes merged"]
+    assert [s.name for s in refine_in_steps(model, {"training": data}, compat=True)] == [
+        "as it was",
+        "prototypes merged",
+    ]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+
+import numpy as np
 import pytest
 import torch
 
 from otoscope.core.errors import NonFiniteError, ParameterError
 from otoscope.prototypes import TuneSettings, accuracy, delete, list_prototypes, owners, rename, tune
-from otoscope.prototypes.clips import decide
+from otoscope.prototypes.clips import decide, window
 
 
 def loss(model, clips):
     return float(torch.nn.functional.cross_entropy(decide(model.network, clips)[0], clips.targets))
 
 
-def test_tuning_lowers_the_loss_and_leaves_encoder_and_decoder(tones):
+@pytest.mark.parametrize("augment", [False, True])
+def test_tuning_lowers_the_loss_and_leaves_encoder_and_decoder(tones, augment):
     model, clips = tones
     start = rename(delete(model, ["p1", "p3"]), "p5", "middle")
     before = {k: v.clone() for k, v in start.network.state_dict().items()}
-    made = tune(start, clips, TuneSettings(epochs=30, lr=0.01))
+    made = tune(start, clips, TuneSettings(epochs=30, lr=0.01, augment=augment))
     assert loss(made, clips) < 0.7 * loss(start, clips)
     assert accuracy(made.network, clips) == 1
     assert list_prototypes(made) == list_prototypes(start)
@@ -40,7 +44,7 @@ def test_the_same_settings_give_the_same_weights(tones):
 
 def test_a_stronger_pull_brings_prototypes_nearer_to_clips(tones):
     model, clips = tones
-    near, far = (tune(model, clips, TuneSettings(epochs=20, lr=0.01, pull=p)) for p in (10.0, 0.0))
+    near, far = (tune(model, clips, TuneSettings(epochs=20, lr=0.01, pull=p, augment=False)) for p in (10.0, 0.0))
 
     def distance(m):
         return float(decide(m.network, clips)[1].amin(0).mean())
@@ -70,6 +74,7 @@ def test_it_stops_when_it_is_told(tones):
         ({"lr": 0}, "lr must be float from 0 to 1; got 0"),
         ({"lr": float("nan")}, "lr must be float from 0 to 1; got nan"),
         ({"pull": "1"}, "pull must be float"),
+        ({"augment": 1}, "augment must be true or false; got 1"),
         ({"batch_size": -1}, "batch_size must be int"),
     ],
 )
@@ -89,4 +94,23 @@ def test_a_loss_that_is_not_finite_and_a_class_that_is_lost(tones):
     assert owners(small) == [0, 1, 2]
     lonely = type(clips)(clips.examples[:6], clips.maps[:6], clips.targets[:6])  # clips of class 0 alone
     with pytest.raises(ParameterError, match=r"no prototype votes for class (low|middle)"):
-        tune(small, lonely, TuneSettings(epochs=200, lr=0.05))
+        tune(small, lonely, TuneSettings(epochs=200, lr=0.05, augment=False))
+
+
+def test_clips_are_changed_within_limits(tones):
+    """Against each clip by itself: its level and its shift are found again."""
+    model, clips = tones
+    numbers = torch.tensor([0, 7, 13])
+    found = importlib.import_module("otoscope.prototypes.tune")._changed(
+        model, clips, numbers, torch.Generator().manual_seed(3)
+    )
+    drawn = torch.Generator().manual_seed(3)
+    db = ((2 * torch.rand(3, 1, generator=drawn) - 1) * 12)[:, 0].tolist()
+    length = model.maximum_length
+    shifts = torch.randint(-(length // 10), length // 10 + 1, (3,), generator=drawn).tolist()
+    assert max(map(abs, db)) <= 12
+    for place, i in enumerate(numbers.tolist()):
+        sound = np.roll(window(model, clips.examples[i]), shifts[place]) * np.float32(10 ** (db[place] / 20))
+        with torch.no_grad():
+            own = model.network.encoder(model.features(torch.from_numpy(sound)[None])).map[0]
+        torch.testing.assert_close(found[place], own, rtol=1e-4, atol=1e-5)

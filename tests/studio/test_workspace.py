@@ -9,7 +9,7 @@ import pytest
 from otoscope.core.errors import OtoscopeError, ParameterError, WriteError
 from otoscope.datasets import load_dataset
 from otoscope.studio import Workspace
-from otoscope.studio.workspace import BusyError, BackgroundJob
+from otoscope.studio.workspace import BackgroundJob, BusyError
 
 
 def test_a_job_tells_how_far_it_is():

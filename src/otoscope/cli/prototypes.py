@@ -106,9 +106,7 @@ def _heard(row: dict[str, Any]) -> list[str]:
 @click.option("--threshold", type=float, help="Largest mean squared difference of prototypes that are merged.")
 @click.option("--channels", default=0, type=click.IntRange(0), help="Channels of the latent map to drop.")
 @click.option("--compat", is_flag=True, help="Choose as the authors' program does, with its faults.")
-@click.option(
-    "--epochs", default=20, show_default=True, type=click.IntRange(0, 1000), help="Of the tuning; 0 for none."
-)
+@click.option("--epochs", default=5, show_default=True, type=click.IntRange(0, 1000), help="Of the tuning; 0 for none.")
 @json_option
 def refine(
     model: str, weights: str | None, data: str, root: str, validation: Any, test: Any, out: str, share: float | None,

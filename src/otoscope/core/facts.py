@@ -74,6 +74,9 @@ class MethodFacts(Facts):
         ``passes(**settings)`` -> passes through the classifier for one clip.
     mask : str
         The mask that an explanation has unless another one is requested.
+    exemplars : callable, optional
+        ``exemplars(classifier, waveforms, target, **settings)`` -> the sounds that a clip, heard in these windows, was compared
+        with; see `otoscope.attribution.exemplars`.
     """
 
     needs: tuple[str, ...] = ()
@@ -86,6 +89,7 @@ class MethodFacts(Facts):
     cost: str = ""
     passes: Callable[..., int] = _once
     mask: str = field(default="positive:topk:0.5", metadata=OPTIONAL)
+    exemplars: Callable[..., list[Any]] | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         _split(self, "needs", " and ")

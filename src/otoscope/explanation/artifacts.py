@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otoscope.attribution.exemplars import Exemplar
 from otoscope.audio import AudioSource, close_audio, open_audio, write_wav
 from otoscope.core.errors import ShapeError, WriteError
 from otoscope.core.files import atomic_write
@@ -67,6 +68,15 @@ def write_sounds(source: AudioSource, kept: Iterable[np.ndarray], folder: Path) 
     finally:
         close_audio(written)
     return paths
+
+
+def write_exemplars(exemplars: Sequence[Exemplar], folder: Path) -> dict[str, Path]:
+    """Write the sounds that a clip was compared with, ``exemplar-1.wav`` and so on; name of the part -> path."""
+    files = {}
+    for number, exemplar in enumerate(exemplars, 1):
+        path = folder / f"exemplar-{number}.wav"
+        files[f"exemplar {number}"] = write_wav(path, exemplar.samples[None], exemplar.sample_rate)
+    return files
 
 
 def write_arrays(attribution: Attribution, mask: Mask, path: Path) -> None:

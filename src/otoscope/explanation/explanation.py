@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from otoscope.attribution.exemplars import Exemplar
 from otoscope.audio import AudioSource, close_audio, downmix, is_silent, open_audio
 from otoscope.classifiers import Classifier
 from otoscope.core import registry
@@ -31,12 +32,13 @@ from otoscope.explanation.artifacts import (
     keep_the_original,
     temporary_folder,
     write_arrays,
+    write_exemplars,
     write_sounds,
 )
 from otoscope.explanation.controls import control_scores
 from otoscope.explanation.explainers import GeneratedSound
 from otoscope.explanation.request import Request
-from otoscope.explanation.scoring import score_sound
+from otoscope.explanation.scoring import classifier_input, score_sound
 from otoscope.explanation.verdict import Verdict, cancellation, judge
 from otoscope.explanation.windows import windows_of
 from otoscope.metrics import measure
@@ -129,6 +131,22 @@ class Explanation:
         """Probabilities of original, kept and removed sound, from files as they are written and read back."""
         with temporary_folder() as folder:
             return self._score(write_sounds(self.source, self.kept_blocks(), Path(folder)))
+
+    @functools.cached_property
+    def exemplars(self) -> list[Exemplar]:
+        """The sounds that this one was compared with, of methods that explain by likeness; else none."""
+        name = self.request.method
+        compare = registry.get("method", name).facts["exemplars"] if isinstance(name, str) else None
+        if compare is None:
+            return []
+        self._ensure_same_weights()
+        rate = self.classifier.sample_rate
+        windows = [
+            torch.from_numpy(classifier_input(self.source, s, rate)) for s in windows_of(self.source, self.classifier)
+        ]
+        with preserve_state(self.classifier):
+            found: list[Exemplar] = compare(self.classifier, windows, self.target.index, **self.request.method_settings)
+        return found
 
     @functools.cached_property
     def controls(self) -> dict[str, np.ndarray]:
@@ -229,6 +247,7 @@ class Explanation:
                 "top": {part: self.top(part) for part in PARTS},
                 "metrics": self.metrics(),
                 "controls": {name: float(p[index]) for name, p in self.controls.items()},
+                **({"exemplars": [e.row() for e in self.exemplars]} if self.exemplars else {}),
                 "verdict": dataclasses.asdict(verdict),
                 "notes": list(self.notes),
                 "environment": {
@@ -316,6 +335,7 @@ class Explanation:
         files = write_sounds(self.source, self.kept_blocks(), out)
         if "heard" not in self.__dict__:
             self.__dict__["heard"] = self._score(files)  # measured on these very files
+        files |= write_exemplars(self.exemplars, out)
         files["attribution"] = out / "attribution.npz"
         write_arrays(self.attribution, self.mask, files["attribution"])
         files["record"] = out / "explanation.json"

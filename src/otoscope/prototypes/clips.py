@@ -13,32 +13,11 @@ from otoscope.audio import fit_length
 from otoscope.classifiers.apnet import ApNet
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.labels import class_numbers
-from otoscope.core.errors import ParameterError, UnsupportedError
+from otoscope.classifiers.prototype_network import prototype_network
+from otoscope.core.errors import ParameterError
 from otoscope.datasets import Dataset, Example, waveform
 
 BATCH = 32
-
-
-def prototype_network(classifier: Classifier) -> ApNet:
-    """The network of a classifier that decides by learned prototypes.
-
-    Raises
-    ------
-    UnsupportedError
-        If the classifier is of another kind.
-
-    Examples
-    --------
-    >>> len(prototype_network(model).prototypes.maps)
-    6
-    """
-    network = classifier.network
-    if not isinstance(network, ApNet):
-        raise UnsupportedError(
-            f"classifier {classifier.name!r} is not a prototype network, such as apnet; "
-            "find prototypes of any other classifier with `otoscope prototypes fit`"
-        )
-    return network
 
 
 @dataclass(frozen=True)
@@ -101,7 +80,6 @@ def encode_clips(
 
     Examples
     --------
-    >>> data = otoscope.datasets.load_dataset("folder", clips.examples[0].path.parent)
     >>> len(encode_clips(model, data))
     18
     """

@@ -1,81 +1,19 @@
-"""Changes of a prototype network, each of which gives a new one: delete, merge, add, rename.
-
-A prototype has an identity, which never changes, and a name, which people give. Both are kept in ``classifier.info``.
-"""
+"""Changes of a prototype network, each of which gives a new one: delete, merge, add, rename."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import Prototype, list_prototypes, owners, prototype_network
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.prototypes.clips import prototype_network
 
 MAX_NAME = 80
-
-
-@dataclass(frozen=True)
-class Prototype:
-    """One prototype of a network.
-
-    Parameters
-    ----------
-    id : str
-        Its identity, such as ``p7``: it stays when others are deleted.
-    name : str
-        For people.
-    clip : str
-        The file whose latent map it was made of by hand; empty for learned ones.
-
-    Examples
-    --------
-    >>> Prototype("p1", "dog 1").clip
-    ''
-    """
-
-    id: str
-    name: str
-    clip: str = ""
-
-
-def owners(classifier: Classifier) -> list[int]:
-    """The class that each prototype votes for most.
-
-    Examples
-    --------
-    >>> owners(model)
-    [0, 0, 1, 1, 2, 2]
-    """
-    found: list[int] = prototype_network(classifier).out.weight.argmax(0).tolist()
-    return found
-
-
-def list_prototypes(classifier: Classifier) -> list[Prototype]:
-    """The prototypes of a network; those that nobody has named are called by the class that they vote for.
-
-    Examples
-    --------
-    >>> [p.name for p in list_prototypes(model)]
-    ['high 1', 'high 2', 'low 1', 'low 2', 'middle 1', 'middle 2']
-    """
-    stored = classifier.info.get("prototypes")
-    classes = owners(classifier)
-    if isinstance(stored, Sequence) and len(stored) == len(classes):
-        try:
-            return [Prototype(str(row["id"]), str(row["name"]), str(row.get("clip", ""))) for row in stored]
-        except (KeyError, TypeError, AttributeError):
-            pass  # written by another program: numbered anew
-    counts = [0] * len(classifier.labels)
-    found = []
-    for number, owner in enumerate(classes, 1):
-        counts[owner] += 1
-        found.append(Prototype(f"p{number}", f"{classifier.labels[owner]} {counts[owner]}"))
-    return found
 
 
 def delete(classifier: Classifier, ids: Sequence[str], rescale: bool = True) -> Classifier:

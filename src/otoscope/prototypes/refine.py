@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
 from otoscope.core.errors import ParameterError
-from otoscope.prototypes.clips import prototype_network
-from otoscope.prototypes.edit import delete, list_prototypes, merge, owners, rebuilt
+from otoscope.prototypes.edit import delete, merge, rebuilt
 
 FAR = 8000.0  # what the authors put in the place of a distance of 0
 FAR_CHANNEL = 1000.0

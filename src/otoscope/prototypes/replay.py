@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes
 from otoscope.core.errors import OtoscopeError
 from otoscope.prototypes.clips import EncodedClips
-from otoscope.prototypes.edit import list_prototypes
 from otoscope.prototypes.session_file import (
     EDITS,
     OTHERS,

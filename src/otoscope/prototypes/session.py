@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes, prototype_network
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.files import atomic_write, make_folder
-from otoscope.prototypes.clips import EncodedClips, accuracy, prototype_network
-from otoscope.prototypes.edit import list_prototypes, rebuilt
+from otoscope.prototypes.clips import EncodedClips, accuracy
+from otoscope.prototypes.edit import rebuilt
 from otoscope.prototypes.session_file import (
     EDITS,
     FORMAT,

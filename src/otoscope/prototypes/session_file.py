@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes
 from otoscope.core.errors import OtoscopeError, UnknownNameError
 from otoscope.prototypes.clips import EncodedClips
-from otoscope.prototypes.edit import add, delete, list_prototypes, merge, rename
+from otoscope.prototypes.edit import add, delete, merge, rename
 from otoscope.prototypes.tune import TuneSettings, tune
 from otoscope.surgery import state_digest
 

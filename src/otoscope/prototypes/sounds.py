@@ -14,11 +14,12 @@ from torch import Tensor
 
 from otoscope.audio import peak, write_wav
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
 from otoscope.core.errors import UnsupportedError
 from otoscope.core.files import make_folder, write_text
 from otoscope.datasets import Example
-from otoscope.prototypes.clips import EncodedClips, decide, prototype_network, window
-from otoscope.prototypes.edit import list_prototypes, owners, positions
+from otoscope.prototypes.clips import EncodedClips, decide, window
+from otoscope.prototypes.edit import positions
 from otoscope.spectral import LogMel, features_to_sound
 
 FORMS = ("decoded", "real")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import prototype_network
 from otoscope.datasets import Dataset
-from otoscope.prototypes.clips import EncodedClips, accuracy, encode_clips, prototype_network
+from otoscope.prototypes.clips import EncodedClips, accuracy, encode_clips
 from otoscope.prototypes.refine import refine_channels, refine_prototypes
 from otoscope.prototypes.tune import TuneSettings, tune
 
@@ -28,7 +29,7 @@ class RefinementStep:
     Examples
     --------
     >>> RefinementStep("as it was", model, {"training": 1.0}).sizes()
-    {'prototypes': 6, 'channels': 4, 'parameters': 2175}
+    {'prototypes': 6, 'channels': 4, 'parameters': 2151}
     """
 
     name: str
@@ -80,8 +81,7 @@ def refine_in_steps(
 
     Examples
     --------
-    >>> data = {"training": otoscope.datasets.load_dataset("folder", clips.examples[0].path.parent)}
-    >>> [(s.name, s.sizes()["prototypes"]) for s in refine_in_steps(model, data, share=0.5)]
+    >>> [(s.name, s.sizes()["prototypes"]) for s in refine_in_steps(model, {"training": data}, share=0.5)]
     [('as it was', 6), ('prototypes merged', 3)]
     """
     log = progress or (lambda line: None)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
 from otoscope.core.errors import NonFiniteError, ParameterError
-from otoscope.prototypes.clips import EncodedClips, prototype_network
-from otoscope.prototypes.edit import list_prototypes, owners, rebuilt
+from otoscope.prototypes.clips import EncodedClips, window
+from otoscope.prototypes.edit import rebuilt
+
+GAIN_DB, SHIFT = 12.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,23 @@ class TuneSettings:
         Clips in a step.
     pull : float, at least 0
         Weight of the distances between prototypes and clips, relative to that of the cross entropy; it keeps prototypes near clips.
+    augment : bool
+        Change level (by up to 12 dB) and place (by up to a tenth of the window) of each clip, anew in each epoch. Without it,
+        tuning is faster, and soon learns the training clips by heart.
     seed : int
-        Of the order of the clips.
+        Of the order of the clips and of their changes.
 
     Examples
     --------
-    >>> TuneSettings(epochs=5).lr
-    0.001
+    >>> TuneSettings(epochs=8).lr
+    0.0001
     """
 
-    epochs: int = 20
-    lr: float = 1e-3
+    epochs: int = 5
+    lr: float = 1e-4
     batch_size: int = 32
     pull: float = 0.1
+    augment: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +61,8 @@ class TuneSettings:
             right = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
             if not right or not low <= value <= high or (name == "lr" and value == 0):
                 raise ParameterError(f"{name} must be {kind.__name__} from {low} to {high}; got {value!r}")
+        if not isinstance(self.augment, bool):
+            raise ParameterError(f"augment must be true or false; got {self.augment!r}")
 
 
 def tune(
@@ -88,8 +98,7 @@ def tune(
 
     Notes
     -----
-    The latent maps of the clips are computed once, without augmentation; to train the whole network, use ``otoscope train`` with
-    ``model.start``.
+    To train the whole network further, use ``otoscope train`` with ``model.start``.
 
     Examples
     --------
@@ -107,7 +116,8 @@ def tune(
     for epoch in range(1, settings.epochs + 1):
         total = 0.0
         for numbers in torch.randperm(len(clips), generator=order).split(settings.batch_size):
-            logits, distances = tuned.decide(clips.maps[numbers].to(made.device))
+            maps = _changed(made, clips, numbers, order) if settings.augment else clips.maps[numbers]
+            logits, distances = tuned.decide(maps.to(made.device))
             loss = nn.functional.cross_entropy(logits, clips.targets[numbers].to(made.device))
             pull = distances.amin(0).mean() + distances.amin(1).mean()
             loss = loss + settings.pull * pull
@@ -129,3 +139,15 @@ def tune(
             f"after the tuning no prototype votes for class {names} most; lower lr or epochs, or add a prototype of the class"
         )
     return made
+
+
+def _changed(classifier: Classifier, clips: EncodedClips, numbers: Tensor, drawn: torch.Generator) -> Tensor:
+    """Latent maps of clips that are louder or softer and shifted around."""
+    sounds = torch.from_numpy(np.stack([window(classifier, clips.examples[i]) for i in numbers.tolist()]))
+    db = (2 * torch.rand(len(sounds), 1, generator=drawn) - 1) * GAIN_DB
+    most = int(SHIFT * sounds.shape[1])
+    shifts = torch.randint(-most, most + 1, (len(sounds),), generator=drawn).tolist()
+    sounds = torch.stack([torch.roll(sound, shift) for sound, shift in zip(sounds, shifts, strict=True)])
+    with torch.no_grad():
+        features = classifier.features((sounds * 10 ** (db / 20)).to(classifier.device))
+        return prototype_network(classifier).encoder(features.to(classifier.dtype)).map.float()

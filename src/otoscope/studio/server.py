@@ -47,11 +47,7 @@ def create_app(workspace: Workspace, token: str, port: int) -> Any:
 
     Examples
     --------
-    >>> import otoscope.datasets, pathlib
-    >>> pathlib.Path("clips/dog").mkdir(parents=True)
-    >>> _ = pathlib.Path("bark.wav").rename("clips/dog/bark.wav")
-    >>> data = otoscope.datasets.load_dataset("folder", "clips")
-    >>> work = Workspace(otoscope.load_classifier("esc10-mn"), {"training": data}, "out")
+    >>> work = Workspace(model, {"training": data}, "studio")
     >>> type(create_app(work, "secret", 8765)).__name__
     'Guard'
     """

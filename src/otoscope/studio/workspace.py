@@ -101,13 +101,9 @@ class Workspace:
 
     Examples
     --------
-    >>> import otoscope.datasets, pathlib
-    >>> pathlib.Path("clips/dog").mkdir(parents=True)
-    >>> _ = pathlib.Path("bark.wav").rename("clips/dog/bark.wav")
-    >>> data = otoscope.datasets.load_dataset("folder", "clips")
-    >>> work = Workspace(otoscope.load_classifier("esc10-mn"), {"training": data}, "out")
+    >>> work = Workspace(model, {"training": data}, "studio")
     >>> work.counts()
-    {'training': 1}
+    {'training': 18}
     """
 
     def __init__(

@@ -19,6 +19,7 @@ from otoscope.core import registry
 from otoscope.core.errors import ParameterError, ShapeError
 from otoscope.explanation.explainers import DESCRIBES
 from otoscope.explanation.explanation import PARTS, Explanation
+from otoscope.report.pages.exemplars import PageExemplar, page_exemplar
 from otoscope.report.picture import CEIL_DB, COLUMNS, FLOOR_DB, SoundPicture, match_gain, picture_of
 
 EMBED_S = 180.0  # longer sounds are linked
@@ -198,6 +199,8 @@ class Page:
         Names of the rows of attribution and mask if they are parts of the sound rather than frequency bands.
     answer : tuple of str
         Reasons to doubt the classifier's answer itself.
+    exemplars : tuple of PageExemplar
+        Sounds that the clip was compared with.
 
     Examples
     --------
@@ -230,6 +233,7 @@ class Page:
     captions: Captions = MASKED
     rows: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
+    exemplars: tuple[PageExemplar, ...] = ()
 
 
 def check(page: Page) -> None:
@@ -314,6 +318,7 @@ def build_page(explanation: Explanation, linked: dict[str, Path] | None = None) 
         captions=captions_of(explanation),
         rows=grid.rows,
         answer=verdict.answer,
+        exemplars=tuple(map(page_exemplar, explanation.exemplars)),
     )
 
 

@@ -1,0 +1,204 @@
+"""Sounds that explain by likeness: the prototypes that spoke most for or against a class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otoscope.audio import load_audio, peak
+from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.layer_cells import layer_cells
+from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
+from otoscope.classifiers.prototype_space import PrototypeSpace, audible, read_space
+from otoscope.core.errors import OtoscopeError
+from otoscope.spectral import LogMel, features_to_sound
+from otoscope.surgery import record_layers
+
+SHOWN = 3
+LOGIT, SHARE = "contribution to the logit", "share of the vote"
+STORED = "prototypes"  # folder of a model folder's sounds, which `otoscope prototypes sounds` writes
+ITERATIONS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Exemplar:
+    """One sound that a clip was compared with.
+
+    Parameters
+    ----------
+    id, name : str
+        Of the prototype.
+    label : str
+        The class that it votes for.
+    contribution : float
+        To the target's logit, or to the vote for its class.
+    similarity : float
+        Of the clip and the prototype.
+    samples : ndarray (time,)
+        The sound.
+    sample_rate : int, Hz
+        Its rate.
+    note : str
+        What the sound is.
+    measure : str
+        What the contribution is: `LOGIT` of prototypes that decide, `SHARE` of those that only explain.
+
+    Examples
+    --------
+    >>> Exemplar("p1", "dog 1", "dog", 0.8, 0.9, np.zeros(8), 8000, "the nearest training clip").row()["name"]
+    'dog 1'
+    """
+
+    id: str
+    name: str
+    label: str
+    contribution: float
+    similarity: float
+    samples: np.ndarray
+    sample_rate: int
+    note: str
+    measure: str = LOGIT
+
+    def row(self) -> dict[str, Any]:
+        """What a record holds of it: all but the sound."""
+        names = ("id", "name", "label", "contribution", "similarity", "note", "measure")
+        return {name: getattr(self, name) for name in names}
+
+
+def network_exemplars(
+    classifier: Classifier, waveforms: Sequence[Tensor], target: int, n: int = SHOWN
+) -> list[Exemplar]:
+    """The prototypes of a prototype network that contributed most to a class, in size.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        A prototype network.
+    waveforms : sequence of Tensor (time,)
+        The windows in which a clip is heard, at the classifier's rate; contributions are means over them.
+    target : int
+        The class.
+    n : int
+        How many.
+
+    Returns
+    -------
+    list of Exemplar
+        Their sounds are those that ``otoscope prototypes sounds`` wrote into the model folder; without these, the prototype is
+        decoded with the pooling masks of this very clip.
+    """
+    network = prototype_network(classifier)
+    with torch.no_grad():
+        features = [classifier.features(w[None].to(classifier.device)).to(classifier.dtype) for w in waveforms]
+        own = torch.tensor([target], device=classifier.device)
+        given = torch.cat([network.contributions(f, own).sum((2, 3)) for f in features])  # (window, prototype)
+        alike = torch.cat([network.prototypes(network.encoder(f).map)[0] for f in features])
+    means, similar = given.mean(0), alike.mean(0)
+    names, classes = list_prototypes(classifier), owners(classifier)
+    found = []
+    for i in means.abs().argsort(descending=True)[:n].tolist():
+        best = features[int(alike[:, i].argmax())]
+        samples, rate, note = _stored(classifier, names[i].id) or _decoded(classifier, i, best)
+        label = classifier.labels[classes[i]]
+        found.append(
+            Exemplar(names[i].id, names[i].name, label, float(means[i]), float(similar[i]), samples, rate, note)
+        )
+    return found
+
+
+def fitted_exemplars(
+    classifier: Classifier, waveforms: Sequence[Tensor], target: int, folder: str, n: int = SHOWN
+) -> list[Exemplar]:
+    """The prototypes that were fitted to a classifier and have the largest shares in the vote for a clip.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        That of the prototypes.
+    waveforms : sequence of Tensor (time,)
+        The windows in which a clip is heard; shares are means over them.
+    target : int
+        The class; what votes for another one contributes less than 0.
+    folder : str
+        Of the prototypes, with their sounds.
+    n : int
+        How many.
+
+    Raises
+    ------
+    OtoscopeError
+        If the folder cannot be read, or is of another classifier.
+    """
+    space, content = read_space(folder)
+    space.check(classifier)
+    similar = torch.stack([_similarities(classifier, space, w) for w in waveforms])  # (window, prototype)
+    shares, similar = space.shares(similar).mean(0), similar.mean(0)
+    found = []
+    for i in shares.argsort(descending=True)[:n].tolist():
+        row, voted = content["prototypes"][i], int(space.classes[i])
+        sign = 1 if voted == target else -1
+        samples, rate, note = (
+            np.zeros(1, np.float32),
+            classifier.sample_rate,
+            "no sound: it is the centre of several clips",
+        )
+        if row.get("file"):
+            sound = load_audio(Path(folder) / Path(row["file"]).name)
+            samples, rate, note = sound.samples.mean(0), sound.sample_rate, f"a stretch of {row['clip']}"
+        name, label = str(row["name"]), space.labels[voted]
+        given = sign * float(shares[i]), float(similar[i])
+        found.append(Exemplar(str(row["id"]), name, label, *given, samples, rate, note, SHARE))
+    return found
+
+
+def _similarities(classifier: Classifier, space: PrototypeSpace, waveform: Tensor) -> Tensor:
+    """How alike a window is to each prototype at the place where it is most so, ``(prototype,)``."""
+    given = classifier.pad(waveform[None].to(classifier.device))
+    with torch.no_grad(), record_layers(classifier.network, [space.layer]) as recorded:
+        classifier(given)
+    maps = classifier.maps(space.layer, recorded[space.layer][-1])
+    maps = maps[:, :, None] if maps.ndim == 3 else maps
+    n_given = classifier.features(given).shape[-1] if classifier.frontend is not None else given.shape[-1]
+    shape = int(maps.shape[2]), int(maps.shape[3])
+    cells = layer_cells(classifier, space.layer, shape, n_given, len(waveform))
+    width = cells.frames(space.window_s)
+    places = space.similarity(maps, width)[0]  # (prototype, row, column)
+    heard = torch.from_numpy(audible(cells, waveform.numpy(), classifier.sample_rate, space.parts, width))
+    if heard.any():
+        places = places[:, :, heard.to(places.device)]
+    return places.flatten(1).amax(1).cpu()
+
+
+def _decoded(classifier: Classifier, number: int, features: Tensor) -> tuple[np.ndarray, int, str]:
+    """A prototype through the decoder, placed by the pooling masks of the clip itself."""
+    network, front = prototype_network(classifier), classifier.frontend
+    if not isinstance(front, LogMel):
+        return np.zeros(1, np.float32), classifier.sample_rate, "no sound: the front end is not a log-mel one"
+    with torch.no_grad():
+        made = network.decoder(network.prototypes.maps[number][None], network.encoder(features).masks)[0, 0]
+    sound = features_to_sound(made.float().cpu(), front.cpu(), ITERATIONS)
+    front.to(classifier.device)
+    note = "decoded with the pooling masks of this clip, so details of this clip are in it"
+    return sound / max(1.0, peak(sound)), classifier.sample_rate, note
+
+
+def _stored(classifier: Classifier, id: str) -> tuple[np.ndarray, int, str] | None:
+    """The real sound of a prototype, if the model folder holds it."""
+    name = (classifier.origin or {}).get("name")
+    if not isinstance(name, str):
+        return None
+    folder = Path(name) / STORED
+    try:
+        rows = json.loads((folder / "prototypes.json").read_text(encoding="utf-8"))["prototypes"]
+        clip = next(row["clip"] for row in rows if row["id"] == id)
+        sound = load_audio(folder / f"{id}-real.wav")
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, OtoscopeError):
+        return None
+    return sound.samples.mean(0), sound.sample_rate, f"the nearest training clip, {clip}"
