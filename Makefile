@@ -34,6 +34,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/studies.py
+	$(BIN)/python benchmarks/prototypes.py
 	$(BIN)/python benchmarks/zoo.py --data "$(DATA)"
 	$(BIN)/python benchmarks/autoencoders.py --data "$(DATA)"
 

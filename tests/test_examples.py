@@ -1,8 +1,9 @@
 """Everything that `otoscope` and the rooms export has an example in its docstring, and every example runs.
 
 Examples run with ``np``, ``torch`` and ``otoscope`` at hand, and with the names of the room that exports them, in a folder with
-``bark.wav``, ``rain.wav`` and ``study/``; those about prototypes and the studio also with ``model``, a network of three tones with two
-prototypes each, its 18 clips as ``data``, and encoded as ``clips``. An example that cannot run (it downloads) is marked ``# doctest: +SKIP``.
+``bark.wav``, ``rain.wav`` and ``study/``; those about prototypes and the studio also with ``model``, a network of three tones with
+two prototypes each, its 18 clips as ``data``, and encoded as ``clips``. An example that cannot run (it downloads) is marked
+``# doctest: +SKIP``.
 """
 
 from __future__ import annotations

@@ -99,6 +99,47 @@ def test_replay(otoscope, tones, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_fit(otoscope, tones, tmp_path):
+    model, clips = tones
+    run = otoscope(
+        "prototypes",
+        "fit",
+        model,
+        "--root",
+        clips,
+        "--test",
+        "2",
+        "--per-class",
+        "2",
+        "--out",
+        tmp_path / "f",
+        "--json",
+    )
+    assert run.code == 0
+    found = run.json
+    assert (found["measured_on"], found["prototypes"]) == ("test", 6)
+    assert found["measures"]["agreement"]["of"] == 9
+    assert found["measures"]["coverage"]["value"] == 1
+    assert len(list((tmp_path / "f").glob("*.wav"))) == 6
+    table = otoscope("prototypes", "fit", model, "--root", clips, "--no-hear", "--out", tmp_path / "g").out
+    assert "measured on the training clips" in table
+    run = otoscope(
+        "explain",
+        clips / "low-3.wav",
+        "--model",
+        model,
+        "--method",
+        f"prototypes,folder={tmp_path / 'f'}",
+        "--out",
+        tmp_path / "e",
+        "--json",
+    )
+    assert run.code == 0
+    record = json.loads((tmp_path / "e" / "low-3" / "explanation.json").read_text())
+    assert record["exemplars"][0]["measure"] == "share of the vote"
+    assert record["exemplars"][0]["label"] == "low"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -115,6 +156,8 @@ def test_replay(otoscope, tones, tmp_path):
         (["refine", "{model}", "--root", "{clips}", "--share", "0.5", "--threshold", "1", "--out", "x"], "not both"),
         (["refine", "{model}", "--root", "{clips}", "--share", "0.5", "--compat", "--out", "x"], "takes no threshold"),
         (["refine", "{model}", "--root", "{clips}", "--channels", "4", "--out", "x"], "1 to 3 can be dropped; got 4"),
+        (["fit", "{model}", "--root", "{clips}", "--layer", "nothing", "--out", "x"], "nothing"),
+        (["fit", "{model}", "--root", "{clips}", "--per-class", "0", "--out", "x"], "per-class"),
         (["replay", "{model}", "nowhere", "--root", "{clips}", "--out", "x"], "is missing or empty"),
         (["sounds", "{model}", "--out", "x"], "--root"),
     ],

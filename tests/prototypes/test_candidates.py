@@ -64,6 +64,19 @@ def test_similarity_is_that_of_the_best_place_written_out(known):
     assert (similarity[torch.arange(len(clips))[:, None] == found.clips] == -1).all()
 
 
+def test_silent_places_are_like_nothing(known):
+    """The layer says in the silence at the end what it says at a candidate; nobody hears it."""
+    _, _, clips = known
+    settings = FitSettings(window_s=0.05)
+    found = candidates(clips, settings, RATE)
+    j = int((found.clips == 4).nonzero()[int(found.levels[(found.clips == 4).numpy()].argmax())])
+    planted = clips[0].map.clone()
+    planted[:, :, -1] = found.vectors[j][:, None]
+    changed = [dataclasses.replace(clips[0], map=planted), *clips[1:]]
+    before, after = (best_similarity(found, some, settings, RATE)[0, j] for some in (clips, changed))
+    assert after == before < 0.3
+
+
 def test_own_stretches_count_where_a_class_has_no_other_clip(known):
     _, _, clips = known
     settings = FitSettings(window_s=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -52,6 +53,13 @@ def test_a_prototype_is_most_like_its_own_clip_and_class(known, fitted):
 def test_where_there_is_silence_nothing_matches(known, fitted):
     classifier, _, _ = known
     assert all(box.start_s < 0.8 for box in fitted.match(classifier, tone_sound(500, 0.1)).boxes)
+    quiet = known[2][0].waveform * (np.arange(RATE) < 0.7 * RATE)
+    clip = dataclasses.replace(known[2][0], waveform=quiet)
+    planted = clip.map.clone()
+    planted[:, 0, -1] = 16 * fitted.space.vectors[1]  # in the last window alone, which is silent
+    changed = dataclasses.replace(clip, map=planted)
+    assert fitted.match_clip(changed).similarity[1] == fitted.match_clip(clip).similarity[1] < 0.1
+    assert fitted.match_clip(dataclasses.replace(changed, waveform=quiet + 0.1)).similarity[1] > 0.5
     silent = fitted.match(classifier, np.zeros(RATE, np.float32))
     assert np.isfinite(silent.share).all()
 

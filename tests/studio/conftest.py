@@ -27,8 +27,6 @@ def workspace(tones, tmp_path):
     made = Workspace(model, load_dataset("folder", folder).parts(validation=[2]), tmp_path / "studio")
     yield made
     made.close()
-    if "prototypes" in made._opened:
-        made._opened["prototypes"].session.close()
 
 
 @pytest.fixture

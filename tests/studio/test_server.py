@@ -42,7 +42,7 @@ def test_names_from_outside_are_shown_as_text(serving, tones, tmp_path):
     try:
         work = Workspace(model, load_dataset("folder", folder).parts([2]), tmp_path / "s")
         page = serving(work).get("/?token=a-token-for-tests").decode()
-        work._opened["prototypes"].session.close()
+        work.close()
     finally:
         model.name = old
     assert "<script>alert(1)" not in page

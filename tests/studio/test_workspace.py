@@ -70,8 +70,18 @@ def test_one_job_at_a_time(workspace):
 
 
 def test_what_is_opened_is_made_once(workspace):
-    assert workspace.opened("list", lambda w: [w]) is workspace.opened("list", lambda w: [])
+    class Kept:
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    kept = workspace.opened("kept", lambda w: Kept())
+    assert workspace.opened("kept", lambda w: Kept()) is kept
     assert workspace.counts() == {"training": 9, "validation": 9}
+    workspace.close()
+    workspace.close()
+    assert kept.closed == 1
 
 
 def test_what_cannot_be_opened(tones, tmp_path):

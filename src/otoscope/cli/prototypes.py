@@ -1,4 +1,4 @@
-"""`otoscope prototypes`: of networks that decide by them."""
+"""`otoscope prototypes`: of networks that decide by them, and of any other classifier."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ OUT = click.option("--out", required=True, metavar="DIR", type=click.Path(), hel
 
 @click.group()
 def prototypes() -> None:
-    """List, hear, refine and tune the prototypes of a network that decides by them (apnet).
+    """Prototypes of a network that decides by them (apnet), and of any other classifier.
 
-    MODEL is a model folder or a name from 'otoscope models'. Edit prototypes by hand with 'otoscope studio'.
+    MODEL is a model folder or a name from 'otoscope models'. Edit the prototypes of an apnet by hand with 'otoscope studio'; find
+    those of any other classifier with 'fit'.
     """
 
 
@@ -133,6 +134,61 @@ def refine(
     ]
     echo_table(head, body)
     click.echo(one_line(f"model folder: {out}"))
+
+
+@prototypes.command()
+@MODEL
+@WEIGHTS
+@clip_options
+@OUT
+@click.option("--layer", help="Layer of the network; by default the one that CAMs use.")
+@click.option("--per-class", default=3, show_default=True, type=click.IntRange(1, 100), help="Most prototypes a class.")
+@click.option(
+    "--parts",
+    default="time",
+    show_default=True,
+    type=click.Choice(["clip", "time", "frequency", "both"]),
+    help="What a prototype is of its clip: the whole, a window of time, a band, or both.",
+)
+@click.option(
+    "--hear/--no-hear", default=True, help="Choose others for stretches that are not given their class as heard."
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@json_option
+def fit(
+    model: str, weights: str | None, data: str, root: str, validation: Any, test: Any, out: str, layer: str | None, per_class: int,
+    parts: str, hear: bool, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Find prototypes of any frozen classifier MODEL: stretches of clips that vote as it decides.
+
+    DIR gets prototypes.json and a WAV file for each prototype; explain with --method prototypes,folder=DIR. The numbers are
+    measured on the test clips if there are some, else on the validation or training clips.
+    """
+    from otoscope.datasets import load_dataset
+    from otoscope.explanation.request import resolve_model
+    from otoscope.prototypes import agreement, coverage, fit_prototypes, heard_deletion, heard_purity, record_clips
+
+    found = resolve_model(model, weights, "cpu").eval()
+    clips = load_dataset(data, root).parts(validation, test)
+    log(f"fitting prototypes to {len(clips['training'])} clips")
+    fitted = fit_prototypes(found, clips["training"], layer, per_class=per_class, parts=parts, hear=hear, seed=seed)
+    fitted.save(out)
+    part = next(name for name in ("test", "validation", "training") if name in clips)
+    log(f"measuring on {len(clips[part])} clips of the {part} part")
+    held = record_clips(found, clips[part], layer)
+    measures = {
+        "agreement": agreement(fitted, held),
+        "coverage": coverage(fitted, held),
+        "heard purity": heard_purity(fitted, found),
+        "heard deletion": heard_deletion(fitted, found, held),
+        "heard deletion, random place": heard_deletion(fitted, found, held, "random"),
+    }
+    if as_json:
+        values = {name: {"value": m.value, "of": len(m.known), "items": m.items} for name, m in measures.items()}
+        echo_json({"folder": out, "prototypes": len(fitted), "measured_on": part, "measures": values})
+        return
+    echo_table(("", "mean", "of"), [[n, f"{m.value:.3f}", f"{len(m.known)} {m.items}"] for n, m in measures.items()])
+    click.echo(one_line(f"{len(fitted)} prototypes, measured on the {part} clips; folder: {out}"))
 
 
 @prototypes.command()

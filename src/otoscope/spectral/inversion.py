@@ -15,7 +15,7 @@ from otoscope.spectral.logmel import LogMel
 FLOOR = 1e-12
 
 
-def mel_to_magnitude(mel: Tensor, bank: Tensor, iterations: int = 60) -> Tensor:
+def mel_to_magnitude(mel: Tensor, bank: Tensor, iterations: int = 30) -> Tensor:
     """Magnitudes whose power has the given mel bands, by multiplicative updates from a smooth start.
 
     Parameters
@@ -107,13 +107,22 @@ def synthesise(spec: Tensor, front: LogMel) -> Tensor:
     n_fft, hop = front.frames.n_fft, front.frames.hop_length
     frames = torch.fft.irfft(spec, n_fft) * front.window
     length = n_fft + hop * (len(spec) - 1)
-    fold = torch.nn.Fold((1, length), (1, n_fft), stride=(1, hop))
-    weight = (front.window.square()).expand(len(spec), -1)
-    total = fold(weight.T[None])[0, 0, 0]
+    total = _overlap_add(front.window.square().expand(len(spec), -1), hop)[:length]
     # at the ends, where one frame fades, its errors would be amplified without end
-    sound = fold(frames.T[None])[0, 0, 0] / total.clamp_min(0.1 * float(total.max()))
+    sound = _overlap_add(frames, hop)[:length] / total.clamp_min(0.1 * float(total.max()))
     half = n_fft // 2
     return sound[half : length - half] if front.frames.center else sound
+
+
+def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """Frames ``(frame, time)`` added up, each ``hop`` samples after the one before, ``(time,)``; longer by less than a hop."""
+    n, size = frames.shape
+    parts = -(-size // hop)
+    pieces = torch.nn.functional.pad(frames, (0, parts * hop - size)).reshape(n, parts, hop)
+    out = frames.new_zeros(n + parts - 1, hop)
+    for k in range(parts):
+        out[k : k + n] += pieces[:, k]
+    return out.flatten()
 
 
 def features_to_sound(features: Tensor, front: LogMel, iterations: int = 32, seed: int = 0) -> np.ndarray:

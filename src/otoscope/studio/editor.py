@@ -73,6 +73,10 @@ class Editor:
             self._explained[:rank] = [float(v) ** 2 / total for v in values]
         self._places = ((flat - self._mean) @ self._axes).tolist()
 
+    def close(self) -> None:
+        """Let others open the session."""
+        self.session.close()
+
     # --- what is shown ------------------------------------------------------------------------------------------------
 
     @property

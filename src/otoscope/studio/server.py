@@ -50,6 +50,7 @@ def create_app(workspace: Workspace, token: str, port: int) -> Any:
     >>> work = Workspace(model, {"training": data}, "studio")
     >>> type(create_app(work, "secret", 8765)).__name__
     'Guard'
+    >>> work.close()
     """
     fastapi = require("fastapi", "studio", "otoscope studio")
     app: FastAPI = fastapi.FastAPI(title="Otoscope", docs_url=None, redoc_url=None, openapi_url=None)

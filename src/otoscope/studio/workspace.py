@@ -131,7 +131,7 @@ class Workspace:
         return {name: len(self.data[name]) for name in SPLITS if name in self.data}
 
     def opened(self, name: str, kind: Callable[[Workspace], Any]) -> Any:
-        """What a view keeps of the workspace, made once."""
+        """What a view keeps of the workspace, made once; it has a method ``close``."""
         with self.lock:
             if name not in self._opened:
                 self._opened[name] = kind(self)
@@ -158,7 +158,10 @@ class Workspace:
             return self.job
 
     def close(self) -> None:
-        """Stop what is running."""
+        """Stop what is running, and close what views keep."""
         if self.job is not None:
             self.job.cancel()
             self.job.wait(10)
+        for kept in self._opened.values():
+            kept.close()
+        self._opened.clear()
