@@ -40,7 +40,15 @@ from otoscope.prototypes import (
 )
 
 METHODS = ("medoids", "nearest", "kmeans", "random", "energy")
-COLUMNS = ("agreement", "accuracy of the vote", "accuracy", "coverage", "heard purity", "heard deletion")
+COLUMNS = (
+    "agreement",
+    "agreement (top 3)",
+    "accuracy of the vote",
+    "accuracy",
+    "coverage",
+    "heard purity",
+    "heard deletion",
+)
 Row = dict[str, Any]
 
 
@@ -63,7 +71,10 @@ def measured(
     deletion: Sequence[LayerClip],
 ) -> Row:
     """All numbers of some prototypes."""
-    row = {m.name: interval(m, clips) for m in (agreement(fitted, clips), coverage(fitted, clips))}
+    row = {
+        m.name: interval(m, clips)
+        for m in (agreement(fitted, clips), agreement(fitted, clips, 3), coverage(fitted, clips))
+    }
     with contextlib.suppress(OtoscopeError):  # the classifier has other classes than the data set
         row |= {m.name: interval(m, clips) for m in vote_accuracy(fitted, classifier, data, clips)}
     row["heard purity"] = interval(heard_purity(fitted, classifier), clips)

@@ -45,6 +45,19 @@ def test_agreement_and_coverage(known, fitted):
     assert agreement(fewer, clips).values.tolist() == coverage(fewer, clips).values.tolist() == [0] * 4 + [1] * 8
 
 
+def test_agreement_with_the_most_probable_classes(known, fitted):
+    """Of a clip of two tones the louder is decided; prototypes of the other alone agree with the second best."""
+    classifier, _, clips = known
+    only = fitted.without([p.id for p in fitted.prototypes if p.label != 2])
+    mixed = [dataclasses.replace(c, probabilities=torch.tensor([0.5, 0.1, 0.4])) for c in clips]
+    assert agreement(only, mixed).value == 0
+    assert agreement(only, mixed, top=2).value == agreement(only, mixed, top=9).value == 1
+    low = fitted.without([p.id for p in fitted.prototypes if p.label != 1])
+    assert agreement(low, mixed, top=2).value == 0
+    with pytest.raises(ParameterError, match=r"top must be a whole number of at least 1; got 0"):
+        agreement(only, mixed, top=0)
+
+
 def test_accuracy_of_the_vote_and_of_the_classifier(known, fitted):
     """Labels that are wrong lower both alike; a deleted class lowers the vote alone."""
     classifier, data, clips = known

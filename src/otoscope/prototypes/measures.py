@@ -57,7 +57,7 @@ class Measure:
         return float(self.known.mean()) if len(self.known) else float("nan")
 
 
-def agreement(fitted: FittedPrototypes, clips: Sequence[LayerClip]) -> Measure:
+def agreement(fitted: FittedPrototypes, clips: Sequence[LayerClip], top: int = 1) -> Measure:
     """Share of clips whose prototypes vote as the classifier decides.
 
     Parameters
@@ -66,13 +66,27 @@ def agreement(fitted: FittedPrototypes, clips: Sequence[LayerClip]) -> Measure:
         The prototypes.
     clips : sequence of LayerClip
         What `record_clips` gives, best of clips that they were not fitted to.
+    top : int, at least 1
+        The vote agrees with any of so many most probable classes: for classifiers whose classes do not exclude each other.
+
+    Raises
+    ------
+    ParameterError
 
     Examples
     --------
     >>> agreement(fit_prototypes(model, data, per_class=2), record_clips(model, data)).value > 0.8
     True
     """
-    return Measure("agreement", np.array([float(fitted.match_clip(c).explained) for c in clips]), "clips")
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ParameterError(f"top must be a whole number of at least 1; got {top!r}")
+    found = []
+    for clip in clips:
+        best = (
+            clip.probabilities.topk(min(top, len(clip.probabilities))).indices.tolist() if top > 1 else [clip.predicted]
+        )
+        found.append(float(fitted.match_clip(clip).voted in best))
+    return Measure("agreement" if top == 1 else f"agreement (top {top})", np.array(found), "clips")
 
 
 def coverage(fitted: FittedPrototypes, clips: Sequence[LayerClip]) -> Measure:

@@ -1,8 +1,10 @@
 """The network that is trained: its settings, and the weights it starts from."""
 
+import numpy as np
 import pytest
 import torch
 
+from otoscope.audio import write_wav
 from otoscope.core.errors import ParameterError, WeightsError
 from otoscope.datasets import load_dataset
 from otoscope.training import load_recipe, train
@@ -55,3 +57,23 @@ def test_a_teacher_does_not_go_with_mixed_features(tmp_path, corpus):
     overrides = quick("augment.mixup_on=features", "teacher.model=esc10-mn")
     with pytest.raises(ParameterError, match="a teacher hears waveforms"):
         train(load_recipe(recipe_file(tmp_path, corpus), overrides), "cpu")
+
+
+def test_a_prototype_network_needs_clips_of_every_class(tmp_path):
+    """A list of classes, one of which has no clips."""
+    rows = ["file,label,fold,source"]
+    for i in range(6):
+        write_wav(tmp_path / f"{i}.wav", np.random.default_rng(i).normal(0, 0.1, (1, 8000)).astype(np.float32), 8000)
+        rows.append(f"{i}.wav,{['dog', 'rain'][i % 2]},{1 + i // 4},{i}")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "labels.txt").write_text("dog\nrain\nwind\n")
+    spec = "apnet,sample_rate=8000,n_fft=256,hop=128,n_mels=16,frames=28,channels=4,prototypes=6"
+    overrides = [
+        f"data.name='folder,labels={tmp_path / 'labels.txt'}'", f"data.root={tmp_path}", "data.test=2", "data.validation=[]",
+        "data.seconds=0.5", f"model.architecture='{spec}'", "optimiser.epochs=1", "trainer.enable_progress_bar=false",
+        f"out={tmp_path / 'run'}",
+    ]  # fmt: skip
+    with pytest.raises(
+        ParameterError, match=r"the training clips have none of class wind; a prototype network needs clips of every"
+    ):
+        train(load_recipe("apnet", overrides), "cpu")
