@@ -130,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="name or folder of a classifier")
     parser.add_argument("--weights", default="published", help="file of its weights")
+    parser.add_argument("--min-s", type=float, default=None, help="pad shorter clips with silence, as in training")
     parser.add_argument("--data", default="esc50,esc10=true", help="the data set")
     parser.add_argument("--root", required=True, help="its folder")
     parser.add_argument("--test", nargs="+", default=["1"], help="folds for the test")
@@ -146,6 +147,7 @@ def main() -> None:
     options = parser.parse_args()
 
     classifier = otoscope.load_classifier(options.model, options.weights).eval()
+    classifier.min_s = options.min_s or classifier.min_s
     data, test = load_dataset(options.data, options.root), [int(f) if f.isdecimal() else f for f in options.test]
     training = data.folds([f for f in data.fold_names() if f not in test])
     started = time.perf_counter()

@@ -47,7 +47,7 @@ def test_agreement_and_coverage(known, fitted):
 
 def test_agreement_with_the_most_probable_classes(known, fitted):
     """Of a clip of two tones the louder is decided; prototypes of the other alone agree with the second best."""
-    classifier, _, clips = known
+    _, _, clips = known
     only = fitted.without([p.id for p in fitted.prototypes if p.label != 2])
     mixed = [dataclasses.replace(c, probabilities=torch.tensor([0.5, 0.1, 0.4])) for c in clips]
     assert agreement(only, mixed).value == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,8 @@ class Session:
         Of the session: made, or read and continued if it is there.
     validation, test : EncodedClips, optional
         Clips for `evaluate` and `evaluate_test`.
+    lock : RLock, optional
+        Held while the session changes; a tuning computes without it.
 
     Raises
     ------
@@ -101,9 +104,11 @@ class Session:
         folder: str | os.PathLike[str],
         validation: EncodedClips | None = None,
         test: EncodedClips | None = None,
+        lock: threading.RLock | None = None,
     ):
         prototype_network(base)
         self.base, self.training, self.validation, self.test = base, training, validation, test
+        self.lock = lock or threading.RLock()
         self.folder = make_folder(folder)
         self.interrupted: dict[str, Any] | None = None  # a tuning that was begun and never ended
         self._path = self.folder / EDITS
@@ -199,25 +204,27 @@ class Session:
         OtoscopeError
             If the edit is not possible; nothing is written down then.
         """
-        line = self.checked(edit)
-        number = len(self._lines) + 1
-        if line["edit"] == "tune":
-            number += 1
-            self._write({"edit": "begin tune", **{k: v for k, v in line.items() if k != "edit"}})
+        with self.lock:
+            line, before = self.checked(edit), self.current.classifier
+            if line["edit"] == "tune":
+                self._write({"edit": "begin tune", **{k: v for k, v in line.items() if k != "edit"}})
         try:
-            made = make_edit(self.current.classifier, line, self.training, progress)
+            made = make_edit(before, line, self.training, progress)  # others may look meanwhile
         except BaseException:
             if line["edit"] == "tune":
-                self._write({"edit": "end tune"})
+                with self.lock:
+                    self._write({"edit": "end tune"})
             raise
-        line["result"] = weights_digest(made)
-        if line["edit"] == "tune":
-            self._keep_tuned(number, made)
-        self._write(line)
-        self._done.append(number)
-        self._undone.clear()
-        self._remember(number, made)
-        return self.current
+        with self.lock:
+            number = len(self._lines) + 1
+            line["result"] = weights_digest(made)
+            if line["edit"] == "tune":
+                self._keep_tuned(number, made)
+            self._write(line)
+            self._done.append(number)
+            self._undone.clear()
+            self._remember(number, made)
+            return self.current
 
     def undo(self) -> Version:
         """Take the last edit back.

@@ -47,7 +47,7 @@ class Editor:
                 parts[name] = encode_clips(model, data)
         self.training, self.validation = parts["training"], parts.get("validation")
         self.session = Session(
-            model, self.training, workspace.folder / "prototypes", self.validation, parts.get("test")
+            model, self.training, workspace.folder / "prototypes", self.validation, parts.get("test"), workspace.lock
         )
         self._project(self.training.maps)
         self._rows: dict[
