@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import otoscope
+from otoscope.classifiers import build
 from otoscope.core.errors import DownloadError, OtoscopeError, WeightsError
 
 
@@ -161,3 +162,20 @@ def test_the_hub_is_asked_for_a_revision_and_given_a_folder(folder, monkeypatch)
         otoscope.Classifier.from_pretrained("me/mine")
     with pytest.raises(DownloadError, match="could not upload to me/mine"):
         model.push_to_hub("me/mine")
+
+
+def test_the_shortest_sound_is_kept(tmp_path):
+    model = build("mn", ["dog", "rain"], settings={"width": 0.1})
+    model.min_s = 1.5
+    model.save_pretrained(tmp_path)
+    found = otoscope.load_classifier(str(tmp_path))
+    assert found.minimum_length == 48000
+    short = 0.1 * torch.randn(1, 9600)
+    padded = torch.nn.functional.pad(short, (0, 48000 - 9600))
+    with torch.no_grad():
+        torch.testing.assert_close(found(short), found(padded))
+    config = json.loads((tmp_path / "config.json").read_text())
+    for wrong in (0, -1, "1", True, 1e9):
+        (tmp_path / "config.json").write_text(json.dumps({**config, "min_s": wrong}))
+        with pytest.raises(WeightsError, match=r"min_s must be above 0 and at most 3600 s"):
+            otoscope.load_classifier(str(tmp_path))

@@ -21,6 +21,7 @@ from otoscope.classifiers.weights import load_strictly, read_state
 from otoscope.core.errors import OtoscopeError, UnsupportedError, WeightsError
 
 KEYS = {"architecture": str, "settings": dict, "labels": list, "multilabel": bool, "name": str}
+MAX_S = 3600
 
 
 def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> Classifier:
@@ -37,6 +38,13 @@ def load_folder(folder: Path, weights: str | os.PathLike[str] = "published") -> 
         model = build(**arguments, info=info)
     except OtoscopeError as error:
         raise WeightsError(f"model folder {folder}: {CONFIG}: {error}") from error
+    min_s = config.get("min_s")
+    if min_s is not None:
+        if isinstance(min_s, bool) or not isinstance(min_s, int | float) or not 0 < min_s <= MAX_S:
+            raise WeightsError(
+                f"model folder {folder}: {CONFIG}: min_s must be above 0 and at most {MAX_S} s; got {min_s!r}"
+            )
+        model.min_s = float(min_s)
     if weights == "random":
         model.info["weights"] = "random"
         return model
@@ -84,6 +92,7 @@ def save_folder(
         "name": classifier.name,
         "labels": list(classifier.labels),
         "multilabel": classifier.multilabel,
+        **({} if classifier.min_s is None else {"min_s": classifier.min_s}),
         "info": {k: v for k, v in classifier.info.items() if k != "weights"},
     }
     card = _card(classifier) if card is None else card

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import otoscope
 from otoscope.audio import write_wav
 from otoscope.core.errors import ParameterError, WeightsError
 from otoscope.datasets import load_dataset
@@ -73,7 +74,10 @@ def test_a_prototype_network_needs_clips_of_every_class(tmp_path):
         "data.seconds=0.5", f"model.architecture='{spec}'", "optimiser.epochs=1", "trainer.enable_progress_bar=false",
         f"out={tmp_path / 'run'}",
     ]  # fmt: skip
-    with pytest.raises(
-        ParameterError, match=r"the training clips have none of class wind; a prototype network needs"
-    ):
+    with pytest.raises(ParameterError, match=r"the training clips have none of class wind; a prototype network needs"):
         train(load_recipe("apnet", overrides), "cpu")
+
+
+def test_a_network_hears_short_sounds_as_it_did_in_training(tmp_path, corpus):
+    result = train(load_recipe(recipe_file(tmp_path, corpus), quick()), "cpu")
+    assert otoscope.load_classifier(result["folder"]).min_s == 0.5

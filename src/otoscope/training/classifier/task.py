@@ -92,6 +92,8 @@ class ClassifierTask(Task):
 
     def save(self, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
         """Write the model folder, with the predictions for the test clips as a table."""
+        if self.classifier.maximum_length is None and not self.recipe.data.crop_s:
+            self.classifier.min_s = self.recipe.data.seconds  # shorter sounds are padded as they were in training
         card = model_card(self.classifier, self.recipe, result, self.data)
         self.classifier.to("cpu").save_pretrained(folder, card, half=self.recipe.half)
         rows = result["predictions"]
