@@ -65,6 +65,10 @@ def test_sounds_are_those_of_the_model_folder_or_decoded(tones, tmp_path):
         assert e.note == f"the nearest training clip, {row['clip']}"
         example = next(x for x in clips.examples if x.path.name == row["clip"])
         np.testing.assert_allclose(e.samples, window(model, example), atol=1e-6)
+    with torch.no_grad():
+        loaded.network.out.weight[0, 0] += 1e-3  # another network than that whose sounds are there
+    assert network_exemplars(loaded, [sound], 0)[0].note.startswith("decoded")
+    loaded = otoscope.load_classifier(str(tmp_path / "model"))
     for damage in ("{", '{"prototypes": [{"id": "p1"}]}', '{"prototypes": 3}'):
         (tmp_path / "model" / "prototypes" / "prototypes.json").write_text(damage)
         assert network_exemplars(loaded, [sound], 0)[0].note.startswith("decoded")

@@ -26,7 +26,14 @@ def test_prototypes_are_called_by_the_class_that_they_vote_for(model):
     assert [p.name for p in list_prototypes(model)] == ["high 1", "middle 1", "low 1", "low 2", "middle 2", "middle 3"]
 
 
-@pytest.mark.parametrize("stored", [[{"name": "no identity"}] * 6, [{"id": "p1", "name": "one"}], "text", [1] * 6])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        [{"name": "no identity"}] * 6, [{"id": "p1", "name": "one"}], "text", [1] * 6,
+        [{"id": f"../p{i}", "name": "x"} for i in range(6)], [{"id": "p1", "name": "x"}] * 6,
+        [{"id": f"p{i}", "name": "\x1b[31m"} for i in range(6)],
+    ],
+)  # fmt: skip
 def test_names_that_another_program_wrote_are_left_out(model, stored):
     model.info["prototypes"] = stored
     assert [p.id for p in list_prototypes(model)] == ["p1", "p2", "p3", "p4", "p5", "p6"]

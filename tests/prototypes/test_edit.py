@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 import otoscope
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.prototypes import Prototype, add, delete, list_prototypes, merge, owners, prototype_network, rename
+from otoscope.prototypes import (
+    Prototype,
+    accuracy,
+    add,
+    delete,
+    list_prototypes,
+    merge,
+    owners,
+    prototype_network,
+    rename,
+)
 from otoscope.prototypes.edit import positions
 from prototype_worlds import tone_clip
 
@@ -149,3 +161,22 @@ def test_changes_do_not_draw_from_the_global_generator(tones):
     torch.manual_seed(5)
     delete(tones[0], ["p1"])
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_votes_of_those_that_stay_keep_their_class(tones):
+    """Scaled class by class, the second prototype would vote for another class than before."""
+    model, _ = tones
+    made = delete(model, ["p6"])
+    made.network.out.weight.data[:, :2] = torch.tensor([[1.0, 1.0], [-3.0, 0.8], [-1.0, -1.0]])
+    assert owners(made) == [0, 0, 1, 1, 2]
+    found = delete(made, ["p1"])
+    assert owners(found) == [0, 1, 1, 2]
+    torch.testing.assert_close(found.network.out.weight[:, 0], torch.tensor([1.0, 0.8, -1.0]) * 7.8 / 2.8)
+
+
+def test_a_network_in_double_stays_in_double(tones):
+    model, clips = tones
+    double = copy.deepcopy(model).double()
+    made = delete(double, ["p1"])
+    assert made.network.prototypes.maps.dtype == torch.float64
+    assert accuracy(made.network, clips) >= 0.9

@@ -130,6 +130,8 @@ def test_compat_leaves_votes_as_they_are(tones):
     ("given", "said"),
     [
         ({"threshold": 1.0, "share": 0.5}, "give a threshold or a share, not both"),
+        ({"threshold": float("nan")}, "threshold must be at least 0; got nan"),
+        ({"threshold": -1.0}, "threshold must be at least 0; got -1"),
         ({"share": 1.0}, "share must be at least 0 and below 1; got 1"),
         ({"share": -0.1}, "share must be at least 0 and below 1; got -0.1"),
     ],

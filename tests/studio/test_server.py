@@ -51,7 +51,10 @@ def test_names_from_outside_are_shown_as_text(serving, tones, tmp_path):
 def test_an_unexpected_error_is_told_without_its_insides(client, workspace, caplog):
     workspace._opened["prototypes"].state = lambda: 1 / 0
     status, content = client.ask("/api/prototypes/state")
-    assert (status, content) == (500, {"error": "unexpected ZeroDivisionError; it stands in the log of the studio"})
+    assert (status, content) == (
+        500,
+        {"error": "unexpected ZeroDivisionError; see the log of the studio in the terminal"},
+    )
 
 
 def test_a_port_that_is_taken():

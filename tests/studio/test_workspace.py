@@ -54,7 +54,7 @@ def test_a_job_is_cancelled_or_fails_in_words(caplog):
         job.wait(10)
         found.append((job.state, job.error))
     assert found[0] == ("failed", "lower lr")
-    assert found[1] == ("failed", "unexpected ZeroDivisionError: no; it stands in the log of the studio")
+    assert found[1] == ("failed", "unexpected ZeroDivisionError: no; see the log of the studio in the terminal")
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""Sounds that explain by likeness: the prototypes that spoke most for or against a class."""
+"""Sounds that explain by likeness: the prototypes that contributed most to a class, for it or against it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.audio import load_audio, peak
+from otoscope.audio import load_audio
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_cells import layer_cells
-from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
+from otoscope.classifiers.prototype_network import decode_latent, list_prototypes, owners, prototype_network
 from otoscope.classifiers.prototype_space import PrototypeSpace, audible, read_space
-from otoscope.core.errors import OtoscopeError
-from otoscope.spectral import LogMel, features_to_sound
-from otoscope.surgery import record_layers
+from otoscope.core.errors import OtoscopeError, UnsupportedError
+from otoscope.surgery import record_layers, state_digest
 
 SHOWN = 3
 LOGIT, SHARE = "contribution to the logit", "share of the vote"
 STORED = "prototypes"  # folder of a model folder's sounds, which `otoscope prototypes sounds` writes
-ITERATIONS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +47,8 @@ class Exemplar:
         What the sound is.
     measure : str
         What the contribution is: `LOGIT` of prototypes that decide, `SHARE` of those that only explain.
+    sha256 : str
+        Of the weights that hold it, or of the fitted prototypes' vectors.
 
     Examples
     --------
@@ -65,10 +65,11 @@ class Exemplar:
     sample_rate: int
     note: str
     measure: str = LOGIT
+    sha256: str = ""
 
     def row(self) -> dict[str, Any]:
         """What a record holds of it: all but the sound."""
-        names = ("id", "name", "label", "contribution", "similarity", "note", "measure")
+        names = ("id", "name", "label", "contribution", "similarity", "note", "measure", "sha256")
         return {name: getattr(self, name) for name in names}
 
 
@@ -101,14 +102,25 @@ def network_exemplars(
         given = torch.cat([network.contributions(f, own).sum((2, 3)) for f in features])  # (window, prototype)
         alike = torch.cat([network.prototypes(network.encoder(f).map)[0] for f in features])
     means, similar = given.mean(0), alike.mean(0)
-    names, classes = list_prototypes(classifier), owners(classifier)
+    names, classes, digest = list_prototypes(classifier), owners(classifier), classifier.digest()
     found = []
     for i in means.abs().argsort(descending=True)[:n].tolist():
         best = features[int(alike[:, i].argmax())]
         samples, rate, note = _stored(classifier, names[i].id) or _decoded(classifier, i, best)
         label = classifier.labels[classes[i]]
         found.append(
-            Exemplar(names[i].id, names[i].name, label, float(means[i]), float(similar[i]), samples, rate, note)
+            Exemplar(
+                names[i].id,
+                names[i].name,
+                label,
+                float(means[i]),
+                float(similar[i]),
+                samples,
+                rate,
+                note,
+                LOGIT,
+                digest,
+            )
         )
     return found
 
@@ -138,11 +150,12 @@ def fitted_exemplars(
     """
     space, content = read_space(folder)
     space.check(classifier)
+    digest = state_digest({"vectors": space.vectors, "mean": space.mean, "classes": space.classes})
     similar = torch.stack([_similarities(classifier, space, w) for w in waveforms])  # (window, prototype)
     shares, similar = space.shares(similar).mean(0), similar.mean(0)
     found = []
     for i in shares.argsort(descending=True)[:n].tolist():
-        row, voted = content["prototypes"][i], int(space.classes[i])
+        row, voted = _row(content, i, folder), int(space.classes[i])
         sign = 1 if voted == target else -1
         samples, rate, note = (
             np.zeros(1, np.float32),
@@ -154,8 +167,16 @@ def fitted_exemplars(
             samples, rate, note = sound.samples.mean(0), sound.sample_rate, f"a stretch of {row['clip']}"
         name, label = str(row["name"]), space.labels[voted]
         given = sign * float(shares[i]), float(similar[i])
-        found.append(Exemplar(str(row["id"]), name, label, *given, samples, rate, note, SHARE))
+        found.append(Exemplar(str(row["id"]), name, label, *given, samples, rate, note, SHARE, digest))
     return found
+
+
+def _row(content: dict[str, Any], number: int, folder: str) -> dict[str, str]:
+    """What the file says of a prototype."""
+    row = content["prototypes"][number]
+    if not all(isinstance(row.get(key, ""), str) for key in ("id", "name", "clip", "file")) or "id" not in row:
+        raise OtoscopeError(f"the prototypes in {folder} are damaged; fit them again")
+    return {"name": row["id"], "clip": "", "file": "", **row}
 
 
 def _similarities(classifier: Classifier, space: PrototypeSpace, waveform: Tensor) -> Tensor:
@@ -178,26 +199,26 @@ def _similarities(classifier: Classifier, space: PrototypeSpace, waveform: Tenso
 
 def _decoded(classifier: Classifier, number: int, features: Tensor) -> tuple[np.ndarray, int, str]:
     """A prototype through the decoder, placed by the pooling masks of the clip itself."""
-    network, front = prototype_network(classifier), classifier.frontend
-    if not isinstance(front, LogMel):
-        return np.zeros(1, np.float32), classifier.sample_rate, "no sound: the front end is not a log-mel one"
-    with torch.no_grad():
-        made = network.decoder(network.prototypes.maps[number][None], network.encoder(features).masks)[0, 0]
-    sound = features_to_sound(made.float().cpu(), front.cpu(), ITERATIONS)
-    front.to(classifier.device)
+    latent = prototype_network(classifier).prototypes.maps[number].detach()
+    try:
+        sound = decode_latent(classifier, latent, features)
+    except UnsupportedError as error:
+        return np.zeros(1, np.float32), classifier.sample_rate, f"no sound: {error}"
     note = "decoded with the pooling masks of this clip, so details of this clip are in it"
-    return sound / max(1.0, peak(sound)), classifier.sample_rate, note
+    return sound, classifier.sample_rate, note
 
 
 def _stored(classifier: Classifier, id: str) -> tuple[np.ndarray, int, str] | None:
-    """The real sound of a prototype, if the model folder holds it."""
+    """The real sound of a prototype, if the model folder holds that of this very network."""
     name = (classifier.origin or {}).get("name")
     if not isinstance(name, str):
         return None
     folder = Path(name) / STORED
     try:
-        rows = json.loads((folder / "prototypes.json").read_text(encoding="utf-8"))["prototypes"]
-        clip = next(row["clip"] for row in rows if row["id"] == id)
+        content = json.loads((folder / "prototypes.json").read_text(encoding="utf-8"))
+        if content["weights"] != classifier.digest():  # of a network that was in this folder before
+            return None
+        clip = next(row["clip"] for row in content["prototypes"] if row["id"] == id)
         sound = load_audio(folder / f"{id}-real.wav")
     except (OSError, ValueError, KeyError, TypeError, StopIteration, OtoscopeError):
         return None

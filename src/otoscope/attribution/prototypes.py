@@ -1,4 +1,4 @@
-"""What of a sound was alike to prototypes: those by which a network decides, or those that were fitted to any network."""
+"""Which parts of a sound resemble prototypes: those by which a network decides, or those that were fitted to any network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from otoscope.surgery import record_input
 
 
 def _exemplars(classifier: Classifier, waveforms: Sequence[Tensor], target: int, **settings: Any) -> list[Exemplar]:
-    """The prototypes that spoke most."""
+    """The prototypes that contributed most."""
     if settings["folder"]:
         return fitted_exemplars(classifier, waveforms, target, settings["folder"])
     return network_exemplars(classifier, waveforms, target)

@@ -148,10 +148,10 @@ def refine(
     default="time",
     show_default=True,
     type=click.Choice(["clip", "time", "frequency", "both"]),
-    help="What a prototype is of its clip: the whole, a window of time, a band, or both.",
+    help="Which part of a clip becomes a prototype.",
 )
 @click.option(
-    "--hear/--no-hear", default=True, help="Choose others for stretches that are not given their class as heard."
+    "--hear/--no-hear", default=True, help="Replace stretches that the classifier does not recognise by themselves."
 )
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @json_option

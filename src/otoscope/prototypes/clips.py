@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class EncodedClips:
         What the encoder makes of each, on the CPU.
     targets : Tensor (clip,)
         Their classes, as the classifier numbers them.
+    checksums : tuple of int
+        Of the samples that the network was given; empty if they are not known.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class EncodedClips:
     examples: tuple[Example, ...]
     maps: Tensor
     targets: Tensor
+    checksums: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -87,23 +91,25 @@ def encode_clips(
     if not len(data):
         raise ParameterError(f"data set {data.name!r} has no clips in these folds; choose others")
     numbers = class_numbers(data.labels, classifier)
-    maps = []
+    maps, sums = [], []
     with torch.no_grad():
         for start in range(0, len(data), batch_size):
             sounds = np.stack([window(classifier, e) for e in data.examples[start : start + batch_size]])
+            sums += [zlib.crc32(sound.tobytes()) for sound in sounds]
             features = classifier.features(torch.from_numpy(sounds).to(classifier.device))
             maps.append(network.encoder(features.to(classifier.dtype)).map.float().cpu())
             if progress is not None:
                 progress(min(start + batch_size, len(data)))
     targets = torch.tensor([numbers[e.index] for e in data.examples])
-    return EncodedClips(tuple(data.examples), torch.cat(maps), targets)
+    return EncodedClips(tuple(data.examples), torch.cat(maps), targets, tuple(sums))
 
 
 @torch.no_grad()
 def decide(network: ApNet, clips: EncodedClips) -> tuple[Tensor, Tensor]:
     """Logits ``(clip, class)`` of the clips, and their distances from the prototypes ``(clip, prototype)``."""
-    parts = [network.decide(part) for part in clips.maps.split(256)]
-    return torch.cat([logits for logits, _ in parts]), torch.cat([distances for _, distances in parts])
+    weights = network.out.weight
+    parts = [network.decide(part.to(weights)) for part in clips.maps.split(256)]
+    return torch.cat([a.float().cpu() for a, _ in parts]), torch.cat([b.float().cpu() for _, b in parts])
 
 
 def accuracy(network: ApNet, clips: EncodedClips) -> float:

@@ -10,10 +10,15 @@ from torch import Tensor
 
 from otoscope.classifiers.architecture import build
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.prototype_network import Prototype, list_prototypes, owners, prototype_network
+from otoscope.classifiers.prototype_network import (
+    Prototype,
+    checked_name,
+    editable_network,
+    list_prototypes,
+    owners,
+    prototype_network,
+)
 from otoscope.core.errors import ParameterError, UnknownNameError
-
-MAX_NAME = 80
 
 
 def delete(classifier: Classifier, ids: Sequence[str], rescale: bool = True) -> Classifier:
@@ -137,7 +142,7 @@ def add(classifier: Classifier, latent: Tensor, label: int, id: str, name: str =
         torch.cat([weights, weights.mean().expand(1, weights.shape[1])]),
         votes,
     )
-    new = Prototype(id, _checked_name(name or f"{classifier.labels[label]} from a clip"), clip)
+    new = Prototype(id, checked_name(name or f"{classifier.labels[label]} from a clip"), clip)
     return rebuilt(classifier, parts, [*list_prototypes(classifier), new])
 
 
@@ -157,7 +162,7 @@ def rename(classifier: Classifier, id: str, name: str) -> Classifier:
     'whistle'
     """
     (place,), names = positions(classifier, [id]), list_prototypes(classifier)
-    names[place] = replace(names[place], name=_checked_name(name))
+    names[place] = replace(names[place], name=checked_name(name))
     network = prototype_network(classifier)
     return rebuilt(classifier, (network.prototypes.maps, network.prototypes.weights, network.out.weight), names)
 
@@ -172,10 +177,10 @@ def positions(classifier: Classifier, ids: Sequence[str]) -> list[int]:
         If none is given.
     """
     known = {p.id: i for i, p in enumerate(list_prototypes(classifier))}
-    if not ids or isinstance(ids, str):
+    if not ids or not isinstance(ids, list | tuple):
         raise ParameterError(f"give at least one prototype, such as ['p1']; got {ids!r}")
     for id in ids:
-        if id not in known:
+        if not isinstance(id, str) or id not in known:
             raise UnknownNameError("prototype", str(id), known)
     return sorted({known[id] for id in ids})
 
@@ -207,6 +212,7 @@ def rebuilt(
     Classifier
         In evaluation mode, on the same device.
     """
+    editable_network(classifier)
     config = classifier.config or {}
     info = {**classifier.info, "prototypes": [vars(p) for p in prototypes]}
     with torch.random.fork_rng(devices=[]):  # the weights that it draws are replaced
@@ -219,7 +225,7 @@ def rebuilt(
     own |= {**(state or {}), "prototypes.maps": maps, "prototypes.weights": weights, "out.weight": out}
     made.network.load_state_dict({key: value.detach().clone() for key, value in own.items()})
     made.origin = None
-    return made.eval().to(classifier.device)
+    return made.eval().to(classifier.device, classifier.dtype)
 
 
 def votes_without(out: Tensor, classes: Sequence[int], gone: Collection[int]) -> Tensor:
@@ -237,16 +243,16 @@ def _sums(votes: Tensor, classes: Sequence[int], owner: int) -> Tensor:
 
 
 def _keep_sums(votes: Tensor, columns: Sequence[int], sums: Tensor) -> None:
-    """Scale the votes of some prototypes, in place, to sums of sizes for each class."""
-    sizes = votes[:, columns].abs().sum(1)
-    votes[:, columns] *= torch.where(sizes > 0, sums / sizes.clamp_min(1e-12), 1.0)[:, None]
+    """Scale votes of a class's prototypes, in place, to sums for each class; by one factor if one would change its class."""
+    if not columns:
+        return
+    own = votes[:, columns]
+    sizes = own.abs().sum(1)
+    scaled = own * torch.where(sizes > 0, sums / sizes.clamp_min(1e-12), 1.0)[:, None]
+    if not bool((scaled.argmax(0) == own.argmax(0)).all()):
+        scaled = own * (sums.sum() / sizes.sum().clamp_min(1e-12))
+    votes[:, columns] = scaled
 
 
 def _mean(values: Tensor) -> Tensor:
     return values.mean() if len(values) else values.new_zeros(())
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name.strip()) > MAX_NAME or not name.strip().isprintable():
-        raise ParameterError(f"a name is a text of 1 to {MAX_NAME} printable characters; got {str(name)[:100]!r}")
-    return name.strip()

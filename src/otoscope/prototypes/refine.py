@@ -1,6 +1,6 @@
 """Automatic refinement: fewer prototypes, and fewer channels of the latent map.
 
-The rules of the authors' program are here as ``compat=True``, with its faults; by default, those are mended.
+``compat=True`` follows the authors' program, including its bugs; by default they are fixed.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def similar_groups(
     """
     if threshold is not None and share is not None:
         raise ParameterError("give a threshold or a share, not both")
+    if threshold is not None and not threshold >= 0:
+        raise ParameterError(f"threshold must be at least 0; got {threshold:g}")
     if share is not None and not 0 <= share < 1:
         raise ParameterError(f"share must be at least 0 and below 1; got {share:g}")
     network, classes = prototype_network(classifier), owners(classifier)

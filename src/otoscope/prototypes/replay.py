@@ -15,9 +15,9 @@ from otoscope.prototypes.session_file import (
     OTHERS,
     check_header,
     check_line,
+    check_result,
     make_edit,
     read_lines,
-    weights_digest,
 )
 
 
@@ -74,11 +74,7 @@ def replay(
         else:
             states.append(make_edit(states[-1], line, training))
             undone.clear()
-            if line.get("result") not in (None, weights_digest(states[-1])):
-                raise OtoscopeError(
-                    f"{path}: line {number} ({edit}) gives other weights than it did in the session; another machine "
-                    "or another version of torch can round differently"
-                )
+            check_result(states[-1], line, number, path)
         if log is not None:
             log(f"line {number}: {edit}: {len(list_prototypes(states[-1]))} prototypes")
     return states[-1]

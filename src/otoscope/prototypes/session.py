@@ -7,7 +7,7 @@ disk before it takes effect. Weights that were tuned are kept as ``tuned-N.safet
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.prototype_network import list_prototypes, prototype_network
+from otoscope.classifiers.prototype_network import editable_network, list_prototypes, prototype_network
 from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.files import atomic_write, make_folder
 from otoscope.prototypes.clips import EncodedClips, accuracy
@@ -28,12 +28,13 @@ from otoscope.prototypes.session_file import (
     FORMAT,
     KIND,
     OTHERS,
+    SessionFile,
     check_header,
     check_line,
+    check_result,
     clips_digest,
     find_clip,
     make_edit,
-    open_alone,
     read_lines,
     weights_digest,
 )
@@ -106,7 +107,7 @@ class Session:
         test: EncodedClips | None = None,
         lock: threading.RLock | None = None,
     ):
-        prototype_network(base)
+        editable_network(base)
         self.base, self.training, self.validation, self.test = base, training, validation, test
         self.lock = lock or threading.RLock()
         self.folder = make_folder(folder)
@@ -116,7 +117,7 @@ class Session:
         self._done: list[int] = []  # numbers of the lines that are in effect
         self._undone: list[int] = []
         self._versions: dict[int, Classifier] = {0: base}
-        self._file = open_alone(self._path)
+        self._file = SessionFile(self._path)
         try:
             self._start()
         except BaseException:
@@ -170,10 +171,11 @@ class Session:
         """
         if number and number not in self._done:
             raise ParameterError(f"version {number} is not in the history; there are 0 and {self._done or 'none'}")
-        if number not in self._versions:
-            place = self._done.index(number)
-            before = self.version(self._done[place - 1] if place else 0).classifier
-            self._remember(number, self._result(before, number))
+        chain = [0, *self._done]
+        place = chain.index(number)
+        start = next(k for k in range(place, -1, -1) if chain[k] in self._versions)
+        for before, after in itertools.pairwise(chain[start : place + 1]):
+            self._remember(after, self._result(self._versions[before], after))
         edit = self._lines[number - 1] if number else {}
         return Version(number, self._versions[number], edit)
 
@@ -194,8 +196,9 @@ class Session:
         ----------
         edit : mapping
             ``{"edit": "delete", "ids": [...]}``, ``{"edit": "merge", "ids": [...]}``,
-            ``{"edit": "rename", "id": ..., "name": ...}``, ``{"edit": "add", "clip": FILE, "name": ...}`` with the name of a
-            training clip, or ``{"edit": "tune", ...}`` with settings of `TuneSettings`.
+            ``{"edit": "rename", "id": ..., "name": ...}``, ``{"edit": "add", "clip": FILE, "place": ..., "name": ...}`` with a
+            training clip by its file name, its place in the list or both, or ``{"edit": "tune", ...}`` with settings of
+            `TuneSettings`.
         progress : callable, optional
             Of a tuning; see `tune`. One that is stopped is no edit.
 
@@ -284,17 +287,11 @@ class Session:
         if self.tested:
             raise ParameterError(
                 f"the test clips were used after line {self.tested[0]['number']}; a second number, after edits that were chosen "
-                "with the first in mind, would be too good. Evaluate on validation clips"
+                "with the first in mind, would be biased upwards. Evaluate on validation clips"
             )
         found = accuracy(prototype_network(self.current.classifier), self.test)
-        self._write(
-            {
-                "edit": "test",
-                "accuracy": found,
-                "clips": len(self.test),
-                "result": weights_digest(self.current.classifier),
-            }
-        )
+        now = weights_digest(self.current.classifier)
+        self._write({"edit": "test", "accuracy": found, "clips": len(self.test), "result": now})
         return found
 
     # --- how it is kept -----------------------------------------------------------------------------------------------
@@ -302,12 +299,14 @@ class Session:
     def _start(self) -> None:
         lines = read_lines(self._path)
         if not lines:
-            self._append({
-                "format": FORMAT, "kind": KIND, "model": self.base.name,
-                "weights": weights_digest(self.base), "clips": clips_digest(self.training),
+            others = {"validation": self.validation, "test": self.test}
+            self._file.append({
+                "format": FORMAT, "kind": KIND, "model": self.base.name, "weights": weights_digest(self.base),
+                "clips": clips_digest(self.training), **{k: clips_digest(v) for k, v in others.items() if v is not None},
             })  # fmt: skip
             return
-        check_header(lines[0], self.base, self.training, self._path)
+        check_header(lines[0], self.base, self.training, self._path, validation=self.validation, test=self.test)
+        self._file.end_line()
         for line in lines[1:]:
             self._take(line)
 
@@ -333,7 +332,7 @@ class Session:
         """The edit, with the identity of a new prototype and the class of its clip."""
         line = {k: v for k, v in edit.items() if k not in ("result", "number")}
         known = {
-            "delete": {"ids"}, "merge": {"ids"}, "rename": {"id", "name"}, "add": {"clip", "name", "id", "label"},
+            "delete": {"ids"}, "merge": {"ids"}, "rename": {"id", "name"}, "add": {"clip", "place", "name"},
             "tune": {f.name for f in dataclasses.fields(TuneSettings)},
         }  # fmt: skip
         name = line.get("edit")
@@ -342,10 +341,15 @@ class Session:
         if more := set(line) - known[name] - {"edit"}:
             raise UnknownNameError(f"setting of {name}", sorted(more)[0], known[name])
         if name == "add":
-            place = find_clip(self.training, line.get("clip"))
-            line |= {"id": line.get("id") or self.new_id(), "label": int(self.training.targets[place])}
+            place = find_clip(self.training, line.get("clip"), line.get("place"))
+            line |= {"clip": self.training.examples[place].path.name, "place": place}
+            line |= {"id": self.new_id(), "label": int(self.training.targets[place])}
         if name == "tune":
             line = {"edit": "tune", **vars(TuneSettings(**{k: v for k, v in line.items() if k != "edit"}))}
+        try:
+            check_line({**line, "result": ""}, self.number + 2, self._path)
+        except OtoscopeError:
+            raise ParameterError(f"{name} needs {_words(str(name))}; got {line!r}"[:300]) from None
         return line
 
     def _result(self, before: Classifier, number: int) -> Classifier:
@@ -355,7 +359,9 @@ class Session:
             kept = self._read_tuned(number, before)
             if kept is not None and weights_digest(kept) == line.get("result"):
                 return kept
-        return make_edit(before, line, self.training)
+        made = make_edit(before, line, self.training)
+        check_result(made, line, number + 1, self._path)
+        return made
 
     def _keep_tuned(self, number: int, classifier: Classifier) -> None:
         state = classifier.network.state_dict()
@@ -376,13 +382,14 @@ class Session:
             del self._versions[old]
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._append(line)
+        self._file.append(line)
         self._lines.append(dict(line))
-        if line["edit"] in ("tune", "end tune"):
+        if line["edit"] in ("begin tune", "tune", "end tune"):  # of what is running the studio tells
             self.interrupted = None
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        """A line that is on disk when this returns."""
-        self._file.write(json.dumps(line, separators=(", ", ": ")) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+
+def _words(edit: str) -> str:
+    """What an edit needs, in words."""
+    return {"rename": "the id of a prototype and a name", "add": "a training clip"}.get(
+        edit, "a list of ids of prototypes"
+    )

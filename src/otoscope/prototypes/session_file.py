@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.prototype_network import list_prototypes
-from otoscope.core.errors import OtoscopeError, UnknownNameError
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, WriteError
 from otoscope.prototypes.clips import EncodedClips
 from otoscope.prototypes.edit import add, delete, merge, rename
 from otoscope.prototypes.tune import TuneSettings, tune
@@ -21,6 +23,12 @@ FORMAT = 1
 KIND = "otoscope prototype session"
 EDITS = "edits.jsonl"
 OTHERS = ("test", "begin tune", "end tune")  # lines that change no weights
+# What each kind of line must hold; all that change weights hold the digest of the result.
+NEEDED: dict[str, dict[str, type]] = {
+    "delete": {"ids": list, "result": str}, "merge": {"ids": list, "result": str},
+    "rename": {"id": str, "name": str, "result": str}, "add": {"clip": str, "place": int, "id": str, "label": int, "result": str},
+    "tune": {"result": str}, "undo": {}, "redo": {}, **{name: {} for name in OTHERS},
+}  # fmt: skip
 
 
 def weights_digest(classifier: Classifier) -> str:
@@ -33,7 +41,7 @@ def clips_digest(clips: EncodedClips) -> str:
     """A digest of clips' file names, classes and latent maps (rounded, as machines differ in the last digits)."""
     text = "\n".join(f"{e.path.name}:{t}" for e, t in zip(clips.examples, clips.targets.tolist(), strict=True))
     means = (clips.maps.mean((1, 2, 3)) * 1e3).round().long().tolist()
-    return hashlib.sha256(f"{text}\n{means}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{text}\n{means}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def make_edit(
@@ -54,7 +62,7 @@ def make_edit(
     if edit == "rename":
         return rename(classifier, line.get("id", ""), line.get("name", ""))
     if edit == "add":
-        latent = training.maps[find_clip(training, line.get("clip"))]
+        latent = training.maps[find_clip(training, line["clip"], line["place"])]
         return add(classifier, latent, line["label"], line["id"], line.get("name", ""), line["clip"])
     settings = TuneSettings(**{f.name: line[f.name] for f in dataclasses.fields(TuneSettings) if f.name in line})
     stopped = False
@@ -70,21 +78,29 @@ def make_edit(
     return made
 
 
-def find_clip(clips: EncodedClips, name: Any) -> int:
-    """Number of the clip with a file name.
+def find_clip(clips: EncodedClips, name: Any, place: Any = None) -> int:
+    """Number of a clip: ``place``, which must have the file name, or that of the one clip with the name.
 
     Raises
     ------
     UnknownNameError
+    ParameterError
+        If several clips have the name and no place is given.
     """
     names = [e.path.name for e in clips.examples]
-    if name not in names:
-        raise UnknownNameError("training clip", str(name), names)
+    if type(place) is int and 0 <= place < len(names) and name in (None, names[place]):
+        return place
+    if name not in names or place is not None:
+        raise UnknownNameError("training clip", str(name if place is None else f"{name} ({place})"), names)
+    if names.count(name) > 1:
+        raise ParameterError(
+            f"{names.count(name)} training clips are called {name!r}; give the place of one in the list"
+        )
     return names.index(name)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a session's file; one that was cut short by a crash, at the end, is left out.
+    """The lines of a session's file; a last one that was cut short by a crash is left out.
 
     Raises
     ------
@@ -95,9 +111,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise OtoscopeError(f"cannot read the session {path}: {error}") from error
-    whole, _, _ = text.rpartition("\n")
+    lines = text.split("\n")
+    rest, lines = lines[-1], lines[:-1]
+    if rest:
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(rest)
+            lines.append(rest)
     found: list[dict[str, Any]] = []
-    for number, line in enumerate(whole.split("\n") if whole else [], 1):
+    for number, line in enumerate(lines, 1):
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
@@ -118,22 +139,48 @@ def check_line(line: Mapping[str, Any], number: int, path: Path) -> str:
     OtoscopeError
         If it is none of a session, or lacks something.
     """
-    needed: dict[str, dict[str, type]] = {
-        "delete": {"ids": list}, "merge": {"ids": list}, "rename": {"id": str, "name": str},
-        "add": {"clip": str, "id": str, "label": int}, "tune": {}, "undo": {}, "redo": {}, **{name: {} for name in OTHERS},
-    }  # fmt: skip
     edit = line.get("edit")
-    if not isinstance(edit, str) or edit not in needed:
+    if not isinstance(edit, str) or edit not in NEEDED:
         raise OtoscopeError(
             f"{path}: line {number}: unknown edit {edit!r}; was it written by a later version of Otoscope?"
         )
-    if any(not isinstance(line.get(key), kind) for key, kind in needed[edit].items()):
+    wrong = [key for key, kind in NEEDED[edit].items() if type(line.get(key)) is not kind]
+    if wrong or not all(isinstance(one, str) for one in line.get("ids", [])):
         raise OtoscopeError(f"{path}: line {number} is damaged; restore the file, or begin a session in another folder")
     return edit
 
 
-def check_header(header: Mapping[str, Any], base: Classifier, training: EncodedClips, path: Path) -> None:
+def check_result(classifier: Classifier, line: Mapping[str, Any], number: int, path: Path) -> None:
+    """Refuse weights that an edit did not give when it was made.
+
+    Raises
+    ------
+    OtoscopeError
+    """
+    if line["result"] != weights_digest(classifier):
+        raise OtoscopeError(
+            f"{path}: line {number} ({line['edit']}) gives other weights than it did in the session: the file was changed, or "
+            "another machine or version of torch rounds differently"
+        )
+
+
+def check_header(
+    header: Mapping[str, Any], base: Classifier, training: EncodedClips, path: Path, **others: EncodedClips | None
+) -> None:
     """Refuse a session of another model, of other clips or of a later version.
+
+    Parameters
+    ----------
+    header : mapping
+        The first line.
+    base : Classifier
+        The model.
+    training : EncodedClips
+        The training clips.
+    path : Path
+        Of the file.
+    **others
+        Validation and test clips; those of the session must be the same if it had some.
 
     Raises
     ------
@@ -156,29 +203,73 @@ def check_header(header: Mapping[str, Any], base: Classifier, training: EncodedC
             f"{path} was made with other training clips; give the same data set and folds (were files moved or changed?), or a "
             "new folder"
         )
+    for part, clips in others.items():
+        if clips is not None and header.get(part) not in (None, clips_digest(clips)):
+            raise OtoscopeError(f"{path} was made with other {part} clips; give the same folds, or a new folder")
 
 
-def open_alone(path: Path) -> IO[str]:
-    """The file, open for appending; refused while another process has it open."""
-    file = path.open("a", encoding="utf-8")
-    try:
-        import fcntl
+class SessionFile:
+    """The file, open for appending; refused while another process has it open.
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows: two processes are not told apart
-        pass
-    except OSError as error:
-        file.close()
-        raise OtoscopeError(
-            f"the session {path.parent} is open in another process; close that studio, or choose another folder"
-        ) from error
-    _end_line(path)
-    return file
+    Parameters
+    ----------
+    path : Path
+        Of the file; made if needed.
 
+    Raises
+    ------
+    OtoscopeError
+        If it cannot be opened, or is open elsewhere.
+    """
 
-def _end_line(path: Path) -> None:
-    """Cut a last line off that a crash left without its end."""
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise OtoscopeError(f"cannot write the session {path}: {error.strerror}; choose another folder") from error
+        try:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows: two processes are not told apart
+            pass
+        except OSError as error:
+            self._file.close()
+            raise OtoscopeError(
+                f"the session {path.parent} is open in another process; close that studio, or choose another folder"
+            ) from error
+
+    def end_line(self) -> None:
+        """End a last line that an editor left open; cut one off that a crash cut short."""
+        content = self.path.read_bytes()
+        if not content or content.endswith(b"\n"):
+            return
+        try:
+            json.loads(content.rpartition(b"\n")[2])
+        except (ValueError, RecursionError):
+            os.truncate(self.path, content.rfind(b"\n") + 1)
+        else:
+            self._file.write(b"\n")
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """A line that is on disk when this returns, or not at all.
+
+        Raises
+        ------
+        WriteError
+        """
+        size = os.fstat(self._file.fileno()).st_size
+        text = (json.dumps(line, separators=(", ", ": ")) + "\n").encode()
+        try:
+            written = 0
+            while written < len(text):
+                written += self._file.write(text[written:])
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), size)
+            raise WriteError(self.path, f"{error.strerror or error}; the edit was not made") from error
+
+    def close(self) -> None:
+        """Let others open it."""
+        self._file.close()

@@ -12,18 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.audio import peak, write_wav
+from otoscope.audio import write_wav
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
-from otoscope.core.errors import UnsupportedError
+from otoscope.classifiers.prototype_network import decode_latent, list_prototypes, owners, prototype_network
 from otoscope.core.files import make_folder, write_text
 from otoscope.datasets import Example
 from otoscope.prototypes.clips import EncodedClips, decide, window
 from otoscope.prototypes.edit import positions
-from otoscope.spectral import LogMel, features_to_sound
 
 FORMS = ("decoded", "real")
-ITERATIONS = 16  # of Griffin-Lim: more change the features by less than 0.1 dB
+KIND = "otoscope prototype sounds"
 
 
 @dataclass(frozen=True)
@@ -135,23 +133,11 @@ def prototype_sounds(
     return found
 
 
-def decoded_features(classifier: Classifier, latent: Tensor, donor: np.ndarray) -> Tensor:
-    """What the decoder makes of a latent map with the pooling masks of a sound, ``(freq, frame)`` in the network's units."""
-    network = prototype_network(classifier)
-    with torch.no_grad():
-        features = classifier.features(torch.from_numpy(donor)[None].to(classifier.device))
-        return network.decoder(latent[None].to(features), network.encoder(features).masks)[0, 0].cpu()
-
-
 def decode(classifier: Classifier, latent: Tensor, donor: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A latent map as a sound ``(time,)``, at the level at which it was decoded, or less where it would clip."""
-    front = classifier.frontend
-    if not isinstance(front, LogMel):
-        raise UnsupportedError(
-            f"the features of classifier {classifier.name!r} cannot be brought back to a sound; the front end must be a log-mel one"
-        )
-    sound = features_to_sound(decoded_features(classifier, latent, donor), front.cpu(), ITERATIONS, seed)
-    return sound / max(1.0, peak(sound))
+    """A latent map as a sound ``(time,)``, placed by the pooling masks of a sound; see `decode_latent`."""
+    with torch.no_grad():
+        features = classifier.features(torch.from_numpy(donor)[None].to(classifier.device)).to(classifier.dtype)
+    return decode_latent(classifier, latent, features, seed=seed)
 
 
 def write_prototype_sounds(
@@ -197,7 +183,8 @@ def write_prototype_sounds(
             "distance": sound.distance, "heard": heard,
         })  # fmt: skip
     content = {
-        "model": classifier.name, "sample_rate": classifier.sample_rate, "prototypes": rows,
+        "kind": KIND, "model": classifier.name, "weights": classifier.digest(), "sample_rate": classifier.sample_rate,
+        "prototypes": rows,
         "note": "decoded: with the pooling masks of the nearest training clip, so details of that clip are in it",
     }  # fmt: skip
     write_text(target / "prototypes.json", json.dumps(content, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.prototype_network import list_prototypes, owners, prototype_network
-from otoscope.core.errors import NonFiniteError, ParameterError
+from otoscope.classifiers.prototype_network import editable_network, list_prototypes, owners, prototype_network
+from otoscope.core.errors import NonFiniteError, OtoscopeError, ParameterError
 from otoscope.prototypes.clips import EncodedClips, window
 from otoscope.prototypes.edit import rebuilt
 
@@ -34,7 +35,7 @@ class TuneSettings:
         Weight of the distances between prototypes and clips, relative to that of the cross entropy; it keeps prototypes near clips.
     augment : bool
         Change level (by up to 12 dB) and place (by up to a tenth of the window) of each clip, anew in each epoch. Without it,
-        tuning is faster, and soon learns the training clips by heart.
+        tuning is faster, and overfits the training clips within a few epochs.
     seed : int
         Of the order of the clips and of their changes.
 
@@ -107,7 +108,7 @@ def tune(
     1.0
     """
     settings = settings or TuneSettings()
-    network = prototype_network(classifier)
+    network = editable_network(classifier)
     parts = [network.prototypes.maps, network.prototypes.weights, network.out.weight]
     made = rebuilt(classifier, (parts[0], parts[1], parts[2]), list_prototypes(classifier))
     tuned = prototype_network(made)
@@ -117,7 +118,7 @@ def tune(
         total = 0.0
         for numbers in torch.randperm(len(clips), generator=order).split(settings.batch_size):
             maps = _changed(made, clips, numbers, order) if settings.augment else clips.maps[numbers]
-            logits, distances = tuned.decide(maps.to(made.device))
+            logits, distances = tuned.decide(maps.to(tuned.out.weight))
             loss = nn.functional.cross_entropy(logits, clips.targets[numbers].to(made.device))
             pull = distances.amin(0).mean() + distances.amin(1).mean()
             loss = loss + settings.pull * pull
@@ -143,7 +144,7 @@ def tune(
 
 def _changed(classifier: Classifier, clips: EncodedClips, numbers: Tensor, drawn: torch.Generator) -> Tensor:
     """Latent maps of clips that are louder or softer and shifted around."""
-    sounds = torch.from_numpy(np.stack([window(classifier, clips.examples[i]) for i in numbers.tolist()]))
+    sounds = torch.from_numpy(np.stack([_unchanged(classifier, clips, i) for i in numbers.tolist()]))
     db = (2 * torch.rand(len(sounds), 1, generator=drawn) - 1) * GAIN_DB
     most = int(SHIFT * sounds.shape[1])
     shifts = torch.randint(-most, most + 1, (len(sounds),), generator=drawn).tolist()
@@ -151,3 +152,13 @@ def _changed(classifier: Classifier, clips: EncodedClips, numbers: Tensor, drawn
     with torch.no_grad():
         features = classifier.features((sounds * 10 ** (db / 20)).to(classifier.device))
         return prototype_network(classifier).encoder(features.to(classifier.dtype)).map.float()
+
+
+def _unchanged(classifier: Classifier, clips: EncodedClips, number: int) -> np.ndarray:
+    """A clip's window, if it is what was encoded."""
+    sound = window(classifier, clips.examples[number])
+    if clips.checksums and zlib.crc32(sound.tobytes()) != clips.checksums[number]:
+        raise OtoscopeError(
+            f"{clips.examples[number].path} was changed since it was encoded; begin again with the clips as they are"
+        )
+    return sound

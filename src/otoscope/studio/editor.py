@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from otoscope.prototypes.edit import positions, votes_without
 from otoscope.prototypes.sounds import decode
 from otoscope.report.formatting import percent
 from otoscope.report.picture import match_gain, picture_of
-from otoscope.report.templating import array
+from otoscope.report.templating import array, showable
 from otoscope.studio.workspace import BackgroundJob, BusyError, Workspace
 
 COMPONENTS = 4
@@ -40,6 +41,11 @@ class Editor:
     def __init__(self, workspace: Workspace):
         self.work = workspace
         model = workspace.model
+        origin = (model.origin or {}).get("name")
+        if isinstance(origin, str) and Path(origin).resolve() == (workspace.folder / "model").resolve():
+            raise ParameterError(
+                f"the model lies where the studio would save the edited one ({workspace.folder / 'model'}); give another --out"
+            )
         parts: dict[str, EncodedClips] = {}
         for name, data in workspace.data.items():
             if len(data):
@@ -49,12 +55,11 @@ class Editor:
         self.session = Session(
             model, self.training, workspace.folder / "prototypes", self.validation, parts.get("test"), workspace.lock
         )
+        self._files = [str(showable(e.path.name)) for e in self.training.examples]
         self._project(self.training.maps)
-        self._rows: dict[
-            str, tuple[Tensor, Tensor]
-        ] = {}  # of a prototype: distances from clips, similarities to validation
+        # of a prototype: distances from training clips, similarities to validation clips
+        self._rows: dict[str, tuple[Tensor, Tensor]] = {}
         self._sounds: dict[str, np.ndarray] = {}
-        self._said: dict[str, np.ndarray] = {}
         self._table()
 
     def _project(self, maps: Tensor) -> None:
@@ -110,8 +115,8 @@ class Editor:
     def clips(self) -> dict[str, Any]:
         """The training clips and where they lie; these do not change."""
         rows = [
-            {"file": e.path.name, "label": int(t), "place": place}
-            for e, t, place in zip(self.training.examples, self.training.targets, self._places, strict=True)
+            {"file": file, "label": int(t), "place": place}
+            for file, t, place in zip(self._files, self.training.targets, self._places, strict=True)
         ]
         return {"clips": rows, "explained": self._explained}
 
@@ -124,7 +129,7 @@ class Editor:
             distances, _ = self._table()[i]
             found = distances.topk(min(NEAREST, len(distances)), largest=False)
             nearest = [
-                {"clip": int(n), "file": self.training.examples[n].path.name, "label": int(self.training.targets[n]),
+                {"clip": int(n), "file": self._files[n], "label": int(self.training.targets[n]),
                     "distance": float(d)}
                 for n, d in zip(found.indices.tolist(), found.values.tolist(), strict=True)
             ]  # fmt: skip
@@ -179,8 +184,10 @@ class Editor:
             part = layer.subset(new)
             held = self.validation.maps if self.validation is not None else self.training.maps[:0]
             with torch.no_grad():
-                distances = torch.cat([part(maps)[1].mean(-1) for maps in self.training.maps.split(256)])
-                alike = torch.cat([part(maps)[0] for maps in held.split(256)])
+                distances = torch.cat(
+                    [part(m.to(part.maps))[1].mean(-1).cpu() for m in self.training.maps.split(256)]
+                ).float()
+                alike = torch.cat([part(m.to(part.maps))[0].cpu() for m in held.split(256)]).float()
             for place, i in enumerate(new):
                 self._rows[keys[i]] = (distances[:, place].clone(), alike[:, place].clone())
         for key in [k for k in self._rows if k not in keys][: max(0, len(self._rows) - 2000)]:
@@ -194,22 +201,23 @@ class Editor:
         with self.work.lock:
             model = self.model
             (i,) = positions(model, [id])
-            name = list_prototypes(model)[i].name
+            name, near = list_prototypes(model)[i].name, self.detail(id)["nearest"]
             latent = prototype_network(model).prototypes.maps[i].detach()
-            near = self.detail(id)["nearest"]
-        key = f"prototype-{_key(latent)}-{near[0]['clip']}"
-        if key not in self._sounds:
-            donor = window(model, self.training.examples[near[0]["clip"]])
-            self._keep(key, fit_length(decode(model, latent, donor), len(donor)))
-        versions = [
-            self._version(key, "reconstruction", "Decoded", "through the decoder, placed by the nearest clip", name)
-        ]
-        for row in near:
-            title = "Real" if row is near[0] else f"Clip {near.index(row) + 1}"
-            note = f"{'the nearest clip' if row is near[0] else 'near'}: {row['file']}"
+            key = f"prototype-{_key(latent)}-{near[0]['clip']}"
+            donor = self._clip(near[0]["clip"])
+            if key not in self._sounds:
+                self._keep(key, fit_length(decode(model, latent, donor), len(donor)))
+            sound = self._sounds[key]
+        note = "through the decoder, placed by the nearest clip"
+        versions = [self._version(key, sound, "reconstruction", "Decoded", note)]
+        for place, row in enumerate(near):
+            title = "Real" if place == 0 else f"Clip {place + 1}"
+            note = f"{'the nearest clip' if place == 0 else 'near'}: {row['file']}"
             facts = [["Distance", f"{row['distance']:.2f}"], ["Class", model.labels[row["label"]]]]
-            versions.append(self._version(self._clip(row["clip"]), "original", title, note, name, facts))
-        return self._stage(versions)
+            versions.append(
+                self._version(f"clip-{row['clip']}", self._clip(row["clip"]), "original", title, note, facts)
+            )
+        return self._stage(versions) | {"of": name}
 
     def sounds_of_clip(self, number: int) -> dict[str, Any]:
         """A training clip as the network hears it.
@@ -220,9 +228,11 @@ class Editor:
             If there is no such clip.
         """
         if not 0 <= number < len(self.training):
-            raise UnknownNameError("training clip", str(number), ["0", str(len(self.training) - 1)])
-        example, label = self.training.examples[number], self.model.labels[int(self.training.targets[number])]
-        return self._stage([self._version(self._clip(number), "original", example.path.name, label, example.path.name)])
+            raise UnknownNameError("training clip", str(number)[:20], ["0", str(len(self.training) - 1)])
+        file, label = self._files[number], self.model.labels[int(self.training.targets[number])]
+        return self._stage([self._version(f"clip-{number}", self._clip(number), "original", file, label)]) | {
+            "of": file
+        }
 
     def audio(self, key: str) -> bytes:
         """A sound that was shown, as WAV.
@@ -232,17 +242,23 @@ class Editor:
         UnknownNameError
         """
         kind, _, number = key.partition("-")
-        if key not in self._sounds and kind == "clip" and number.isdecimal() and int(number) < len(self.training):
-            self._clip(int(number))
-        if key not in self._sounds:
-            raise UnknownNameError("sound", key, list(self._sounds))
-        return encode(self._sounds[key][None], self.work.model.sample_rate, "WAV", "FLOAT")[0]
+        if (
+            kind == "clip"
+            and number.isascii()
+            and number.isdecimal()
+            and len(number) < 10
+            and int(number) < len(self.training)
+        ):
+            sound = self._clip(int(number))
+        else:
+            found = self._sounds.get(key)
+            if found is None:
+                raise UnknownNameError("sound", key[:60], ["choose the prototype again"])
+            sound = found
+        return encode(sound[None], self.work.model.sample_rate, "WAV", "FLOAT")[0]
 
-    def _clip(self, number: int) -> str:
-        key = f"clip-{number}"
-        if key not in self._sounds:
-            self._keep(key, window(self.work.model, self.training.examples[number]))
-        return key
+    def _clip(self, number: int) -> np.ndarray:
+        return window(self.work.model, self.training.examples[number])  # from the cache of decoded files
 
     def _keep(self, key: str, sound: np.ndarray) -> None:
         self._sounds[key] = sound
@@ -250,36 +266,29 @@ class Editor:
             del self._sounds[next(iter(self._sounds))]
 
     def _version(
-        self, key: str, kind: str, title: str, note: str, name: str, facts: list[list[str]] | None = None
+        self, key: str, sound: np.ndarray, kind: str, title: str, note: str, facts: list[list[str]] | None = None
     ) -> dict[str, Any]:
-        model, sound = self.model, self._sounds[key]
+        model, rate = self.model, self.work.model.sample_rate
         with torch.no_grad():
             logits = model(torch.from_numpy(sound)[None].to(model.device))
             p = model.probabilities(logits.float())[0].cpu().numpy()
-        top = p.argsort()[::-1][:3]
-        said = [{"label": model.labels[int(c)], "p": percent(float(p[c])), "class": int(c)} for c in top]
+        said = [{"label": model.labels[int(c)], "p": percent(float(p[c]))} for c in p.argsort()[::-1][:3]]
+        picture = picture_of(Clip(sound[None], rate), len(sound), rate)
         return {
-            "sound": key,
-            "kind": kind,
-            "title": title,
-            "note": note,
-            "facts": facts or [],
-            "said": said,
-            "of": name,
-        }
+            "sound": key, "kind": kind, "title": title, "note": note, "facts": facts or [], "said": said, "picture": picture,
+        }  # fmt: skip
 
     def _stage(self, versions: list[dict[str, Any]]) -> dict[str, Any]:
-        """Pictures of the versions, which are equally long."""
-        rate = self.work.model.sample_rate
-        clips = [Clip(self._sounds[v["sound"]][None], rate) for v in versions]
-        drawn = [picture_of(clip, clip.frames, rate) for clip in clips]
-        for version, picture in zip(versions, drawn, strict=True):
+        """The versions, which are equally long, with their pictures as the page takes them."""
+        rate, last = self.work.model.sample_rate, versions[-1]["picture"]
+        for version in versions:
+            picture = version.pop("picture")
             level = picture.rms_db
             version |= {
                 "spectrogram": array(picture.image(), "u1"), "peaks": array(picture.outline, "<f4"),
-                "rms_db": level if np.isfinite(level) else None, "match_gain": match_gain(picture, drawn[-1]),
+                "rms_db": level if np.isfinite(level) else None, "match_gain": match_gain(picture, last),
             }  # fmt: skip
-        return {"duration": clips[0].duration, "sample_rate": rate, "versions": versions}
+        return {"duration": last.frames / rate, "sample_rate": rate, "versions": versions}
 
     # --- what can be done ---------------------------------------------------------------------------------------------
 
@@ -319,7 +328,7 @@ class Editor:
         """
         with self.work.lock:
             self._check(number)
-            edit = self.session.checked({"edit": "tune", **settings})
+            edit = self.session.checked({**settings, "edit": "tune"})
 
             def work(job: BackgroundJob) -> None:
                 self.session.apply(edit, job.step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import socket
@@ -117,7 +116,9 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def unexpected(_request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)
-        return JSONResponse({"error": f"unexpected {type(error).__name__}; it stands in the log of the studio"}, 500)
+        return JSONResponse(
+            {"error": f"unexpected {type(error).__name__}; see the log of the studio in the terminal"}, 500
+        )
 
 
 def listen(port: int) -> socket.socket:
@@ -185,8 +186,3 @@ def serve(
     finally:
         workspace.close()
         bound.close()
-
-
-def to_json(value: Any) -> bytes:
-    """Compact JSON, without numbers that JSON does not have."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()

@@ -52,7 +52,7 @@ class BackgroundJob:
                 log.exception("%s failed", self.name)
                 self.state, self.error = (
                     "failed",
-                    f"unexpected {type(error).__name__}: {error}; it stands in the log of the studio",
+                    f"unexpected {type(error).__name__}: {error}; see the log of the studio in the terminal",
                 )
 
         self._thread = threading.Thread(target=run, name="otoscope-job", daemon=True)

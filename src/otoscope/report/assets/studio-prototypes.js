@@ -23,6 +23,7 @@ function take(state) {
   showActions();
   drawMap();
   drawWeights();
+  if (state.job?.state === 'running') watch(state.job);
 }
 
 function showSummary() {
@@ -38,7 +39,7 @@ function showList() {
   const body = $('prototypes').tBodies[0];
   const focused = body.contains(document.activeElement) ? [document.activeElement.tagName, document.activeElement.closest('tr').dataset.id] : null;
   body.replaceChildren(...proto.state.prototypes.map(listRow));
-  if (focused) body.querySelector(`tr[data-id="${focused[1]}"] ${focused[0]}`)?.focus({ preventScroll: true });
+  if (focused) body.querySelector(`tr[data-id="${CSS.escape(focused[1])}"] ${focused[0]}`)?.focus({ preventScroll: true });
 }
 
 function listRow(p) {
@@ -271,7 +272,7 @@ async function showItem(item) {
   $('prototypes').querySelector(`tr[data-id="${CSS.escape(item)}"]`)?.scrollIntoView({ block: 'nearest' });
   const turn = ++proto.pending;
   const title = p ? `${p.name} (${proto.state.labels[p.label]})` : `${clip.file} (${proto.state.labels[clip.label]})`;
-  const content = await attempt(() => api(p ? `sounds/${item}` : `clip/${item.slice(5)}`));
+  const content = await attempt(() => api(p ? `sounds/${encodeURIComponent(item)}` : `clip/${item.slice(5)}`));
   if (!content || turn !== proto.pending) return; // something else was chosen meanwhile
   openStage(content, title, 'prototypes/audio');
   say(`${title} is shown`);
@@ -342,14 +343,13 @@ views.prototypes = {
     $('merge').addEventListener('click', () => { const ids = [...proto.marked]; proto.marked.clear(); edit({ edit: 'merge', ids }, 'merged'); });
     $('rename').addEventListener('click', () => edit({ edit: 'rename', id: view.item, name: $('name').value }, 'renamed'));
     $('name').addEventListener('keydown', (event) => { if (event.key === 'Enter') $('rename').click(); });
-    $('add').addEventListener('click', () => edit({ edit: 'add', clip: clipOf(view.item).file }, 'the clip is a prototype now'));
+    $('add').addEventListener('click', () => edit({ edit: 'add', place: Number(view.item.slice(5)) }, 'the clip is a prototype now'));
     $('tune-open').addEventListener('click', () => $('tune-dialog').showModal());
     $('tune-dialog').addEventListener('close', () => { if ($('tune-dialog').returnValue === 'go') tune(); $('tune-dialog').returnValue = ''; });
     $('test-open').addEventListener('click', () => $('test-dialog').showModal());
     $('test-go').addEventListener('click', async () => { $('test-dialog').close(); await change(() => api('test', { number: proto.state.number }), 'the test clips were used'); });
     $('save').addEventListener('click', async () => { const found = await attempt(() => api('save', {})); if (found) { say(`saved in ${found.folder}`); $('compared').textContent = `Saved in ${found.folder}.`; } });
     take(state);
-    if (state.job?.state === 'running') watch(state.job);
   },
   show: showItem,
   drawn: () => { showList(); drawMap(); drawWeights(); },

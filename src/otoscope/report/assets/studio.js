@@ -124,7 +124,8 @@ function showJob(job, ended = () => {}) {
   clearTimeout(watching);
   watching = setTimeout(async () => {
     const found = await attempt(() => ask('job'));
-    if (found?.job?.state === 'running') { showJob(found.job, ended); return; }
+    if (!found) { showJob(job, ended); return; } // asked again
+    if (found.job?.state === 'running') { showJob(found.job, ended); return; }
     $('job').hidden = true;
     if (found?.job?.state === 'failed') trouble(new Error(found.job.error));
     say(`${found?.job?.name ?? 'the job'}: ${found?.job?.state ?? 'unknown'}`);

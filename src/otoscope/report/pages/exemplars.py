@@ -40,5 +40,5 @@ def page_exemplar(exemplar: Exemplar) -> PageExemplar:
     """An exemplar with its sound embedded."""
     audio, _ = encode(exemplar.samples[None], exemplar.sample_rate, "FLAC")
     address = f"data:audio/flac;base64,{base64.b64encode(audio).decode('ascii')}"
-    row = {name: value for name, value in exemplar.row().items() if name != "id"}
+    row = {name: value for name, value in exemplar.row().items() if name not in ("id", "sha256")}
     return PageExemplar(**row, audio=address)
