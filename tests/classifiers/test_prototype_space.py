@@ -131,6 +131,12 @@ def test_a_folder_holds_the_space(folder):
         ({"window_s": "x"}, r"is damaged \(ValueError"),
         ({"classifier": {}}, r"is damaged \(KeyError: 'digest'"),
         ({"prototypes": []}, r"do not fit together"),
+        ({"prototypes": [{"class": 1.7}] * 3}, r"is damaged \(TypeError"),
+        ({"prototypes": [{"class": 1e400}] * 3}, r"is damaged \(TypeError"),
+        ({"prototypes": [3, 3, 3]}, r"is damaged \(TypeError"),
+        ({"window_s": float("inf")}, r"do not fit together"),
+        ({"radius": float("inf")}, r"do not fit together"),
+        ({"temperature": 1e-320}, r"do not fit together"),
         ({"layer": None}, r"do not fit together"),
     ],
 )
@@ -158,5 +164,7 @@ def test_a_layer_must_give_one_map():
     assert one_map("x", maps, 2) is maps[0]
     with pytest.raises(UnsupportedError, match=r"layer 'x' is used 2 times in a forward pass"):
         one_map("x", maps * 2, 2)
-    with pytest.raises(UnsupportedError, match=r"layer 'x' gives not one map a clip"):
+    with pytest.raises(UnsupportedError, match=r"layer 'x' does not return one map per clip"):
         one_map("x", maps, 3)
+    with pytest.raises(UnsupportedError, match=r"layer 'x' is not used in a forward pass"):
+        one_map("x", [], 3)

@@ -75,7 +75,7 @@ def test_layers_that_do_not_serve(known):
     classifier, data, _ = known
     with pytest.raises(UnsupportedError, match=r"'three tones' has no default layer; give layer=.* such as cells"):
         record_clips(tones_classifier(cam_layer=None), data)
-    with pytest.raises(UnsupportedError, match=r"'band_energy' has no default layer.*none: it has no layers"):
+    with pytest.raises(UnsupportedError, match=r"'band_energy' has no layers, so no prototypes can be found in it"):
         record_clips(band_energy(), data)
     with pytest.raises(UnknownNameError, match=r"unknown layer 'cels'; did you mean 'cells'"):
         record_clips(classifier, data, "cels")

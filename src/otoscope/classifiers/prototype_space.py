@@ -7,6 +7,8 @@ mean and so says little. Maps are ``(batch, channel, freq, frame)``.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,12 +179,12 @@ def read_space(folder: str | Path) -> tuple[PrototypeSpace, dict[str, Any]]:
         about, tensors = content["classifier"], _tensors(Path(folder) / TENSORS)
         space = PrototypeSpace(
             tensors["vectors"].float(),
-            torch.tensor([int(row["class"]) for row in content["prototypes"]], dtype=torch.int64),
+            torch.tensor([operator.index(row["class"]) for row in content["prototypes"]], dtype=torch.int64),
             tensors["mean"].float(), float(content["radius"]),
             content["layer"], content["parts"], float(content["window_s"]), float(content["temperature"]),
             str(about["digest"]), str(about["name"]), tuple(map(str, about["labels"])), int(about["sample_rate"]),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise OtoscopeError(f"{path} is damaged ({type(error).__name__}: {error}); fit the prototypes again") from error
     if wrong or not _fits(space):
         raise OtoscopeError(f"{path} and {TENSORS} do not fit together; fit the prototypes again")
@@ -207,9 +209,9 @@ def _fits(space: PrototypeSpace) -> bool:
         and space.vectors.shape == (n, *space.mean.shape)
         and bool(torch.isfinite(space.vectors).all() and torch.isfinite(space.mean).all())
         and space.parts in PARTS
-        and space.temperature > 0
-        and space.radius >= 0
-        and space.window_s > 0
+        and 1e-6 <= space.temperature <= 1e6
+        and 0 <= space.radius < math.inf
+        and 0 < space.window_s <= 3600
         and bool(((space.classes >= 0) & (space.classes < len(space.labels))).all())
     )
 
@@ -223,6 +225,10 @@ def one_map(layer: str, outputs: list[Tensor], batch: int) -> Tensor:
         If there is none, there are several, or they are not one for each clip.
     """
     if len(outputs) != 1 or len(outputs[0]) != batch:
-        many = f"is used {len(outputs)} times in a forward pass" if len(outputs) != 1 else "gives not one map a clip"
+        many = _times(len(outputs)) if len(outputs) != 1 else "does not return one map per clip"
         raise UnsupportedError(f"layer {layer!r} {many}; choose another layer")
     return outputs[0]
+
+
+def _times(n: int) -> str:
+    return f"is used {n} times in a forward pass" if n else "is not used in a forward pass"

@@ -103,10 +103,14 @@ def layer_of(classifier: Classifier, layer: str | None) -> str:
     """
     if chosen := layer or classifier.cam_layer:
         return chosen
+    if not classifier.layers():
+        raise UnsupportedError(
+            f"classifier {classifier.name!r} has no layers, so no prototypes can be found in it; explain it with mask_evolution or lime"
+        )
     names = [name for name in classifier.layers() if "." not in name] or list(classifier.layers())
     raise UnsupportedError(
         f"classifier {classifier.name!r} has no default layer; give layer=, the name of one with maps over time, such as "
-        f"{', '.join(names[-4:]) or 'none: it has no layers'}"
+        f"{', '.join(names[-4:])}"
     )
 
 

@@ -170,7 +170,9 @@ class Session:
         ParameterError
         """
         if number and number not in self._done:
-            raise ParameterError(f"version {number} is not in the history; there are 0 and {self._done or 'none'}")
+            raise ParameterError(
+                f"version {number} is not in the history; there are {', '.join(map(str, [0, *self._done]))}"
+            )
         chain = [0, *self._done]
         place = chain.index(number)
         start = next(k for k in range(place, -1, -1) if chain[k] in self._versions)
