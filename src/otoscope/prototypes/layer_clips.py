@@ -105,7 +105,7 @@ def layer_of(classifier: Classifier, layer: str | None) -> str:
         return chosen
     if not classifier.layers():
         raise UnsupportedError(
-            f"classifier {classifier.name!r} has no layers, so no prototypes can be found in it; explain it with mask_evolution or lime"
+            f"classifier {classifier.name!r} has no layers, so no prototypes can be found in it; explain it with mask_evolution"
         )
     names = [name for name in classifier.layers() if "." not in name] or list(classifier.layers())
     raise UnsupportedError(
