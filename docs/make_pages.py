@@ -508,15 +508,17 @@ def method_page(entry: registry.Entry) -> str:
 
 
 def use_of(entry: registry.Entry, spec: str) -> list[str]:
-    """Examples of a method; methods that need attention are shown on a transformer."""
-    attentive = "attention" in entry.facts["needs"]
-    option = " --model runs/passt/model" if attentive else ""
+    """Examples of a method; methods that need attention are shown on a transformer, those that need prototypes on APNet."""
+    needed = {
+        "attention": ("passt", "passt,dim=48,depth=2,heads=3"),
+        "a prototype network": ("apnet", "apnet,channels=4,prototypes=4"),
+    }
+    found = next((needed[need] for need in entry.facts["needs"] if need in needed), None)
+    option = f" --model runs/{found[0]}/model" if found else ""
     python = ["import otoscope\n"]
-    if attentive:
-        python.append(
-            'model = otoscope.load_classifier("passt,dim=48,depth=2,heads=3", weights="random", labels=["dog", "rain"])'
-        )
-    asked = '"bark.wav", model, ' if attentive else '"bark.wav", '
+    if found:
+        python.append(f'model = otoscope.load_classifier("{found[1]}", weights="random", labels=["dog", "rain"])')
+    asked = '"bark.wav", model, ' if found else '"bark.wav", '
     python.append(f'explanation = otoscope.explain({asked}method="{spec}")\nprint(explanation)')
     return [
         f"```bash\notoscope explain bark.wav{option} --method {spec}\n```\n",

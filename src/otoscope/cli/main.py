@@ -24,7 +24,7 @@ COMMANDS = {
     "like-to-hear": "Tune autoencoders to frozen classifiers and compare what they keep.",
     "study": "Compare explanation methods on many clips, from a recipe.",
     "recipe": "List the built-in recipes, show one, or print the JSON schema of a kind.",
-    "prototypes": "Hear, refine and replay the prototypes of an apnet; find those of any other classifier.",
+    "prototypes": "Hear and refine the prototypes of an apnet; find those of other classifiers.",
     "studio": "Open a local page to look at, hear and edit a model.",
     "table": "Print or write a leaderboard of explanation methods from results of studies.",
     "data": "List the data sets, download one or check one.",

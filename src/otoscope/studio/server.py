@@ -176,13 +176,21 @@ def serve(
     token = token or secrets.token_urlsafe(24)
     app = create_app(workspace, token, number)
     address = f"http://127.0.0.1:{number}/?token={token}"
-    if ready is not None:
-        ready(address)
+
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2
     )
+    server = uvicorn.Server(config)
+    start = server.startup
+
+    async def startup(sockets: list[socket.socket] | None = None) -> None:
+        await start(sockets)
+        if ready is not None:  # from now on it can be stopped, too
+            ready(address)
+
+    server.startup = startup
     try:
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
     finally:
         workspace.close()
         bound.close()
