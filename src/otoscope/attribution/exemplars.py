@@ -1,4 +1,4 @@
-"""Sounds that explain by likeness: the prototypes that contributed most to a class, for it or against it."""
+"""Sounds that explain by similarity: the prototypes that contributed most to a class, for it or against it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from otoscope.audio import load_audio
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_cells import layer_cells
 from otoscope.classifiers.prototype_network import decode_latent, list_prototypes, owners, prototype_network
-from otoscope.classifiers.prototype_space import PrototypeSpace, audible, read_space
+from otoscope.classifiers.prototype_space import PrototypeSpace, best_heard, read_space
 from otoscope.core.errors import OtoscopeError, UnsupportedError
 from otoscope.surgery import record_layers, state_digest
 
@@ -108,20 +108,8 @@ def network_exemplars(
         best = features[int(alike[:, i].argmax())]
         samples, rate, note = _stored(classifier, names[i].id) or _decoded(classifier, i, best)
         label = classifier.labels[classes[i]]
-        found.append(
-            Exemplar(
-                names[i].id,
-                names[i].name,
-                label,
-                float(means[i]),
-                float(similar[i]),
-                samples,
-                rate,
-                note,
-                LOGIT,
-                digest,
-            )
-        )
+        given = float(means[i]), float(similar[i])
+        found.append(Exemplar(names[i].id, names[i].name, label, *given, samples, rate, note, LOGIT, digest))
     return found
 
 
@@ -191,10 +179,7 @@ def _similarities(classifier: Classifier, space: PrototypeSpace, waveform: Tenso
     cells = layer_cells(classifier, space.layer, shape, n_given, len(waveform))
     width = cells.frames(space.window_s)
     places = space.similarity(maps, width)[0]  # (prototype, row, column)
-    heard = torch.from_numpy(audible(cells, waveform.numpy(), classifier.sample_rate, space.parts, width))
-    if heard.any():
-        places = places[:, :, heard.to(places.device)]
-    return places.flatten(1).amax(1).cpu()
+    return best_heard(space, places, cells, waveform.numpy(), width).cpu()
 
 
 def _decoded(classifier: Classifier, number: int, features: Tensor) -> tuple[np.ndarray, int, str]:

@@ -14,7 +14,7 @@ from otoscope.attribution.exemplars import Exemplar, fitted_exemplars, network_e
 from otoscope.attribution.placing import to_grid
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_cells import layer_cells
-from otoscope.classifiers.prototype_space import PrototypeSpace, audible, read_space, spread
+from otoscope.classifiers.prototype_space import PrototypeSpace, best_heard, read_space, spread
 from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.core.registry import Range, register
 from otoscope.surgery import record_input
@@ -129,11 +129,8 @@ def _similar_cells(
     similarity = space.similarity(maps, width)  # (batch, prototype, row, column)
     rows = []
     for i, (places, clip) in enumerate(zip(similarity, clips.tolist(), strict=True)):
-        heard = torch.from_numpy(
-            audible(cells, waveforms[clip].cpu().numpy(), classifier.sample_rate, space.parts, width)
-        )
-        best = places if not heard.any() else places[:, :, heard.to(places.device)]
-        weight = _signed_shares(space, best.flatten(1).amax(1), int(problem.targets[clips[i]]))
+        best = best_heard(space, places, cells, waveforms[clip].cpu().numpy(), width)
+        weight = _signed_shares(space, best, int(problem.targets[clips[i]]))
         if strongest:
             weight = weight * (weight.abs() >= weight.abs().topk(min(strongest, len(weight))).values[-1])
         rows.append((weight[:, None, None] * places.clamp_min(0)).sum(0))

@@ -156,6 +156,14 @@ def audible(cells: LayerCells, waveform: np.ndarray, sample_rate: int, parts: st
     return (levels > SILENCE) & (levels > QUIET * loudest)
 
 
+def best_heard(space: PrototypeSpace, places: Tensor, cells: LayerCells, waveform: np.ndarray, width: int) -> Tensor:
+    """Largest similarities ``(prototype,)`` over places ``(prototype, row, column)`` at which there is sound."""
+    heard = torch.from_numpy(audible(cells, waveform, space.sample_rate, space.parts, width))
+    if heard.any():
+        places = places[:, :, heard.to(places.device)]
+    return places.flatten(1).amax(1)
+
+
 def read_space(folder: str | Path) -> tuple[PrototypeSpace, dict[str, Any]]:
     """The vectors in a folder of prototypes, and all that its file says.
 

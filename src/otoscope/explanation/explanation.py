@@ -134,7 +134,7 @@ class Explanation:
 
     @functools.cached_property
     def exemplars(self) -> list[Exemplar]:
-        """The sounds that this one was compared with, of methods that explain by likeness; else none."""
+        """The sounds that this one was compared with, of methods that explain by similarity; else none."""
         name = self.request.method
         compare = registry.get("method", name).facts["exemplars"] if isinstance(name, str) else None
         if compare is None:

@@ -135,12 +135,12 @@ def _record(
     layer, settings, data = about
     predicted = torch.tensor([clip.predicted for clip in clips])
     if chosen.numbers:
-        likeness = similarity[:, chosen.numbers]
+        best = similarity[:, chosen.numbers]
     else:
-        likeness = best_similarity(found, clips, settings, classifier.sample_rate, chosen.vectors)
+        best = best_similarity(found, clips, settings, classifier.sample_rate, chosen.vectors)
     space = PrototypeSpace(
         chosen.vectors.clone(), chosen.classes, found.mean, found.radius, layer, settings.parts, float(settings.window_s),
-        temperature(likeness, chosen.classes, predicted), classifier.digest(), classifier.name, classifier.labels,
+        temperature(best, chosen.classes, predicted), classifier.digest(), classifier.name, classifier.labels,
         classifier.sample_rate,
     )  # fmt: skip
     counts, made = [0] * len(classifier.labels), []

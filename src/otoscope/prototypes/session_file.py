@@ -232,7 +232,7 @@ class SessionFile:
             import fcntl
 
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows: two processes are not told apart
+        except ImportError:  # Windows: nothing stops a second process
             pass
         except OSError as error:
             self._file.close()

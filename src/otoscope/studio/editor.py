@@ -60,6 +60,7 @@ class Editor:
         # of a prototype: distances from training clips, similarities to validation clips
         self._rows: dict[str, tuple[Tensor, Tensor]] = {}
         self._sounds: dict[str, np.ndarray] = {}
+        self._before = self.session.evaluate(0) if self.validation is not None else None
         self._table()
 
     def _project(self, maps: Tensor) -> None:
@@ -107,7 +108,7 @@ class Editor:
                 "number": session.number, "version": session.current.number, "history": session.history,
                 "can_undo": bool(session.history), "can_redo": session.can_redo, "labels": list(model.labels),
                 "prototypes": rows, "accuracy": session.evaluate() if self.validation is not None else None,
-                "accuracy_before": session.evaluate(0) if self.validation is not None else None,
+                "accuracy_before": self._before,
                 "tested": session.tested, "can_test": session.test is not None, "interrupted": session.interrupted,
                 "job": self.work.job.row() if self.work.job is not None else None,
             }  # fmt: skip
