@@ -108,8 +108,8 @@ def network_exemplars(
         best = features[int(alike[:, i].argmax())]
         samples, rate, note = _stored(classifier, names[i].id) or _decoded(classifier, i, best)
         label = classifier.labels[classes[i]]
-        given = float(means[i]), float(similar[i])
-        found.append(Exemplar(names[i].id, names[i].name, label, *given, samples, rate, note, LOGIT, digest))
+        numbers = float(means[i]), float(similar[i])
+        found.append(Exemplar(names[i].id, names[i].name, label, *numbers, samples, rate, note, LOGIT, digest))
     return found
 
 
