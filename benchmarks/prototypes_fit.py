@@ -114,12 +114,16 @@ def every_nth(clips: Sequence[LayerClip], most: int) -> list[LayerClip]:
     return [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int))]
 
 
-def cross(classifier: Classifier, data: Dataset, clips: Sequence[LayerClip], settings: FitSettings) -> Row:
+def cross(
+    classifier: Classifier, data: Dataset, clips: Sequence[LayerClip], settings: FitSettings, classes: Sequence[str]
+) -> Row:
     """Agreement and purity with each fold left out in turn: their means."""
     agreed, pure = [], []
     for fold in data.fold_names():
         apart = [c.example is not None and c.example.fold == fold for c in clips]
-        fitted = fit_prototypes(classifier, [c for c, out in zip(clips, apart) if not out], settings=settings)
+        fitted = fit_prototypes(
+            classifier, [c for c, out in zip(clips, apart) if not out], settings=settings, classes=classes
+        )
         agreed.append(agreement(fitted, [c for c, out in zip(clips, apart) if out]).value)
         pure.append(heard_purity(fitted, classifier).value)
     return {"agreement by fold": agreed, "agreement": float(np.mean(agreed)), "heard purity": float(np.mean(pure))}
@@ -135,6 +139,7 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="its folder")
     parser.add_argument("--test", nargs="+", default=["1"], help="folds for the test")
     parser.add_argument("--layer", default=None, help="dotted name; by default that of CAM methods")
+    parser.add_argument("--classes", nargs="+", default=[], help="decide between these classes only")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--parts", nargs="+", default=["time"], choices=("clip", "time", "frequency", "both"))
     parser.add_argument("--window-s", nargs="+", type=float, default=[1.0])
@@ -162,12 +167,12 @@ def main() -> None:
                 settings = FitSettings(options.per_class, parts, window_s, method, options.hear, options.seed)
                 name = f"{method}, {parts}" + (f" {window_s:g} s" if parts in ("time", "both") else "")
                 if options.cross:
-                    row = cross(classifier, training, clips, settings)
+                    row = cross(classifier, training, clips, settings, options.classes)
                     print(name, json.dumps(row), flush=True)
                     rows.append({"method": name, **row})
                     continue
                 begun = time.perf_counter()
-                fitted = fit_prototypes(classifier, clips, options.layer, settings)
+                fitted = fit_prototypes(classifier, clips, options.layer, settings, options.classes)
                 row = {"method": name, "prototypes": len(fitted), "fit_s": time.perf_counter() - begun}
                 row |= measured(fitted, classifier, data, held, deletion)
                 row |= {"temperature": fitted.space.temperature, "without": len(fitted.facts["without"])}

@@ -511,7 +511,7 @@ def use_of(entry: registry.Entry, spec: str) -> list[str]:
     """Examples of a method; methods that need attention are shown on a transformer, those that need prototypes on APNet."""
     needed = {
         "attention": ("passt", "passt,dim=48,depth=2,heads=3"),
-        "a prototype network": ("apnet", "apnet,channels=4,prototypes=4"),
+        "a set of prototypes": ("apnet", "apnet,channels=4,prototypes=4"),
     }
     found = next((needed[need] for need in entry.facts["needs"] if need in needed), None)
     option = f" --model runs/{found[0]}/model" if found else ""

@@ -41,7 +41,7 @@ def needs(method: str, what: str) -> bool:
 
 def world_of(method: str) -> otoscope.Classifier:
     """A tiny transformer for methods that look at attention, APNet for prototypes, a tiny convolutional network for the others."""
-    if needs(method, "a prototype network"):
+    if needs(method, "a set of prototypes"):
         return prototypical()
     return attentive() if needs(method, "attention") else spectral()
 
@@ -114,7 +114,7 @@ def test_a_method_declares_its_facts(name):
     assert (entry.facts["passes"](**entry.settings({})) == 0) is control
     assert not (control and entry.facts["needs"])
     assert set(entry.facts.needs_text.replace("gradients and ", "").split(" or ")) <= {
-        "", "gradients", "attention", "a convolutional layer", "a transformer", "a prototype network", "uncompiled code",
+        "", "gradients", "attention", "a convolutional layer", "a transformer", "a set of prototypes", "uncompiled code",
     }  # fmt: skip
     assert entry.summary.endswith(".")
     assert entry.source

@@ -15,13 +15,12 @@ from otoscope.classifiers.prototype_space import (
     TENSORS,
     PrototypeSpace,
     audible,
-    one_map,
     pool,
     read_space,
     shrink,
     spread,
 )
-from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.prototypes import fit_prototypes, record_clips
 from tone_worlds import tones_classifier, write_known_tones
 
@@ -157,14 +156,3 @@ def test_missing_files_are_named(folder, tmp_path):
     (tmp_path / TENSORS).write_bytes((folder[1] / TENSORS).read_bytes()[:100])
     with pytest.raises(OtoscopeError, match=r"cannot read .*prototypes\.safetensors"):
         read_space(tmp_path)
-
-
-def test_a_layer_must_give_one_map():
-    maps = [torch.zeros(2, 3, 4, 5)]
-    assert one_map("x", maps, 2) is maps[0]
-    with pytest.raises(UnsupportedError, match=r"layer 'x' is used 2 times in a forward pass"):
-        one_map("x", maps * 2, 2)
-    with pytest.raises(UnsupportedError, match=r"layer 'x' does not return one map per clip"):
-        one_map("x", maps, 3)
-    with pytest.raises(UnsupportedError, match=r"layer 'x' is not used in a forward pass"):
-        one_map("x", [], 3)

@@ -121,6 +121,9 @@ def test_fit(otoscope, tones, tmp_path):
     assert found["measures"]["agreement"]["of"] == 9
     assert found["measures"]["coverage"]["value"] == 1
     assert len(list((tmp_path / "f").glob("*.wav"))) == 6
+    two = ("--class", "low", "--class", "high", "--per-class", "1")
+    some = otoscope("prototypes", "fit", model, "--root", clips, *two, "--out", tmp_path / "two", "--json")
+    assert (some.json["prototypes"], some.json["measures"]["coverage"]["value"]) == (2, 1)
     table = otoscope("prototypes", "fit", model, "--root", clips, "--no-hear", "--out", tmp_path / "g").out
     assert "measured on the training clips" in table
     run = otoscope(

@@ -124,3 +124,7 @@ def test_a_worker_process_sends_the_error_home(tmp_path):
     loader = DataLoader(Damaged(tmp_path / "a.wav"), num_workers=1, multiprocessing_context="fork")
     with pytest.raises(AudioReadError, match=r"cannot read .*a\.wav"):
         next(iter(loader))
+
+
+def test_an_empty_name_can_be_seen():
+    assert str(UnknownNameError("folds", "some", ["", "all"])) == "unknown folds 'some'; there are '', all"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
-from otoscope.prototypes import FitSettings, fit_prototypes, heard_purity, record_clips
+from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError, UnsupportedError
+from otoscope.prototypes import FitSettings, coverage, fit_prototypes, heard_purity, load_fitted, record_clips
 from otoscope.prototypes import fit as module
 from tone_worlds import HZ, RATE, tones_classifier
 
@@ -163,3 +163,31 @@ def test_progress_is_told(known):
     fit_prototypes(classifier, data, window_s=0.2, progress=done.append)
     assert done[-1] == 12
     assert len(record_clips(classifier, data)) == 12
+
+
+def test_a_classifier_may_be_asked_about_some_of_its_classes(known, tmp_path):
+    classifier, data, clips = known
+    fitted = fit_prototypes(classifier, data, classes=["middle", 0], per_class=1, window_s=0.2)
+    assert [p.name for p in fitted.prototypes] == ["high 1", "middle 1"]
+    assert fitted.space.among == (0, 2)
+    assert fitted.facts["without"] == []
+    again = load_fitted(fitted.save(tmp_path), classifier)
+    assert again.space.among == (0, 2)
+    for clip in clips:
+        own = again.match_clip(clip)
+        assert own.predicted == (0 if clip.probabilities[0] > clip.probabilities[2] else 2)
+        assert own.probabilities.shape == (3,)
+    assert coverage(again, clips).value == 1.0
+    assert heard_purity(again, classifier).value == 1.0
+    every = fit_prototypes(classifier, data, per_class=1, window_s=0.2).without(["p2"])
+    assert coverage(every, clips).value < 1.0
+
+
+def test_classes_that_are_no_choice(known):
+    classifier, data, _ = known
+    with pytest.raises(ParameterError, match=r"at least two classes to decide between; got 'low' alone"):
+        fit_prototypes(classifier, data, classes=["low", 1])
+    with pytest.raises(UnknownNameError, match=r"did you mean 'middle'"):
+        fit_prototypes(classifier, data, classes=["low", "midle"])
+    with pytest.raises(ParameterError, match=r"give classes as a list; got 'low'"):
+        fit_prototypes(classifier, data, classes="low")

@@ -79,6 +79,10 @@ def test_the_nearest_clips_come_first(editor):
     slow = [float(layer.scale) * float((z - layer.maps[2].detach()).square().mean()) for z in editor.training.maps]
     assert [r["clip"] for r in found["nearest"]] == sorted(range(9), key=slow.__getitem__)[:3]
     assert found["nearest"][0]["distance"] == pytest.approx(min(slow), rel=1e-3, abs=1e-4)
+    weights = editor.model.network.prototypes.weights[2].tolist()
+    assert [b["value"] for b in found["bands"]] == weights[::-1]
+    assert found["bands"][0]["label"].endswith("\u20134000 Hz")
+    assert found["bands"][-1]["label"].startswith("0\u2013")
     with pytest.raises(UnknownNameError, match="unknown prototype 'p9'"):
         editor.detail("p9")
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from otoscope.audio import load_audio
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.layer_cells import layer_cells
+from otoscope.classifiers.layer_maps import record_maps
 from otoscope.classifiers.prototype_network import decode_latent, list_prototypes, owners, prototype_network
 from otoscope.classifiers.prototype_space import PrototypeSpace, best_heard, read_space
 from otoscope.core.errors import OtoscopeError, UnsupportedError
-from otoscope.surgery import record_layers, state_digest
+from otoscope.surgery import state_digest
 
 SHOWN = 3
 LOGIT, SHARE = "contribution to the logit", "share of the vote"
@@ -169,17 +169,10 @@ def _row(content: dict[str, Any], number: int, folder: str) -> dict[str, str]:
 
 def _similarities(classifier: Classifier, space: PrototypeSpace, waveform: Tensor) -> Tensor:
     """How alike a window is to each prototype at the place where it is most so, ``(prototype,)``."""
-    given = classifier.pad(waveform[None].to(classifier.device))
-    with torch.no_grad(), record_layers(classifier.network, [space.layer]) as recorded:
-        classifier(given)
-    maps = classifier.maps(space.layer, recorded[space.layer][-1])
-    maps = maps[:, :, None] if maps.ndim == 3 else maps
-    n_given = classifier.features(given).shape[-1] if classifier.frontend is not None else given.shape[-1]
-    shape = int(maps.shape[2]), int(maps.shape[3])
-    cells = layer_cells(classifier, space.layer, shape, n_given, len(waveform))
-    width = cells.frames(space.window_s)
-    places = space.similarity(maps, width)[0]  # (prototype, row, column)
-    return best_heard(space, places, cells, waveform.numpy(), width).cpu()
+    made = record_maps(classifier, waveform[None], space.layer)
+    width = made.cells.frames(space.window_s)
+    places = space.similarity(made.maps, width)[0]  # (prototype, row, column)
+    return best_heard(space, places, made.cells, waveform.numpy(), width).cpu()
 
 
 def _decoded(classifier: Classifier, number: int, features: Tensor) -> tuple[np.ndarray, int, str]:

@@ -28,7 +28,7 @@ def _exemplars(classifier: Classifier, waveforms: Sequence[Tensor], target: int,
 
 
 @register(
-    "method", "prototypes", family="prototype", needs=("a prototype network", "placed_cells"), signed=True, complete=False,
+    "method", "prototypes", family="prototype", needs=("a set of prototypes", "placed_cells"), signed=True, complete=False,
     deterministic=True, cost="1 forward", passes=lambda **_: 1, source="zinemanas2021apnet", exemplars=_exemplars,
 )  # fmt: skip
 def prototypes(problem: Problem, strongest: Annotated[int, Range(0, 10000)] = 0, folder: str = "") -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_cells import LayerCells
-from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import read_json
 
 Parts = Literal["clip", "time", "frequency", "both"]
@@ -62,6 +62,8 @@ class PrototypeSpace:
         Of the classifier.
     sample_rate : int, Hz
         Of the classifier.
+    among : tuple of int
+        The classes between which the classifier is taken to decide; empty for all.
     """
 
     vectors: Tensor
@@ -76,6 +78,7 @@ class PrototypeSpace:
     name: str
     labels: tuple[str, ...]
     sample_rate: int
+    among: tuple[int, ...] = ()
 
     def check(self, classifier: Classifier) -> None:
         """Refuse another classifier than that of the prototypes.
@@ -105,6 +108,20 @@ class PrototypeSpace:
         """Sums of shares for each class, ``(..., class)``."""
         out = shares.new_zeros(*shares.shape[:-1], len(self.labels))
         return out.index_add_(-1, self.classes.to(shares.device), shares)
+
+
+def most_probable(probabilities: Tensor, among: Sequence[int], top: int = 1) -> list[int]:
+    """The most probable classes of ``(class,)``, among some or, if these are empty, all; the first is the decision.
+
+    Examples
+    --------
+    >>> most_probable(torch.tensor([0.7, 0.1, 0.2]), (), 2), most_probable(torch.tensor([0.7, 0.1, 0.2]), (1, 2))
+    ([0, 2], [2])
+    """
+    numbers = torch.tensor(among or range(len(probabilities)))
+    own = probabilities.cpu()[numbers]
+    found: list[int] = numbers[own.topk(min(top, len(own))).indices].tolist()
+    return found
 
 
 def pool(maps: Tensor, parts: str, width: int) -> Tensor:
@@ -158,10 +175,13 @@ def audible(cells: LayerCells, waveform: np.ndarray, sample_rate: int, parts: st
 
 def best_heard(space: PrototypeSpace, places: Tensor, cells: LayerCells, waveform: np.ndarray, width: int) -> Tensor:
     """Largest similarities ``(prototype,)`` over places ``(prototype, row, column)`` at which there is sound."""
-    heard = torch.from_numpy(audible(cells, waveform, space.sample_rate, space.parts, width))
-    if heard.any():
-        places = places[:, :, heard.to(places.device)]
-    return places.flatten(1).amax(1)
+    return only_heard(space, places, cells, waveform, width).flatten(1).amax(1)
+
+
+def only_heard(space: PrototypeSpace, places: Tensor, cells: LayerCells, waveform: np.ndarray, width: int) -> Tensor:
+    """Similarities ``(prototype, row, column)``, below all others (-2) where there is no sound; as they are in silence."""
+    heard = torch.from_numpy(audible(cells, waveform, space.sample_rate, space.parts, width)).to(places.device)
+    return places.masked_fill(~heard, -2.0) if heard.any() else places
 
 
 def read_space(folder: str | Path) -> tuple[PrototypeSpace, dict[str, Any]]:
@@ -191,6 +211,7 @@ def read_space(folder: str | Path) -> tuple[PrototypeSpace, dict[str, Any]]:
             tensors["mean"].float(), float(content["radius"]),
             content["layer"], content["parts"], float(content["window_s"]), float(content["temperature"]),
             str(about["digest"]), str(about["name"]), tuple(map(str, about["labels"])), int(about["sample_rate"]),
+            tuple(about["labels"].index(name) for name in content.get("among", ())),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise OtoscopeError(f"{path} is damaged ({type(error).__name__}: {error}); fit the prototypes again") from error
@@ -222,21 +243,3 @@ def _fits(space: PrototypeSpace) -> bool:
         and 0 < space.window_s <= 3600
         and bool(((space.classes >= 0) & (space.classes < len(space.labels))).all())
     )
-
-
-def one_map(layer: str, outputs: list[Tensor], batch: int) -> Tensor:
-    """The output of a layer that was recorded in one pass.
-
-    Raises
-    ------
-    UnsupportedError
-        If there is none, there are several, or they are not one for each clip.
-    """
-    if len(outputs) != 1 or len(outputs[0]) != batch:
-        many = _times(len(outputs)) if len(outputs) != 1 else "does not return one map per clip"
-        raise UnsupportedError(f"layer {layer!r} {many}; choose another layer")
-    return outputs[0]
-
-
-def _times(n: int) -> str:
-    return f"is used {n} times in a forward pass" if n else "is not used in a forward pass"

@@ -142,6 +142,9 @@ def refine(
 @clip_options
 @OUT
 @click.option("--layer", help="Layer of the network; by default the one that CAMs use.")
+@click.option(
+    "--class", "classes", multiple=True, metavar="NAME", help="Decide between these classes only; repeatable."
+)
 @click.option("--per-class", default=3, show_default=True, type=click.IntRange(1, 100), help="Most prototypes a class.")
 @click.option(
     "--parts",
@@ -156,8 +159,8 @@ def refine(
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @json_option
 def fit(
-    model: str, weights: str | None, data: str, root: str, validation: Any, test: Any, out: str, layer: str | None, per_class: int,
-    parts: str, hear: bool, seed: int, as_json: bool,
+    model: str, weights: str | None, data: str, root: str, validation: Any, test: Any, out: str, layer: str | None,
+    classes: tuple[str, ...], per_class: int, parts: str, hear: bool, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Find prototypes of any frozen classifier MODEL: stretches of clips that vote as it decides.
 
@@ -166,12 +169,21 @@ def fit(
     """
     from otoscope.datasets import load_dataset
     from otoscope.explanation.request import resolve_model
-    from otoscope.prototypes import agreement, coverage, fit_prototypes, heard_deletion, heard_purity, record_clips
+    from otoscope.prototypes import (
+        FitSettings,
+        agreement,
+        coverage,
+        fit_prototypes,
+        heard_deletion,
+        heard_purity,
+        record_clips,
+    )
 
     found = resolve_model(model, weights, "cpu").eval()
     clips = load_dataset(data, root).parts(validation, test)
+    settings = FitSettings(per_class, parts, hear=hear, seed=seed)  # type: ignore[arg-type]
     log(f"fitting prototypes to {len(clips['training'])} clips")
-    fitted = fit_prototypes(found, clips["training"], layer, per_class=per_class, parts=parts, hear=hear, seed=seed)
+    fitted = fit_prototypes(found, clips["training"], layer, settings, classes)
     fitted.save(out)
     part = next(name for name in ("test", "validation", "training") if name in clips)
     log(f"measuring on {len(clips[part])} clips of the {part} part")

@@ -87,7 +87,7 @@ class UnknownNameError(OtoscopeError, LookupError):
         if near:
             hint = "did you mean " + " or ".join(repr(lowered[n]) for n in near) + "?"
         elif names:
-            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+            shown = ", ".join(n or repr(n) for n in names[:12]) + (", ..." if len(names) > 12 else "")
             hint = f"there are {shown}"
         else:
             hint = "none is registered"

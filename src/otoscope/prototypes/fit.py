@@ -7,6 +7,7 @@ the classifier predicts, since it is the classifier that is explained. Nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.prototype_space import PrototypeSpace
+from otoscope.classifiers.prototype_space import PrototypeSpace, most_probable
 from otoscope.core.errors import ParameterError
 from otoscope.datasets import Dataset
 from otoscope.prototypes.candidates import Candidates, FitSettings, best_similarity, candidates
@@ -39,6 +40,7 @@ def fit_prototypes(
     data: Dataset | Sequence[LayerClip],
     layer: str | None = None,
     settings: FitSettings | None = None,
+    classes: Sequence[str | int] = (),
     progress: Callable[[int], None] | None = None,
     **given: Any,
 ) -> FittedPrototypes:
@@ -54,6 +56,9 @@ def fit_prototypes(
         Dotted name; by default the layer of CAM methods.
     settings : FitSettings, optional
         How.
+    classes : sequence of str or int, optional
+        The classifier is taken to decide between these classes; by default, between all of its classes. For taggers, among
+        whose hundreds of classes many mean nearly the same, and none is the one decision.
     progress : callable, optional
         Called with the number of clips that are done.
     **given
@@ -89,10 +94,11 @@ def fit_prototypes(
     if settings is not None and given:
         raise ParameterError("give either settings= or settings by name")
     settings = settings or FitSettings(**given)
-    name = layer_of(classifier, layer)
+    name, among = layer_of(classifier, layer), _among(classifier, classes)
     clips = record_clips(classifier, data, name, progress=progress) if isinstance(data, Dataset) else list(data)
     if not clips:
         raise ParameterError("there are no clips to fit prototypes to")
+    clips = [replace(clip, among=among) for clip in clips]
     found = candidates(clips, settings, classifier.sample_rate)
     similarity = best_similarity(found, clips, settings, classifier.sample_rate)
     predicted = torch.tensor([clip.predicted for clip in clips])
@@ -103,6 +109,19 @@ def fit_prototypes(
         if not set(chosen.numbers) - set(scored):
             break
     return _record(classifier, clips, (found, similarity, chosen), (name, settings, data))
+
+
+def _among(classifier: Classifier, classes: Sequence[str | int]) -> tuple[int, ...]:
+    """Numbers of the classes, at least two of them, in order; none for all."""
+    if isinstance(classes, str):
+        raise ParameterError(f"give classes as a list; got {classes!r}")
+    none = np.zeros(len(classifier.labels))
+    numbers = tuple(sorted({classifier.target(one, none).index for one in classes}))
+    if len(numbers) == 1:
+        raise ParameterError(
+            f"give at least two classes to decide between; got {classifier.labels[numbers[0]]!r} alone"
+        )
+    return numbers
 
 
 def _sound(classifier: Classifier, clip: LayerClip, box: Box) -> tuple[np.ndarray, int]:
@@ -121,7 +140,8 @@ def _not_heard(
     sounds = [_sound(classifier, clips[int(found.clips[n])], found.boxes[n]) for n in fresh]
     scores = heard_scores(classifier, [s for s, _ in sounds], [rate for _, rate in sounds])
     for n, row in zip(fresh, scores, strict=True):
-        scored[n] = int(row.argmax()) == clips[int(found.clips[n])].predicted
+        clip = clips[int(found.clips[n])]
+        scored[n] = most_probable(torch.from_numpy(row), clip.among)[0] == clip.predicted
     if all(scored[n] for n in chosen.numbers) or len(scored) > ROUNDS * max(1, len(chosen.numbers)):
         return []
     return [n for n, right in scored.items() if not right]
@@ -141,7 +161,7 @@ def _record(
     space = PrototypeSpace(
         chosen.vectors.clone(), chosen.classes, found.mean, found.radius, layer, settings.parts, float(settings.window_s),
         temperature(best, chosen.classes, predicted), classifier.digest(), classifier.name, classifier.labels,
-        classifier.sample_rate,
+        classifier.sample_rate, clips[0].among,
     )  # fmt: skip
     counts, made = [0] * len(classifier.labels), []
     for i, c in enumerate(chosen.classes.tolist()):
@@ -155,6 +175,6 @@ def _record(
     facts = {
         **{k: getattr(settings, k) for k in ("method", "per_class", "hear", "seed")},
         "data": data.name if isinstance(data, Dataset) else "", "clips": len(clips), "cut": sum(clip.cut for clip in clips),
-        "without": [name for name, n in zip(classifier.labels, counts, strict=True) if not n],
+        "without": [classifier.labels[c] for c in clips[0].among or range(len(counts)) if not counts[c]],
     }  # fmt: skip
     return FittedPrototypes(tuple(made), space, facts)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from otoscope.audio import load_audio, write_wav
@@ -22,7 +21,8 @@ from otoscope.classifiers.prototype_space import (
     KIND,
     TENSORS,
     PrototypeSpace,
-    audible,
+    most_probable,
+    only_heard,
     read_space,
 )
 from otoscope.core.errors import OtoscopeError, ParameterError, ShapeError, UnknownNameError
@@ -83,6 +83,8 @@ class Match:
         Sums of shares.
     probabilities : ndarray (class,)
         What the classifier gives, which no prototype changes.
+    predicted : int
+        The classifier's class: the most probable one of those to which the prototypes were fitted.
 
     Examples
     --------
@@ -96,6 +98,7 @@ class Match:
     boxes: tuple[Box, ...]
     votes: np.ndarray
     probabilities: np.ndarray
+    predicted: int
 
     @property
     def nearest(self) -> int:
@@ -106,11 +109,6 @@ class Match:
     def voted(self) -> int | None:
         """The class that the prototypes vote for; None without any."""
         return int(self.votes.argmax()) if len(self.share) else None
-
-    @property
-    def predicted(self) -> int:
-        """The classifier's class."""
-        return int(self.probabilities.argmax())
 
     @property
     def explained(self) -> bool:
@@ -198,18 +196,20 @@ class FittedPrototypes:
         """As `match`, of a clip whose map is there already."""
         space = self.space
         width = clip.cells.frames(space.window_s)
-        similarity = space.similarity(clip.map[None], width)[0]  # (prototype, row, column)
-        heard = audible(clip.cells, clip.waveform, space.sample_rate, space.parts, width)
-        if heard.any() and similarity.shape[0]:
-            similarity[..., torch.from_numpy(~heard)] = -2.0
+        places = space.similarity(clip.map[None], width)[0]  # (prototype, row, column)
+        similarity = only_heard(space, places, clip.cells, clip.waveform, width)
         columns = similarity.shape[2]
         best = similarity.flatten(1).max(1) if len(self) else None
         at = best.indices.tolist() if best is not None else []
         values = best.values if best is not None else similarity.new_zeros(0)
         share = space.shares(values)
         boxes = tuple(place_box(clip.cells, space.parts, divmod(i, columns), width) for i in at)
-        probabilities = clip.probabilities.numpy()
-        return Match(values.numpy(), share.numpy(), boxes, space.votes(share).numpy(), probabilities)
+        votes, probabilities = space.votes(share).numpy(), clip.probabilities.numpy()
+        return Match(values.numpy(), share.numpy(), boxes, votes, probabilities, self.predicted(clip))
+
+    def predicted(self, clip: LayerClip) -> int:
+        """The classifier's class of a clip: the most probable one of those to which the prototypes were fitted."""
+        return most_probable(clip.probabilities, self.space.among)[0]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``prototypes.json``, ``prototypes.safetensors`` and a WAV file for each prototype; `load_fitted` reads them.
@@ -242,7 +242,7 @@ class FittedPrototypes:
         content = {
             "format": FORMAT, "kind": KIND, "classifier": about, "layer": space.layer, "parts": space.parts,
             "window_s": space.window_s, "temperature": space.temperature, "radius": space.radius,
-            "facts": dict(self.facts), "prototypes": rows,
+            "among": [space.labels[i] for i in space.among], "facts": dict(self.facts), "prototypes": rows,
         }  # fmt: skip
         write_text(target / FILE, json.dumps(to_jsonable(content), indent=1) + "\n")
         return target

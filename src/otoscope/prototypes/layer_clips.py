@@ -11,15 +11,16 @@ from torch import Tensor
 
 from otoscope.audio import downmix, load_audio, resample
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.layer_cells import LayerCells, layer_cells
-from otoscope.classifiers.prototype_space import one_map
+from otoscope.classifiers.layer_cells import LayerCells
+from otoscope.classifiers.layer_maps import record_maps
+from otoscope.classifiers.prototype_space import most_probable
 from otoscope.core.errors import AudioReadError, ParameterError, UnsupportedError
 from otoscope.core.records import Clip, Grid
 from otoscope.datasets import Dataset, Example, waveform
 from otoscope.domains.render import render_clips
 from otoscope.domains.stft import config_at
 from otoscope.spectral.scales import bin_frequencies
-from otoscope.surgery import preserve_state, record_input, record_layers
+from otoscope.surgery import preserve_state
 
 BATCH, WAITING = 16, 256
 LONG_S = 30.0  # of a sound, at most so much is given to a classifier without a limit of its own
@@ -72,6 +73,8 @@ class LayerClip:
         The clip, if it is one of a data set.
     cut : bool
         Whether the clip is longer than what the classifier was given.
+    among : tuple of int
+        The classes between which the classifier is taken to decide; empty for all.
 
     Examples
     --------
@@ -86,11 +89,12 @@ class LayerClip:
     waveform: np.ndarray
     example: Example | None = None
     cut: bool = False
+    among: tuple[int, ...] = ()
 
     @property
     def predicted(self) -> int:
         """The class that the classifier finds most probable."""
-        return int(self.probabilities.argmax())
+        return most_probable(self.probabilities, self.among)[0]
 
 
 def layer_of(classifier: Classifier, layer: str | None) -> str:
@@ -214,18 +218,9 @@ def record_waveforms(classifier: Classifier, waveforms: np.ndarray, layer: str) 
     UnsupportedError
         If the layer has no maps over time.
     """
-    if classifier.one_by_one and len(waveforms) > 1:
-        return [clip for one in waveforms for clip in record_waveforms(classifier, one[None], layer)]
-    with preserve_state(classifier), torch.no_grad():
-        given = torch.from_numpy(waveforms).to(classifier.device)
-        with record_layers(classifier.network, [layer]) as outputs, record_input(classifier.network) as inputs:
-            probabilities = classifier.probabilities(classifier(given)).float().cpu()
-        maps = classifier.maps(layer, one_map(layer, outputs[layer], len(waveforms))).detach().float().cpu()
-    maps = maps[:, :, None] if maps.ndim == 3 else maps
-    shape = int(maps.shape[2]), int(maps.shape[3])
-    cells = layer_cells(classifier, layer, shape, inputs[0].shape[-1], waveforms.shape[1])
-    rows = zip(maps, probabilities, waveforms, strict=True)
-    return [LayerClip(m.clone(), p, cells, x) for m, p, x in rows]
+    made = record_maps(classifier, torch.from_numpy(waveforms), layer)
+    rows = zip(made.maps.cpu(), made.probabilities.cpu(), waveforms, strict=True)
+    return [LayerClip(m.clone(), p, made.cells, x) for m, p, x in rows]
 
 
 # --- sounds -----------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.labels import class_numbers
-from otoscope.classifiers.prototype_space import audible
+from otoscope.classifiers.prototype_space import audible, most_probable
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.datasets import Dataset
 from otoscope.prototypes.fitted import FittedPrototypes, Match, place_box
@@ -82,9 +83,7 @@ def agreement(fitted: FittedPrototypes, clips: Sequence[LayerClip], top: int = 1
         raise ParameterError(f"top must be a whole number of at least 1; got {top!r}")
     found = []
     for clip in clips:
-        best = (
-            clip.probabilities.topk(min(top, len(clip.probabilities))).indices.tolist() if top > 1 else [clip.predicted]
-        )
+        best = most_probable(clip.probabilities, fitted.space.among, top)
         found.append(float(fitted.match_clip(clip).voted in best))
     return Measure("agreement" if top == 1 else f"agreement (top {top})", np.array(found), "clips")
 
@@ -98,7 +97,7 @@ def coverage(fitted: FittedPrototypes, clips: Sequence[LayerClip]) -> Measure:
     True
     """
     there = set(fitted.space.classes.tolist())
-    return Measure("coverage", np.array([float(clip.predicted in there) for clip in clips]), "clips")
+    return Measure("coverage", np.array([float(fitted.predicted(clip) in there) for clip in clips]), "clips")
 
 
 def vote_accuracy(
@@ -126,7 +125,7 @@ def vote_accuracy(
     numbers = class_numbers(data.labels, classifier)
     truth = [numbers[c.example.index] if c.example is not None else -1 for c in clips]
     voted = [float(fitted.match_clip(c).voted == t) for c, t in zip(clips, truth, strict=True)]
-    decided = [float(c.predicted == t) for c, t in zip(clips, truth, strict=True)]
+    decided = [float(fitted.predicted(c) == t) for c, t in zip(clips, truth, strict=True)]
     return Measure("accuracy of the vote", np.array(voted), "clips"), Measure("accuracy", np.array(decided), "clips")
 
 
@@ -154,7 +153,8 @@ def heard_purity(fitted: FittedPrototypes, classifier: Classifier) -> Measure:
     values = np.full(len(fitted), np.nan)
     for i, p in enumerate(fitted.prototypes):
         if p.sound is not None:
-            values[i] = float(heard_scores(classifier, [p.sound], [p.sample_rate])[0].argmax() == p.label)
+            scores = torch.from_numpy(heard_scores(classifier, [p.sound], [p.sample_rate])[0])
+            values[i] = float(most_probable(scores, fitted.space.among)[0] == p.label)
     return Measure("heard purity", values, "prototypes")
 
 
@@ -208,13 +208,13 @@ def heard_deletion(
         if clip.example is None:
             raise ParameterError("sounds are removed from files: give clips of a data set (`record_clips`)")
         match = fitted.match_clip(clip)
-        own = np.flatnonzero(fitted.space.classes.numpy() == clip.predicted)
+        own = np.flatnonzero(fitted.space.classes.numpy() == match.predicted)
         if len(own):
             box = _removed_box(fitted, clip, match, own, removed, rng)
             whole = read_clip(clip.example, classifier)
             rest = whole.samples - inside(whole, box, classifier.sample_rate / 2)
             before, after = heard_scores(classifier, [whole.samples, rest], [whole.sample_rate] * 2)
-            values[i] = float(before[clip.predicted] - after[clip.predicted])
+            values[i] = float(before[match.predicted] - after[match.predicted])
         if progress is not None:
             progress(i + 1)
     return Measure(f"heard deletion ({removed})", values, "clips")

@@ -18,6 +18,7 @@ from otoscope.prototypes.session_file import (
     check_result,
     make_edit,
     read_lines,
+    step_back_or_forth,
 )
 
 
@@ -59,22 +60,18 @@ def replay(
     if not lines:
         raise OtoscopeError(f"{path} is missing or empty; give the folder of a session, which `otoscope studio` writes")
     check_header(lines[0], base, training, path)
-    states: list[Classifier] = [base]
+    done: list[Classifier] = []
     undone: list[Classifier] = []
     for number, line in enumerate(lines[1:], 2):
         edit = check_line(line, number, path)
         if edit in OTHERS:
             continue
-        if (edit == "undo" and len(states) == 1) or (edit == "redo" and not undone):
-            raise OtoscopeError(f"{path}: line {number}: there is nothing to {edit}")
-        if edit == "undo":
-            undone.append(states.pop())
-        elif edit == "redo":
-            states.append(undone.pop())
+        if edit in ("undo", "redo"):
+            step_back_or_forth(edit, done, undone, number, path)
         else:
-            states.append(make_edit(states[-1], line, training))
+            done.append(make_edit(done[-1] if done else base, line, training))
             undone.clear()
-            check_result(states[-1], line, number, path)
+            check_result(done[-1], line, number, path)
         if log is not None:
-            log(f"line {number}: {edit}: {len(list_prototypes(states[-1]))} prototypes")
-    return states[-1]
+            log(f"line {number}: {edit}: {len(list_prototypes(done[-1] if done else base))} prototypes")
+    return done[-1] if done else base

@@ -36,6 +36,7 @@ from otoscope.prototypes.session_file import (
     find_clip,
     make_edit,
     read_lines,
+    step_back_or_forth,
     weights_digest,
 )
 from otoscope.prototypes.tune import TuneSettings
@@ -318,10 +319,7 @@ class Session:
         number = len(self._lines)
         edit = check_line(line, number + 1, self._path)
         if edit in ("undo", "redo"):
-            source, target = (self._done, self._undone) if edit == "undo" else (self._undone, self._done)
-            if not source:
-                raise OtoscopeError(f"{self._path}: line {number + 1}: there is nothing to {edit}")
-            target.append(source.pop())
+            step_back_or_forth(edit, self._done, self._undone, number + 1, self._path)
         elif edit not in OTHERS:
             self._done.append(number)
             self._undone.clear()

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.prototype_network import list_prototypes
@@ -18,6 +18,8 @@ from otoscope.prototypes.clips import EncodedClips
 from otoscope.prototypes.edit import add, delete, merge, rename
 from otoscope.prototypes.tune import TuneSettings, tune
 from otoscope.surgery import state_digest
+
+T = TypeVar("T")
 
 FORMAT = 1
 KIND = "otoscope prototype session"
@@ -42,6 +44,20 @@ def clips_digest(clips: EncodedClips) -> str:
     text = "\n".join(f"{e.path.name}:{t}" for e, t in zip(clips.examples, clips.targets.tolist(), strict=True))
     means = (clips.maps.mean((1, 2, 3)) * 1e3).round().long().tolist()
     return hashlib.sha256(f"{text}\n{means}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def step_back_or_forth(edit: str, done: list[T], undone: list[T], line: int, path: Path) -> None:
+    """An undo or redo in a file: the last one of one list goes to the other.
+
+    Raises
+    ------
+    OtoscopeError
+        If there is none.
+    """
+    source, target = (done, undone) if edit == "undo" else (undone, done)
+    if not source:
+        raise OtoscopeError(f"{path}: line {line}: there is nothing to {edit}")
+    target.append(source.pop())
 
 
 def make_edit(

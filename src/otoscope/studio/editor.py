@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from otoscope.audio import encode, fit_length
 from otoscope.classifiers.base import Classifier
+from otoscope.classifiers.layer_maps import record_maps
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.records import Clip
 from otoscope.prototypes import EncodedClips, Session, encode_clips, list_prototypes, owners, prototype_network
@@ -57,6 +59,7 @@ class Editor:
         )
         self._files = [str(showable(e.path.name)) for e in self.training.examples]
         self._project(self.training.maps)
+        self._bands = self._names_of_bands()
         # of a prototype: distances from training clips, similarities to validation clips
         self._rows: dict[str, tuple[Tensor, Tensor]] = {}
         self._sounds: dict[str, np.ndarray] = {}
@@ -79,6 +82,13 @@ class Editor:
             self._explained[:rank] = [float(v) ** 2 / total for v in values]
         self._places = ((flat - self._mean) @ self._axes).tolist()
 
+    def _names_of_bands(self) -> list[str]:
+        """The bands of latent maps, from low to high."""
+        sound = torch.from_numpy(self._clip(0))[None]
+        made = record_maps(self.work.model, sound, prototype_network(self.work.model).latent_layer)
+        edges = made.cells.edges_hz.round().astype(int).tolist()
+        return [f"{low}\u2013{high} Hz" for low, high in itertools.pairwise(edges)]
+
     def close(self) -> None:
         """Let others open the session."""
         self.session.close()
@@ -96,7 +106,7 @@ class Editor:
             model, session = self.model, self.session
             network = prototype_network(model)
             places = ((network.prototypes.maps.detach().flatten(1).cpu() - self._mean) @ self._axes).tolist()
-            lost = self._lost(model)
+            lost, accuracy = self._lost(model)
             rows = [
                 {
                     "id": p.id, "name": p.name, "clip": p.clip, "label": owner, "place": place,
@@ -107,7 +117,7 @@ class Editor:
             return {
                 "number": session.number, "version": session.current.number, "history": session.history,
                 "can_undo": bool(session.history), "can_redo": session.can_redo, "labels": list(model.labels),
-                "prototypes": rows, "accuracy": session.evaluate() if self.validation is not None else None,
+                "prototypes": rows, "accuracy": accuracy,
                 "accuracy_before": self._before,
                 "tested": session.tested, "can_test": session.test is not None, "interrupted": session.interrupted,
                 "job": self.work.job.row() if self.work.job is not None else None,
@@ -134,7 +144,9 @@ class Editor:
                     "distance": float(d)}
                 for n, d in zip(found.indices.tolist(), found.values.tolist(), strict=True)
             ]  # fmt: skip
-            return {"id": id, "nearest": nearest, "weights": network.prototypes.weights[i].tolist()}
+            bands = list(zip(self._bands, network.prototypes.weights[i].tolist(), strict=True))
+            rows = [{"label": label, "value": value} for label, value in reversed(bands)]  # high ones above
+            return {"id": id, "nearest": nearest, "bands": rows}
 
     def compare(self, number: int) -> dict[str, Any]:
         """An earlier version beside this one.
@@ -154,10 +166,13 @@ class Editor:
                 "edit": other.edit,
             }  # fmt: skip
 
-    def _lost(self, model: Classifier) -> list[dict[str, Any] | None]:
-        """For each prototype, how accuracy and loss on validation clips change without it; None for the last one of a class."""
+    def _lost(self, model: Classifier) -> tuple[list[dict[str, Any] | None], float | None]:
+        """For each prototype, how accuracy and loss on validation clips change without it (None for the last one of a class).
+
+        The second is the accuracy with all of them.
+        """
         if self.validation is None:
-            return [None] * len(owners(model))
+            return [None] * len(owners(model)), None
         classes, out = owners(model), prototype_network(model).out.weight.detach().cpu()
         similarities = torch.stack([row[1] for row in self._table()], 1)  # (clip, prototype)
         before = self._score(similarities @ out.T)
@@ -169,7 +184,7 @@ class Editor:
             kept = [k for k in range(len(classes)) if k != i]
             after = self._score(similarities[:, kept] @ votes_without(out, classes, {i}).T)
             found.append({"accuracy": before[0] - after[0], "loss": after[1] - before[1]})
-        return found
+        return found, before[0]
 
     def _score(self, logits: Tensor) -> tuple[float, float]:
         targets = self.validation.targets if self.validation is not None else torch.zeros(0)
@@ -202,7 +217,8 @@ class Editor:
         with self.work.lock:
             model = self.model
             (i,) = positions(model, [id])
-            name, near = list_prototypes(model)[i].name, self.detail(id)["nearest"]
+            name, about = list_prototypes(model)[i].name, self.detail(id)
+            near = about["nearest"]
             latent = prototype_network(model).prototypes.maps[i].detach()
             key = f"prototype-{_key(latent)}-{near[0]['clip']}"
             donor = self._clip(near[0]["clip"])
@@ -218,7 +234,7 @@ class Editor:
             versions.append(
                 self._version(f"clip-{row['clip']}", self._clip(row["clip"]), "original", title, note, facts)
             )
-        return self._stage(versions) | {"of": name}
+        return self._stage(versions) | {"of": name, "bands": about["bands"]}
 
     def sounds_of_clip(self, number: int) -> dict[str, Any]:
         """A training clip as the network hears it.

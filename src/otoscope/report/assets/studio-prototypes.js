@@ -117,19 +117,23 @@ function showActions() {
 }
 
 function showVotes(p) {
-  const most = Math.max(1e-9, ...p.votes.map(Math.abs));
-  const rows = p.votes.map((vote, i) => ({ vote, label: proto.state.labels[i] })).sort((a, b) => b.vote - a.vote);
+  const rows = p.votes.map((value, i) => ({ value, label: proto.state.labels[i] })).sort((a, b) => b.value - a.value);
+  showBars('votes-of', rows.slice(0, 12));
+}
+
+function showBars(id, rows) {
+  const most = Math.max(1e-9, ...rows.map(({ value }) => Math.abs(value)));
   const space = 'http://www.w3.org/2000/svg';
-  $('votes-of').replaceChildren(...rows.slice(0, 12).map(({ vote, label }) => {
+  $(id).replaceChildren(...rows.map(({ value, label }) => {
     const svg = document.createElementNS(space, 'svg');
     svg.setAttribute('viewBox', '0 0 100 12');
     svg.setAttribute('preserveAspectRatio', 'none');
     svg.setAttribute('aria-hidden', 'true');
     const bar = document.createElementNS(space, 'rect');
-    const width = (Math.abs(vote) / most) * 50;
-    for (const [name, value] of Object.entries({ x: vote < 0 ? 50 - width : 50, y: 1, width, height: 10, class: vote < 0 ? 'minus' : 'plus' })) bar.setAttribute(name, String(value));
+    const width = (Math.abs(value) / most) * 50;
+    for (const [name, number] of Object.entries({ x: value < 0 ? 50 - width : 50, y: 1, width, height: 10, class: value < 0 ? 'minus' : 'plus' })) bar.setAttribute(name, String(number));
     svg.append(bar);
-    return element('div', '', element('bdi', '', label), svg, element('b', '', vote.toFixed(2).replace('-', '\u2212')));
+    return element('div', '', element('bdi', '', label), svg, element('b', '', value.toFixed(2).replace('-', '\u2212')));
   }));
 }
 
@@ -274,6 +278,8 @@ async function showItem(item) {
   const title = p ? `${p.name} (${proto.state.labels[p.label]})` : `${clip.file} (${proto.state.labels[clip.label]})`;
   const content = await attempt(() => api(p ? `sounds/${encodeURIComponent(item)}` : `clip/${item.slice(5)}`));
   if (!content || turn !== proto.pending) return; // something else was chosen meanwhile
+  $('bands').hidden = !content.bands;
+  if (content.bands) showBars('bands-of', content.bands);
   openStage(content, title, 'prototypes/audio');
   say(`${title} is shown`);
 }
