@@ -42,9 +42,11 @@ def row(folder: Path) -> tuple[str, ...]:
     teacher = found["recipe"]["teacher"]["model"]
     if teacher.endswith("/model") and data:  # an override; where a recipe says it, the recipe is enough
         command += " teacher.model=runs/mn-esc10/fold-1/model"
-    epochs = load_recipe([recipe, *([f"data/{data}"] if data else [])]).optimiser.epochs
-    if epochs != found["recipe"]["optimiser"]["epochs"]:
-        command += f" optimiser.epochs={found['recipe']['optimiser']['epochs']}"
+    written = load_recipe([recipe, *([f"data/{data}"] if data else [])]).model_dump(mode="json")
+    for part in ("optimiser", "augment"):
+        for key, value in found["recipe"][part].items():
+            if key in written[part] and written[part][key] != value:
+                command += f" {part}.{key}={value}"
     low, high = (100 * bound for bound in found["interval"])
     minutes = found["train_s"] / 60
     return (
