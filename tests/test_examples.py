@@ -24,7 +24,8 @@ from prototype_worlds import tone_network, write_tones
 
 ROOMS = (
     "core.errors", "audio", "spectral", "surgery", "masks", "datasets", "domains", "classifiers", "attribution",
-    "autoencoders", "prototypes", "metrics", "explanation", "results", "report", "training", "studies", "recipes", "studio", "cli",
+    "autoencoders", "prototypes", "metrics", "explanation", "auralisation",
+    "results", "report", "training", "studies", "recipes", "studio", "cli",
 )  # fmt: skip
 
 
@@ -88,6 +89,12 @@ def test_the_example_runs(name, sounds, tmp_path):
     if room.__name__ in ("otoscope.prototypes", "otoscope.studio"):
         names["model"], names["clips"] = tone_network(write_tones(tmp_path / "tones"))
         names["data"] = load_dataset("folder", tmp_path / "tones")
+    if room.__name__ == "otoscope.auralisation" or name == "otoscope.auralise":
+        from otoscope.classifiers import build
+        from otoscope.classifiers.layer_features import layer_features
+
+        names |= {"build": build, "layer_features": layer_features, "Clip": otoscope.Clip}
+        names["noise"] = 0.1 * np.random.default_rng(0).standard_normal((1, 22050)).astype(np.float32)
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=names)
     failed = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(example)
     assert failed.failed == 0

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otoscope.audio import load_audio
+    from otoscope.auralisation import auralise
     from otoscope.autoencoders import Autoencoder, load_autoencoder
     from otoscope.classifiers import Classifier, load_classifier, wrap, wrap_function
     from otoscope.core.errors import OtoscopeError
@@ -39,6 +40,7 @@ _HOMES = {
     "OtoscopeError": "otoscope.core.errors",
     "Scores": "otoscope.core.records",
     "Target": "otoscope.core.records",
+    "auralise": "otoscope.auralisation",
     "classify": "otoscope.explanation",
     "explain": "otoscope.explanation",
     "load_audio": "otoscope.audio",
@@ -60,6 +62,7 @@ __all__ = [
     "OtoscopeError",
     "Scores",
     "Target",
+    "auralise",
     "classify",
     "explain",
     "load_audio",

@@ -11,7 +11,8 @@ from otoscope.core.registry import fitting_domains
 
 PLACED = ("amt", "attention_rollout", "grad_cam", "grad_cam_pp", "gradient_rollout", "layer_cam", "prototypes")
 EVERYWHERE = (
-    "deep_lift_shap", "energy", "gradient", "gradient_shap", "guided_backprop", "input_x_gradient", "integrated_gradients",
+    "deconvolution", "deep_lift_shap", "energy", "gradient", "gradient_shap", "guided_backprop", "input_x_gradient",
+    "integrated_gradients",
     "kernel_shap", "lime", "lrp", "mask_evolution", "mask_optimisation", "occlusion", "random", "rise", "smooth_grad",
 )  # fmt: skip
 TABLE = {

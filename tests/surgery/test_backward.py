@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from otoscope.surgery import guided, relevance, rescale
+from otoscope.surgery import deconvolved, guided, relevance, rescale
 from reference import backward as slow
 
 SMOOTH = {
@@ -177,3 +177,14 @@ def test_the_input_of_where_keeps_its_place():
             found, value = gradient_of(lambda v: torch.where(condition=v > 0, input=v, other=-v), x)
         np.testing.assert_array_equal(value, x.abs())
         np.testing.assert_array_equal(found, torch.where(x > 0, 1.0, -1.0))
+
+
+@pytest.mark.parametrize("name", ["relu", "silu", "hardswish"])
+def test_deconvolution_rectifies_what_comes_back(name):
+    x = torch.tensor([-2.0, -0.5, 0.5, 2.0], requires_grad=True)
+    function = getattr(torch.nn.functional, name)
+    with deconvolved():
+        y = function(x)
+    torch.testing.assert_close(y, function(x).detach())
+    y.backward(torch.tensor([1.0, -1.0, -2.0, 3.0]))
+    assert x.grad.tolist() == [1.0, 0.0, 0.0, 3.0]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from otoscope.core.errors import UnknownNameError, UnsupportedError
-from otoscope.surgery import record_input, record_layer
+from otoscope.surgery import output_of, record_input, record_layer
 from otoscope.surgery.hooks import find_layer
 
 
@@ -84,3 +84,44 @@ def test_what_goes_in_is_seen_and_the_hook_is_gone_after_errors(model):
         model(torch.randn(3, 2, 8))
     assert inputs[0].shape == (3, 2, 8)
     assert sum(len(m._forward_pre_hooks) for m in model.modules()) == 0
+
+
+class Watched(torch.nn.Module):
+    """Counts its passes, and catches what it should not."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.unused, self.passes = (
+            torch.nn.Linear(4, 3),
+            torch.nn.Linear(3, 2),
+            torch.nn.ReLU(),
+            0,
+        )
+        self.pair = Pair()
+
+    def forward(self, x):
+        try:
+            x = self.first(x)
+        except Exception:  # as some networks do
+            x = torch.zeros(len(x), 3)
+        self.passes += 1
+        return self.pair(self.second(x))[0]
+
+
+class Pair(torch.nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+def test_a_pass_ends_at_the_layer():
+    net, x = Watched(), torch.randn(5, 4)
+    torch.testing.assert_close(output_of(net, "first", x), net.first(x))
+    assert net.passes == 0
+    torch.testing.assert_close(output_of(net, "second", x), net.second(net.first(x)))
+    assert not any(m._forward_hooks for m in net.modules())
+    with pytest.raises(UnsupportedError, match="is not used in a forward pass"):
+        output_of(net, "unused", x)
+    with pytest.raises(UnsupportedError, match="gives tuple, not one tensor"):
+        output_of(net, "pair", x)
+    with pytest.raises(UnknownNameError):
+        output_of(net, "third", x)

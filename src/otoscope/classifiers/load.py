@@ -51,7 +51,8 @@ def load_classifier(
     labels : int, sequence of str, mapping or path, optional
         How many classes, or their names, as `otoscope.wrap` takes them; None takes the published ones.
     options : mapping, optional
-        Of `otoscope.wrap`, for files, which seldom state them: ``sample_rate``, ``outputs``, ``window_s``, ...
+        Of `otoscope.wrap`, for files, which seldom state them: ``sample_rate``, ``outputs``, ``window_s``, ... With any model,
+        ``layer`` (and ``exclusive``): the features of that layer in place of the classes, as `layer_features` makes them.
 
     Returns
     -------
@@ -76,17 +77,23 @@ def load_classifier(
     _check_arguments(name, weights)
     if labels is not None:
         labels = labels if isinstance(labels, int) and label_names(labels) else label_names(labels)
+    own = dict(options or {})
+    layer, exclusive = own.pop("layer", None), own.pop("exclusive", False)
     with _own_randomness(weights):
-        model = _load(name, weights, labels, options or {}).eval()
+        model = _load(name, weights, labels, own).eval()
         if "checks" not in model.info and not type(model.network).__module__.startswith(OWN):
             examine(model)
     model.origin = {
         "name": _absolute(str(name)),
         "weights": str(weights if weights in ("published", "random") else Path(weights).resolve()),
         "labels": labels if labels is None else list(model.labels),
-        **({"options": dict(options)} if options else {}),
+        **({"options": own} if own else {}),
     }
-    return model
+    if layer is None:
+        return model
+    from otoscope.classifiers.layer_features import layer_features
+
+    return layer_features(model, str(layer), bool(exclusive))
 
 
 def _check_arguments(name: object, weights: object) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "like-to-hear": "Tune autoencoders to frozen classifiers and compare what they keep.",
     "study": "Compare explanation methods on many clips, from a recipe.",
     "recipe": "List the built-in recipes, show one, or print the JSON schema of a kind.",
+    "auralise": "Hear what features of a layer respond to in a sound.",
     "prototypes": "Hear and refine the prototypes of an apnet; find those of other classifiers.",
     "studio": "Open a local page to look at, hear and edit a model.",
     "table": "Print or write a leaderboard of explanation methods from results of studies.",

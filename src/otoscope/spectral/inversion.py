@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otoscope.core.runtime import generator
-from otoscope.spectral.logmel import LogMel
+from otoscope.spectral.logmel import LinearStft, LogMel
 
 FLOOR = 1e-12
 
@@ -102,7 +102,7 @@ def griffin_lim(
     return synthesise(spec, front)
 
 
-def synthesise(spec: Tensor, front: LogMel) -> Tensor:
+def synthesise(spec: Tensor, front: LogMel | LinearStft) -> Tensor:
     """The sound nearest to an STFT ``(frame, bin)``, by overlapping frames as the front end cuts them, ``(time,)``."""
     n_fft, hop = front.frames.n_fft, front.frames.hop_length
     frames = torch.fft.irfft(spec, n_fft) * front.window

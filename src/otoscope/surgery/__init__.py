@@ -14,16 +14,16 @@ Read `backward` first: `rescale` (DeepLIFT) and `relevance` (LRP) are tables of 
 
 from otoscope.core.renamed import renamed
 from otoscope.surgery.attention import Attention, record_attention
-from otoscope.surgery.backward import guided
+from otoscope.surgery.backward import deconvolved, guided
 from otoscope.surgery.digest import state_digest
 from otoscope.surgery.guard import frozen, preserve_state
-from otoscope.surgery.hooks import record_input, record_layer, record_layers
+from otoscope.surgery.hooks import output_of, record_input, record_layer, record_layers
 from otoscope.surgery.randomise import randomised, top_down
 from otoscope.surgery.relevance import relevance
 from otoscope.surgery.rescale import rescale
 
 __all__ = [
-    "Attention", "frozen", "guided", "preserve_state", "randomised", "record_attention", "record_input",
+    "Attention", "deconvolved", "frozen", "guided", "output_of", "preserve_state", "randomised", "record_attention", "record_input",
     "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down",
 ]  # fmt: skip
 

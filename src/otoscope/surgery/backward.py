@@ -244,6 +244,51 @@ def guided() -> Iterator[None]:
         yield
 
 
+class _Deconvolved(Rules):
+    def rule(self, call: Call) -> Any:
+        if call.name not in UNITS or not call.varies or not isinstance(call.args[0], Tensor):
+            return NotImplemented
+        with torch.no_grad():
+            value = call()
+        return _Rectified.apply(call.args[0], [value])
+
+
+class _Rectified(torch.autograd.Function):
+    """Forward: a value made before. Backward: the positive part of the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: list[Tensor]) -> Tensor:
+        return value.pop()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0].clamp_min(0), None
+
+
+@contextlib.contextmanager
+def deconvolved() -> Iterator[None]:
+    """Deconvolution: rectifiers pass the positive part of what comes back, whatever their input was.
+
+    Everything else passes its plain gradient, which is what a deconvolution network does: a convolution passes its transpose
+    without bias, the largest of several cells passes to where it was found (the switches).
+
+    Notes
+    -----
+    Source: zeiler2014visualizing, section 2.1; there for ReLU, here for all rectifiers (`UNITS`).
+
+    Examples
+    --------
+    >>> x = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    >>> with deconvolved():
+    ...     y = (torch.relu(x) * torch.tensor([1.0, 1.0, -1.0])).sum()
+    >>> y.backward()
+    >>> x.grad
+    tensor([1., 1., 0.])
+    """
+    with _Deconvolved():
+        yield
+
+
 class Reference(NamedTuple):
     """What a call was given in the reference pass."""
 

@@ -94,6 +94,46 @@ def record_layer(model: nn.Module, name: str) -> Iterator[list[Tensor]]:
         yield outputs[name]
 
 
+class _Reached(BaseException):  # no `except Exception` of a network may stop it
+    """A pass has come to the layer whose output was wanted."""
+
+    def __init__(self, output: Any):
+        super().__init__()
+        self.output = output
+
+
+def output_of(model: nn.Module, name: str, given: Tensor) -> Tensor:
+    """A layer's first output in a forward pass, which ends there: what comes after the layer is not computed.
+
+    Raises
+    ------
+    UnknownNameError, UnsupportedError
+        If there is no such layer, it is not used, or its output is not a tensor.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> output_of(net, "0", torch.zeros(5, 4)).shape
+    torch.Size([5, 3])
+    """
+
+    def stop(_module: nn.Module, _inputs: object, output: object) -> None:
+        raise _Reached(output)
+
+    handle = add_hook(find_layer(model, name).register_forward_hook, stop)
+    try:
+        model(given)
+    except _Reached as reached:
+        if isinstance(reached.output, Tensor):
+            return reached.output
+        raise UnsupportedError(
+            f"layer {name!r} gives {type(reached.output).__name__}, not one tensor; choose another layer"
+        ) from None
+    finally:
+        handle.remove()
+    raise UnsupportedError(f"layer {name!r} is not used in a forward pass; choose another layer")
+
+
 @contextlib.contextmanager
 def record_input(model: nn.Module) -> Iterator[list[Tensor]]:
     """While the block runs, each forward pass appends the model's first argument.

@@ -1,0 +1,15 @@
+"""Hear what the features of a network's layers respond to in a sound, and check each sound by ear of the network.
+
+One feature of one layer is explained as a class is: `otoscope.classifiers.layer_features` makes the features of a layer the classes
+of a classifier, so every method, domain, mask, record and report serves. What belongs to features alone is here.
+"""
+
+from otoscope.auralisation.auralise import Auralisation, FeatureSound, auralise
+from otoscope.auralisation.magnitudes import feature_magnitudes
+from otoscope.auralisation.measures import FeatureMeasures, feature_responses, measure_feature
+from otoscope.auralisation.save import save_auralisation
+
+__all__ = [
+    "Auralisation", "FeatureMeasures", "FeatureSound", "auralise", "feature_magnitudes", "feature_responses", "measure_feature",
+    "save_auralisation",
+]  # fmt: skip
