@@ -4,12 +4,18 @@ One feature of one layer is explained as a class is: `otoscope.classifiers.layer
 of a classifier, so every method, domain, mask, record and report serves. What belongs to features alone is here.
 """
 
+from otoscope.auralisation.atlas import make_atlas
 from otoscope.auralisation.auralise import Auralisation, FeatureSound, auralise
 from otoscope.auralisation.magnitudes import feature_magnitudes
 from otoscope.auralisation.measures import FeatureMeasures, feature_responses, measure_feature
+from otoscope.auralisation.naming import FeatureName, name_features
+from otoscope.auralisation.responses import LayerResponses, layer_responses
 from otoscope.auralisation.save import save_auralisation
+from otoscope.auralisation.similarity import drives
+from otoscope.auralisation.stimuli import Stimulus, make_stimuli
 
 __all__ = [
-    "Auralisation", "FeatureMeasures", "FeatureSound", "auralise", "feature_magnitudes", "feature_responses", "measure_feature",
-    "save_auralisation",
+    "Auralisation", "FeatureMeasures", "FeatureName", "FeatureSound", "LayerResponses", "Stimulus", "auralise", "drives",
+    "feature_magnitudes", "feature_responses", "layer_responses", "make_atlas", "make_stimuli", "measure_feature",
+    "name_features", "save_auralisation",
 ]  # fmt: skip

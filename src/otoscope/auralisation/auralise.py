@@ -170,19 +170,30 @@ def auralise_source(
         heard = layer_features(classifier, name)
         responses = feature_responses(heard, source, batch_size)
         asked = _numbers(numbers, responses, top, name)
-        way, domain, mask = _filled(classifier, how)
-        exclusive = _name(way) in EXCLUSIVE
-        explained = layer_features(classifier, name, exclusive=True) if exclusive else heard
-        found = []
-        for number in asked:
-            if responses[number] <= SILENT:
-                found.append(FeatureSound(number, None, None))
-                continue
-            request = make_request(way, domain, mask, number, seed, batch_size)
-            (one,) = explain_sources([source], explained, request)
-            kept, removed = (feature_responses(heard, part, batch_size) for part in (one.kept, one.removed))
-            found.append(FeatureSound(number, measure_feature(responses, kept, removed, number), one))
+        explained = layer_features(classifier, name, exclusive=True) if _name(how[0]) in EXCLUSIVE else heard
+        found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
     return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
+
+
+def hear_feature(
+    heard: Classifier,
+    source: AudioSource,
+    number: int,
+    how: tuple[Any, Any, str | None],
+    seed: int = 0,
+    batch_size: int = 16,
+    responses: np.ndarray | None = None,
+    explained: Classifier | None = None,
+) -> FeatureSound:
+    """What one feature responds to; ``responses`` of all features to the sound are computed where they are not given."""
+    if responses is None:
+        responses = feature_responses(heard, source, batch_size)
+    if responses[number] <= SILENT:
+        return FeatureSound(number, None, None)
+    request = make_request(*_filled(heard, how), number, seed, batch_size)
+    (one,) = explain_sources([source], heard if explained is None else explained, request)
+    kept, removed = (feature_responses(heard, part, batch_size) for part in (one.kept, one.removed))
+    return FeatureSound(number, measure_feature(responses, kept, removed, number), one)
 
 
 def _filled(classifier: Classifier, how: tuple[Any, Any, str | None]) -> tuple[Any, Any, str]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "study": "Compare explanation methods on many clips, from a recipe.",
     "recipe": "List the built-in recipes, show one, or print the JSON schema of a kind.",
     "auralise": "Hear what features of a layer respond to in a sound.",
+    "atlas": "Name every feature of a network's layers by measurement, and hear each.",
     "prototypes": "Hear and refine the prototypes of an apnet; find those of other classifiers.",
     "studio": "Open a local page to look at, hear and edit a model.",
     "table": "Print or write a leaderboard of explanation methods from results of studies.",

@@ -9,4 +9,4 @@ from otoscope.report.pages.explanation_contents import Page
 __all__ = ["Page", "render"]
 
 from otoscope.report import like_to_hear, plots  # noqa: F401  (they register their views)
-from otoscope.report.pages import comparison, listening  # noqa: F401
+from otoscope.report.pages import atlas, comparison, listening  # noqa: F401

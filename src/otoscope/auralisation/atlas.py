@@ -1,0 +1,301 @@
+"""The atlas: every feature of a network's layers with a measured name, the clips that draw it, and what it responds to in them.
+
+The work is done in parts that are written whole and kept: names, chunks of clips, sounds. The same command after a crash computes
+only what is missing. All parts lie in ``parts/`` under the fingerprint of model, layers, clips and settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otoscope.audio import encode, fit_length
+from otoscope.auralisation.auralise import WAY, hear_feature
+from otoscope.auralisation.clip_responses import ClipResponses, clip_responses
+from otoscope.auralisation.descriptors import describe_sounds, descriptor_bank, spectrogram
+from otoscope.auralisation.naming import FeatureName, name_features
+from otoscope.auralisation.responses import LayerResponses, layer_responses
+from otoscope.auralisation.similarity import drives
+from otoscope.auralisation.stimuli import SECONDS, make_stimuli
+from otoscope.classifiers import Classifier
+from otoscope.classifiers.layer_features import layer_features
+from otoscope.core import registry
+from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
+from otoscope.core.files import atomic_write, make_folder, read_json, write_text
+from otoscope.core.jsonable import to_jsonable
+from otoscope.core.records import Clip
+from otoscope.datasets import Dataset, Example, waveform
+
+FILE, PARTS, SOUNDS, FORMAT = "atlas.json", "parts", "sounds", 1
+CHUNK = 20  # clips in a part
+STRETCH_S = 1.0
+ROWS, COLUMNS = 24, 48  # of a small picture
+Log = Callable[[str], object]
+
+
+def make_atlas(
+    classifier: Classifier,
+    data: Dataset | Sequence[Example],
+    out: str | os.PathLike[str],
+    layers: Sequence[str] = (),
+    seed: int = 0,
+    log: Log = lambda _line: None,
+) -> dict[str, Any]:
+    """Make the atlas of a classifier's layers, or finish one that was begun.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Any classifier with layers that have maps over time; it stays as it is.
+    data : Dataset or sequence of Example
+        Clips in which features are heard; of one that is longer than the classifier takes at once, the first window.
+    out : path
+        Folder: ``atlas.json``, ``atlas.html``, ``sounds/`` and ``parts/``.
+    layers : sequence of str
+        Dotted names; by default `default_layers`.
+    seed : int
+        Of the stimuli; names are checked with the next one.
+    log : callable
+        Called with lines of progress.
+
+    Returns
+    -------
+    dict
+        What ``atlas.json`` holds.
+
+    Raises
+    ------
+    UnknownNameError, UnsupportedError
+        For layers that are not there or have no maps over time.
+    OtoscopeError
+        If there are no clips, a file cannot be read, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> atlas = make_atlas(model, data, "atlas", ["block1"])
+    >>> len(atlas["layers"][0]["features"])
+    8
+    """
+    examples = tuple(data.examples if isinstance(data, Dataset) else data)
+    if not examples:
+        raise ParameterError("there are no clips; choose other folds, or another data set")
+    names = list(layers) or default_layers(classifier)
+    work = _Work(classifier, examples, names, seed, make_folder(out), log)
+    work.check_layers()
+    named, again = work.names(seed), work.names(seed + 1)
+    clips = work.clips()
+    rows = [work.layer(name, named["layers"][name], again["layers"][name], clips) for name in names]
+    for row, name in zip(rows, names, strict=True):
+        row["drives"] = named["drives"][name]
+    content = {
+        "format": FORMAT, "kind": "otoscope atlas", "model": {"name": classifier.name, "sha256": classifier.digest()},
+        "sample_rate": classifier.sample_rate, "clips": len(examples), "stimuli": named["stimuli"], "seed": seed, "layers": rows,
+    }  # fmt: skip
+    plain: dict[str, Any] = to_jsonable(content)
+    write_text(Path(out) / FILE, json.dumps(plain, indent=1) + "\n")
+    registry.get("view", "atlas").target(plain, Path(out) / "atlas.html")
+    return plain
+
+
+def default_layers(classifier: Classifier) -> list[str]:
+    """The layers that an atlas shows by default: those whose axes are declared, or the parts of these.
+
+    Raises
+    ------
+    UnsupportedError
+        If no layer's axes are declared.
+
+    Examples
+    --------
+    >>> default_layers(build("vgg5", 2))
+    ['block1', 'block2', 'block3', 'block4', 'block5']
+    """
+    known, found = list(classifier.layers()), list[str]()
+    for name in classifier.axes:
+        parts = [n for n in known if n.startswith(f"{name}.") and n[len(name) + 1 :].isdecimal()]
+        found += parts or ([name] if name in known else [])
+    if not found and classifier.cam_layer:
+        found = [classifier.cam_layer]
+    if not found:
+        raise UnsupportedError(
+            f"the axes of no layer of {classifier.name!r} are declared; name layers with maps over time (--layer)"
+        )
+    return list(dict.fromkeys(found))
+
+
+class _Work:
+    """What is being made, part by part."""
+
+    def __init__(
+        self, classifier: Classifier, examples: tuple[Example, ...], layers: list[str], seed: int, out: Path, log: Log
+    ):
+        self.classifier, self.examples, self.layers, self.seed, self.log = classifier, examples, layers, seed, log
+        self.out, self.parts, self.sounds = out, make_folder(out / PARTS), make_folder(out / SOUNDS)
+        said = [
+            classifier.digest(),
+            classifier.sample_rate,
+            layers,
+            [[e.path.name, e.start_s, e.stop_s] for e in examples],
+            FORMAT,
+        ]
+        self.mark = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+        self.heard: dict[str, Classifier] = {}
+
+    def check_layers(self) -> None:
+        """Refuse layers that have no features before anything is computed."""
+        for name in self.layers:
+            self.heard[name] = layer_features(self.classifier, name)
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def names(self, seed: int) -> dict[str, Any]:
+        """Names of all features, from one seed of the stimuli."""
+        path = self.parts / f"names-{self.mark}-{seed}.json"
+        try:
+            return dict(read_json(path))
+        except OtoscopeError:
+            pass
+        rate = self.classifier.sample_rate
+        stimuli = make_stimuli(rate, seed, SECONDS)
+        self.log(f"naming features by {len(stimuli)} stimuli (seed {seed})")
+        bank = descriptor_bank(rate)
+        described = describe_sounds([s.samples for s in stimuli], rate, bank)
+        n = self.classifier.fitting_length(len(stimuli[0].samples))
+        sounds = [fit_length(s.samples[None], n)[0] for s in stimuli]
+        found = layer_responses(self.classifier, self.layers, sounds)
+        named = {
+            name: name_features(stimuli, _cut(r, len(stimuli[0].samples), n), described, bank, rate)
+            for name, r in found.items()
+        }
+        content = {
+            "stimuli": len(stimuli), "layers": {name: [asdict(f) for f in features] for name, features in named.items()},
+            "drives": {name: drives(stimuli, r.strength) for name, r in found.items()},
+        }  # fmt: skip
+        plain: dict[str, Any] = to_jsonable(content)
+        write_text(path, json.dumps(plain) + "\n")
+        return plain
+
+    # --- clips --------------------------------------------------------------------------------------------------------
+
+    def clips(self) -> dict[str, ClipResponses]:
+        """Responses to all clips, chunk by chunk."""
+        chunks = []
+        for start in range(0, len(self.examples), CHUNK):
+            path = self.parts / f"clips-{self.mark}-{start}.npz"
+            chunk = _read_chunk(path, self.layers)
+            if chunk is None:
+                chunk = clip_responses(self.classifier, self.layers, self.examples[start : start + CHUNK])
+                _write_chunk(path, chunk)
+            chunks.append(chunk)
+            self.log(f"{min(start + CHUNK, len(self.examples))} of {len(self.examples)} clips")
+        return {n: ClipResponses(*(np.concatenate([c[n][k] for c in chunks]) for k in range(3))) for n in self.layers}
+
+    # --- features -----------------------------------------------------------------------------------------------------
+
+    def layer(
+        self, name: str, named: list[dict[str, Any]], again: list[dict[str, Any]], clips: dict[str, ClipResponses]
+    ) -> dict[str, Any]:
+        """One layer's features, with sounds."""
+        self.log(f"hearing {len(named)} features of {name}")
+        features = [
+            self._feature(name, k, FeatureName(**row), again[k]["name"], clips[name]) for k, row in enumerate(named)
+        ]
+        return {"name": name, "features": features}
+
+    def _feature(
+        self, layer: str, number: int, facts: FeatureName, second: str, clips: ClipResponses
+    ) -> dict[str, Any]:
+        row: dict[str, Any] = {"number": number, **asdict(facts), "stable": facts.name == second, "clips": []}
+        if facts.name == "dead" and float(clips.strength[:, number].max()) <= 0:
+            return row
+        asked = {
+            "activation": int(clips.strength[:, number].argmax()),
+            "relevance": int(clips.relevance[:, number].argmax()),
+        }
+        if not np.isfinite(clips.relevance[:, number]).all():
+            del asked["relevance"]
+        for why, clip in asked.items():
+            if why == "relevance" and clip == asked["activation"]:
+                row["clips"][0]["why"] = "activation and relevance"
+                continue
+            stretch = self._stretch(layer, number, clip, float(clips.peak_s[clip, number]))
+            row["clips"].append({"why": why, "strength": float(clips.strength[clip, number]), **stretch})
+        return row
+
+    def _stretch(self, layer: str, number: int, clip: int, peak_s: float) -> dict[str, Any]:
+        """The second around the strongest response, as it is and auralised; read again where it was written before."""
+        stem = f"{self.mark}-{self.layers.index(layer)}-{number}-{clip}"
+        path = self.parts / f"sound-{stem}.json"
+        files = [f"{stem}-{part}.ogg" for part in ("original", "heard")]
+        try:
+            if all((self.sounds / f).is_file() for f in files):
+                return dict(read_json(path))
+        except OtoscopeError:
+            pass
+        example, rate = self.examples[clip], self.classifier.sample_rate
+        whole = waveform(example, rate)
+        start = int(np.clip(round((peak_s - STRETCH_S / 2) * rate), 0, max(0, len(whole) - round(STRETCH_S * rate))))
+        stretch = Clip(
+            np.array(whole[start : start + round(STRETCH_S * rate)], np.float32)[None], rate, example.path.name
+        )
+        row: dict[str, Any] = {"clip": example.path.name, "label": example.label, "start_s": start / rate}
+        row["original"] = self._write(files[0], stretch)
+        found = hear_feature(self.heard[layer], stretch, number, (WAY, None, None))
+        if found.explanation is not None and found.measures is not None:
+            row |= {
+                "heard": self._write(files[1], found.explanation.kept),
+                **asdict(found.measures),
+            }
+            row["picture"] = _picture(found.explanation.kept)
+        plain: dict[str, Any] = to_jsonable(row)
+        write_text(path, json.dumps(plain) + "\n")
+        return plain
+
+    def _write(self, name: str, sound: Clip) -> str:
+        with atomic_write(self.sounds / name) as part:
+            part.write_bytes(encode(sound.samples.mean(0, keepdims=True), sound.sample_rate, "OGG")[0])
+        return f"{SOUNDS}/{name}"
+
+
+def _cut(found: LayerResponses, n: int, given: int) -> LayerResponses:
+    """Profiles over the stimulus alone, where the classifier takes no sound as short."""
+    frames = max(1, round(found.profile.shape[2] * n / given))
+    return LayerResponses(found.strength, found.profile[:, :, :frames])
+
+
+def _read_chunk(path: Path, layers: Sequence[str]) -> dict[str, ClipResponses] | None:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {n: ClipResponses(*(held[f"{i}-{k}"] for k in range(3))) for i, n in enumerate(layers)}
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _write_chunk(path: Path, chunk: dict[str, ClipResponses]) -> None:
+    buffer = io.BytesIO()
+    parts: dict[str, Any] = {f"{i}-{k}": part for i, one in enumerate(chunk.values()) for k, part in enumerate(one)}
+    np.savez_compressed(buffer, **parts)
+    with atomic_write(path) as part_file:
+        part_file.write_bytes(buffer.getvalue())
+
+
+def _picture(sound: Clip) -> dict[str, Any]:
+    """A spectrogram of 24 bands (low ones last) by 48 moments, 0 to 255 over 60 dB."""
+    level = 20 * np.log10(np.maximum(spectrogram(sound.samples.mean(0), sound.sample_rate), 1e-6))
+    edges = np.geomspace(60, sound.sample_rate / 2, ROWS + 1) / (sound.sample_rate / 2) * len(level)
+    bands = [level[int(a) : max(int(b), int(a) + 1)].max(0) for a, b in itertools.pairwise(edges)]
+    moments = np.linspace(0, level.shape[1], COLUMNS + 1)
+    small = np.stack(
+        [np.stack(bands)[:, int(a) : max(int(b), int(a) + 1)].max(1) for a, b in itertools.pairwise(moments)], 1
+    )
+    scaled = np.clip((small - small.max()) / 60 + 1, 0, 1) * 255
+    return {"rows": ROWS, "columns": COLUMNS, "values": scaled.astype(int)[::-1].ravel().tolist()}
