@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import otoscope
-from otoscope.datasets import load_dataset
+from otoscope.datasets import Example, load_dataset
 from prototype_worlds import tone_network, write_tones
 
 ROOMS = (
@@ -93,6 +93,11 @@ def test_the_example_runs(name, sounds, tmp_path):
         from otoscope.classifiers import build
         from otoscope.classifiers.layer_features import layer_features
 
+        torch.manual_seed(0)
+        names["model"] = build("vgg5", 2, settings={"channels": 8})
+        names["data"] = [
+            Example(tmp_path / f"{s}.wav", s, fold=1, source=s, index=i) for i, s in enumerate(("bark", "rain"))
+        ]
         names |= {"build": build, "layer_features": layer_features, "Clip": otoscope.Clip}
         names["noise"] = 0.1 * np.random.default_rng(0).standard_normal((1, 22050)).astype(np.float32)
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=names)

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -237,8 +238,9 @@ class _Work:
         path = self.parts / f"sound-{stem}.json"
         files = [f"{stem}-{part}.ogg" for part in ("original", "heard")]
         try:
-            if all((self.sounds / f).is_file() for f in files):
-                return dict(read_json(path))
+            row = dict(read_json(path))
+            if all((self.out / row[part]).is_file() for part in ("original", "heard") if part in row):
+                return row
         except OtoscopeError:
             pass
         example, rate = self.examples[clip], self.classifier.sample_rate
@@ -247,7 +249,7 @@ class _Work:
         stretch = Clip(
             np.array(whole[start : start + round(STRETCH_S * rate)], np.float32)[None], rate, example.path.name
         )
-        row: dict[str, Any] = {"clip": example.path.name, "label": example.label, "start_s": start / rate}
+        row = {"clip": example.path.name, "label": example.label, "start_s": start / rate}
         row["original"] = self._write(files[0], stretch)
         found = hear_feature(self.heard[layer], stretch, number, (WAY, None, None))
         if found.explanation is not None and found.measures is not None:
@@ -274,9 +276,9 @@ def _cut(found: LayerResponses, n: int, given: int) -> LayerResponses:
 
 def _read_chunk(path: Path, layers: Sequence[str]) -> dict[str, ClipResponses] | None:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
             return {n: ClipResponses(*(held[f"{i}-{k}"] for k in range(3))) for i, n in enumerate(layers)}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

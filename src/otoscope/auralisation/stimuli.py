@@ -5,7 +5,6 @@ All are as long as each other and -20 dB re full scale (RMS) unless the level is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,57 +89,62 @@ class _Maker:
 
     def all(self) -> list[tuple[str, dict[str, Any], np.ndarray]]:
         """Group, values and sound of each."""
-        found: list[tuple[str, dict[str, Any], np.ndarray]] = []
+        self.found: list[tuple[str, dict[str, Any], np.ndarray]] = []
+        self.grid = np.geomspace(50, self.top, 25)
+        self._steady()
+        self._in_time()
+        self._modulated()
+        self._musical()
+        return self.found
 
-        def add(group: str, sound: np.ndarray, level: float = LEVEL_DB, **values: Any) -> None:
-            found.append((group, values, self.levelled(sound, level)))
+    def add(self, group: str, sound: np.ndarray, level: float = LEVEL_DB, **values: Any) -> None:
+        self.found.append((group, values, self.levelled(sound, level)))
 
-        grid = np.geomspace(50, self.top, 25)
+    def _steady(self) -> None:
+        grid = self.grid
         for hz in grid:
-            add("tone", self.tone(hz), hz=float(hz))
+            self.add("tone", self.tone(hz), hz=float(hz))
         for hz in grid[2::6]:
             for level in (-60.0, -50.0, -40.0, -30.0):
-                add("tone level", self.tone(hz), level, hz=float(hz), level_db=level)
+                self.add("tone level", self.tone(hz), level, hz=float(hz), level_db=level)
         for low, high in zip(grid[:-2:2], grid[2::2], strict=True):
-            add("noise band", self.noise(low, high), hz=float(np.sqrt(low * high)))
+            self.add("noise band", self.noise(low, high), hz=float(np.sqrt(low * high)))
         for level in (-60.0, -40.0, -20.0):
-            add("noise", self.noise(20, self.top), level, level_db=level)
+            self.add("noise", self.noise(20, self.top), level, level_db=level)
+
+    def _in_time(self) -> None:
+        grid = self.grid
         for rate in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0):
-            add("clicks", self.clicks(rate), rate_hz=rate)
-        for hz in grid[3::5]:
-            for shape in ("begins", "ends", "burst"):
-                add("gated tone", self.tone(hz) * self.gate(shape), hz=float(hz), shape=shape)
-        for low, high in (
-            (20.0, self.top),
-            *((float(a), float(b)) for a, b in zip(grid[:-6:6], grid[6::6], strict=True)),
-        ):
-            for shape in ("begins", "ends", "burst"):
-                add(
-                    "gated noise",
-                    self.noise(low, high) * self.gate(shape),
-                    hz=float(np.sqrt(low * high)),
-                    width=high / low,
-                    shape=shape,
-                )
+            self.add("clicks", self.clicks(rate), rate_hz=rate)
+        bands = [(20.0, self.top), *((float(a), float(b)) for a, b in zip(grid[:-6:6], grid[6::6], strict=True))]
+        for shape in ("begins", "ends", "burst"):
+            for hz in grid[3::5]:
+                self.add("gated tone", self.tone(hz) * self.gate(shape), hz=float(hz), shape=shape)
+            for low, high in bands:
+                sound = self.noise(low, high) * self.gate(shape)
+                self.add("gated noise", sound, hz=float(np.sqrt(low * high)), width=high / low, shape=shape)
+
+    def _modulated(self) -> None:
         for rate in (2.0, 4.0, 8.0, 16.0, 32.0, 64.0):
             swing = 1 + np.sin(2 * np.pi * rate * self.time + self.phase())
-            add("am noise", self.noise(20, self.top) * swing, rate_hz=rate)
-            for hz in grid[6::8]:
-                add("am tone", self.tone(hz) * swing, rate_hz=rate, hz=float(hz))
+            self.add("am noise", self.noise(20, self.top) * swing, rate_hz=rate)
+            for hz in self.grid[6::8]:
+                self.add("am tone", self.tone(hz) * swing, rate_hz=rate, hz=float(hz))
                 turn = hz / 8 / rate * np.sin(2 * np.pi * rate * self.time)
-                add("fm tone", np.sin(2 * np.pi * hz * self.time + turn), rate_hz=rate, hz=float(hz))
+                self.add("fm tone", np.sin(2 * np.pi * hz * self.time + turn), rate_hz=rate, hz=float(hz))
         for low, high in ((100.0, 800.0), (400.0, 0.4 * self.rate)):
             for start, stop in ((low, high), (high, low)):
-                add("glide", self.glide(start, stop), start_hz=start, stop_hz=stop)
+                self.add("glide", self.glide(start, stop), start_hz=start, stop_hz=stop)
+
+    def _musical(self) -> None:
         for pitch in np.geomspace(55, min(880, self.top / 4), 13):
             for timbre in TIMBRES:
-                add("stack", self.stack(pitch, timbre), hz=float(pitch), timbre=timbre)
+                self.add("stack", self.stack(pitch, timbre), hz=float(pitch), timbre=timbre)
         for key in range(KEYS):
             for kind, steps in KINDS.items():
                 for timbre in TIMBRES:
-                    notes = (self.stack(220 * 2 ** ((key + s) / 12), timbre) for s in steps)
-                    add("chord", np.sum(list(notes), 0), key=key, kind=kind, timbre=timbre)
-        return found
+                    notes = [self.stack(220 * 2 ** ((key + s) / 12), timbre) for s in steps]
+                    self.add("chord", np.sum(notes, 0), key=key, kind=kind, timbre=timbre)
 
     def levelled(self, sound: np.ndarray, level: float) -> np.ndarray:
         """At a level, with ends that fade over 5 ms unless it begins or ends by itself."""
@@ -189,6 +193,3 @@ class _Maker:
             number += 2 if timbre == "odd" else 1
             amplitude *= fall
         return out
-
-
-Responder = Callable[[np.ndarray], np.ndarray]  # sounds (sound, time) -> responses (sound, feature)

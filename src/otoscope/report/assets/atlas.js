@@ -1,6 +1,5 @@
 // The atlas: features as small pictures, searched, sorted, walked through by keys, and heard.
 
-const $ = (id) => document.getElementById(id);
 const atlas = JSON.parse($('data').textContent);
 const all = atlas.layers.flatMap((layer, l) => layer.features.map((f) => ({ ...f, layer: layer.name, l })));
 const state = { shown: [], chosen: null };
@@ -139,5 +138,6 @@ $('features').addEventListener('keydown', (event) => {
 $('search').addEventListener('input', choose);
 $('layer').addEventListener('change', choose);
 for (const radio of document.querySelectorAll('input[name="sort"]')) radio.addEventListener('change', choose);
+wireTheme();
 choose();
 window.otoscope = { state: () => ({ shown: state.shown.length, chosen: state.chosen && `${state.chosen.layer} ${state.chosen.number}` }) };
