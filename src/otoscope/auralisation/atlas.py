@@ -28,7 +28,7 @@ from otoscope.auralisation.responses import LayerResponses, layer_responses
 from otoscope.auralisation.similarity import drives
 from otoscope.auralisation.stimuli import SECONDS, make_stimuli
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.layer_features import layer_features
+from otoscope.classifiers.layer_features import check_layers, layer_features
 from otoscope.core import registry
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.core.files import atomic_write, make_folder, read_json, write_text
@@ -120,6 +120,7 @@ def default_layers(classifier: Classifier) -> list[str]:
     >>> default_layers(build("vgg5", 2))
     ['block1', 'block2', 'block3', 'block4', 'block5']
     """
+    check_layers(classifier)
     known, found = list(classifier.layers()), list[str]()
     for name in classifier.axes:
         parts = [n for n in known if n.startswith(f"{name}.") and n[len(name) + 1 :].isdecimal()]

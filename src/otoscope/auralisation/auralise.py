@@ -11,7 +11,7 @@ import numpy as np
 from otoscope.audio import AudioSource
 from otoscope.auralisation.measures import SILENT, FeatureMeasures, feature_responses, measure_feature
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.layer_features import layer_features, reach_s
+from otoscope.classifiers.layer_features import check_layers, layer_features, reach_s
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.explanation.explain import explain_sources, open_sound
 from otoscope.explanation.explanation import Explanation
@@ -160,6 +160,7 @@ def auralise_source(
     batch_size: int = 16,
 ) -> Auralisation:
     """`auralise` of an opened sound; ``how`` is the way, the domain and the mask."""
+    check_layers(classifier)
     name = layer or classifier.cam_layer
     if not name:
         some = ", ".join([n for n in classifier.layers() if "." not in n][:4])

@@ -104,10 +104,7 @@ def layer_features(classifier: Classifier, layer: str, exclusive: bool = False) 
     """
     if isinstance(classifier.network, LayerFeatures):
         raise UnsupportedError(f"{classifier.name!r} is a layer's features already; give the classifier itself")
-    if not classifier.layers():
-        raise UnsupportedError(
-            f"classifier {classifier.name!r} has no layers that can be read, so it has no features to hear"
-        )
+    check_layers(classifier)
     sounds = standard_sounds(classifier.fitting_length(classifier.sample_rate), classifier.sample_rate).to(
         classifier.device
     )
@@ -132,6 +129,19 @@ def layer_features(classifier: Classifier, layer: str, exclusive: bool = False) 
         options = {**classifier.origin.get("options", {}), "layer": layer, **({"exclusive": True} if exclusive else {})}
         made.origin = {**classifier.origin, "options": options}
     return made.eval()
+
+
+def check_layers(classifier: Classifier) -> None:
+    """Refuse a classifier of which no layer can be read, such as a function.
+
+    Raises
+    ------
+    UnsupportedError
+    """
+    if not classifier.layers():
+        raise UnsupportedError(
+            f"classifier {classifier.name!r} has no layers that can be read, so it has no features to hear; explain its classes"
+        )
 
 
 def _inside(table: dict[str, Any]) -> dict[str, Any]:

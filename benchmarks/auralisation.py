@@ -1,0 +1,211 @@
+"""Auralisation: which way of asking serves a feature best, how fast many features are heard, and what atlases say.
+
+    python benchmarks/auralisation.py ways runs/vgg5/model --layers block1 block3 --root ESC-50-master
+    python benchmarks/auralisation.py speed
+    python benchmarks/auralisation.py atlases atlas-vgg5 atlas-mn04
+
+``ways``: for some clips, the strongest features of each layer, by each way; means over features with 95 % bootstrap intervals over
+clips. Controls: the energy of the sound, random cells, the sound that was made for another feature of the layer, and the sound that
+the same network with shuffled weights makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import otoscope
+from otoscope.attribution.deconvolution import BATCH, deconvolve
+from otoscope.audio import open_audio
+from otoscope.auralisation.auralise import hear_feature
+from otoscope.auralisation.measures import feature_responses, measure_feature
+from otoscope.classifiers import Classifier, build
+from otoscope.classifiers.layer_features import layer_features
+from otoscope.datasets import load_dataset
+from otoscope.metrics import bootstrap
+
+WAYS = (
+    "deconvolution", "guided_backprop", "gradient", "input_x_gradient", "lrp", "grad_cam", "mask_optimisation", "energy", "random",
+)  # fmt: skip
+MEASURES = ("kept", "removed", "selectivity", "selectivity_removed")
+
+
+def random_twin(classifier: Classifier, seed: int) -> Classifier:
+    """The same network with the weights of each layer shuffled."""
+    import copy
+
+    twin = copy.deepcopy(classifier)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in twin.network.parameters():
+            flat = parameter.flatten()
+            parameter.copy_(flat[torch.randperm(len(flat), generator=rng)].reshape(parameter.shape))
+    return twin
+
+
+def rows_of(
+    classifier: Classifier, layer: str, file: Path, ways: Sequence[str], top: int, mask: str | None, seed: int
+) -> list[dict[str, object]]:
+    """Measures of the strongest features of one clip, by each way and control."""
+    heard, sound = layer_features(classifier, layer), open_audio(file)
+    twin = layer_features(random_twin(classifier, seed), layer)
+    responses = feature_responses(heard, sound)
+    numbers = np.argsort(-responses)[:top].tolist()
+    exclusive = layer_features(classifier, layer, exclusive=True)
+    rows: list[dict[str, object]] = []
+
+    def add(way: str, number: int, measures: object) -> None:
+        rows.append({"way": way, "layer": layer, "clip": file.name, "feature": number, **vars(measures)})
+
+    for way in ways:
+        for number in numbers:
+            explained = exclusive if way == "mask_optimisation" else None
+            made = hear_feature(heard, sound, number, (way, None, mask), seed, 16, responses, explained)
+            if made.measures is not None and made.explanation is not None:
+                add(way, number, made.measures)
+                if way == "deconvolution":
+                    parts = [feature_responses(heard, p) for p in (made.explanation.kept, made.explanation.removed)]
+                    other = int(np.random.default_rng([seed, number]).choice([n for n in numbers if n != number]))
+                    add("deconvolution, another feature", other, measure_feature(responses, *parts, other))
+                    blind = hear_feature(twin, sound, number, (way, None, mask), seed)
+                    if blind.explanation is not None:
+                        parts = [
+                            feature_responses(heard, p) for p in (blind.explanation.kept, blind.explanation.removed)
+                        ]
+                        add("deconvolution, random weights", number, measure_feature(responses, *parts, number))
+    return rows
+
+
+def ways(options: argparse.Namespace) -> None:
+    """The table of ways."""
+    classifier = otoscope.load_classifier(options.model, options.weights).eval()
+    data = load_dataset(options.data, options.root)
+    spread = np.linspace(0, len(data.examples) - 1, options.clips).round().astype(int)
+    rows: list[dict[str, object]] = []
+    for i in spread:
+        for layer in options.layers:
+            rows += rows_of(
+                classifier, layer, data.examples[i].path, options.ways, options.top, options.mask, options.seed
+            )
+        print(f"{data.examples[i].path.name} done", flush=True)
+    print(
+        "\n| Layer | Way | Kept | Removed | Selectivity of the kept | of the removed |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for layer in options.layers:
+        for way in dict.fromkeys(str(r["way"]) for r in rows):
+            some = [r for r in rows if (r["layer"], r["way"]) == (layer, way)]
+            cells = []
+            for measure in MEASURES:
+                values = np.array([float(r[measure]) for r in some])  # type: ignore[arg-type]
+                found = bootstrap(values, clusters=np.array([str(r["clip"]) for r in some]))
+                cells.append(f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})")
+            print(f"| {layer} | {way} | " + " | ".join(cells) + " |")
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=1))
+
+
+def speed(_options: argparse.Namespace) -> None:
+    """All 320 features of VGG-5 for a clip of four seconds, beside the passes that they need and plain loops."""
+    torch.manual_seed(0)
+    model = build("vgg5", 2).eval()
+    wave = 0.1 * torch.randn(4 * 11025)
+    layers = [f"block{i}" for i in range(1, 6)]
+    features = {name: layer_features(model, name) for name in layers}
+    found, bare = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        for one in features.values():
+            deconvolve(one, wave, range(64))
+        found.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        for one in features.values():
+            given = one.features(wave[None]).repeat(BATCH, 1, 1, 1).requires_grad_()
+            maps = one.network.maps(given)
+            for k in range(64 // BATCH):
+                torch.autograd.grad(maps, given, torch.ones_like(maps), retain_graph=k < 64 // BATCH - 1)
+        bare.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    loops = _loops(model, wave)
+    print(json.dumps({
+        "seconds": min(found), "over the bare passes": min(found) / min(bare), "multiply-adds a second of loops": loops,
+        "plain loops for all 320, s (extrapolated)": 64 * sum(_work(depth) for depth in range(1, 6)) / loops,
+        "measured for, s": time.perf_counter() - start,
+    }, indent=1))  # fmt: skip
+
+
+def _work(depth: int) -> float:
+    """Multiply-adds of one forward and one backward pass through so many blocks."""
+    sizes = [(257, 171), (128, 85), (64, 42), (32, 21), (16, 10)]
+    return sum(2 * f * t * 9 * (1 if i == 0 else 64) * 64 for i, (f, t) in enumerate(sizes[:depth]))
+
+
+def _loops(model: Classifier, wave: torch.Tensor) -> float:
+    """Multiply-adds a second of a convolution in plain loops, over a corner of the first map."""
+    x = model.features(wave[None])[0, 0].numpy()
+    weight = model.network.block1.conv.weight.detach().numpy()  # type: ignore[union-attr]
+    start, done = time.perf_counter(), 0
+    for f in range(1, 9):
+        for t in range(1, 33):
+            for o in range(8):
+                total = 0.0
+                for u in range(3):
+                    for v in range(3):
+                        total += weight[o, 0, u, v] * x[f + u - 1, t + v - 1]
+                        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def atlases(options: argparse.Namespace) -> None:
+    """Names, stability and drives of atlases."""
+    words = "Network|Layer|Features|Named|Same by other stimuli|Dead|Near twins|Median explained|Key|Kind|Timbre"
+    head = words.split("|")
+    print("| " + " | ".join(head) + " |\n| " + " | ".join(["---"] * len(head)) + " |")
+    for folder in options.folders:
+        atlas = json.loads((Path(folder) / "atlas.json").read_text())
+        for layer in atlas["layers"]:
+            f = layer["features"]
+            named = [one for one in f if one["name"] not in ("", "dead")]
+            drives = [f"{d['drive']:.2f} ({d['low']:.2f}–{d['high']:.2f})" for d in layer["drives"].values()]
+            numbers = [len(f), len(named), sum(one["stable"] for one in named), sum(one["name"] == "dead" for one in f)]
+            numbers.append(sum(one["twin"] >= 0 for one in f))
+            explained = f"{np.median([one['explained'] for one in f]):.2f}"
+            print(
+                f"| {Path(folder).name} | {layer['name']} | "
+                + " | ".join([*map(str, numbers), explained, *drives])
+                + " |"
+            )
+
+
+def main() -> None:
+    """Parse and run one part."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parts = parser.add_subparsers(required=True)
+    one = parts.add_parser("ways")
+    one.add_argument("model")
+    one.add_argument("--weights", default="published")
+    one.add_argument("--data", default="esc50,esc10=true")
+    one.add_argument("--root", required=True)
+    one.add_argument("--layers", nargs="+", required=True)
+    one.add_argument("--ways", nargs="+", default=list(WAYS))
+    one.add_argument("--clips", type=int, default=10)
+    one.add_argument("--top", type=int, default=3)
+    one.add_argument("--mask", default=None)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--json", default="")
+    one.set_defaults(run=ways)
+    parts.add_parser("speed").set_defaults(run=speed)
+    two = parts.add_parser("atlases")
+    two.add_argument("folders", nargs="+")
+    two.set_defaults(run=atlases)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
