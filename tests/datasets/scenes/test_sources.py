@@ -27,6 +27,7 @@ WANTED = {
         "tone",
     ),
     *("white_noise", "pink_noise"),
+    *("kick_drum", "hi_hat", "bass_line", "chord_pad"),
 }
 
 

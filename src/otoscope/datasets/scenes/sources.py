@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from otoscope.datasets.scenes.music import bass_line, chord_pad, hi_hat, kick_drum
 from otoscope.datasets.scenes.synthesis import (
     TOP_HZ,
     Array,
@@ -344,7 +345,8 @@ SOUNDS: dict[str, Builder] = {
     builder.__name__: builder
     for builder in (
         clock_tick, siren, bell, bird_chirp, dog_bark, rain, sea_waves, wind, helicopter, engine, chainsaw, crackling_fire,
-        rooster, crying_baby, sneeze, knocks, beeps, hum, click_train, tone, white_noise, pink_noise,
+        rooster, crying_baby, sneeze, knocks, beeps, hum, click_train, tone, white_noise, pink_noise, kick_drum, hi_hat, bass_line,
+        chord_pad,
     )
 }  # fmt: skip
 """Every kind of sound by name: the one list."""
