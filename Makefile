@@ -35,6 +35,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/studies.py
 	$(BIN)/python benchmarks/prototypes.py
+	$(BIN)/python benchmarks/auralisation.py speed
 	$(BIN)/python benchmarks/zoo.py --data "$(DATA)"
 	$(BIN)/python benchmarks/autoencoders.py --data "$(DATA)"
 

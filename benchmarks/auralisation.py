@@ -3,6 +3,7 @@
     python benchmarks/auralisation.py ways runs/vgg5/model --layers block1 block3 --root ESC-50-master
     python benchmarks/auralisation.py speed
     python benchmarks/auralisation.py atlases atlas-vgg5 atlas-mn04
+    python benchmarks/auralisation.py music runs/vgg5/model
 
 ``ways``: for some clips, the strongest features of each layer, by each way; means over features with 95 % bootstrap intervals over
 clips. Controls: the energy of the sound, random cells, the sound that was made for another feature of the layer, and the sound that
@@ -12,6 +13,7 @@ the same network with shuffled weights makes.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -23,11 +25,14 @@ import torch
 import otoscope
 from otoscope.attribution.deconvolution import BATCH, deconvolve
 from otoscope.audio import open_audio
+from otoscope.auralisation import layer_responses
+from otoscope.auralisation.atlas import default_layers
 from otoscope.auralisation.auralise import hear_feature
 from otoscope.auralisation.measures import feature_responses, measure_feature
 from otoscope.classifiers import Classifier, build
 from otoscope.classifiers.layer_features import layer_features
 from otoscope.datasets import load_dataset
+from otoscope.datasets.scenes import Scene, make_scene
 from otoscope.metrics import bootstrap
 
 WAYS = (
@@ -182,6 +187,51 @@ def atlases(options: argparse.Namespace) -> None:
             )
 
 
+STEMS = ("kick_drum", "hi_hat", "bass_line", "chord_pad")
+
+
+def music(options: argparse.Namespace) -> None:
+    """For each layer and instrument of a piece: the feature that follows it best, chosen on one piece, judged on another."""
+    classifier = otoscope.load_classifier(options.model, options.weights).eval()
+    layers = options.layers or default_layers(classifier)
+    pieces = [piece(classifier.sample_rate, seed) for seed in (0, 1)]
+    heard = [layer_responses(classifier, layers, [p.clip.samples[0]]) for p in pieces]
+    print(
+        "| Layer | " + " | ".join(s.replace("_", " ") for s in STEMS) + " |\n| --- | " + " | ".join(["---"] * 4) + " |"
+    )
+    for name in ["the sound itself", *layers]:
+        cells = []
+        for stem in STEMS:
+            if name == "the sound itself":
+                cells.append(f"{followed(pieces[1].clip.samples[0], pieces[1].stem(stem).samples, 172):.2f}")
+                continue
+            first, second = (h[name].profile[0] for h in heard)
+            scores = [followed(one, pieces[0].stem(stem).samples, first.shape[1]) for one in first]
+            best = int(np.nanargmax(scores))
+            cells.append(
+                f"{followed(second[best], pieces[1].stem(stem).samples, second.shape[1]):.2f} (feature {best})"
+            )
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def piece(sample_rate: int, seed: int) -> Scene:
+    """Eight seconds of drums, bass and chords; the chords leave out every second bar, the bass every third."""
+    events = {"chord_pad": [(0.0, 2.0), (4.0, 6.0)], "bass_line": [(1.0, 4.0), (5.0, 8.0)]}
+    events |= {"kick_drum": [(0.0, 3.0), (4.5, 8.0)], "hi_hat": [(2.0, 7.0)]}
+    return make_scene(STEMS, 8.0, sample_rate, snr_db=0.0, seed=seed, events=events)
+
+
+def followed(profile: np.ndarray, stem: np.ndarray, frames: int) -> float:
+    """Correlation of a profile (or the level of a sound) over time and the level of a stem, in so many frames."""
+
+    def level(x: np.ndarray) -> np.ndarray:
+        edges = np.linspace(0, len(x), frames + 1).astype(int)
+        return np.array([np.sqrt((x[a:b].astype(float) ** 2).mean()) for a, b in itertools.pairwise(edges)])
+
+    own = profile if len(profile) == frames else level(profile)
+    return float(np.corrcoef(own, level(stem))[0, 1]) if own.std() > 0 else float("nan")
+
+
 def main() -> None:
     """Parse and run one part."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -203,6 +253,11 @@ def main() -> None:
     two = parts.add_parser("atlases")
     two.add_argument("folders", nargs="+")
     two.set_defaults(run=atlases)
+    three = parts.add_parser("music")
+    three.add_argument("model")
+    three.add_argument("--weights", default="published")
+    three.add_argument("--layers", nargs="+", default=[])
+    three.set_defaults(run=music)
     options = parser.parse_args()
     options.run(options)
 

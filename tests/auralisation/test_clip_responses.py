@@ -42,6 +42,18 @@ def test_written_out(examples):
     assert found.peak_s[1, ONSET] == pytest.approx(1.2, abs=0.05)
 
 
+def test_relevance_is_what_less_of_the_map_changes(examples):
+    """Where the gradient has both signs within a map: the slope of the decision as the map is scaled down."""
+    world = planted_classifier(1)
+    world.axes["plain.0"] = "channel freq frame"
+    found = clip_responses(world, ["plain.0"], examples)["plain.0"]
+    for row, sound in enumerate((tone(1100), bursts((1.2,)))):
+        given = world.features(torch.from_numpy(sound)[None]).detach()
+        best = int(world.logits(given).argmax())
+        up, down = (float(world.logits(given * s).log_softmax(-1)[0, best].detach()) for s in (1.001, 0.999))
+        assert found.relevance[row, 0] == pytest.approx(abs(up - down) / 0.002, rel=0.01)
+
+
 def test_no_gradients_no_relevance(examples):
     world = planted_classifier()
     world._differentiable = False
