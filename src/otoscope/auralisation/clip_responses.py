@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otoscope.attribution.base import log_odds
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.layer_maps import one_map
 from otoscope.core.errors import ParameterError
@@ -83,7 +84,7 @@ def _pass(
         raw = {n: one_map(n, outputs[n], 1) for n in layers}
         gradients: dict[str, Tensor] = {}
         if backward:
-            decided = logits[0].max() if classifier.multilabel else logits[0].log_softmax(-1).max()
+            decided = log_odds(logits, logits.detach().argmax(1), classifier.multilabel)[0]
             wanted = [n for n in layers if raw[n].requires_grad]
             found = torch.autograd.grad(decided, [raw[n] for n in wanted], allow_unused=True)
             gradients = {
