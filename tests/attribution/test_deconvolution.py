@@ -107,6 +107,12 @@ def test_the_published_procedure_in_loops(small, depth):
         np.testing.assert_allclose(found[number], expected, atol=1e-4 * np.abs(expected).max())
         assert np.abs(expected).max() > 0
     assert (found < 0).any()  # not rectified at the end
+    before = features.digest()
+    bare = [(weight, np.zeros_like(bias)) for weight, bias in blocks]
+    expected = slow_deconvolution(given, bare, 1)
+    found = deconvolve(features, wave, [1], biases=False)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert features.digest() == before
 
 
 def test_the_method_begins_with_the_map_itself(small, ask, values):

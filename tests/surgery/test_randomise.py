@@ -10,7 +10,7 @@ from torch import nn
 import otoscope
 import worlds
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.surgery import randomised, state_digest, top_down
+from otoscope.surgery import randomised, state_digest, top_down, without_biases
 
 
 class Odd(nn.Module):
@@ -266,3 +266,17 @@ class TestTopDown:
     def test_where_nothing_runs_it_is_the_order_of_definition(self):
         net = worlds.spectral().network
         assert top_down(net, run=lambda: None) == top_down(net)
+
+
+def test_biases_are_put_back_after_an_error():
+    net = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.BatchNorm1d(2), torch.nn.Conv1d(2, 1, 1, bias=False))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+
+    def fail():
+        with without_biases(net):
+            assert net[0].bias.abs().max() == 0
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())

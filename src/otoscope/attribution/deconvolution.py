@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ from otoscope.classifiers import Classifier
 from otoscope.classifiers.layer_features import LayerFeatures
 from otoscope.core.errors import ParameterError, UnsupportedError
 from otoscope.core.registry import register
-from otoscope.surgery import deconvolved, preserve_state
+from otoscope.surgery import deconvolved, preserve_state, without_biases
 
 BATCH = 16  # features that go back together
 
@@ -48,7 +49,9 @@ def deconvolution(problem: Problem) -> Tensor:
     return per_amplitude(problem, gradient)
 
 
-def deconvolve(features: Classifier, waveform: Tensor, numbers: Sequence[int], batch_size: int = BATCH) -> Tensor:
+def deconvolve(
+    features: Classifier, waveform: Tensor, numbers: Sequence[int], batch_size: int = BATCH, biases: bool = True
+) -> Tensor:
     """What of a sound's features some features of a layer respond to, as published: their maps, sent back one by one.
 
     Parameters
@@ -61,6 +64,9 @@ def deconvolve(features: Classifier, waveform: Tensor, numbers: Sequence[int], b
         Features of the layer.
     batch_size : int
         So many go back together: memory does not grow with their number.
+    biases : bool
+        False: without the biases of convolutions and linear layers on the way forward, as the original program, which does not
+        load them.
 
     Returns
     -------
@@ -83,7 +89,8 @@ def deconvolve(features: Classifier, waveform: Tensor, numbers: Sequence[int], b
     if not isinstance(network, LayerFeatures):
         raise ParameterError("give the features of a layer: layer_features(classifier, layer)")
     wanted = [features.target(int(n), torch.zeros(len(features.labels)).numpy()).index for n in numbers]
-    with preserve_state(features), torch.enable_grad(), deconvolved():
+    bare = contextlib.nullcontext() if biases else without_biases(network)
+    with preserve_state(features), bare, torch.enable_grad(), deconvolved():
         given = features.features(waveform[None].to(features.device)).detach().to(features.dtype)
         size = max(1, min(batch_size, len(wanted)))
         copies = given.repeat(size, *[1] * (given.ndim - 1)).requires_grad_()

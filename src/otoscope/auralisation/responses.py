@@ -24,6 +24,11 @@ class LayerResponses(NamedTuple):
         Root mean square of the map less that of silence.
     profile : ndarray (sound, feature, frame)
         The same over frequency alone: how it goes in time.
+
+    Examples
+    --------
+    >>> LayerResponses(np.ones((2, 3)), np.ones((2, 3, 5))).strength.shape
+    (2, 3)
     """
 
     strength: np.ndarray

@@ -53,7 +53,11 @@ class LayerFeatures(nn.Module):
     def changes(self, given: Tensor) -> Tensor:
         """Maps of the layer less those of silence, ``(batch, feature, ...)``."""
         maps = self.maps(given)
-        state = given.shape[1:], maps.device, sum(t._version for t in self.network.state_dict().values())
+        state = (
+            given.shape[1:],
+            maps.device,
+            sum(0 if t.is_inference() else t._version for t in self.network.state_dict().values()),
+        )
         if self._silent is None or self._silent[0] != state:
             quiet = torch.full_like(given[:1].detach(), float(getattr(self._classifier[0].frontend, "silence", 0.0)))
             with torch.no_grad():

@@ -18,13 +18,13 @@ from otoscope.surgery.backward import deconvolved, guided
 from otoscope.surgery.digest import state_digest
 from otoscope.surgery.guard import frozen, preserve_state
 from otoscope.surgery.hooks import output_of, record_input, record_layer, record_layers
-from otoscope.surgery.randomise import randomised, top_down
+from otoscope.surgery.randomise import randomised, top_down, without_biases
 from otoscope.surgery.relevance import relevance
 from otoscope.surgery.rescale import rescale
 
 __all__ = [
     "Attention", "deconvolved", "frozen", "guided", "output_of", "preserve_state", "randomised", "record_attention", "record_input",
-    "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down",
+    "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down", "without_biases",
 ]  # fmt: skip
 
 __getattr__ = renamed(__name__, {"untouched": "otoscope.surgery.preserve_state"})

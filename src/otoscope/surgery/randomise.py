@@ -83,6 +83,31 @@ def randomised(
                 tensor.copy_(before)
 
 
+@contextlib.contextmanager
+def without_biases(model: nn.Module) -> Iterator[None]:
+    """While the block runs, the biases of convolutions and linear layers are 0; afterwards they are as before.
+
+    Examples
+    --------
+    >>> net = torch.nn.Linear(2, 1)
+    >>> with without_biases(net):
+    ...     float(net(torch.zeros(1, 2)).detach())
+    0.0
+    """
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    biases = [m.bias for m in model.modules() if isinstance(m, kinds) and m.bias is not None]
+    kept = [b.detach().clone() for b in biases]
+    try:
+        with torch.no_grad():
+            for bias in biases:
+                bias.zero_()
+        yield
+    finally:
+        with torch.no_grad():
+            for bias, value in zip(biases, kept, strict=True):
+                bias.copy_(value)
+
+
 class _Uses(TorchFunctionMode):
     """When each of some tensors was last handed to a function of torch."""
 
