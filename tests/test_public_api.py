@@ -16,7 +16,7 @@ import otoscope
 
 NAMES = {
     "Attribution", "Autoencoder", "Classifier", "Clip", "Explanation", "Grid", "Mask", "OtoscopeError", "Scores", "Target",
-    "classify", "explain", "load_audio", "load_autoencoder", "load_classifier", "replay", "wrap", "wrap_function",
+    "auralise", "classify", "explain", "load_audio", "load_autoencoder", "load_classifier", "replay", "wrap", "wrap_function",
 }  # fmt: skip
 
 
