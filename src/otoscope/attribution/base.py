@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -183,6 +184,15 @@ def target_gradient(
         if gradient is None:  # operations without a derivative, such as quantised layers, leave the mask unused
             raise UnsupportedError(f"classifier {classifier.name!r} gives no gradients{no_gradients(classifier)}")
     problem.tick(len(mask))
+    return gradient
+
+
+def ruled_gradient(problem: Problem, rules: Callable[[], AbstractContextManager[object]]) -> Tensor:
+    """Gradient of the target logits by masks, with other rules for the way back (`otoscope.surgery`), ``(batch, freq, frame)``."""
+    gradient = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
+    for _, clip in problem.chunks(1):
+        with rules():
+            gradient[clip] = problem.gradient(problem.inspected.ones(len(clip)), clip)
     return gradient
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.attribution.base import Problem, per_amplitude
+from otoscope.attribution.base import Problem, per_amplitude, ruled_gradient
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.layer_features import LayerFeatures
 from otoscope.core.errors import ParameterError, UnsupportedError
@@ -42,11 +43,7 @@ def deconvolution(problem: Problem) -> Tensor:
 
     As with guided backpropagation, the result depends little on the classifier's upper layers.
     """
-    gradient = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    for _, clip in problem.chunks(1):
-        with deconvolved():
-            gradient[clip] = problem.gradient(problem.inspected.ones(len(clip)), clip)
-    return per_amplitude(problem, gradient)
+    return per_amplitude(problem, ruled_gradient(problem, deconvolved))
 
 
 def deconvolve(
@@ -88,7 +85,7 @@ def deconvolve(
     network = features.network
     if not isinstance(network, LayerFeatures):
         raise ParameterError("give the features of a layer: layer_features(classifier, layer)")
-    wanted = [features.target(int(n), torch.zeros(len(features.labels)).numpy()).index for n in numbers]
+    wanted = [features.target(int(n), np.zeros(len(features.labels))).index for n in numbers]
     bare = contextlib.nullcontext() if biases else without_biases(network)
     with preserve_state(features), bare, torch.enable_grad(), deconvolved():
         given = features.features(waveform[None].to(features.device)).detach().to(features.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from otoscope.attribution.base import Problem, per_amplitude
+from otoscope.attribution.base import Problem, per_amplitude, ruled_gradient
 from otoscope.core.registry import register
 from otoscope.surgery import guided
 
@@ -34,8 +34,5 @@ def guided_backprop(problem: Problem, times_input: bool = False) -> torch.Tensor
 
     The result depends little on the classifier's upper layers: an explanation can look right without being right.
     """
-    gradient = torch.zeros(problem.batch, *problem.shape, device=problem.targets.device)
-    for _, clip in problem.chunks(1):
-        with guided():
-            gradient[clip] = problem.gradient(problem.inspected.ones(len(clip)), clip)
+    gradient = ruled_gradient(problem, guided)
     return gradient if times_input else per_amplitude(problem, gradient)

@@ -91,7 +91,7 @@ def make_atlas(
         raise ParameterError("there are no clips; choose other folds, or another data set")
     names = list(layers) or default_layers(classifier)
     work = _Work(classifier, examples, names, seed, make_folder(out), log)
-    work.check_layers()
+    work.open_layers()
     named, again = work.names(seed), work.names(seed + 1)
     clips = work.clips()
     rows = [work.layer(name, named["layers"][name], again["layers"][name], clips) for name in names]
@@ -152,8 +152,8 @@ class _Work:
         self.mark = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
         self.heard: dict[str, Classifier] = {}
 
-    def check_layers(self) -> None:
-        """Refuse layers that have no features before anything is computed."""
+    def open_layers(self) -> None:
+        """The layers' features as classes; a layer that has none is refused before anything is computed."""
         for name in self.layers:
             self.heard[name] = layer_features(self.classifier, name)
 

@@ -15,7 +15,14 @@ from otoscope.classifiers.layer_features import check_layers, layer_features, re
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.explanation.explain import explain_sources, open_sound
 from otoscope.explanation.explanation import Explanation
-from otoscope.explanation.request import DEFAULT_DOMAIN, DEFAULT_MODEL, default_mask, make_request, resolve_model
+from otoscope.explanation.request import (
+    DEFAULT_DOMAIN,
+    DEFAULT_MODEL,
+    default_mask,
+    make_request,
+    registered_name,
+    resolve_model,
+)
 from otoscope.surgery import preserve_state
 
 WAY = "deconvolution"
@@ -171,7 +178,7 @@ def auralise_source(
         heard = layer_features(classifier, name)
         responses = feature_responses(heard, source, batch_size)
         asked = _numbers(numbers, responses, top, name)
-        explained = layer_features(classifier, name, exclusive=True) if _name(how[0]) in EXCLUSIVE else heard
+        explained = layer_features(classifier, name, exclusive=True) if registered_name(how[0]) in EXCLUSIVE else heard
         found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
     return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
 
@@ -203,13 +210,9 @@ def _filled(classifier: Classifier, how: tuple[Any, Any, str | None]) -> tuple[A
     if domain is None:
         domain = DEFAULT_DOMAIN if classifier.frontend is None else "features"
     if mask is None:
-        published = _name(way) == WAY and getattr(classifier.frontend, "unit", "") == "magnitude"
+        published = registered_name(way) == WAY and getattr(classifier.frontend, "unit", "") == "magnitude"
         mask = "positive" if published else default_mask(way)
     return way, domain, mask
-
-
-def _name(way: Any) -> str:
-    return str(way if isinstance(way, str) else way[0]).split(",")[0].strip() if isinstance(way, str | tuple) else ""
 
 
 def _numbers(numbers: Sequence[int] | None, responses: np.ndarray, top: int, layer: str) -> list[int]:

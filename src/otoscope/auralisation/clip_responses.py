@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from otoscope.attribution.base import log_odds
+from otoscope.auralisation.responses import power_in_time
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.layer_maps import one_map
+from otoscope.classifiers.layer_maps import read_maps, record_layer_maps
 from otoscope.core.errors import ParameterError
 from otoscope.datasets import Example, waveform
 from otoscope.surgery import preserve_state, record_layers
@@ -63,7 +64,7 @@ def clip_responses(
     for example in examples:
         sound = torch.from_numpy(np.array(waveform(example, classifier.sample_rate)[:limit], np.float32))
         if len(sound) not in quiet:
-            quiet = {len(sound): _pass(classifier, layers, torch.zeros_like(sound))[0]}
+            quiet = {len(sound): record_layer_maps(classifier, torch.zeros_like(sound)[None], layers)}
         maps, gradients = _pass(classifier, layers, sound, classifier.differentiable)
         seconds = max(len(sound), classifier.minimum_length) / classifier.sample_rate
         for name in layers:
@@ -72,36 +73,31 @@ def clip_responses(
 
 
 def _pass(
-    classifier: Classifier, layers: Sequence[str], sound: Tensor, backward: bool = False
+    classifier: Classifier, layers: Sequence[str], sound: Tensor, backward: bool
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Maps of the layers, ``(feature, ..., frame)``, and their gradients for the classifier's decision."""
+    """Maps of the layers, ``(1, feature, ..., frame)``, and their gradients for the classifier's decision."""
     with preserve_state(classifier), torch.set_grad_enabled(backward):
         given = (
             classifier.given(sound[None].to(classifier.device)).detach().to(classifier.dtype).requires_grad_(backward)
         )
         with record_layers(classifier.network, layers) as outputs:
             logits = classifier.logits(given)
-        raw = {n: one_map(n, outputs[n], 1) for n in layers}
+        maps = read_maps(classifier, outputs, 1)
         gradients: dict[str, Tensor] = {}
         if backward:
             decided = log_odds(logits, logits.detach().argmax(1), classifier.multilabel)[0]
-            wanted = [n for n in layers if raw[n].requires_grad]
-            found = torch.autograd.grad(decided, [raw[n] for n in wanted], allow_unused=True)
-            gradients = {
-                n: classifier.maps(n, g.detach())[0].float()
-                for n, g in zip(wanted, found, strict=True)
-                if g is not None
-            }
-        return {n: classifier.maps(n, x.detach())[0].float() for n, x in raw.items()}, gradients
+            wanted = [n for n in layers if outputs[n][0].requires_grad]
+            found = torch.autograd.grad(decided, [outputs[n][0] for n in wanted], allow_unused=True)
+            gradients = read_maps(classifier, {n: [g] for n, g in zip(wanted, found, strict=True) if g is not None}, 1)
+        return maps, gradients
 
 
 def _numbers(change: Tensor, gradient: Tensor | None, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Strength, relevance and time of the strongest response of each feature."""
-    power = change.square()
-    over_time = power.mean(1) if power.ndim == 3 else power  # (feature, frame)
-    n = over_time.shape[1]
-    relevance = (
-        (change * gradient).flatten(1).sum(1).abs() if gradient is not None else torch.full((len(power),), torch.nan)
-    )
+    over_time = power_in_time(change)[0]  # (feature, frame)
+    n_features, n = over_time.shape
+    relevance = torch.full((n_features,), torch.nan)
+    if gradient is not None:
+        relevance = (change * gradient)[0].flatten(1).sum(1).abs()
     peak = (over_time.argmax(1).float() + 0.5) * seconds / n
     return over_time.mean(1).sqrt().cpu().numpy(), relevance.cpu().numpy(), peak.cpu().numpy()

@@ -79,9 +79,8 @@ def _band(low: float, high: float, top: float) -> str:
         return f"below {_hz(high)}"
     if high > 0.8 * top:
         return f"above {_hz(low)}"
-    unit = " kHz" if low >= 1000 else " Hz"
     if low >= 1000:
-        return f"{low / 1000:.3g} to {high / 1000:.3g}{unit}"
+        return f"{low / 1000:.3g} to {high / 1000:.3g} kHz"
     return f"{low:.0f} to {high:.0f} Hz" if high < 1000 else f"{low:.0f} Hz to {high / 1000:.3g} kHz"
 
 
@@ -142,7 +141,7 @@ class _Seen:
     """One sound in one scale; sums over frequency are made once."""
 
     def __init__(self, spec: np.ndarray, hz: np.ndarray, step_s: float):
-        self.spec, self.hz, self.step_s = spec, hz, step_s
+        self.hz = hz
         self.sums = {
             kind: _cumulated((_cells(kind, spec) ** 2).mean(1)) for kind in KINDS if kind not in ("rise", "fall")
         }

@@ -59,8 +59,8 @@ def feature_magnitudes(features: Classifier, sound: AudioSource, number: int) ->
         )
     mono = downmix(sound.read(0, sound.frames))
     x = torch.from_numpy(np.array(resample(mono[None], sound.sample_rate, features.sample_rate)[0], np.float32))
-    magnitude = deconvolve(features, x, [number])[0].clamp_min(0)  # (freq, frame)
+    magnitude = deconvolve(features, x, [number])[0].clamp_min(0).to(features.device)  # (freq, frame)
     with torch.no_grad():
-        spec = front.stft(features.pad(x[None].to(features.device)))[0].cpu()  # (frame, freq)
-        made = synthesise(torch.polar(magnitude.T.contiguous(), spec.angle()), front.cpu())
+        spec = front.stft(features.pad(x[None].to(features.device)))[0]  # (frame, freq)
+        made = synthesise(torch.polar(magnitude.T.contiguous(), spec.angle()), front).cpu()
     return Clip(fit_length(made.numpy()[None], len(x)), features.sample_rate, f"feature {number} of {sound.source}")

@@ -197,14 +197,14 @@ def _in_time(stimuli: Sequence[Stimulus], profile: np.ndarray, seconds: float) -
     times = (np.arange(profile.shape[1]) + 0.5) * seconds / profile.shape[1]
     middle, step = 0.5 * seconds, seconds / profile.shape[1]
 
-    def mean(shape: str, start: float, stop: float) -> float:
+    def strongest(shape: str, start: float, stop: float) -> float:
         inside = (times >= start - step / 2) & (times < stop + step / 2)
         return float(profile[wide[shape]][inside].max()) if inside.any() else 0.0
 
     begins = profile[wide["begins"]]
     late = times >= seconds - 0.3
     parts = np.array(
-        [mean("begins", middle, middle + 0.1), float(begins[late].mean()), mean("ends", middle, middle + 0.1)]
+        [strongest("begins", middle, middle + 0.1), float(begins[late].mean()), strongest("ends", middle, middle + 0.1)]
     )
     after = np.flatnonzero(times >= middle - step)
     first = int((begins[after] >= 0.9 * begins[after].max()).argmax())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.layer_maps import one_map
+from otoscope.classifiers.layer_maps import record_layer_maps
 from otoscope.core.errors import ParameterError
-from otoscope.surgery import preserve_state, record_layers
 
 
 class LayerResponses(NamedTuple):
@@ -78,16 +77,13 @@ def layer_responses(
     if not sounds or len({len(s) for s in sounds}) > 1:
         raise ParameterError("give sounds of one length")
     size = 1 if classifier.one_by_one else batch_size
-    quiet = {
-        name: maps[0] for name, maps in _maps(classifier, layers, np.zeros((1, len(sounds[0])), np.float32)).items()
-    }
+    quiet = record_layer_maps(classifier, torch.zeros(1, len(sounds[0])), layers)
     strength: dict[str, list[np.ndarray]] = {name: [] for name in layers}
     profile: dict[str, list[np.ndarray]] = {name: [] for name in layers}
     for start in range(0, len(sounds), size):
         some = np.stack([np.asarray(s, np.float32) for s in sounds[start : start + size]])
-        for name, maps in _maps(classifier, layers, some).items():
-            power = (maps - quiet[name]).square()
-            power = power.mean(2) if power.ndim == 4 else power  # (sound, feature, frame)
+        for name, maps in record_layer_maps(classifier, torch.from_numpy(some), layers).items():
+            power = power_in_time(maps - quiet[name])
             strength[name].append(power.mean(2).sqrt().cpu().numpy())
             profile[name].append(power.sqrt().cpu().numpy())
         if progress is not None:
@@ -95,9 +91,7 @@ def layer_responses(
     return {n: LayerResponses(np.concatenate(strength[n]), np.concatenate(profile[n])) for n in layers}
 
 
-def _maps(classifier: Classifier, layers: Sequence[str], sounds: np.ndarray) -> Mapping[str, Tensor]:
-    """Maps of the layers, ``(sound, feature, freq, frame)`` or ``(sound, feature, frame)``."""
-    with preserve_state(classifier), torch.no_grad():
-        with record_layers(classifier.network, layers) as outputs:
-            classifier(torch.from_numpy(sounds).to(classifier.device))
-        return {n: classifier.maps(n, one_map(n, outputs[n], len(sounds))).detach().float() for n in layers}
+def power_in_time(change: Tensor) -> Tensor:
+    """Mean squares over frequency, ``(sound, feature, frame)``, of maps with or without frequencies."""
+    power = change.square()
+    return power.mean(2) if power.ndim == 4 else power

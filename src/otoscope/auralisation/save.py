@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import peak, write_wav
-from otoscope.auralisation.auralise import Auralisation, FeatureSound
+from otoscope.audio import AudioSource, peak, write_wav
+from otoscope.auralisation.auralise import Auralisation
 from otoscope.auralisation.magnitudes import feature_magnitudes
 from otoscope.auralisation.measures import feature_responses, measure_feature
 from otoscope.core import registry
 from otoscope.core.files import make_folder, write_text
 from otoscope.core.jsonable import to_jsonable
-from otoscope.core.records import Clip
 from otoscope.explanation.many import result_row
 
 FILE = "auralisation.json"
@@ -64,11 +63,11 @@ def save_auralisation(
         if one.explanation is not None and one.measures is not None:
             place = out / _folder_name(found.layer, one.number)
             files = one.explanation.save(place)
-            source = one.explanation.source.source
-            pages.append(result_row(source, one.explanation, files))
+            source = one.explanation.source
+            pages.append(result_row(source.source, one.explanation, files))
             row |= {"measures": asdict(one.measures), "folder": place.name}
             if magnitudes:
-                row["magnitudes"] = _write_magnitudes(found, one, place, normalise)
+                row["magnitudes"] = _write_magnitudes(found, source, one.number, place, normalise)
         rows.append(row)
     if len(pages) > 1:
         registry.get("view", "comparison").target(pages, out / "comparison.html")
@@ -82,14 +81,13 @@ def _folder_name(layer: str, number: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', layer).strip('.-') or 'layer'}-{number}"
 
 
-def _write_magnitudes(found: Auralisation, one: FeatureSound, place: Path, normalise: bool) -> dict[str, Any]:
+def _write_magnitudes(
+    found: Auralisation, source: AudioSource, number: int, place: Path, normalise: bool
+) -> dict[str, Any]:
     """The sound of the mode magnitude, and what the network makes of it."""
-    explanation = one.explanation
-    assert explanation is not None
-    made = feature_magnitudes(found.classifier, explanation.source, one.number)
-    silence = Clip(np.zeros_like(made.samples), made.sample_rate)
-    kept, none = (feature_responses(found.classifier, sound) for sound in (made, silence))
-    measures = measure_feature(found.responses, kept, none, one.number)
+    made = feature_magnitudes(found.classifier, source, number)
+    kept = feature_responses(found.classifier, made)
+    measures = measure_feature(found.responses, kept, np.zeros_like(kept), number)  # nothing is removed in this mode
     largest = peak(made.samples)
     scale = 1 / largest if normalise and largest > 0 else 1.0
     write_wav(place / "magnitudes.wav", made.samples * np.float32(scale), made.sample_rate)

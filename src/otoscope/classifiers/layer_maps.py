@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,13 +40,32 @@ def record_maps(classifier: Classifier, waveforms: Tensor, layer: str) -> Record
     with preserve_state(classifier), torch.no_grad():
         with record_layers(classifier.network, [layer]) as outputs, record_input(classifier.network) as inputs:
             logits = classifier(waveforms.to(classifier.device))
-        maps = classifier.maps(layer, one_map(layer, outputs[layer], len(waveforms))).detach().float()
+        maps = read_maps(classifier, outputs, len(waveforms))[layer]
         probabilities = classifier.probabilities(logits).float()
     maps = maps[:, :, None] if maps.ndim == 3 else maps
     shape = int(maps.shape[2]), int(maps.shape[3])
     return RecordedMaps(
         maps, probabilities, layer_cells(classifier, layer, shape, inputs[0].shape[-1], waveforms.shape[1])
     )
+
+
+def record_layer_maps(classifier: Classifier, waveforms: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """What several layers make of waveforms ``(batch, time)``, in one pass; see `read_maps`."""
+    with preserve_state(classifier), torch.no_grad():
+        with record_layers(classifier.network, layers) as outputs:
+            classifier(waveforms.to(classifier.device))
+        return read_maps(classifier, outputs, len(waveforms))
+
+
+def read_maps(classifier: Classifier, outputs: Mapping[str, list[Tensor]], batch: int) -> dict[str, Tensor]:
+    """Recorded outputs of layers as maps ``(batch, channel, freq, frame)`` or ``(batch, channel, frame)``, without a graph.
+
+    Raises
+    ------
+    UnsupportedError
+        If a layer has no maps over time.
+    """
+    return {name: classifier.maps(name, one_map(name, some, batch)).detach().float() for name, some in outputs.items()}
 
 
 def one_map(layer: str, outputs: list[Tensor], batch: int) -> Tensor:

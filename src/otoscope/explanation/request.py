@@ -83,9 +83,15 @@ def default_mask(method: Any) -> str:
     """The mask of a method for which none is requested; one for a sound that a method gives itself stands for none."""
     if not isinstance(method, str | tuple):
         return RANKED_MASK
-    name = method if isinstance(method, str) else method[0]
-    facts = registry.get("method", str(name).split(",")[0].strip()).facts
+    facts = registry.get("method", registered_name(method)).facts
     return DEFAULT_MASK if facts["gives"] == "sound" else str(facts["mask"])
+
+
+def registered_name(method: Any) -> str:
+    """The name in the registry of a method with or without its settings; empty for an object, such as one of captum."""
+    if not isinstance(method, str | tuple):
+        return ""
+    return str(method if isinstance(method, str) else method[0]).split(",")[0].strip()
 
 
 def make_request(

@@ -200,15 +200,30 @@ def derivative(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return slope.nan_to_num_(0.0, 0.0, 0.0)
 
 
-class _Guided(Rules):
+class _Rectified(Rules):
+    """Rectifiers pass the positive part of what comes back, by a slope for their input."""
+
     def rule(self, call: Call) -> Any:
         if call.name not in UNITS or not call.varies or not isinstance(call.args[0], Tensor):
             return NotImplemented
         x = call.args[0]
         with torch.no_grad():  # the plain call leaves no graph; the only way back is that of _Positive
-            value = call()
-            slope = derivative(lambda at: call.run(at, *call.args[1:], **call.kwargs), x) * (x > 0)
+            value, slope = call(), self.slope(call, x)
         return _Positive.apply(x, slope, [value])
+
+    def slope(self, call: Call, x: Tensor) -> Tensor:
+        """What a positive gradient is multiplied by."""
+        raise NotImplementedError
+
+
+class _Guided(_Rectified):
+    def slope(self, call: Call, x: Tensor) -> Tensor:
+        return derivative(lambda at: call.run(at, *call.args[1:], **call.kwargs), x) * (x > 0)
+
+
+class _Deconvolved(_Rectified):
+    def slope(self, call: Call, x: Tensor) -> Tensor:
+        return x.new_ones(())
 
 
 class _Positive(_Slope):
@@ -242,27 +257,6 @@ def guided() -> Iterator[None]:
     """
     with _Guided():
         yield
-
-
-class _Deconvolved(Rules):
-    def rule(self, call: Call) -> Any:
-        if call.name not in UNITS or not call.varies or not isinstance(call.args[0], Tensor):
-            return NotImplemented
-        with torch.no_grad():
-            value = call()
-        return _Rectified.apply(call.args[0], [value])
-
-
-class _Rectified(torch.autograd.Function):
-    """Forward: a value made before. Backward: the positive part of the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, value: list[Tensor]) -> Tensor:
-        return value.pop()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0].clamp_min(0), None
 
 
 @contextlib.contextmanager

@@ -32,8 +32,15 @@ def write_atlas(atlas: Mapping[str, Any], file: str | os.PathLike[str]) -> str:
     ------
     WriteError
     """
-    features = sum(len(layer["features"]) for layer in atlas["layers"])
-    named = sum(1 for layer in atlas["layers"] for f in layer["features"] if f["name"] and f["name"] != "dead")
+    layers = [
+        {
+            "name": layer["name"],
+            "n": len(layer["features"]),
+            "named": sum(1 for f in layer["features"] if f["name"] not in ("", "dead")),
+            "drives": layer["drives"],
+        }
+        for layer in atlas["layers"]
+    ]
     page = render_page(
         "atlas.html.jinja",
         styles=("page.css", "atlas.css"),
@@ -43,17 +50,9 @@ def write_atlas(atlas: Mapping[str, Any], file: str | os.PathLike[str]) -> str:
         name=atlas["model"]["name"],
         clips=atlas["clips"],
         stimuli=atlas["stimuli"],
-        features=features,
-        named=named,
-        layers=[
-            {
-                "name": layer["name"],
-                "n": len(layer["features"]),
-                "named": sum(1 for f in layer["features"] if f["name"] and f["name"] != "dead"),
-                "drives": layer["drives"],
-            }
-            for layer in atlas["layers"]
-        ],
+        features=sum(layer["n"] for layer in layers),
+        named=sum(layer["named"] for layer in layers),
+        layers=layers,
     )
     write_text(Path(file), page)
     return str(file)
