@@ -211,8 +211,8 @@ class _Rectified(Rules):
             value, slope = call(), self.slope(call, x)
         return _Positive.apply(x, slope, [value])
 
-    def slope(self, call: Call, x: Tensor) -> Tensor:
-        """What a positive gradient is multiplied by."""
+    def slope(self, call: Call, x: Tensor) -> Tensor | None:
+        """What a positive gradient is multiplied by; None for 1."""
         raise NotImplementedError
 
 
@@ -222,16 +222,19 @@ class _Guided(_Rectified):
 
 
 class _Deconvolved(_Rectified):
-    def slope(self, call: Call, x: Tensor) -> Tensor:
-        return x.new_ones(())
+    def slope(self, call: Call, x: Tensor) -> None:
+        return None
 
 
 class _Positive(_Slope):
-    """Forward: a value made before. Backward: the positive part of the gradient times a slope."""
+    """Forward: a value made before. Backward: the positive part of the gradient times a slope, if there is one."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return _Slope.backward(ctx, gradients[0].clamp_min(0))
+        positive = gradients[0].clamp_min(0)
+        if ctx.saved_tensors[0] is None:
+            return positive, None, None
+        return _Slope.backward(ctx, positive)
 
 
 @contextlib.contextmanager
