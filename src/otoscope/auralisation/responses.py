@@ -92,6 +92,6 @@ def layer_responses(
 
 
 def power_in_time(change: Tensor) -> Tensor:
-    """Mean squares over frequency, ``(sound, feature, frame)``, of maps with or without frequencies."""
+    """Mean squares over all between feature and frame, ``(sound, feature, frame)``, of maps ``(sound, feature, ..., frame)``."""
     power = change.square()
-    return power.mean(2) if power.ndim == 4 else power
+    return power.flatten(2, -2).mean(2) if power.ndim > 3 else power

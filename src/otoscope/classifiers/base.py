@@ -17,7 +17,7 @@ from otoscope.classifiers.layer_axes import AXES, find_axes
 from otoscope.classifiers.outputs import Readout
 from otoscope.core.errors import NonFiniteError, ParameterError, ShapeError, UnknownNameError, UnsupportedError
 from otoscope.core.records import Target
-from otoscope.surgery import preserve_state, record_layer
+from otoscope.surgery import HEADS, layers_with_heads, preserve_state, record_layer
 from otoscope.surgery.digest import flat_state, state_digest
 from otoscope.surgery.guard import set_mode
 
@@ -261,7 +261,8 @@ class Classifier(nn.Module):
 
     def layers(self) -> dict[str, str | None]:
         """Dotted names of the network's layers, each with the axes of its output after the batch where they are known."""
-        return {name: self.axes_of(name) for name, _ in self.network.named_modules() if name}
+        names = [name for name, _ in self.network.named_modules() if name] + layers_with_heads(self.network)
+        return {name: self.axes_of(name) for name in names}
 
     def axes_of(self, layer: str) -> str | None:
         """The axes of a layer's output after the batch: its own, else those of the nearest layer around it."""
@@ -350,7 +351,7 @@ class Classifier(nn.Module):
 
 def _nearest(table: Mapping[str, T], layer: str) -> T | None:
     """The entry of a layer, else that of the nearest layer around it."""
-    parts = layer.split(".")
+    parts = layer.removesuffix(HEADS).split(".")
     names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
     return next((table[name] for name in names if name in table), None)
 

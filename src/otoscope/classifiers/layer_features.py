@@ -1,10 +1,11 @@
 """The features of one layer as a classifier: what any method explains of a class, it then explains of a feature.
 
 A *feature* is one channel of a layer's map: what one filter of a convolution gives over time and frequency, or one number of a
-transformer's tokens. Its *response* to a sound is the root mean square of the difference between that map and the map of silence:
-what the sound changes, and not what the biases give to anything. As a classifier, each feature is a class of
-its own, whose odds are its response over its reference: the largest of its responses to three standard sounds (`standard_sounds`).
-So a probability of one half is a response as strong as that, and the ratio of two odds is the ratio of two responses.
+transformer's tokens; or, with ``:heads`` behind the name of a self-attention, all that one of its heads gives. Its *response* to a
+sound is the root mean square of the difference between that map and the map of silence: what the sound changes, and not what the
+biases give to anything. As a classifier, each feature is a class of its own, whose odds are its response over its reference: the
+largest of its responses to three standard sounds (`standard_sounds`). So a probability of one half is a response as strong as that,
+and the ratio of two odds is the ratio of two responses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from otoscope.classifiers.base import Classifier
-from otoscope.classifiers.layer_maps import one_map
+from otoscope.classifiers.layer_maps import feature_maps, one_map
 from otoscope.core.errors import UnsupportedError
 from otoscope.surgery import output_of, preserve_state, record_layer
 
@@ -47,8 +48,8 @@ class LayerFeatures(nn.Module):
                 setattr(self, name, getattr(classifier.network, name))
 
     def maps(self, given: Tensor) -> Tensor:
-        """Maps of the layer ``(batch, feature, ...)``; the pass ends there."""
-        return self._classifier[0].maps(self.layer, output_of(self.network, self.layer, given))
+        """Maps of the layer's features, see `feature_maps`; the pass ends there."""
+        return feature_maps(self._classifier[0], self.layer, output_of(self.network, self.layer, given))
 
     def changes(self, given: Tensor) -> Tensor:
         """Maps of the layer less those of silence, ``(batch, feature, ...)``."""
@@ -83,7 +84,8 @@ def layer_features(classifier: Classifier, layer: str, exclusive: bool = False) 
     classifier : Classifier
         Any classifier whose layers can be read; it stays as it is, and its network is shared.
     layer : str
-        Dotted name of a layer with maps over time; `Classifier.layers` lists the names.
+        Dotted name of a layer with maps over time, such as ``features.3`` or ``blocks.2.attn:heads``; `Classifier.layers` lists
+        the names.
     exclusive : bool
         A feature's probability is its share of the odds of all (softmax): what is explained is then what draws this feature
         and not the others.
@@ -115,7 +117,7 @@ def layer_features(classifier: Classifier, layer: str, exclusive: bool = False) 
     with preserve_state(classifier), torch.no_grad():
         with record_layer(classifier.network, layer) as outputs:
             classifier(sounds[:1])
-        maps = classifier.maps(layer, one_map(layer, outputs, 1))
+        maps = feature_maps(classifier, layer, one_map(layer, outputs, 1))
         probe = LayerFeatures(classifier, layer, torch.ones(maps.shape[1], device=maps.device))
         power = torch.cat([probe.changes(classifier.given(x[None]).to(classifier.dtype)) for x in sounds])
     response = power.square().flatten(2).mean(2).sqrt().amax(0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_cells import LayerCells, layer_cells
 from otoscope.core.errors import UnsupportedError
-from otoscope.surgery import preserve_state, record_input, record_layers
+from otoscope.surgery import count_heads, preserve_state, record_input, record_layers
 
 
 class RecordedMaps(NamedTuple):
@@ -40,7 +40,7 @@ def record_maps(classifier: Classifier, waveforms: Tensor, layer: str) -> Record
     with preserve_state(classifier), torch.no_grad():
         with record_layers(classifier.network, [layer]) as outputs, record_input(classifier.network) as inputs:
             logits = classifier(waveforms.to(classifier.device))
-        maps = read_maps(classifier, outputs, len(waveforms))[layer]
+        maps = classifier.maps(layer, one_map(layer, outputs[layer], len(waveforms))).detach().float()
         probabilities = classifier.probabilities(logits).float()
     maps = maps[:, :, None] if maps.ndim == 3 else maps
     shape = int(maps.shape[2]), int(maps.shape[3])
@@ -58,14 +58,29 @@ def record_layer_maps(classifier: Classifier, waveforms: Tensor, layers: Sequenc
 
 
 def read_maps(classifier: Classifier, outputs: Mapping[str, list[Tensor]], batch: int) -> dict[str, Tensor]:
-    """Recorded outputs of layers as maps ``(batch, channel, freq, frame)`` or ``(batch, channel, frame)``, without a graph.
+    """Recorded outputs of layers as maps of features, see `feature_maps`, without a graph.
 
     Raises
     ------
     UnsupportedError
         If a layer has no maps over time.
     """
-    return {name: classifier.maps(name, one_map(name, some, batch)).detach().float() for name, some in outputs.items()}
+    return {n: feature_maps(classifier, n, one_map(n, some, batch)).detach().float() for n, some in outputs.items()}
+
+
+def feature_maps(classifier: Classifier, layer: str, output: Tensor) -> Tensor:
+    """A layer's output as maps ``(batch, feature, ..., frame)``: of channels, or of heads of attention.
+
+    Between feature and frame lies frequency, where the layer has any; of a head, its own channels come before that.
+
+    Raises
+    ------
+    UnsupportedError
+        If the layer has no maps over time.
+    """
+    maps = classifier.maps(layer, output)
+    heads = count_heads(classifier.network, layer)
+    return maps.unflatten(1, (heads, -1)) if heads else maps
 
 
 def one_map(layer: str, outputs: list[Tensor], batch: int) -> Tensor:

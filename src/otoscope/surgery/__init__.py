@@ -2,7 +2,7 @@
 
 Three techniques, from the mildest to the strongest:
 
-- *Hooks* (`hooks`, `guard`) read what layers give. They are torch's own module hooks, removed when the block ends.
+- *Hooks* (`hooks`, `heads`, `guard`) read what layers give. They are torch's own module hooks, removed when the block ends.
 - *Function modes* (`attention`, `backward`, `rescale`, `relevance`) see every torch function that runs inside a block, whether
   a module, a front end or bare arithmetic called it, and may give it another backward pass. A mode changes neither model nor
   class, and is gone with the block; what stays is the graph that was recorded in it.
@@ -17,14 +17,16 @@ from otoscope.surgery.attention import Attention, record_attention
 from otoscope.surgery.backward import deconvolved, guided
 from otoscope.surgery.digest import state_digest
 from otoscope.surgery.guard import frozen, preserve_state
+from otoscope.surgery.heads import HEADS, count_heads, layers_with_heads
 from otoscope.surgery.hooks import output_of, record_input, record_layer, record_layers
 from otoscope.surgery.randomise import randomised, top_down, without_biases
 from otoscope.surgery.relevance import relevance
 from otoscope.surgery.rescale import rescale
 
 __all__ = [
-    "Attention", "deconvolved", "frozen", "guided", "output_of", "preserve_state", "randomised", "record_attention", "record_input",
-    "record_layer", "record_layers", "relevance", "rescale", "state_digest", "top_down", "without_biases",
+    "HEADS", "Attention", "count_heads", "deconvolved", "frozen", "guided", "layers_with_heads", "output_of", "preserve_state",
+    "randomised", "record_attention", "record_input", "record_layer", "record_layers", "relevance", "rescale", "state_digest",
+    "top_down", "without_biases",
 ]  # fmt: skip
 
 __getattr__ = renamed(__name__, {"untouched": "otoscope.surgery.preserve_state"})

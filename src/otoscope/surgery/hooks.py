@@ -14,14 +14,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from otoscope.core.errors import UnknownNameError, UnsupportedError
+from otoscope.surgery.heads import HEADS, layers_with_heads, listen_to_heads
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """The submodule of that dotted name, or an `UnknownNameError` with the nearest names."""
+    """The submodule of that dotted name (``:heads`` behind it apart), or an `UnknownNameError` with the nearest names."""
     layers = dict(model.named_modules())
-    if name not in layers or not name:
-        raise UnknownNameError("layer", name, [n for n in layers if n])
-    return layers[name]
+    own = name.removesuffix(HEADS)
+    if own not in layers or not own:
+        raise UnknownNameError("layer", name, [*(n for n in layers if n), *layers_with_heads(model)])
+    return layers[own]
 
 
 def add_hook(register: Callable[..., Any], hook: Callable[..., Any], **options: Any) -> Any:
@@ -36,6 +38,21 @@ def add_hook(register: Callable[..., Any], hook: Callable[..., Any], **options: 
 
 
 @contextlib.contextmanager
+def _listen(model: nn.Module, name: str, keep: Callable[[Any], None]) -> Iterator[None]:
+    """While the block runs, ``keep`` is called with what a layer, or its heads, gives in each pass."""
+    layer = find_layer(model, name)
+    if name.endswith(HEADS):
+        with listen_to_heads(layer, name, keep):
+            yield
+        return
+    handle = add_hook(layer.register_forward_hook, lambda _module, _inputs, output: keep(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
 def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
     """While the block runs, each forward pass appends each layer's output to its list.
 
@@ -44,7 +61,7 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     model : nn.Module
         The network; it is restored when the block ends.
     names : sequence of str
-        Dotted names of the layers.
+        Dotted names of the layers; with ``:heads`` behind it, the concatenated heads of a self-attention.
 
     Raises
     ------
@@ -62,9 +79,8 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
     {'0': (5, 3), '2': (5, 2)}
     """
     outputs: dict[str, list[Tensor]] = {name: [] for name in names}
-    layers = {name: find_layer(model, name) for name in outputs}
 
-    def keep(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+    def keep(name: str, output: object) -> None:
         if not isinstance(output, Tensor):
             raise UnsupportedError(
                 f"layer {name!r} gives {type(output).__name__}, not one tensor; choose another layer"
@@ -73,8 +89,8 @@ def record_layers(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
 
     # The stack removes every hook that was added, also when adding a later one, or the block, fails.
     with contextlib.ExitStack() as stack:
-        for name, layer in layers.items():
-            stack.callback(add_hook(layer.register_forward_hook, partial(keep, name)).remove)
+        for name in outputs:
+            stack.enter_context(_listen(model, name, partial(keep, name)))
         yield outputs
 
 
@@ -117,20 +133,18 @@ def output_of(model: nn.Module, name: str, given: Tensor) -> Tensor:
     torch.Size([5, 3])
     """
 
-    def stop(_module: nn.Module, _inputs: object, output: object) -> None:
+    def stop(output: object) -> None:
         raise _Reached(output)
 
-    handle = add_hook(find_layer(model, name).register_forward_hook, stop)
     try:
-        model(given)
+        with _listen(model, name, stop):
+            model(given)
     except _Reached as reached:
         if isinstance(reached.output, Tensor):
             return reached.output
         raise UnsupportedError(
             f"layer {name!r} gives {type(reached.output).__name__}, not one tensor; choose another layer"
         ) from None
-    finally:
-        handle.remove()
     raise UnsupportedError(f"layer {name!r} is not used in a forward pass; choose another layer")
 
 
