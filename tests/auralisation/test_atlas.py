@@ -9,12 +9,13 @@ import pytest
 import soundfile
 
 from feature_worlds import BAND, ONSET, RATE, bursts, planted_classifier, tone
+from note_worlds import write_notes
 from otoscope.auralisation import atlas as module
-from otoscope.auralisation import make_atlas
+from otoscope.auralisation import make_atlas, named_layers
 from otoscope.auralisation.atlas import default_layers
 from otoscope.classifiers import build, load_classifier
 from otoscope.core.errors import ParameterError, UnknownNameError, UnsupportedError
-from otoscope.datasets import Example
+from otoscope.datasets import Example, Notes
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_after_a_crash_only_what_is_missing_is_made(made, examples, monkeypatch)
         path.write_bytes(path.read_bytes()[:100])  # cut short
     next(iter(out.glob("sounds/*.ogg"))).unlink()
     calls = {"stimuli": 0, "heard": 0}
-    monkeypatch.setattr(module, "make_stimuli", lambda *_: calls.__setitem__("stimuli", 1))
+    monkeypatch.setattr(named_layers, "make_stimuli", lambda *_, **__: calls.__setitem__("stimuli", 1))
     hear = module.hear_feature
     monkeypatch.setattr(module, "hear_feature", lambda *a: calls.__setitem__("heard", calls["heard"] + 1) or hear(*a))
     again = make_atlas(world, examples, out, ["planted"])
@@ -76,6 +77,47 @@ def test_other_weights_begin_anew(made, examples, monkeypatch):
     monkeypatch.setattr(module, "clip_responses", lambda *a, real=module.clip_responses: seen.append(1) or real(*a))
     make_atlas(world, examples[:1], out, ["planted"])
     assert seen
+
+
+def test_other_clips_of_the_same_names_begin_anew(made, examples, tmp_path, monkeypatch):
+    _, out = made
+    other = [Example(tmp_path / e.path.name, e.label, fold=1, source=e.source, index=e.index) for e in examples]
+    for e in other:
+        soundfile.write(e.path, tone(1100, 3.0, 0.05), RATE, subtype="FLOAT")
+    seen = []
+    monkeypatch.setattr(module, "clip_responses", lambda *a, real=module.clip_responses: seen.append(1) or real(*a))
+    monkeypatch.setattr(named_layers, "make_stimuli", None)  # names do not depend on clips
+    make_atlas(planted_classifier(), other, out, ["planted"])
+    assert seen
+
+
+def test_beside_another_training(examples, tmp_path):
+    own, twin = planted_classifier(), planted_classifier()
+    order = [2, 0, 3, 1]
+    twin.network.conv.weight.data = 2.0 * twin.network.conv.weight.data[order]
+    atlas = make_atlas(own, examples[:1], tmp_path, ["planted"], twin=twin)
+    closest = [f["closest"] for f in atlas["layers"][0]["features"]]
+    assert [c["number"] for c in closest] == [order.index(k) for k in range(4)]
+    assert all(c["correlation"] > 0.999 and c["same"] for c in closest)
+    assert atlas["twin"]["name"] == "planted"
+
+
+def test_a_twin_must_be_another_training_of_the_same_network(examples, tmp_path):
+    with pytest.raises(ParameterError, match="has the same weights as 'planted'"):
+        make_atlas(planted_classifier(), examples, tmp_path, ["planted"], twin=planted_classifier())
+    with pytest.raises(ParameterError, match="'vgg5' has no layer 'planted'; give another training"):
+        make_atlas(planted_classifier(), examples, tmp_path, ["planted"], twin=build("vgg5", 2))
+
+
+def test_notes_are_among_the_stimuli(made, examples, tmp_path):
+    notes = Notes(write_notes(tmp_path / "notes", {"organ": tuple(range(48, 84, 4)), "contrabass": (33, 37)}))
+    plain, _ = made
+    atlas = make_atlas(planted_classifier(), examples[:1], tmp_path / "out", ["planted"], notes=notes)
+    assert atlas["stimuli"] == plain["stimuli"] + 9 + 2 + 24
+    features = atlas["layers"][0]["features"]
+    assert {f["timbre"] for f in features} <= {"organ", "contrabass"}
+    assert features[BAND]["timbre"] == "organ"  # its notes and harmonics lie in the band
+    assert plain["layers"][0]["features"][BAND]["timbre"] in ("bright", "dull", "odd")
 
 
 def test_default_layers():

@@ -94,3 +94,15 @@ def test_what_is_explained_is_judged_on_other_stimuli(made):
     assert found[0].name == ""
     good = name_features(stimuli, LayerResponses(column[:, None], np.ones((len(sounds), 1, 8))), described, bank, RATE)
     assert good[0].explained == pytest.approx(1, abs=1e-6)
+
+
+def test_pitch_and_timbre_of_the_strongest_stacks(made):
+    stimuli, _, described, bank = made
+    values = [(s.group == "stack") * (1.0 + (s.values.get("timbre") == "odd")) for s in stimuli]
+    low = [v * (2.0 if s.values.get("hz", 99) < 60 else 1.0) for v, s in zip(values, stimuli, strict=True)]
+    strength = np.array([low]).T
+    responses = LayerResponses(strength, np.repeat(strength[:, :, None], 10, 2))
+    (found,) = name_features(stimuli, responses, described, bank, RATE)
+    assert found.pitch_hz == pytest.approx(55.0)
+    assert (found.timbre, found.pitch_contrast) == ("odd", pytest.approx(2.0))
+    assert found.timbre_contrast == pytest.approx(2.0)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from note_worlds import pitch_of, write_notes
 from otoscope.auralisation import make_stimuli
+from otoscope.auralisation.stimuli import KINDS
 from otoscope.core.errors import ParameterError
+from otoscope.datasets import Notes
 
 RATE = 16000
 
@@ -92,3 +95,29 @@ def test_what_cannot_be_made():
         make_stimuli(1000)
     with pytest.raises(ParameterError, match=r"0\.25 s"):
         make_stimuli(8000, seconds=0.1)
+
+
+def test_notes_and_chords_of_instruments(tmp_path):
+    notes = Notes(write_notes(tmp_path, {"organ": tuple(range(48, 84, 2)), "contrabass": (28, 33, 38)}))
+    plain, played = make_stimuli(RATE), make_stimuli(RATE, notes=notes)
+    assert [s.name for s in played[: len(plain)]] == [s.name for s in plain]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(plain, played, strict=False))
+    new = played[len(plain) :]
+    single = [s for s in new if s.group == "note"]
+    assert [s.values["timbre"] for s in single] == ["contrabass"] * 3 + ["organ"] * 12
+    for s in single:
+        cents = 1200 * np.log2(pitch_of(s.samples, RATE) / (440 * 2 ** ((s.values["midi"] - 69) / 12)))
+        assert abs(cents) < 13
+    chords = [s for s in new if s.group == "played chord"]  # the contrabass does not reach them
+    assert len(chords) == 24
+    assert {s.values["timbre"] for s in chords} == {"organ"}
+    for s in chords:
+        hz, power = spectrum(s.samples)
+        for step in KINDS[s.values["kind"]]:
+            note = 220 * 2 ** ((s.values["key"] + step) / 12)
+            assert power[np.abs(hz - note) < 4].max() > 100 * np.median(power)
+    levels = [10 * np.log10(np.mean(s.samples.astype(float) ** 2)) for s in new]
+    assert levels == pytest.approx([-20.0] * len(new), abs=0.01)
+    again = make_stimuli(RATE, 1, notes=notes)
+    assert [s.name for s in again] == [s.name for s in played]
+    assert not np.array_equal(again[-1].samples, played[-1].samples)

@@ -11,11 +11,11 @@ from otoscope.auralisation.measures import FeatureMeasures, feature_responses, m
 from otoscope.auralisation.naming import FeatureName, name_features
 from otoscope.auralisation.responses import LayerResponses, layer_responses
 from otoscope.auralisation.save import save_auralisation
-from otoscope.auralisation.similarity import drives
+from otoscope.auralisation.similarity import closest_features, drives
 from otoscope.auralisation.stimuli import Stimulus, make_stimuli
 
 __all__ = [
-    "Auralisation", "FeatureMeasures", "FeatureName", "FeatureSound", "LayerResponses", "Stimulus", "auralise", "drives",
-    "feature_magnitudes", "feature_responses", "layer_responses", "make_atlas", "make_stimuli", "measure_feature",
+    "Auralisation", "FeatureMeasures", "FeatureName", "FeatureSound", "LayerResponses", "Stimulus", "auralise", "closest_features",
+    "drives", "feature_magnitudes", "feature_responses", "layer_responses", "make_atlas", "make_stimuli", "measure_feature",
     "name_features", "save_auralisation",
 ]  # fmt: skip

@@ -7,11 +7,9 @@ only what is missing. All parts lie in ``parts/`` under the fingerprint of model
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import json
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.audio import encode, fit_length
+from otoscope.audio import encode
 from otoscope.auralisation.auralise import WAY, hear_feature
 from otoscope.auralisation.clip_responses import ClipResponses, clip_responses
-from otoscope.auralisation.descriptors import describe_sounds, descriptor_bank, spectrogram
-from otoscope.auralisation.naming import FeatureName, name_features
-from otoscope.auralisation.responses import LayerResponses, layer_responses
-from otoscope.auralisation.similarity import drives
-from otoscope.auralisation.stimuli import SECONDS, make_stimuli
+from otoscope.auralisation.descriptors import spectrogram
+from otoscope.auralisation.named_layers import (
+    NamedLayers,
+    beside_twin,
+    check_twin,
+    name_layers,
+    read_arrays,
+    write_arrays,
+)
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.layer_features import check_layers, layer_features
 from otoscope.core import registry
@@ -35,8 +37,9 @@ from otoscope.core.files import atomic_write, make_folder, read_json, write_text
 from otoscope.core.jsonable import to_jsonable
 from otoscope.core.records import Clip
 from otoscope.datasets import Dataset, Example, waveform
+from otoscope.datasets.notes import Notes
 
-FILE, PARTS, SOUNDS, FORMAT = "atlas.json", "parts", "sounds", 1
+FILE, PARTS, SOUNDS, FORMAT = "atlas.json", "parts", "sounds", 2
 CHUNK = 20  # clips in a part
 STRETCH_S = 1.0
 ROWS, COLUMNS = 24, 48  # of a small picture
@@ -50,6 +53,9 @@ def make_atlas(
     layers: Sequence[str] = (),
     seed: int = 0,
     log: Log = lambda _line: None,
+    *,
+    notes: Notes | None = None,
+    twin: Classifier | None = None,
 ) -> dict[str, Any]:
     """Make the atlas of a classifier's layers, or finish one that was begun.
 
@@ -67,6 +73,10 @@ def make_atlas(
         Of the stimuli; names are checked with the next one.
     log : callable
         Called with lines of progress.
+    notes : Notes, optional
+        Recorded notes of instruments, which are then among the stimuli.
+    twin : Classifier, optional
+        Another training of the same network: each feature is shown beside its closest one there.
 
     Returns
     -------
@@ -77,6 +87,8 @@ def make_atlas(
     ------
     UnknownNameError, UnsupportedError
         For layers that are not there or have no maps over time.
+    ParameterError
+        For a twin that is not another training of the same network.
     OtoscopeError
         If there are no clips, a file cannot be read, or the folder cannot be written.
 
@@ -90,16 +102,18 @@ def make_atlas(
     if not examples:
         raise ParameterError("there are no clips; choose other folds, or another data set")
     names = list(layers) or default_layers(classifier)
-    work = _Work(classifier, examples, names, seed, make_folder(out), log)
+    if twin is not None:
+        check_twin(classifier, twin, names)
+    work = _Work(classifier, examples, names, make_folder(out), notes, log)
     work.open_layers()
-    named, again = work.names(seed), work.names(seed + 1)
+    named, again = work.names(classifier, seed), work.names(classifier, seed + 1)
+    other = work.names(twin, seed) if twin is not None else None
     clips = work.clips()
-    rows = [work.layer(name, named["layers"][name], again["layers"][name], clips) for name in names]
-    for row, name in zip(rows, names, strict=True):
-        row["drives"] = named["drives"][name]
+    rows = [work.layer(name, named, again.names[name], clips, other) for name in names]
     content = {
         "format": FORMAT, "kind": "otoscope atlas", "model": {"name": classifier.name, "sha256": classifier.digest()},
-        "sample_rate": classifier.sample_rate, "clips": len(examples), "stimuli": named["stimuli"], "seed": seed, "layers": rows,
+        "sample_rate": classifier.sample_rate, "clips": len(examples), "stimuli": named.stimuli, "seed": seed,
+        "notes": notes is not None, "twin": None if twin is None else {"name": twin.name, "sha256": twin.digest()}, "layers": rows,
     }  # fmt: skip
     plain: dict[str, Any] = to_jsonable(content)
     write_text(Path(out) / FILE, json.dumps(plain, indent=1) + "\n")
@@ -138,19 +152,23 @@ class _Work:
     """What is being made, part by part."""
 
     def __init__(
-        self, classifier: Classifier, examples: tuple[Example, ...], layers: list[str], seed: int, out: Path, log: Log
+        self,
+        classifier: Classifier,
+        examples: tuple[Example, ...],
+        layers: list[str],
+        out: Path,
+        notes: Notes | None,
+        log: Log,
     ):
-        self.classifier, self.examples, self.layers, self.seed, self.log = classifier, examples, layers, seed, log
+        self.classifier, self.examples, self.layers, self.notes, self.log = classifier, examples, layers, notes, log
         self.out, self.parts, self.sounds = out, make_folder(out / PARTS), make_folder(out / SOUNDS)
-        said = [
-            classifier.digest(),
-            classifier.sample_rate,
-            layers,
-            [[e.path.name, e.start_s, e.stop_s] for e in examples],
-            FORMAT,
-        ]
-        self.mark = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+        self.mark = self._mark(classifier, [[_content(e.path), e.start_s, e.stop_s] for e in examples])
         self.heard: dict[str, Classifier] = {}
+
+    def _mark(self, classifier: Classifier, more: object) -> str:
+        """A name for parts that depend on a classifier, the layers and what else is given."""
+        said = [classifier.digest(), classifier.sample_rate, self.layers, more, FORMAT]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
     def open_layers(self) -> None:
         """The layers' features as classes; a layer that has none is refused before anything is computed."""
@@ -159,32 +177,10 @@ class _Work:
 
     # --- names --------------------------------------------------------------------------------------------------------
 
-    def names(self, seed: int) -> dict[str, Any]:
-        """Names of all features, from one seed of the stimuli."""
-        path = self.parts / f"names-{self.mark}-{seed}.json"
-        try:
-            return dict(read_json(path))
-        except OtoscopeError:
-            pass
-        rate = self.classifier.sample_rate
-        stimuli = make_stimuli(rate, seed, SECONDS)
-        self.log(f"naming features by {len(stimuli)} stimuli (seed {seed})")
-        bank = descriptor_bank(rate)
-        described = describe_sounds([s.samples for s in stimuli], rate, bank)
-        n = self.classifier.fitting_length(len(stimuli[0].samples))
-        sounds = [fit_length(s.samples[None], n)[0] for s in stimuli]
-        found = layer_responses(self.classifier, self.layers, sounds)
-        named = {
-            name: name_features(stimuli, _cut(r, len(stimuli[0].samples), n), described, bank, rate)
-            for name, r in found.items()
-        }
-        content = {
-            "stimuli": len(stimuli), "layers": {name: [asdict(f) for f in features] for name, features in named.items()},
-            "drives": {name: drives(stimuli, r.strength) for name, r in found.items()},
-        }  # fmt: skip
-        plain: dict[str, Any] = to_jsonable(content)
-        write_text(path, json.dumps(plain) + "\n")
-        return plain
+    def names(self, classifier: Classifier, seed: int) -> NamedLayers:
+        """Names of all features of a classifier, from one seed of the stimuli."""
+        mark = self._mark(classifier, self.notes.digest if self.notes else None)
+        return name_layers(classifier, self.layers, seed, self.parts / f"names-{mark}-{seed}", self.notes, self.log)
 
     # --- clips --------------------------------------------------------------------------------------------------------
 
@@ -196,7 +192,7 @@ class _Work:
             chunk = _read_chunk(path, self.layers)
             if chunk is None:
                 chunk = clip_responses(self.classifier, self.layers, self.examples[start : start + CHUNK])
-                _write_chunk(path, chunk)
+                write_arrays(path, [part for one in chunk.values() for part in one])
             chunks.append(chunk)
             self.log(f"{min(start + CHUNK, len(self.examples))} of {len(self.examples)} clips")
         return {n: ClipResponses(*(np.concatenate([c[n][k] for c in chunks]) for k in range(3))) for n in self.layers}
@@ -204,20 +200,27 @@ class _Work:
     # --- features -----------------------------------------------------------------------------------------------------
 
     def layer(
-        self, name: str, named: list[dict[str, Any]], again: list[dict[str, Any]], clips: dict[str, ClipResponses]
+        self,
+        name: str,
+        named: NamedLayers,
+        again: list[dict[str, Any]],
+        clips: dict[str, ClipResponses],
+        twin: NamedLayers | None,
     ) -> dict[str, Any]:
         """One layer's features, with sounds."""
-        self.log(f"hearing {len(named)} features of {name}")
-        features = [
-            self._feature(name, k, FeatureName(**row), again[k]["name"], clips[name]) for k, row in enumerate(named)
-        ]
-        return {"name": name, "features": features}
+        rows = named.names[name]
+        self.log(f"hearing {len(rows)} features of {name}")
+        features = [self._feature(name, k, row, again[k]["name"], clips[name]) for k, row in enumerate(rows)]
+        if twin is not None:
+            for row, beside in zip(features, beside_twin(named, twin, name), strict=True):
+                row["closest"] = beside
+        return {"name": name, "features": features, "drives": named.drives[name]}
 
     def _feature(
-        self, layer: str, number: int, facts: FeatureName, second: str, clips: ClipResponses
+        self, layer: str, number: int, facts: dict[str, Any], second: str, clips: ClipResponses
     ) -> dict[str, Any]:
-        row: dict[str, Any] = {"number": number, **asdict(facts), "stable": facts.name == second, "clips": []}
-        if facts.name == "dead" and float(clips.strength[:, number].max()) <= 0:
+        row: dict[str, Any] = {"number": number, **facts, "stable": facts["name"] == second, "clips": []}
+        if facts["name"] == "dead" and float(clips.strength[:, number].max()) <= 0:
             return row
         asked = {
             "activation": int(clips.strength[:, number].argmax()),
@@ -269,26 +272,21 @@ class _Work:
         return f"{SOUNDS}/{name}"
 
 
-def _cut(found: LayerResponses, n: int, given: int) -> LayerResponses:
-    """Profiles over the stimulus alone, where the classifier takes no sound as short."""
-    frames = max(1, round(found.profile.shape[2] * n / given))
-    return LayerResponses(found.strength, found.profile[:, :, :frames])
+def _content(file: Path) -> list[Any]:
+    """Name, size and the checksum of the first megabyte of a file."""
+    try:
+        with file.open("rb") as content:
+            return [file.name, file.stat().st_size, hashlib.sha256(content.read(1 << 20)).hexdigest()]
+    except OSError:
+        return [file.name]  # reading the clip will say why
 
 
 def _read_chunk(path: Path, layers: Sequence[str]) -> dict[str, ClipResponses] | None:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
-            return {n: ClipResponses(*(held[f"{i}-{k}"] for k in range(3))) for i, n in enumerate(layers)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        parts = read_arrays(path, 3 * len(layers))
+    except OtoscopeError:
         return None
-
-
-def _write_chunk(path: Path, chunk: dict[str, ClipResponses]) -> None:
-    buffer = io.BytesIO()
-    parts: dict[str, Any] = {f"{i}-{k}": part for i, one in enumerate(chunk.values()) for k, part in enumerate(one)}
-    np.savez_compressed(buffer, **parts)
-    with atomic_write(path) as part_file:
-        part_file.write_bytes(buffer.getvalue())
+    return {name: ClipResponses(*parts[3 * i : 3 * i + 3]) for i, name in enumerate(layers)}
 
 
 def _picture(sound: Clip) -> dict[str, Any]:

@@ -7,8 +7,9 @@ explains the feature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class FeatureName:
         Rate of amplitude modulation of noise with the strongest response.
     modulation_contrast : float
         The strongest of these over the weakest.
+    pitch_hz, pitch_contrast : float
+        Of the responses to harmonic stacks, mean over timbres: the pitch with the strongest, in Hz, and that over the weakest.
+    timbre, timbre_contrast : str, float
+        The instrument (of recorded notes, where they are among the stimuli) or timbre of stacks with the strongest mean response,
+        and that over the weakest.
     level_exponent : float
         The response grows with this power of the amplitude: 1 is linear, 0 does not depend on it.
     twin : int
@@ -52,7 +58,7 @@ class FeatureName:
 
     Examples
     --------
-    >>> FeatureName("onsets", 0.9, "onsets", 1000.0, 3.0, 1.0, 0.1, 0.1, 0.02, 8.0, 3.0, 1.0, -1).name
+    >>> FeatureName("onsets", 0.9, "onsets", 1000.0, 3.0, 1.0, 0.1, 0.1, 0.02, 8.0, 3.0, 220.0, 1.5, "dull", 1.2, 1.0, -1).name
     'onsets'
     """
 
@@ -67,6 +73,10 @@ class FeatureName:
     latency_s: float
     modulation_hz: float
     modulation_contrast: float
+    pitch_hz: float
+    pitch_contrast: float
+    timbre: str
+    timbre_contrast: float
     level_exponent: float
     twin: int = -1
 
@@ -127,7 +137,7 @@ def _best(strength: np.ndarray, descriptions: np.ndarray) -> tuple[np.ndarray, n
     return _closest(strength, descriptions), np.clip(np.mean(explained, 0), 0, 1)
 
 
-def _in_order(one: Descriptor, facts: dict[str, float]) -> Descriptor:
+def _in_order(one: Descriptor, facts: Mapping[str, Any]) -> Descriptor:
     """Rises in place of falls, or the reverse, where the response to what begins and ends says so.
 
     In all but a few stimuli there is as much of the one as of the other.
@@ -169,7 +179,7 @@ def _twins(strength: np.ndarray, alive: np.ndarray) -> list[int]:
     return [int(row.argmax()) if row.max() > TWINS else -1 for row in alike]
 
 
-def _tuning(stimuli: Sequence[Stimulus], strength: np.ndarray, profile: np.ndarray, seconds: float) -> dict[str, float]:
+def _tuning(stimuli: Sequence[Stimulus], strength: np.ndarray, profile: np.ndarray, seconds: float) -> dict[str, Any]:
     """What `FeatureName` holds besides the name."""
 
     def of(group: str, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -183,12 +193,31 @@ def _tuning(stimuli: Sequence[Stimulus], strength: np.ndarray, profile: np.ndarr
         inside = hz[tones >= tones.max() / 2]
         width = float(np.log2(inside.max() / inside.min()) + np.log2(hz[1] / hz[0]))
     rates, modulated = of("am noise", "rate_hz")
-    contrast = float(modulated.max() / max(modulated.min(), 1e-12)) if modulated.max() > 0 else float("nan")
+    pitch, high = _strongest(stimuli, strength, "stack", "hz")
+    played = "note" if any(s.group == "note" for s in stimuli) else "stack"
+    timbre, rich = _strongest(stimuli, strength, played, "timbre")
     return {
         "centre_hz": centre, "bandwidth_octaves": width, **_in_time(stimuli, profile, seconds),
-        "modulation_hz": float(rates[modulated.argmax()]), "modulation_contrast": contrast,
+        "modulation_hz": float(rates[modulated.argmax()]), "modulation_contrast": _contrast(modulated),
+        "pitch_hz": float(pitch), "pitch_contrast": high, "timbre": str(timbre), "timbre_contrast": rich,
         "level_exponent": _exponent(stimuli, strength),
     }  # fmt: skip
+
+
+def _strongest(stimuli: Sequence[Stimulus], strength: np.ndarray, group: str, key: str) -> tuple[Any, float]:
+    """Of a group of stimuli, the value with the strongest mean response, and that over the weakest."""
+    found: dict[Any, list[float]] = {}
+    for one, response in zip(stimuli, strength, strict=True):
+        if one.group == group:
+            found.setdefault(one.values[key], []).append(float(response))
+    means = {value: float(np.mean(some)) for value, some in found.items()}
+    best = max(means, key=lambda value: means[value])
+    return best, _contrast(np.array(list(means.values())))
+
+
+def _contrast(values: np.ndarray) -> float:
+    """The largest over the smallest; NaN where all are 0."""
+    return float(values.max() / max(values.min(), 1e-12)) if values.max() > 0 else float("nan")
 
 
 def _in_time(stimuli: Sequence[Stimulus], profile: np.ndarray, seconds: float) -> dict[str, float]:

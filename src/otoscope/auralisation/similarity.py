@@ -1,6 +1,7 @@
-"""Which attribute drives a layer: how alike its responses are to sounds that share key, kind of chord or timbre.
+"""How alike responses are: of one layer to two sounds, by what these share; of features of two networks to the same sounds.
 
-Source: choi2016explaining for the question (stimuli that differ in key, chord and instrument, correlated layer by layer).
+Source: choi2016explaining for the question which attribute drives a layer (stimuli that differ in key, chord and instrument,
+correlated layer by layer).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def drives(stimuli: Sequence[Stimulus], strength: np.ndarray, seed: int = 0) -> 
     Parameters
     ----------
     stimuli : sequence of Stimulus
-        Those of the group ``chord`` count.
+        Those of the group ``chord`` count; where two or more instruments play chords, those of ``played chord``, and
+        the timbre is the instrument.
     strength : ndarray (stimulus, feature)
         Responses of the layer's features to all stimuli.
     seed : int
@@ -44,7 +46,9 @@ def drives(stimuli: Sequence[Stimulus], strength: np.ndarray, seed: int = 0) -> 
     >>> found["timbre"]["drive"] > found["key"]["drive"]
     True
     """
-    numbers = [i for i, s in enumerate(stimuli) if s.group == "chord"]
+    players = {s.values["timbre"] for s in stimuli if s.group == "played chord"}
+    group = "played chord" if len(players) > 1 else "chord"
+    numbers = [i for i, s in enumerate(stimuli) if s.group == group]
     chords, responses = [stimuli[i].values for i in numbers], strength[numbers].astype(np.float64)
     spread = responses.std(0)
     responses = (responses - responses.mean(0)) / np.where(spread > 0, spread, 1.0)  # each feature counts alike
@@ -75,3 +79,32 @@ def _difference(alike: np.ndarray, same: np.ndarray, nothing: np.ndarray) -> flo
     if not same.any() or not nothing.any():
         return float("nan")
     return float(alike[same].mean() - alike[nothing].mean())
+
+
+def closest_features(own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each feature of one network the feature of another that responds most alike.
+
+    Parameters
+    ----------
+    own, other : ndarray (stimulus, feature)
+        Responses to the same stimuli.
+
+    Returns
+    -------
+    numbers : ndarray (feature,)
+        Of the other network's features.
+    correlations : ndarray (feature,)
+        Pearson correlation over stimuli; 0 where one does not vary.
+
+    Examples
+    --------
+    >>> own = np.array([[1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
+    >>> numbers, correlations = closest_features(own, own[:, ::-1] * 5 + 1)
+    >>> numbers, correlations.round(3)
+    (array([1, 0]), array([1., 1.]))
+    """
+    x, y = (part.astype(np.float64) - part.mean(0, dtype=np.float64) for part in (own, other))
+    x, y = (part / np.maximum(np.linalg.norm(part, axis=0), 1e-300) for part in (x, y))
+    alike = x.T @ y
+    numbers = alike.argmax(1)
+    return numbers, alike[np.arange(len(alike)), numbers]

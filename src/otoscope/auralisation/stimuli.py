@@ -1,4 +1,4 @@
-"""Sounds made to find out what a feature responds to, each with what it is: tones, bands, clicks, modulations, stacks, chords.
+"""Sounds to find out what a feature responds to, each with what it is: tones, bands, clicks, modulations, stacks, chords, notes.
 
 All are as long as each other and -20 dB re full scale (RMS) unless the level is what varies. The seed changes noise and phases.
 """
@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from otoscope.core.errors import ParameterError
+from otoscope.datasets.notes import Notes
 
 LEVEL_DB = -20.0
 SECONDS = 1.0
 KEYS = 12
+ROOT, ROOT_HZ = 57, 220.0  # of the lowest chord, A3
+NOTES = 12  # most of an instrument
 KINDS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 TIMBRES = {
     "bright": 0.8,
@@ -30,9 +33,9 @@ class Stimulus:
     Parameters
     ----------
     group : str
-        Such as ``tone``, ``noise band``, ``clicks``, ``gated``, ``chord``.
+        Such as ``tone``, ``noise band``, ``clicks``, ``gated noise``, ``chord``, ``note``.
     values : mapping
-        What it is: ``hz``, ``rate_hz``, ``level_db``, ``key``, ``kind``, ``timbre``.
+        What it is: ``hz``, ``rate_hz``, ``level_db``, ``key``, ``kind``, ``timbre`` (of a played sound, the instrument).
     samples : ndarray (time,), float32
         The sound.
 
@@ -53,7 +56,9 @@ class Stimulus:
         return ", ".join([self.group, *said])
 
 
-def make_stimuli(sample_rate: int, seed: int = 0, seconds: float = SECONDS) -> list[Stimulus]:
+def make_stimuli(
+    sample_rate: int, seed: int = 0, seconds: float = SECONDS, notes: Notes | None = None
+) -> list[Stimulus]:
     """All stimuli for a classifier's rate.
 
     Parameters
@@ -64,6 +69,9 @@ def make_stimuli(sample_rate: int, seed: int = 0, seconds: float = SECONDS) -> l
         Of noise and phases.
     seconds : float, s
         Length of each.
+    notes : Notes, optional
+        Recorded notes of instruments, which are then among the stimuli: at most twelve of each, and chords of those instruments
+        that reach all of them.
 
     Raises
     ------
@@ -79,7 +87,10 @@ def make_stimuli(sample_rate: int, seed: int = 0, seconds: float = SECONDS) -> l
     if sample_rate < 2000 or seconds < 0.25:
         raise ParameterError(f"stimuli need at least 2000 Hz and 0.25 s; got {sample_rate} Hz and {seconds} s")
     make = _Maker(sample_rate, seconds, np.random.default_rng(seed))
-    return [Stimulus(group, values, sound) for group, values, sound in make.all()]
+    made = make.all()
+    if notes is not None:
+        make.play(notes)
+    return [Stimulus(group, values, sound) for group, values, sound in made]
 
 
 class _Maker:
@@ -143,8 +154,25 @@ class _Maker:
         for key in range(KEYS):
             for kind, steps in KINDS.items():
                 for timbre in TIMBRES:
-                    notes = [self.stack(220 * 2 ** ((key + s) / 12), timbre) for s in steps]
-                    self.add("chord", np.sum(notes, 0), key=key, kind=kind, timbre=timbre)
+                    parts = [self.stack(ROOT_HZ * 2 ** ((key + s) / 12), timbre) for s in steps]
+                    self.add("chord", np.sum(parts, 0), key=key, kind=kind, timbre=timbre)
+
+    def play(self, notes: Notes) -> None:
+        """Recorded notes, and chords of them."""
+        chords = [(k, kind, s) for k in range(KEYS) for kind, s in KINDS.items()]
+        for player in notes.instruments:
+            recorded = [m for m in notes.recorded(player) if 440 * 2 ** ((m - 69) / 12) < self.top / 2]
+            for place in np.unique(np.linspace(0, len(recorded) - 1, min(NOTES, len(recorded))).round().astype(int)):
+                self.add("note", self.played(notes, player, recorded[place]), timbre=player, midi=recorded[place])
+            if not all(notes.reaches(player, ROOT + key + s) for key, _, steps in chords for s in steps):
+                continue
+            for key, kind, steps in chords:
+                parts = [self.played(notes, player, ROOT + key + step) for step in steps]
+                self.add("played chord", np.sum(parts, 0), key=key, kind=kind, timbre=player)
+
+    def played(self, notes: Notes, player: str, midi: int) -> np.ndarray:
+        """A recorded note, which the seed puts out of tune by up to 10 cents."""
+        return notes.play(player, midi + float(self.rng.uniform(-0.1, 0.1)), self.n / self.rate, self.rate)
 
     def levelled(self, sound: np.ndarray, level: float) -> np.ndarray:
         """At a level, with ends that fade over 5 ms unless it begins or ends by itself."""

@@ -22,10 +22,17 @@ from otoscope.cli.options import json_option, log
     "--clips", default=400, show_default=True, type=click.IntRange(1), help="Most clips, spread over the data set."
 )
 @click.option("--out", default="atlas", show_default=True, metavar="DIR", help="Output folder.")
+@click.option(
+    "--notes", type=click.Path(), metavar="DIR", help="Recorded notes for the stimuli: the data set 'instruments'."
+)
+@click.option(
+    "--twin", metavar="MODEL", help="Another training of the network, to show each feature's closest one there."
+)
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @json_option
 def atlas(
-    model: str, data: str, root: str, layers: tuple[str, ...], weights: str | None, clips: int, out: str, seed: int, as_json: bool,
+    model: str, data: str, root: str, layers: tuple[str, ...], weights: str | None, clips: int, out: str, notes: str | None,
+    twin: str | None, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Name every feature of MODEL's layers by measurement, and hear each in the clips that draw it.
 
@@ -34,13 +41,15 @@ def atlas(
     import numpy as np
 
     from otoscope.auralisation import make_atlas
-    from otoscope.datasets import load_dataset
+    from otoscope.datasets import Notes, load_dataset
     from otoscope.explanation.request import resolve_model
 
     found = resolve_model(model, weights, "cpu")
     examples = load_dataset(data, root).examples
     spread = np.unique(np.linspace(0, len(examples) - 1, min(clips, len(examples))).round().astype(int))
-    made = make_atlas(found, [examples[i] for i in spread], out, layers, seed, log)
+    other = resolve_model(twin, None, "cpu") if twin else None
+    played = Notes(notes) if notes else None
+    made = make_atlas(found, [examples[i] for i in spread], out, layers, seed, log, notes=played, twin=other)
     rows = [_row(layer) for layer in made["layers"]]
     if as_json:
         echo_json({"folder": out, "layers": rows})
@@ -57,4 +66,5 @@ def _row(layer: dict[str, Any]) -> dict[str, Any]:
         "layer": layer["name"], "features": len(features), "named": len(named),
         "stable": sum(f["stable"] for f in named), "dead": sum(f["name"] == "dead" for f in features),
         "twins": sum(f["twin"] >= 0 for f in features),
+        **({"same in the twin": sum(f["closest"]["same"] for f in named)} if "closest" in features[0] else {}),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from otoscope.datasets.instruments import read_instruments
 from otoscope.datasets.load import load_dataset
 from otoscope.datasets.medley_solos_db import read_medley_solos_db
 from otoscope.datasets.mixtures import read_mixtures
+from otoscope.datasets.notes import Notes
 from otoscope.datasets.plant import Plant, planter
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes import Scene, demo_scene, make_scene, stems_of
@@ -19,10 +20,10 @@ from otoscope.datasets.truth import Truth, truth_of
 from otoscope.datasets.urbansound8k import read_urbansound8k
 
 __all__ = [
-    "Contamination", "Dataset", "DatasetError", "Example", "LabelError", "Labels", "Plant", "Scene", "Truth", "contaminator",
-    "decoded", "demo_scene", "load_dataset", "load_esc50", "make_scene", "planter", "read_folder", "read_fsdd",
-    "read_instruments", "read_labels", "read_medley_solos_db", "read_mixtures", "read_speech_commands", "read_urbansound8k",
-    "stems_of", "truth_of", "waveform", "write_audacity",
+    "Contamination", "Dataset", "DatasetError", "Example", "LabelError", "Labels", "Notes", "Plant", "Scene", "Truth",
+    "contaminator", "decoded", "demo_scene", "load_dataset", "load_esc50", "make_scene", "planter", "read_folder",
+    "read_fsdd", "read_instruments", "read_labels", "read_medley_solos_db", "read_mixtures", "read_speech_commands",
+    "read_urbansound8k", "stems_of", "truth_of", "waveform", "write_audacity",
 ]  # fmt: skip
 
 import_modules(__name__, __path__)  # data sets register themselves

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,9 @@ class Form:
             )
         return list(self._content(folder)[self.many])
 
-    def write_record(self, folder: Path, settings: Any, records: Sequence[Record], **more: Any) -> None:
-        """Write the record: the settings (a dataclass), and what was made with them."""
-        content = {"settings": asdict(settings), **more, self.many: records}
+    def write_record(self, folder: Path, settings: Mapping[str, Any], records: Sequence[Record], **more: Any) -> None:
+        """Write the record: the settings, and what was made with them."""
+        content = {"settings": dict(settings), **more, self.many: records}
         write_text(folder / self.record, json.dumps(content, indent=1) + "\n")
 
     def _content(self, folder: Path) -> Record:

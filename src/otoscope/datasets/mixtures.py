@@ -256,7 +256,7 @@ def _make(folder: Path, settings: MixtureSettings, data: Dataset, plans: list[Re
         records.append({**plan, "events": events})
     if not done:
         about = {"labels": list(data.labels), "name": data.name, "licence": data.licence, "citation": data.citation}
-        MIXTURES.write_record(folder, settings, records, source=about)
+        MIXTURES.write_record(folder, asdict(settings), records, source=about)
     return records
 
 

@@ -83,7 +83,7 @@ def listen_to_heads(module: nn.Module, layer: str, keep: Callable[[Tensor], None
     heads = heads_of(module)
     if heads is None:
         raise UnsupportedError(
-            f"layer {layer.removesuffix(HEADS)!r} has no heads that can be read: it has no number of heads ({COUNTS[0]}, {COUNTS[1]}) "
+            f"layer {layer.removesuffix(HEADS)!r} has no heads that can be read: no number of heads ({COUNTS[0]}, {COUNTS[1]}) "
             f"or no linear output projection ({PROJECTIONS[0]}, {PROJECTIONS[1]}); choose a self-attention layer"
         )
     mode = _TorchAttention(keep)

@@ -18,6 +18,7 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.files import make_folder
 from otoscope.core.registry import Parameter, register
 from otoscope.datasets.made import SCENES, examples_of, is_complete, levels, stem_name, write_stems
+from otoscope.datasets.notes import Notes
 from otoscope.datasets.records import Dataset, DatasetError, Example
 from otoscope.datasets.scenes.scene import Scene, kinds, make_scene
 
@@ -36,6 +37,11 @@ class SceneSettings:
     kinds: tuple[str, ...]
     folds: int
     seed: int
+    notes: str = ""
+
+    def said(self) -> dict[str, Any]:
+        """What is recorded of them."""
+        return {key: value for key, value in asdict(self).items() if key != "notes" or value}
 
 
 @register(
@@ -56,6 +62,7 @@ class SceneSettings:
         Parameter("kinds", str, "", "kinds of sound, at least two, joined by + (rain+bell); else all"),
         Parameter("folds", int, 5, "folds that the scenes are dealt to", 1, 1000),
         Parameter("seed", int, 0, "draws everything", 0, 2**31 - 1),
+        Parameter("notes", str, "", "folder of the data set instruments, whose notes music is played with; else drawn"),
     ),
     licence=LICENCE,
     sample_rate=0,
@@ -77,6 +84,7 @@ def read_scenes(
     kinds: str = "",
     folds: int = 5,
     seed: int = 0,
+    notes: str = "",
     *,
     make: bool = True,
 ) -> Dataset:
@@ -96,9 +104,9 @@ def read_scenes(
     folder = Path(root)
     ratios = levels(str(snr_db), "scenes", 60.0)
     ratio = ratios[0] if len(ratios) == 1 else ratios
-    settings = SceneSettings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed)
+    settings = SceneSettings(clips, seconds, sample_rate, ratio, spread_db, _kinds(kinds), folds, seed, notes)
     plans = [_plan(settings, i) for i in range(clips)]
-    SCENES.reserve(folder, asdict(settings))
+    SCENES.reserve(folder, settings.said())
     if make:
         _make(folder, settings, plans)
     else:
@@ -109,9 +117,12 @@ def read_scenes(
 def _make(folder: Path, settings: SceneSettings, plans: list[dict[str, Any]]) -> None:
     """Write what is not there; the record last."""
     make_folder(folder)
-    records = [_record(folder, settings, plan) for plan in tqdm(plans, desc="making scenes", delay=2, leave=False)]
+    notes = Notes(settings.notes) if settings.notes else None
+    records = [
+        _record(folder, settings, plan, notes) for plan in tqdm(plans, desc="making scenes", delay=2, leave=False)
+    ]
     if not (folder / SCENES.record).is_file():
-        SCENES.write_record(folder, settings, records)
+        SCENES.write_record(folder, settings.said(), records)
 
 
 def stems_of(example: Example) -> dict[str, Path]:
@@ -164,12 +175,12 @@ def _plan(settings: SceneSettings, i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any]) -> dict[str, Any]:
+def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any], notes: Notes | None) -> dict[str, Any]:
     """Write a scene where it is not there; its record."""
     labels = (plan["label"], plan["background"])
     if (folder / SCENES.record).is_file() and is_complete(folder, plan):
         return plan
-    scene: Scene = make_scene(labels, settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"])
+    scene: Scene = make_scene(labels, settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"], notes=notes)
     stems = {stem.label: stem.samples for stem in scene.stems}
     write_stems(folder, plan["name"], stems, settings.sample_rate, scene.clip.samples[0])
     return {**plan, "events": [[e.label, e.onset, e.offset, e.low_hz, e.high_hz] for e in scene.events]}

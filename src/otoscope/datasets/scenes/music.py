@@ -1,18 +1,22 @@
 """Music by code: drums, a bass line and chords that go together, each a kind of sound with exact events.
 
-All keep time at 120 beats a minute from the start of the clip, and go through the same four chords of A minor (A minor, F, C, G),
-two beats each; so a scene of several of them is a piece. Seeds change how hard notes are struck, noise, and the tuning by cents.
+All keep time at 120 beats a minute from the start of the clip, and go through the same four chords (the first, sixth, third and
+seventh of a minor key), two beats each; so a scene of several of them is a piece. The seed of a scene draws the key, the same for
+all of them, how hard notes are struck, noise, and the tuning by cents. Bass and chords are drawn, or played with recorded notes:
+the bass by a contrabass where there is one, the chords by an instrument that the seed draws.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from otoscope.datasets.scenes.synthesis import Canvas, arc, band, tilted
+from otoscope.core.errors import ParameterError
+from otoscope.datasets.scenes.synthesis import Array, Canvas, arc, band, tilted
 
 BEAT = 0.5
-CHORDS = ((0, 3, 7), (-4, 0, 3), (-9, -5, -2), (-2, 2, 5))  # semitones from A
-A2 = 110.0
+CHORDS = ((0, 3, 7), (-4, 0, 3), (-9, -5, -2), (-2, 2, 5))  # semitones from the root of the key
+A1, A3 = 33, 57  # MIDI
+BASS = "contrabass"
 
 
 def _beats(canvas: Canvas, first: float, every: float) -> list[float]:
@@ -20,8 +24,28 @@ def _beats(canvas: Canvas, first: float, every: float) -> list[float]:
     return [float(b * BEAT) for b in np.arange(first, canvas.duration / BEAT, every)]
 
 
-def _chord(onset: float) -> tuple[int, ...]:
-    return CHORDS[int(round(onset / BEAT, 6) // 2) % len(CHORDS)]
+def _chord(canvas: Canvas, onset: float) -> list[int]:
+    """The notes of the chord at that time, in semitones from A, within an octave."""
+    steps = CHORDS[int(round(onset / BEAT, 6) // 2) % len(CHORDS)]
+    return [(step + canvas.key) % 12 for step in steps]
+
+
+def _hertz(midi: float) -> float:
+    return float(440 * 2 ** ((midi - 69) / 12))
+
+
+def _player(canvas: Canvas, lowest: int, highest: int, first: str = "") -> str:
+    """An instrument whose recorded notes reach all of a range: the first if it does, else one that the seed draws."""
+    notes = canvas.notes
+    assert notes is not None
+    able = [i for i in notes.instruments if all(notes.reaches(i, m) for m in range(lowest, highest + 1))]
+    if not able:
+        raise ParameterError(
+            f"{canvas.label} needs an instrument with notes near MIDI {lowest} to {highest}; {notes.root} has "
+            f"{', '.join(notes.instruments)}, none of which reaches all of them"
+        )
+    drawn = able[int(canvas.rng.integers(len(able)))]
+    return first if first in able else drawn
 
 
 def kick_drum(canvas: Canvas) -> None:
@@ -45,25 +69,37 @@ def hi_hat(canvas: Canvas) -> None:
 
 def bass_line(canvas: Canvas) -> None:
     """A plucked bass: the root of the chord on every beat, and its fifth between."""
+    player = _player(canvas, A1, A1 + 18, BASS) if canvas.notes else ""
     for i, onset in enumerate(_beats(canvas, 0, 0.5)):
-        chord = _chord(onset)
-        pitch = A2 / 2 * 2 ** ((chord[0] % 12 + (7 if i % 2 else 0)) / 12)
+        midi = A1 + _chord(canvas, onset)[0] + (7 if i % 2 else 0)
         t = canvas.times(onset, 0.24)
-        sound = canvas.harmonics(np.full(len(t), pitch), tilted(np.ones_like, -14.0, 60), most=8) * arc(
-            t, 0.24, 0.008, 0.05
-        )
-        canvas.add(onset, canvas.uniform(0.8, 1.0) * sound * np.exp(-t / 0.2))
-        canvas.mark(onset, onset + 0.24, 40, 500)
+        if player:
+            sound = _played(canvas, player, midi, len(t)) * np.clip((0.24 - t) / 0.05, 0, 1)
+        else:
+            plucked = canvas.harmonics(np.full(len(t), _hertz(midi)), tilted(np.ones_like, -14.0, 60), most=8)
+            sound = plucked * arc(t, 0.24, 0.008, 0.05) * np.exp(-t / 0.2)
+        canvas.add(onset, canvas.uniform(0.8, 1.0) * sound)
+        canvas.mark(onset, onset + 0.24, 30 if player else 40, 1500 if player else 500)
 
 
 def chord_pad(canvas: Canvas) -> None:
     """Held chords, two beats each, of soft harmonic tones."""
+    player = _player(canvas, A3, A3 + 11) if canvas.notes else ""
     for onset in _beats(canvas, 0, 2):
         t = canvas.times(onset, 2 * BEAT)
-        envelope, tuning = arc(t, 2 * BEAT, 0.06, 0.08), 2 ** (canvas.uniform(-5, 5) / 1200)
-        for semitone in _chord(onset):
-            pitch = tuning * 2 * A2 * 2 ** ((semitone % 12) / 12)
-            canvas.add(
-                onset, canvas.harmonics(np.full(len(t), pitch), tilted(np.ones_like, -9.0, 300), most=10) * envelope
-            )
-        canvas.mark(onset, onset + 2 * BEAT, 200, 2500)
+        envelope, cents = arc(t, 2 * BEAT, 0.06, 0.08), canvas.uniform(-5, 5)
+        for semitone in _chord(canvas, onset):
+            midi = A3 + semitone + cents / 100
+            if player:
+                sound = _played(canvas, player, midi, len(t)) * np.clip((2 * BEAT - t) / 0.08, 0, 1)
+            else:
+                soft = tilted(np.ones_like, -9.0, 300)
+                sound = canvas.harmonics(np.full(len(t), _hertz(midi)), soft, most=10) * envelope
+            canvas.add(onset, sound)
+        canvas.mark(onset, onset + 2 * BEAT, 180, 5000 if player else 2500)
+
+
+def _played(canvas: Canvas, player: str, midi: float, count: int) -> Array:
+    """So many samples of a recorded note."""
+    assert canvas.notes is not None
+    return canvas.notes.play(player, midi, (count + 0.5) / canvas.sample_rate, canvas.sample_rate)[:count]

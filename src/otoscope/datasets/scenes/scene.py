@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from otoscope.audio import peak, rms
 from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.core.records import Clip
+from otoscope.datasets.notes import Notes
 from otoscope.datasets.scenes.sources import SOUNDS
 from otoscope.datasets.scenes.synthesis import Array, Canvas, Event
 
@@ -113,7 +114,9 @@ def kinds() -> tuple[str, ...]:
     return tuple(SOUNDS)
 
 
-def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int = 0) -> Stem:
+def render(
+    kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int = 0, notes: Notes | None = None
+) -> Stem:
     """One sound alone.
 
     Parameters
@@ -126,6 +129,8 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
         Partials above its Nyquist frequency are left out; the events are the same at every rate.
     seed : int >= 0
         Determines the samples.
+    notes : Notes, optional
+        Recorded notes, which kinds that play notes (``bass_line``, ``chord_pad``) then use.
 
     Returns
     -------
@@ -147,7 +152,7 @@ def render(kind: str, duration: float = 5.0, sample_rate: int = 32000, seed: int
     (32000,)
     """
     duration, sample_rate, seed = _checked(duration, sample_rate, seed)
-    samples, events = _drawn(kind, duration, sample_rate, seed, None)
+    samples, events = _drawn(kind, duration, sample_rate, seed, None, notes)
     return Stem(kind, samples.astype(np.float32), events)
 
 
@@ -158,6 +163,7 @@ def make_scene(
     snr_db: float = 0.0,
     seed: int = 0,
     events: Mapping[str, Intervals] | None = None,
+    notes: Notes | None = None,
 ) -> Scene:
     """Procedural scenes: separate stems with exact event times, mixed at a stated SNR.
 
@@ -176,6 +182,8 @@ def make_scene(
     events : mapping of str to sequence of (onset, offset), s, optional
         Intervals in which a kind sounds. Each is drawn independently, with faded ends; a kind that is not named sounds
         in the whole clip at times of its own.
+    notes : Notes, optional
+        Recorded notes, which kinds that play notes (``bass_line``, ``chord_pad``) then use.
 
     Returns
     -------
@@ -197,7 +205,7 @@ def make_scene(
     """
     duration, sample_rate, seed = _checked(duration, sample_rate, seed)
     _check_mixture(kinds, snr_db, events or {}, duration)
-    drawn = [_drawn(kind, duration, sample_rate, seed, (events or {}).get(kind)) for kind in kinds]
+    drawn = [_drawn(kind, duration, sample_rate, seed, (events or {}).get(kind), notes) for kind in kinds]
     signals = _balanced([samples for samples, _ in drawn], snr_db)
     stems = tuple(
         Stem(kind, signal.astype(np.float32), marks)
@@ -237,16 +245,17 @@ def demo_scene(sample_rate: int = 32000, seed: int = 0) -> Scene:
 
 
 def _drawn(
-    kind: str, duration: float, sample_rate: int, seed: int, intervals: Intervals | None
+    kind: str, duration: float, sample_rate: int, seed: int, intervals: Intervals | None, notes: Notes | None
 ) -> tuple[Array, tuple[Event, ...]]:
     """The samples (float64, at the standard level) and events of one kind."""
     if kind not in SOUNDS:
         raise UnknownNameError("sound", kind, SOUNDS)
     samples = np.zeros(round(duration * sample_rate))
+    key = int(np.random.default_rng([seed, zlib.crc32(b"key")]).integers(12))
     events: list[Event] = []
     for index, (onset, offset) in enumerate(intervals if intervals is not None else [(0.0, duration)]):
         rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), index])
-        canvas = Canvas(kind, offset - onset, sample_rate, rng)
+        canvas = Canvas(kind, offset - onset, sample_rate, rng, key, notes)
         SOUNDS[kind](canvas)
         start = round(onset * sample_rate)
         part = samples[start : start + len(canvas.samples)]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otoscope.audio import rms
+from otoscope.datasets.notes import Notes
 
 Array = NDArray[np.float64]
 Shape = Callable[[Array], Array]
@@ -46,10 +47,22 @@ class Event:
 
 
 class Canvas:
-    """A stem while it is drawn; ``rng`` draws its structure."""
+    """A stem while it is drawn; ``rng`` draws its structure.
 
-    def __init__(self, label: str, duration: float, sample_rate: int, rng: np.random.Generator):
+    ``key`` (semitones, the same for all stems of a scene) and ``notes`` (recorded ones, if any) are for music.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        duration: float,
+        sample_rate: int,
+        rng: np.random.Generator,
+        key: int = 0,
+        notes: Notes | None = None,
+    ):
         self.label, self.duration, self.sample_rate, self.rng = label, duration, sample_rate, rng
+        self.key, self.notes = key, notes
         self.samples: Array = np.zeros(round(duration * sample_rate))
         self.events: list[Event] = []
 
