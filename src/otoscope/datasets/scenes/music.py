@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from otoscope.core.errors import ParameterError
+from otoscope.datasets.notes import Notes
 from otoscope.datasets.scenes.synthesis import Array, Canvas, arc, band, tilted
 
 BEAT = 0.5
@@ -34,10 +35,8 @@ def _hertz(midi: float) -> float:
     return float(440 * 2 ** ((midi - 69) / 12))
 
 
-def _player(canvas: Canvas, lowest: int, highest: int, first: str = "") -> str:
+def _player(canvas: Canvas, notes: Notes, lowest: int, highest: int, first: str = "") -> str:
     """An instrument whose recorded notes reach all of a range: the first if it does, else one that the seed draws."""
-    notes = canvas.notes
-    assert notes is not None
     able = [i for i in notes.instruments if all(notes.reaches(i, m) for m in range(lowest, highest + 1))]
     if not able:
         raise ParameterError(
@@ -69,12 +68,12 @@ def hi_hat(canvas: Canvas) -> None:
 
 def bass_line(canvas: Canvas) -> None:
     """A plucked bass: the root of the chord on every beat, and its fifth between."""
-    player = _player(canvas, A1, A1 + 18, BASS) if canvas.notes else ""
+    player = _player(canvas, canvas.notes, A1, A1 + 18, BASS) if canvas.notes else ""
     for i, onset in enumerate(_beats(canvas, 0, 0.5)):
         midi = A1 + _chord(canvas, onset)[0] + (7 if i % 2 else 0)
         t = canvas.times(onset, 0.24)
-        if player:
-            sound = _played(canvas, player, midi, len(t)) * np.clip((0.24 - t) / 0.05, 0, 1)
+        if canvas.notes:
+            sound = _played(canvas, canvas.notes, player, midi, len(t)) * np.clip((0.24 - t) / 0.05, 0, 1)
         else:
             plucked = canvas.harmonics(np.full(len(t), _hertz(midi)), tilted(np.ones_like, -14.0, 60), most=8)
             sound = plucked * arc(t, 0.24, 0.008, 0.05) * np.exp(-t / 0.2)
@@ -84,14 +83,14 @@ def bass_line(canvas: Canvas) -> None:
 
 def chord_pad(canvas: Canvas) -> None:
     """Held chords, two beats each, of soft harmonic tones."""
-    player = _player(canvas, A3, A3 + 11) if canvas.notes else ""
+    player = _player(canvas, canvas.notes, A3, A3 + 11) if canvas.notes else ""
     for onset in _beats(canvas, 0, 2):
         t = canvas.times(onset, 2 * BEAT)
         envelope, cents = arc(t, 2 * BEAT, 0.06, 0.08), canvas.uniform(-5, 5)
         for semitone in _chord(canvas, onset):
             midi = A3 + semitone + cents / 100
-            if player:
-                sound = _played(canvas, player, midi, len(t)) * np.clip((2 * BEAT - t) / 0.08, 0, 1)
+            if canvas.notes:
+                sound = _played(canvas, canvas.notes, player, midi, len(t)) * np.clip((2 * BEAT - t) / 0.08, 0, 1)
             else:
                 soft = tilted(np.ones_like, -9.0, 300)
                 sound = canvas.harmonics(np.full(len(t), _hertz(midi)), soft, most=10) * envelope
@@ -99,7 +98,6 @@ def chord_pad(canvas: Canvas) -> None:
         canvas.mark(onset, onset + 2 * BEAT, 180, 5000 if player else 2500)
 
 
-def _played(canvas: Canvas, player: str, midi: float, count: int) -> Array:
+def _played(canvas: Canvas, notes: Notes, player: str, midi: float, count: int) -> Array:
     """So many samples of a recorded note."""
-    assert canvas.notes is not None
-    return canvas.notes.play(player, midi, (count + 0.5) / canvas.sample_rate, canvas.sample_rate)[:count]
+    return notes.play(player, midi, (count + 0.5) / canvas.sample_rate, canvas.sample_rate)[:count]
