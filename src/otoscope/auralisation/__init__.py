@@ -6,6 +6,7 @@ of a classifier, so every method, domain, mask, record and report serves. What b
 
 from otoscope.auralisation.atlas import make_atlas
 from otoscope.auralisation.auralise import Auralisation, FeatureSound, auralise
+from otoscope.auralisation.layer_sounds import LayerSound, layer_sounds, save_layer_sounds
 from otoscope.auralisation.magnitudes import feature_magnitudes
 from otoscope.auralisation.measures import FeatureMeasures, feature_responses, measure_feature
 from otoscope.auralisation.naming import FeatureName, name_features
@@ -15,7 +16,7 @@ from otoscope.auralisation.similarity import closest_features, drives
 from otoscope.auralisation.stimuli import Stimulus, make_stimuli
 
 __all__ = [
-    "Auralisation", "FeatureMeasures", "FeatureName", "FeatureSound", "LayerResponses", "Stimulus", "auralise", "closest_features",
-    "drives", "feature_magnitudes", "feature_responses", "layer_responses", "make_atlas", "make_stimuli", "measure_feature",
-    "name_features", "save_auralisation",
+    "Auralisation", "FeatureMeasures", "FeatureName", "FeatureSound", "LayerResponses", "LayerSound", "Stimulus",
+    "auralise", "closest_features", "drives", "feature_magnitudes", "feature_responses", "layer_responses", "layer_sounds",
+    "make_atlas", "make_stimuli", "measure_feature", "name_features", "save_auralisation", "save_layer_sounds",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from otoscope.audio import encode
-from otoscope.auralisation.auralise import WAY, hear_feature
+from otoscope.auralisation.auralise import Way, hear_feature
 from otoscope.auralisation.clip_responses import ClipResponses, clip_responses
 from otoscope.auralisation.descriptors import spectrogram
 from otoscope.auralisation.named_layers import (
@@ -255,7 +255,7 @@ class _Work:
         )
         row = {"clip": example.path.name, "label": example.label, "start_s": start / rate}
         row["original"] = self._write(files[0], stretch)
-        found = hear_feature(self.heard[layer], stretch, number, (WAY, None, None))
+        found = hear_feature(self.heard[layer], stretch, number, Way())
         if found.explanation is not None and found.measures is not None:
             row |= {
                 "heard": self._write(files[1], found.explanation.kept),

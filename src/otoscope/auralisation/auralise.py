@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,22 @@ from otoscope.explanation.request import (
 from otoscope.surgery import preserve_state
 
 WAY = "deconvolution"
+
+
+class Way(NamedTuple):
+    """A way to ask a feature: method, domain and mask as `explain` takes them; None stands for what suits the network.
+
+    Examples
+    --------
+    >>> Way().method
+    'deconvolution'
+    """
+
+    method: Any = WAY
+    domain: Any = None
+    mask: str | None = None
+
+
 EXCLUSIVE = ("mask_optimisation", "mask_evolution")  # whose mask keeps this feature and loses the others
 
 
@@ -153,7 +169,7 @@ def auralise(
         raise ParameterError(f"top must be a whole number of at least 1; got {top!r}")
     source = open_sound(audio, sample_rate)
     classifier = resolve_model(model, weights, device, labels)
-    return auralise_source(source, classifier, layer, features, top, (way, domain, mask), seed, batch_size)
+    return auralise_source(source, classifier, layer, features, top, Way(way, domain, mask), seed, batch_size)
 
 
 def auralise_source(
@@ -162,11 +178,31 @@ def auralise_source(
     layer: str | None,
     numbers: Sequence[int] | None,
     top: int,
-    how: tuple[Any, Any, str | None],
+    how: Way,
     seed: int = 0,
     batch_size: int = 16,
 ) -> Auralisation:
-    """`auralise` of an opened sound; ``how`` is the way, the domain and the mask."""
+    """`auralise` of an opened sound."""
+    name = layer_of(classifier, layer)
+    with preserve_state(classifier):
+        heard = layer_features(classifier, name)
+        responses = feature_responses(heard, source, batch_size)
+        asked = _numbers(numbers, responses, top, name)
+        explained = (
+            layer_features(classifier, name, exclusive=True) if registered_name(how.method) in EXCLUSIVE else heard
+        )
+        found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
+    return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
+
+
+def layer_of(classifier: Classifier, layer: str | None) -> str:
+    """The layer that is asked for, or the default one.
+
+    Raises
+    ------
+    UnsupportedError
+        If no layer can be read, or there is no default one.
+    """
     check_layers(classifier)
     name = layer or classifier.cam_layer
     if not name:
@@ -174,20 +210,14 @@ def auralise_source(
         raise UnsupportedError(
             f"classifier {classifier.name!r} has no default layer; give layer={f', such as {some}' if some else ''}"
         )
-    with preserve_state(classifier):
-        heard = layer_features(classifier, name)
-        responses = feature_responses(heard, source, batch_size)
-        asked = _numbers(numbers, responses, top, name)
-        explained = layer_features(classifier, name, exclusive=True) if registered_name(how[0]) in EXCLUSIVE else heard
-        found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
-    return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
+    return name
 
 
 def hear_feature(
     heard: Classifier,
     source: AudioSource,
     number: int,
-    how: tuple[Any, Any, str | None],
+    how: Way,
     seed: int = 0,
     batch_size: int = 16,
     responses: np.ndarray | None = None,
@@ -198,14 +228,14 @@ def hear_feature(
         responses = feature_responses(heard, source, batch_size)
     if responses[number] <= SILENT:
         return FeatureSound(number, None, None)
-    request = make_request(*_filled(heard, how), number, seed, batch_size)
+    request = make_request(*filled_way(heard, how), number, seed, batch_size)
     (one,) = explain_sources([source], heard if explained is None else explained, request)
     kept, removed = (feature_responses(heard, part, batch_size) for part in (one.kept, one.removed))
     return FeatureSound(number, measure_feature(responses, kept, removed, number), one)
 
 
-def _filled(classifier: Classifier, how: tuple[Any, Any, str | None]) -> tuple[Any, Any, str]:
-    """Way, domain and mask, with defaults."""
+def filled_way(classifier: Classifier, how: Way) -> tuple[Any, Any, str]:
+    """Method, domain and mask, with defaults for a network."""
     way, domain, mask = how
     if domain is None:
         domain = DEFAULT_DOMAIN if classifier.frontend is None else "features"

@@ -58,7 +58,18 @@ def feature_responses(features: Classifier, sound: AudioSource, batch_size: int 
     >>> bool(np.allclose(loud[loud > 0.1] / soft[loud > 0.1], 2, rtol=0.01))
     True
     """
-    p = score_sound(sound, features, batch_size).astype(np.float64)
+    return odds(score_sound(sound, features, batch_size))
+
+
+def odds(probabilities: np.ndarray) -> np.ndarray:
+    """Odds of probabilities of any shape, in float64: of a feature, its response over its reference.
+
+    Examples
+    --------
+    >>> odds(np.array([0.5, 0.75]))
+    array([1., 3.])
+    """
+    p = probabilities.astype(np.float64)
     return p / np.maximum(1 - p, 1e-7)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from tqdm import tqdm
 
-from otoscope.cli.columns import echo_json, echo_table
+from otoscope.cli.columns import echo_json, echo_table, one_line
 from otoscope.cli.options import log, model_options
 
 
@@ -19,6 +20,7 @@ from otoscope.cli.options import log, model_options
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(1), help="Without --feature: the strongest ones."
 )
+@click.option("--all", "every", is_flag=True, help="Every feature: kept sounds and features.csv, without reports.")
 @click.option(
     "--way", default="deconvolution", show_default=True, help="The method that is asked; see 'otoscope methods'."
 )
@@ -36,26 +38,30 @@ from otoscope.cli.options import log, model_options
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 def auralise(
     audio: str, model: str, weights: str | None, labels: list[str] | None, options: dict[str, Any], device: str, batch_size: int,
-    as_json: bool, layer: str | None, features: tuple[int, ...], top: int, way: str, mode: str, peak: bool, domain: str | None,
-    mask: str | None, out: str, seed: int,
+    as_json: bool, layer: str | None, features: tuple[int, ...], top: int, every: bool, way: str, mode: str, peak: bool,
+    domain: str | None, mask: str | None, out: str, seed: int,
 ) -> None:  # fmt: skip
     """Hear what features of a layer respond to in AUDIO, and check each sound.
 
     DIR/<stem>/ gets a folder for each feature with original.wav, kept.wav, removed.wav and report.html, comparison.html, and
     auralisation.json. Strength is the response over that to standard sounds (noise, clicks, a sweep); kept and removed are
     shares of the response that each sound still draws; selectivity is that share over the mean share of the layer's other features.
+    With --all, DIR/<stem>/ gets NUMBER.wav for each feature and features.csv.
     """
     from otoscope.auralisation import save_auralisation
-    from otoscope.auralisation.auralise import auralise_source
+    from otoscope.auralisation.auralise import Way, auralise_source
     from otoscope.explanation.explain import open_sound
     from otoscope.explanation.request import make_request, resolve_model
 
     make_request(way, domain, mask, None, seed, batch_size)  # faults are found before a model is loaded
     source = open_sound(audio)
     classifier = resolve_model(model, weights, device, labels, options)
-    how = (way, domain, mask)
-    found = auralise_source(source, classifier, layer, list(features) or None, top, how, seed, batch_size)
+    how = Way(way, domain, mask)
     folder = Path(out) / (Path(audio).stem.strip(".") or "sound")
+    if every:
+        _every(source, classifier, layer, how, folder, seed, batch_size, as_json)
+        return
+    found = auralise_source(source, classifier, layer, list(features) or None, top, how, seed, batch_size)
     record = save_auralisation(found, folder, mode == "magnitude", peak)
     for note in found.notes:
         log(note)
@@ -64,6 +70,24 @@ def auralise(
         return
     head = ("feature", "strength", "kept", "removed", "selectivity", "folder")
     echo_table(head, [_cells(row, str(folder)) for row in record["features"]])
+
+
+def _every(
+    source: Any, classifier: Any, layer: str | None, how: Any, folder: Path, seed: int, batch_size: int, as_json: bool
+) -> None:
+    """Sounds of all features of a layer."""
+    from otoscope.auralisation.auralise import layer_of
+    from otoscope.auralisation.layer_sounds import save_layer_sounds
+    from otoscope.classifiers.layer_features import layer_features
+
+    features = layer_features(classifier, layer_of(classifier, layer))
+    with tqdm(total=len(features.labels), desc="hearing", unit="feature", delay=2, leave=False) as bar:
+        rows = save_layer_sounds(features, source, folder, how, seed, batch_size, lambda _one: bar.update())
+    heard = [row for row in rows if "file" in row]
+    if as_json:
+        echo_json({"file": source.source, "folder": str(folder), "features": rows})
+        return
+    click.echo(one_line(f"{len(heard)} of {len(rows)} features respond; sounds and features.csv are in {folder}"))
 
 
 def _cells(row: dict[str, Any], folder: str) -> list[str]:

@@ -1,0 +1,190 @@
+"""Sounds of many features of one layer, batch by batch: what all of them share is computed once, and memory does not grow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from otoscope.audio import AudioSource, write_wav
+from otoscope.auralisation.auralise import Way, filled_way
+from otoscope.auralisation.measures import SILENT, FeatureMeasures, measure_feature, odds
+from otoscope.classifiers import Classifier
+from otoscope.core.errors import ParameterError
+from otoscope.core.files import make_folder, write_text
+from otoscope.core.records import Attribution, Mask
+from otoscope.explanation.batch import ClipBatch
+from otoscope.explanation.explain import explainer_of
+from otoscope.explanation.pipeline import Pipeline
+from otoscope.explanation.request import make_request
+from otoscope.explanation.search import is_searched
+from otoscope.explanation.windows import ensure_one_window
+from otoscope.masks import to_mask
+from otoscope.surgery import preserve_state
+
+TABLE = "features.csv"
+
+
+class LayerSound(NamedTuple):
+    """What one feature of a layer responds to.
+
+    Parameters
+    ----------
+    number : int
+        Of the feature.
+    measures : FeatureMeasures, optional
+        None where the feature does not respond.
+    kept, removed : ndarray (channel, time), optional
+        At the sound's own rate.
+
+    Examples
+    --------
+    >>> features = layer_features(build("vgg5", 2), "block1")
+    >>> [(s.number, s.kept.shape) for s in layer_sounds(features, Clip(noise, 11025), [3, 17])]
+    [(3, (1, 11025)), (17, (1, 11025))]
+    """
+
+    number: int
+    measures: FeatureMeasures | None
+    kept: np.ndarray | None
+    removed: np.ndarray | None
+
+
+def layer_sounds(
+    features: Classifier,
+    sound: AudioSource,
+    numbers: Sequence[int] | None = None,
+    how: Way | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> Iterator[LayerSound]:
+    """The sounds of many features, as `auralise` makes them, without records and reports.
+
+    Parameters
+    ----------
+    features : Classifier
+        What `layer_features` gives, not exclusive.
+    sound : AudioSource or Clip
+        Of any rate; no longer than the classifier takes at once.
+    numbers : sequence of int, optional
+        Features; by default all of the layer.
+    how : Way, optional
+        Method, domain and mask; by default deconvolution.
+    seed : int
+        Of methods that draw random numbers.
+    batch_size : int
+        So many features are asked together.
+
+    Yields
+    ------
+    LayerSound
+        In the order of ``numbers``.
+
+    Raises
+    ------
+    ParameterError
+        For a feature out of range, or a sound of several windows.
+
+    Examples
+    --------
+    >>> features = layer_features(build("vgg5", 2), "block1")
+    >>> len(list(layer_sounds(features, Clip(noise, 11025))))
+    64
+    """
+    wanted = range(len(features.labels)) if numbers is None else numbers
+    if strange := [n for n in wanted if not 0 <= n < len(features.labels)]:
+        raise ParameterError(f"this layer has features 0 to {len(features.labels) - 1}; got {strange[0]}")
+    request = make_request(*filled_way(features, how or Way()), None, seed, batch_size)
+    explainer = explainer_of(request, features)
+    first = ClipBatch([sound], features, batch_size)
+    if not first.in_one_window:
+        ensure_one_window(request.domain, features, [sound])
+        raise ParameterError(
+            f"{sound.source} ({sound.duration:.1f} s) is longer than {features.name!r} takes at once; cut it, or ask for single "
+            "features"
+        )
+    with preserve_state(features):
+        responses = odds(first.original[0])
+    audible = [n for n in wanted if responses[n] > SILENT]
+    batches = (audible[i : i + batch_size] for i in range(0, len(audible), batch_size))
+    made: dict[int, LayerSound] = {}
+    for n in wanted:
+        while responses[n] > SILENT and n not in made:
+            some = next(batches)
+            with preserve_state(features):
+                pipeline = _pipeline(first, some, explainer, request)
+                made = {one.number: one for one in _heard(pipeline, some, responses, request)}
+        yield made.get(n) or LayerSound(n, None, None, None)
+
+
+def _pipeline(first: ClipBatch, numbers: Sequence[int], explainer: Any, request: Any) -> Pipeline:
+    """The same clip once for each feature; what is known of it is not computed again."""
+    clips = ClipBatch(first.sounds * len(numbers), first.classifier, request.batch_size)
+    waveform = first.waveforms(first.windows()[0])
+    clips.__dict__["_short"] = waveform.expand(len(numbers), -1)
+    clips.__dict__["original"] = np.repeat(first.original, len(numbers), 0)
+    clips.choose_targets(numbers)
+    return Pipeline(clips, explainer, request.domain, [request.mask], request.seed)
+
+
+def _heard(pipeline: Pipeline, numbers: Sequence[int], responses: np.ndarray, request: Any) -> list[LayerSound]:
+    """Sounds and measures of a batch of features."""
+    masks = [_mask(pipeline, i, a, request) for i, a in enumerate(pipeline.attributions)]
+    heard = pipeline.heard(0, masks)
+    parts = zip(numbers, heard.kept, heard.removed, odds(heard.p_kept), odds(heard.p_removed), strict=True)
+    return [LayerSound(n, measure_feature(responses, p, q, n), kept, removed) for n, kept, removed, p, q in parts]
+
+
+def _mask(pipeline: Pipeline, i: int, attribution: Attribution, request: Any) -> Mask:
+    if pipeline.explainer.gives == "mask":
+        return Mask(attribution.values, attribution.grid, "itself")
+    return pipeline.masks[i][0] if is_searched(request.mask) else to_mask(attribution, request.mask)
+
+
+def save_layer_sounds(
+    features: Classifier,
+    sound: AudioSource,
+    folder: str | os.PathLike[str],
+    how: Way | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    progress: Callable[[LayerSound], object] = lambda _one: None,
+) -> list[dict[str, Any]]:
+    """Write the kept sound of every feature of a layer, ``NUMBER.wav``, and ``features.csv`` with their measures.
+
+    Returns
+    -------
+    list of dict
+        The rows of the table: feature, strength, kept, removed, selectivity, selectivity_removed, file; of one that does not
+        respond, its number alone.
+
+    Raises
+    ------
+    WriteError
+
+    Examples
+    --------
+    >>> features = layer_features(build("vgg5", 2), "block1")
+    >>> save_layer_sounds(features, Clip(noise, 11025), "all")[17]["file"]
+    '17.wav'
+    """
+    out, rows = make_folder(folder), []
+    width = len(str(len(features.labels) - 1))
+    for one in layer_sounds(features, sound, None, how, seed, batch_size):
+        row: dict[str, Any] = {"feature": one.number}
+        if one.measures is not None and one.kept is not None:
+            row |= {**vars(one.measures), "file": f"{one.number:0{width}}.wav"}
+            write_wav(out / row["file"], one.kept, sound.sample_rate)
+        rows.append(row)
+        progress(one)
+    text = io.StringIO()
+    names = ["feature", *FeatureMeasures.__dataclass_fields__, "file"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(out / TABLE, text.getvalue())
+    return rows
