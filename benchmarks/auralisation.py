@@ -62,7 +62,6 @@ def rows_of(
     twin = layer_features(random_twin(classifier, seed), layer)
     responses = feature_responses(heard, sound)
     numbers = np.argsort(-responses)[:top].tolist()
-    exclusive = layer_features(classifier, layer, exclusive=True)
     rows: list[dict[str, object]] = []
 
     def add(way: str, number: int, measures: object) -> None:
@@ -70,8 +69,7 @@ def rows_of(
 
     for way in ways:
         for number in numbers:
-            explained = exclusive if way == "mask_optimisation" else None
-            made = hear_feature(heard, sound, number, Way(way, None, mask), seed, 16, responses, explained)
+            made = hear_feature(heard, sound, number, Way(way, None, mask), seed, 16, responses)
             if made.measures is not None and made.explanation is not None:
                 add(way, number, made.measures)
                 if way == "deconvolution":
@@ -123,10 +121,11 @@ def speed(_options: argparse.Namespace) -> None:
     """
     torch.manual_seed(0)
     model = build("vgg5", 2).eval()
+    with torch.no_grad():  # no feature is dead, so that all of them have a sound
+        for i in range(1, 6):
+            model.network.get_submodule(f"block{i}.conv").bias.fill_(0.5)  # type: ignore[union-attr]
     clip = otoscope.Clip((0.1 * torch.randn(1, 4 * 11025)).numpy(), 11025)
     features = [layer_features(model, f"block{i}") for i in range(1, 6)]
-    for one in features:  # so that every feature responds, and all have a sound
-        one.network.reference.fill_(1e-3)
     rows: dict[str, list[float]] = {"maps": [], "bare maps": [], "sounds": [], "bare sounds": []}
     for _ in range(3):
         for name, work in (("maps", _maps), ("bare maps", _bare_maps), ("sounds", _sounds), ("bare sounds", _bare)):

@@ -11,7 +11,7 @@ import numpy as np
 from otoscope.audio import AudioSource
 from otoscope.auralisation.measures import SILENT, FeatureMeasures, feature_responses, measure_feature
 from otoscope.classifiers import Classifier
-from otoscope.classifiers.layer_features import check_layers, layer_features, reach_s
+from otoscope.classifiers.layer_features import LayerFeatures, check_layers, layer_features, reach_s
 from otoscope.core.errors import OtoscopeError, ParameterError, UnsupportedError
 from otoscope.explanation.explain import explain_sources, open_sound
 from otoscope.explanation.explanation import Explanation
@@ -188,9 +188,7 @@ def auralise_source(
         heard = layer_features(classifier, name)
         responses = feature_responses(heard, source, batch_size)
         asked = _numbers(numbers, responses, top, name)
-        explained = (
-            layer_features(classifier, name, exclusive=True) if registered_name(how.method) in EXCLUSIVE else heard
-        )
+        explained = asked_by(heard, how)
         found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
     return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
 
@@ -213,6 +211,14 @@ def layer_of(classifier: Classifier, layer: str | None) -> str:
     return name
 
 
+def asked_by(features: Classifier, how: Way) -> Classifier:
+    """The features as a way asks them: exclusive for those whose mask is to lose the others."""
+    network = features.network
+    if registered_name(how.method) not in EXCLUSIVE or not isinstance(network, LayerFeatures):
+        return features
+    return layer_features(network.classifier, network.layer, exclusive=True)
+
+
 def hear_feature(
     heard: Classifier,
     source: AudioSource,
@@ -229,7 +235,7 @@ def hear_feature(
     if responses[number] <= SILENT:
         return FeatureSound(number, None, None)
     request = make_request(*filled_way(heard, how), number, seed, batch_size)
-    (one,) = explain_sources([source], heard if explained is None else explained, request)
+    (one,) = explain_sources([source], asked_by(heard, how) if explained is None else explained, request)
     kept, removed = (feature_responses(heard, part, batch_size) for part in (one.kept, one.removed))
     return FeatureSound(number, measure_feature(responses, kept, removed, number), one)
 

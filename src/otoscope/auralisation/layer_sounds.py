@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from otoscope.audio import AudioSource, write_wav
-from otoscope.auralisation.auralise import Way, filled_way
-from otoscope.auralisation.measures import SILENT, FeatureMeasures, measure_feature, odds
+from otoscope.audio import AudioSource, downmix, write_wav
+from otoscope.auralisation.auralise import Way, asked_by, filled_way
+from otoscope.auralisation.measures import SILENT, FeatureMeasures, feature_responses, measure_feature, odds
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
@@ -21,6 +21,7 @@ from otoscope.explanation.batch import ClipBatch
 from otoscope.explanation.explain import explainer_of
 from otoscope.explanation.pipeline import Pipeline
 from otoscope.explanation.request import make_request
+from otoscope.explanation.scoring import score_sounds
 from otoscope.explanation.search import is_searched
 from otoscope.explanation.windows import ensure_one_window
 from otoscope.masks import to_mask
@@ -98,51 +99,60 @@ def layer_sounds(
     wanted = range(len(features.labels)) if numbers is None else numbers
     if strange := [n for n in wanted if not 0 <= n < len(features.labels)]:
         raise ParameterError(f"this layer has features 0 to {len(features.labels) - 1}; got {strange[0]}")
-    request = make_request(*filled_way(features, how or Way()), None, seed, batch_size)
-    explainer = explainer_of(request, features)
-    first = ClipBatch([sound], features, batch_size)
-    if not first.in_one_window:
-        ensure_one_window(request.domain, features, [sound])
-        raise ParameterError(
-            f"{sound.source} ({sound.duration:.1f} s) is longer than {features.name!r} takes at once; cut it, or ask for single "
-            "features"
-        )
-    with preserve_state(features):
-        responses = odds(first.original[0])
-    audible = [n for n in wanted if responses[n] > SILENT]
+    desk = _Desk(features, sound, how or Way(), seed, batch_size)
+    audible = [n for n in wanted if desk.responses[n] > SILENT]
     batches = (audible[i : i + batch_size] for i in range(0, len(audible), batch_size))
     made: dict[int, LayerSound] = {}
     for n in wanted:
-        while responses[n] > SILENT and n not in made:
-            some = next(batches)
-            with preserve_state(features):
-                pipeline = _pipeline(first, some, explainer, request)
-                made = {one.number: one for one in _heard(pipeline, some, responses, request)}
+        if desk.responses[n] > SILENT and n not in made:
+            made = desk.hear(next(batches))
         yield made.get(n) or LayerSound(n, None, None, None)
 
 
-def _pipeline(first: ClipBatch, numbers: Sequence[int], explainer: Any, request: Any) -> Pipeline:
-    """The same clip once for each feature; what is known of it is not computed again."""
-    clips = ClipBatch(first.sounds * len(numbers), first.classifier, request.batch_size)
-    waveform = first.waveforms(first.windows()[0])
-    clips.__dict__["_short"] = waveform.expand(len(numbers), -1)
-    clips.__dict__["original"] = np.repeat(first.original, len(numbers), 0)
-    clips.choose_targets(numbers)
-    return Pipeline(clips, explainer, request.domain, [request.mask], request.seed)
+class _Desk:
+    """One sound, and what all features need of it."""
 
+    def __init__(self, features: Classifier, sound: AudioSource, how: Way, seed: int, batch_size: int):
+        self.features, self.sound = features, sound
+        self.request = make_request(*filled_way(features, how), None, seed, batch_size)
+        self.asked = asked_by(features, how)
+        self.explainer = explainer_of(self.request, self.asked)
+        self.first = ClipBatch([sound], self.asked, batch_size)
+        if not self.first.in_one_window:
+            ensure_one_window(self.request.domain, features, [sound])
+            raise ParameterError(
+                f"{sound.source} ({sound.duration:.1f} s) is longer than {features.name!r} takes at once; cut it, or ask for "
+                "single features"
+            )
+        with preserve_state(features):
+            self.responses = feature_responses(features, sound, batch_size)
+            if self.asked is features:  # scored already
+                self.first.__dict__["original"] = (self.responses / (1 + self.responses))[None].astype(np.float32)
 
-def _heard(pipeline: Pipeline, numbers: Sequence[int], responses: np.ndarray, request: Any) -> list[LayerSound]:
-    """Sounds and measures of a batch of features."""
-    masks = [_mask(pipeline, i, a, request) for i, a in enumerate(pipeline.attributions)]
-    heard = pipeline.heard(0, masks)
-    parts = zip(numbers, heard.kept, heard.removed, odds(heard.p_kept), odds(heard.p_removed), strict=True)
-    return [LayerSound(n, measure_feature(responses, p, q, n), kept, removed) for n, kept, removed, p, q in parts]
+    def hear(self, numbers: Sequence[int]) -> dict[int, LayerSound]:
+        """Sounds and measures of a batch of features."""
+        with preserve_state(self.features):
+            pipeline = self._pipeline(numbers)
+            masks = [self._mask(pipeline, i, one) for i, one in enumerate(pipeline.attributions)]
+            kept = pipeline.kept(0, masks)
+            removed = self.sound.read(0, self.sound.frames) - kept
+            mono = np.stack([downmix(x) for x in (*kept, *removed)])
+            found = odds(score_sounds(mono, self.sound.sample_rate, self.features, self.request.batch_size))
+        rows = zip(numbers, kept, removed, found[: len(kept)], found[len(kept) :], strict=True)
+        return {n: LayerSound(n, measure_feature(self.responses, p, q, n), k, r) for n, k, r, p, q in rows}
 
+    def _pipeline(self, numbers: Sequence[int]) -> Pipeline:
+        """The same clip once for each feature; what is known of it is not computed again."""
+        clips = ClipBatch([self.sound] * len(numbers), self.asked, self.request.batch_size)
+        clips.__dict__["_short"] = self.first.waveforms(self.first.windows()[0]).expand(len(numbers), -1)
+        clips.__dict__["original"] = np.repeat(self.first.original, len(numbers), 0)
+        clips.choose_targets(numbers)
+        return Pipeline(clips, self.explainer, self.request.domain, [self.request.mask], self.request.seed)
 
-def _mask(pipeline: Pipeline, i: int, attribution: Attribution, request: Any) -> Mask:
-    if pipeline.explainer.gives == "mask":
-        return Mask(attribution.values, attribution.grid, "itself")
-    return pipeline.masks[i][0] if is_searched(request.mask) else to_mask(attribution, request.mask)
+    def _mask(self, pipeline: Pipeline, i: int, attribution: Attribution) -> Mask:
+        if pipeline.explainer.gives == "mask":
+            return Mask(attribution.values, attribution.grid, "itself")
+        return pipeline.masks[i][0] if is_searched(self.request.mask) else to_mask(attribution, self.request.mask)
 
 
 def save_layer_sounds(

@@ -47,6 +47,11 @@ class LayerFeatures(nn.Module):
             if hasattr(classifier.network, name):
                 setattr(self, name, getattr(classifier.network, name))
 
+    @property
+    def classifier(self) -> Classifier:
+        """Whose layer it is."""
+        return self._classifier[0]
+
     def maps(self, given: Tensor) -> Tensor:
         """Maps of the layer's features, see `feature_maps`; the pass ends there."""
         return feature_maps(self._classifier[0], self.layer, output_of(self.network, self.layer, given))

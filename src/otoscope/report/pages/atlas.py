@@ -44,7 +44,7 @@ def write_atlas(atlas: Mapping[str, Any], file: str | os.PathLike[str]) -> str:
     page = render_page(
         "atlas.html.jinja",
         styles=("page.css", "atlas.css"),
-        scripts=("theme.js", "atlas.js"),
+        scripts=("theme.js", "features.js", "atlas.js"),
         data={"layers": atlas["layers"]},
         title=f"Atlas of {atlas['model']['name']}",
         name=atlas["model"]["name"],
