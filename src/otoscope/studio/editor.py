@@ -12,23 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otoscope.audio import encode, fit_length
+from otoscope.audio import fit_length
 from otoscope.classifiers.base import Classifier
 from otoscope.classifiers.layer_maps import record_maps
 from otoscope.core.errors import ParameterError, UnknownNameError
-from otoscope.core.records import Clip
 from otoscope.prototypes import EncodedClips, Session, encode_clips, list_prototypes, owners, prototype_network
 from otoscope.prototypes.clips import window
 from otoscope.prototypes.edit import positions, votes_without
 from otoscope.prototypes.sounds import decode
-from otoscope.report.formatting import percent
-from otoscope.report.picture import match_gain, picture_of
-from otoscope.report.templating import array, showable
+from otoscope.report.templating import showable
+from otoscope.studio.stage import Stage
 from otoscope.studio.workspace import BackgroundJob, BusyError, Workspace
 
 COMPONENTS = 4
 NEAREST = 3
-KEPT_SOUNDS = 64  # prototypes and clips, some hundred kB each
 
 
 class Editor:
@@ -62,7 +59,7 @@ class Editor:
         self._bands = self._names_of_bands()
         # of a prototype: distances from training clips, similarities to validation clips
         self._rows: dict[str, tuple[Tensor, Tensor]] = {}
-        self._sounds: dict[str, np.ndarray] = {}
+        self.stage = Stage(model.sample_rate)
         self._before = self.session.evaluate(0) if self.validation is not None else None
         self._table()
 
@@ -222,19 +219,19 @@ class Editor:
             latent = prototype_network(model).prototypes.maps[i].detach()
             key = f"prototype-{_key(latent)}-{near[0]['clip']}"
             donor = self._clip(near[0]["clip"])
-            if key not in self._sounds:
-                self._keep(key, fit_length(decode(model, latent, donor), len(donor)))
-            sound = self._sounds[key]
+            sound = self.stage.kept(key)
+            if sound is None:
+                sound = fit_length(decode(model, latent, donor), len(donor))
+                self.stage.keep(key, sound)
         note = "through the decoder, placed by the nearest clip"
-        versions = [self._version(key, sound, "reconstruction", "Decoded", note)]
+        versions = [self.stage.version(model, key, sound, "reconstruction", "Decoded", note)]
         for place, row in enumerate(near):
             title = "Real" if place == 0 else f"Clip {place + 1}"
             note = f"{'the nearest clip' if place == 0 else 'near'}: {row['file']}"
             facts = [["Distance", f"{row['distance']:.2f}"], ["Class", model.labels[row["label"]]]]
-            versions.append(
-                self._version(f"clip-{row['clip']}", self._clip(row["clip"]), "original", title, note, facts)
-            )
-        return self._stage(versions) | {"of": name, "bands": about["bands"]}
+            clip = self._clip(row["clip"])
+            versions.append(self.stage.version(model, f"clip-{row['clip']}", clip, "original", title, note, facts))
+        return self.stage.content(versions) | {"of": name, "bands": about["bands"]}
 
     def sounds_of_clip(self, number: int) -> dict[str, Any]:
         """A training clip as the network hears it.
@@ -247,9 +244,8 @@ class Editor:
         if not 0 <= number < len(self.training):
             raise UnknownNameError("training clip", str(number)[:20], ["0", str(len(self.training) - 1)])
         file, label = self._files[number], self.model.labels[int(self.training.targets[number])]
-        return self._stage([self._version(f"clip-{number}", self._clip(number), "original", file, label)]) | {
-            "of": file
-        }
+        shown = self.stage.version(self.model, f"clip-{number}", self._clip(number), "original", file, label)
+        return self.stage.content([shown]) | {"of": file}
 
     def audio(self, key: str) -> bytes:
         """A sound that was shown, as WAV.
@@ -266,46 +262,11 @@ class Editor:
             and len(number) < 10
             and int(number) < len(self.training)
         ):
-            sound = self._clip(int(number))
-        else:
-            found = self._sounds.get(key)
-            if found is None:
-                raise UnknownNameError("sound", key[:60], ["choose the prototype again"])
-            sound = found
-        return encode(sound[None], self.work.model.sample_rate, "WAV", "FLOAT")[0]
+            return self.stage.wav(key, self._clip(int(number)))
+        return self.stage.wav(key)
 
     def _clip(self, number: int) -> np.ndarray:
         return window(self.work.model, self.training.examples[number])  # from the cache of decoded files
-
-    def _keep(self, key: str, sound: np.ndarray) -> None:
-        self._sounds[key] = sound
-        while len(self._sounds) > KEPT_SOUNDS:
-            del self._sounds[next(iter(self._sounds))]
-
-    def _version(
-        self, key: str, sound: np.ndarray, kind: str, title: str, note: str, facts: list[list[str]] | None = None
-    ) -> dict[str, Any]:
-        model, rate = self.model, self.work.model.sample_rate
-        with torch.no_grad():
-            logits = model(torch.from_numpy(sound)[None].to(model.device))
-            p = model.probabilities(logits.float())[0].cpu().numpy()
-        said = [{"label": model.labels[int(c)], "p": percent(float(p[c]))} for c in p.argsort()[::-1][:3]]
-        picture = picture_of(Clip(sound[None], rate), len(sound), rate)
-        return {
-            "sound": key, "kind": kind, "title": title, "note": note, "facts": facts or [], "said": said, "picture": picture,
-        }  # fmt: skip
-
-    def _stage(self, versions: list[dict[str, Any]]) -> dict[str, Any]:
-        """The versions, which are equally long, with their pictures as the page takes them."""
-        rate, last = self.work.model.sample_rate, versions[-1]["picture"]
-        for version in versions:
-            picture = version.pop("picture")
-            level = picture.rms_db
-            version |= {
-                "spectrogram": array(picture.image(), "u1"), "peaks": array(picture.outline, "<f4"),
-                "rms_db": level if np.isfinite(level) else None, "match_gain": match_gain(picture, last),
-            }  # fmt: skip
-        return {"duration": last.frames / rate, "sample_rate": rate, "versions": versions}
 
     # --- what can be done ---------------------------------------------------------------------------------------------
 

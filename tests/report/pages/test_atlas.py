@@ -12,7 +12,8 @@ from otoscope.report.pages.atlas import write_atlas
 FEATURE = {
     "number": 0, "name": "onsets", "explained": 0.9, "description": "onsets", "centre_hz": 1000.0, "bandwidth_octaves": 2.0,
     "onset": 1.0, "sustain": 0.1, "offset": 0.0, "latency_s": 0.01, "modulation_hz": 8.0, "modulation_contrast": 2.0,
-    "pitch_hz": 55.0, "pitch_contrast": 2.0, "timbre": "odd", "timbre_contrast": 1.2, "level_exponent": 1.0, "twin": -1, "stable": True,
+    "pitch_hz": 55.0, "pitch_contrast": 2.0, "timbre": "odd", "timbre_contrast": 1.2, "level_exponent": 1.0,
+    "twin": -1, "stable": True,
     "clips": [{"why": "activation", "clip": "</script><b>.wav", "label": "dog", "start_s": 0.5, "strength": 1.0,
                "original": "sounds/a.ogg",
                "heard": "sounds/b.ogg", "kept": 0.8, "selectivity": 2.0, "picture": {"rows": 1, "columns": 2, "values": [0, 255]}}],
