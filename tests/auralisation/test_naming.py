@@ -106,3 +106,13 @@ def test_pitch_and_timbre_of_the_strongest_stacks(made):
     assert found.pitch_hz == pytest.approx(55.0)
     assert (found.timbre, found.pitch_contrast) == ("odd", pytest.approx(2.0))
     assert found.timbre_contrast == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_layer_of_few_frames(made, frames):
+    """The last layers of a network have a frame or two in a second."""
+    stimuli, _, described, bank = made
+    strength = np.array([[1.0 + (s.group == "tone")] for s in stimuli])
+    responses = LayerResponses(strength, np.repeat(strength[:, :, None], frames, 2))
+    (found,) = name_features(stimuli, responses, described, bank, RATE)
+    assert (found.onset, found.sustain, found.offset) == (1.0, 1.0, 1.0)

@@ -231,7 +231,7 @@ def _in_time(stimuli: Sequence[Stimulus], profile: np.ndarray, seconds: float) -
         return float(profile[wide[shape]][inside].max()) if inside.any() else 0.0
 
     begins = profile[wide["begins"]]
-    late = times >= seconds - 0.3
+    late = times >= min(seconds - 0.3, times[-1])  # at least the last frame
     parts = np.array(
         [strongest("begins", middle, middle + 0.1), float(begins[late].mean()), strongest("ends", middle, middle + 0.1)]
     )
