@@ -436,6 +436,7 @@ ACROSS = {
     "report/pages/test_leaderboard_browser.py": "the table's page in a browser",
     "report/pages/test_atlas_browser.py": "the atlas in a browser",
     "studio/test_prototypes_browser.py": "the view of prototypes in a browser",
+    "studio/test_atlas_browser.py": "the view of features in a browser",
     "surgery/test_frozen.py": "no room's method changes a model",
     "cli/test_catalogue.py": "the commands that are made from the registry",
 }

@@ -15,6 +15,7 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.prototypes import accuracy, delete, list_prototypes
 from otoscope.prototypes.clips import window
 from otoscope.studio import editor as module
+from otoscope.studio import stage
 from otoscope.studio.editor import Editor
 from otoscope.studio.workspace import BusyError
 
@@ -113,14 +114,14 @@ def test_sounds_are_those_of_the_network(editor):
 
 
 def test_clips_can_be_heard_too(editor, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_SOUNDS", 2)
+    monkeypatch.setattr(stage, "KEPT_SOUNDS", 2)
     first = editor.sounds_of_clip(4)["versions"][0]
     assert first["title"] == editor.training.examples[4].path.name
     expected = editor.audio(first["sound"])
     for id in ("p1", "p3", "p5", "p1"):
         shown = editor.sounds_of(id)["versions"]
         assert editor.audio(shown[0]["sound"])[:4] == b"RIFF"
-    assert len(editor._sounds) == 2
+    assert len(editor.stage._sounds) == 2
     assert editor.audio(first["sound"]) == expected
     for key in ("clip-99", "clip--1", "../../etc/passwd", "prototype-x", "", "clip-" + 5000 * "1"):
         with pytest.raises(UnknownNameError, match="unknown sound"):

@@ -40,7 +40,7 @@ from otoscope.datasets import Dataset, Example, waveform
 from otoscope.datasets.notes import Notes
 
 FILE, PARTS, SOUNDS, FORMAT = "atlas.json", "parts", "sounds", 2
-CHUNK = 20  # clips in a part
+CHUNK = 20  # clips in a part, features between two lines of progress
 STRETCH_S = 1.0
 ROWS, COLUMNS = 24, 48  # of a small picture
 Log = Callable[[str], object]
@@ -119,6 +119,18 @@ def make_atlas(
     write_text(Path(out) / FILE, json.dumps(plain, indent=1) + "\n")
     registry.get("view", "atlas").target(plain, Path(out) / "atlas.html")
     return plain
+
+
+def spread(examples: Sequence[Example], most: int) -> list[Example]:
+    """So many examples at most, evenly over all of them.
+
+    Examples
+    --------
+    >>> spread(range(10), 4)
+    [0, 3, 6, 9]
+    """
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int))
+    return [examples[i] for i in chosen]
 
 
 def default_layers(classifier: Classifier) -> list[str]:
@@ -210,7 +222,11 @@ class _Work:
         """One layer's features, with sounds."""
         rows = named.names[name]
         self.log(f"hearing {len(rows)} features of {name}")
-        features = [self._feature(name, k, row, again[k]["name"], clips[name]) for k, row in enumerate(rows)]
+        features = []
+        for k, row in enumerate(rows):
+            if k and k % CHUNK == 0:
+                self.log(f"{k} of {len(rows)} features of {name}")
+            features.append(self._feature(name, k, row, again[k]["name"], clips[name]))
         if twin is not None:
             for row, beside in zip(features, beside_twin(named, twin, name), strict=True):
                 row["closest"] = beside

@@ -38,18 +38,16 @@ def atlas(
 
     DIR gets atlas.html, atlas.json and sounds/. After a crash, the same command computes only what is missing.
     """
-    import numpy as np
-
     from otoscope.auralisation import make_atlas
+    from otoscope.auralisation.atlas import spread
     from otoscope.datasets import Notes, load_dataset
     from otoscope.explanation.request import resolve_model
 
     found = resolve_model(model, weights, "cpu")
-    examples = load_dataset(data, root).examples
-    spread = np.unique(np.linspace(0, len(examples) - 1, min(clips, len(examples))).round().astype(int))
+    chosen = spread(load_dataset(data, root).examples, clips)
     other = resolve_model(twin, None, "cpu") if twin else None
     played = Notes(notes) if notes else None
-    made = make_atlas(found, [examples[i] for i in spread], out, layers, seed, log, notes=played, twin=other)
+    made = make_atlas(found, chosen, out, layers, seed, log, notes=played, twin=other)
     rows = [_row(layer) for layer in made["layers"]]
     if as_json:
         echo_json({"folder": out, "layers": rows})

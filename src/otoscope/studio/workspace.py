@@ -34,7 +34,8 @@ class BackgroundJob:
     """
 
     def __init__(self, name: str, total: int):
-        self.name, self.total, self.done, self.loss = name, total, 0, 0.0
+        self.name, self.total, self.done = name, total, 0
+        self.loss: float | None = None
         self.state, self.error = "running", ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -58,8 +59,8 @@ class BackgroundJob:
         self._thread = threading.Thread(target=run, name="otoscope-job", daemon=True)
         self._thread.start()
 
-    def step(self, done: int, loss: float) -> bool:
-        """Note progress; true if the job is to stop."""
+    def step(self, done: int, loss: float | None = None) -> bool:
+        """Note progress, and the loss of what is trained; true if the job is to stop."""
         self.done, self.loss = done, loss
         return self._stop.is_set()
 

@@ -1,8 +1,5 @@
 // The last script of the studio: opens what the address names.
 
-let started = false;
-const unfinished = { sounds: [], duration: 1, top_hz: 1, sample_rate: 8000 };
-
 function begin() {
   wireTheme(() => { drawLater(); views[view.name]?.drawn?.(); });
   document.addEventListener('keydown', (event) => { // text and numbers are typed, not commands
@@ -22,6 +19,5 @@ window.otoscope.ready = attempt(async () => {
   for (const v of all.views) await views[v.name]?.start();
   const { name, item } = fromAddress();
   if (name) { showView(name); await select(item, name); }
-  if (page) { wire(); started = true; }
   showTheme();
 });

@@ -6,6 +6,7 @@ const token = new URLSearchParams(location.search).get('token') ?? '';
 const views = {}; // name -> { start(), show(item), letters }, filled by the scripts of the views
 const view = { axis: 'mel', keys: true, error: null, name: all.views[0]?.name ?? null, item: null };
 let page, player, picture;
+let wired = false; // once there is something to listen to
 
 async function ask(path, body) {
   const options = { headers: { 'X-Otoscope-Token': token } };
@@ -86,6 +87,7 @@ function openStage(content, title, path) { // sounds of one length, with picture
   for (const thumb of $('sounds').querySelectorAll('.thumb')) seen.observe(thumb);
   showSounds();
   drawLater();
+  if (!wired) { wired = true; wire(); }
 }
 
 function stageCard(sound, i) {
@@ -103,7 +105,7 @@ function stageCard(sound, i) {
 function draw() {
   if (!page) return;
   const sound = active();
-  drawStage({ original: 'original', reconstruction: 'kept' }[sound.kind], describe(sound.name));
+  drawStage({ original: 'original', reconstruction: 'kept', kept: 'kept', removed: 'removed' }[sound.kind], describe(sound.name));
   drawThumbs();
   $('legend-db').querySelector('i').style.background = gradient(MAGMA);
 }
@@ -119,7 +121,7 @@ function showJob(job, ended = () => {}) {
   const running = job?.state === 'running';
   $('job').hidden = !running;
   if (!running) return;
-  $('job-text').textContent = `${job.name[0].toUpperCase()}${job.name.slice(1)}: ${job.done} of ${job.total}${job.done ? `, loss ${job.loss.toFixed(3)}` : ''}`;
+  $('job-text').textContent = `${job.name[0].toUpperCase()}${job.name.slice(1)}: ${job.done} of ${job.total}${job.loss === null ? '' : `, loss ${job.loss.toFixed(3)}`}`;
   $('job-bar').value = job.total ? job.done / job.total : 0;
   clearTimeout(watching);
   watching = setTimeout(async () => {

@@ -13,12 +13,13 @@ function setTheme(name) {
 
 function showTheme() {
   $('theme').setAttribute('aria-pressed', String(isDark()));
-  showTheme.after();
+  for (const after of showTheme.after) after();
 }
-showTheme.after = () => {};
+showTheme.after = [];
 
 function wireTheme(after = () => {}) { // `after` is called whenever colours change
-  showTheme.after = after;
+  showTheme.after.push(after);
+  if (showTheme.after.length > 1) return;
   $('theme').addEventListener('click', () => setTheme(isDark() ? 'light' : 'dark'));
   dark.addEventListener('change', showTheme);
   try { const kept = localStorage.getItem('otoscope.theme'); if (kept === 'dark' || kept === 'light') document.documentElement.dataset.theme = kept; } catch (error) { /* no storage */ }
