@@ -3,7 +3,8 @@
     python benchmarks/auralisation.py ways runs/vgg5/model --layers block1 block3 --root ESC-50-master
     python benchmarks/auralisation.py speed
     python benchmarks/auralisation.py atlases atlas-vgg5 atlas-mn04
-    python benchmarks/auralisation.py music runs/vgg5/model
+    python benchmarks/auralisation.py music runs/vgg5/model --notes instruments
+    python benchmarks/auralisation.py trainings runs/vgg5/model runs/vgg5-2/model
 
 ``ways``: for some clips, the strongest features of each layer, by each way; means over features with 95 % bootstrap intervals over
 clips. Controls: the energy of the sound, random cells, the sound that was made for another feature of the layer, and the sound that
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,11 +31,13 @@ from otoscope.auralisation import layer_responses, layer_sounds
 from otoscope.auralisation.atlas import default_layers
 from otoscope.auralisation.auralise import Way, hear_feature
 from otoscope.auralisation.measures import SILENT, feature_responses, measure_feature
+from otoscope.auralisation.named_layers import beside_twin, name_layers
 from otoscope.classifiers import Classifier, build
 from otoscope.classifiers.layer_features import layer_features
-from otoscope.datasets import load_dataset
+from otoscope.datasets import Notes, load_dataset
 from otoscope.datasets.scenes import Scene, make_scene
 from otoscope.metrics import bootstrap
+from otoscope.surgery import randomised
 
 WAYS = (
     "deconvolution", "guided_backprop", "gradient", "input_x_gradient", "lrp", "grad_cam", "mask_optimisation", "energy", "random",
@@ -216,6 +220,34 @@ def atlases(options: argparse.Namespace) -> None:
             )
 
 
+def trainings(options: argparse.Namespace) -> None:
+    """For each layer, how alike the closest features of two trainings are, and whether they have one name.
+
+    The control is the second network with noise for weights, of each layer's own mean and spread.
+    """
+    own, twin = (otoscope.load_classifier(m).eval() for m in (options.model, options.twin))
+    layers = options.layers or default_layers(own)
+    notes = Notes(options.notes) if options.notes else None
+    print("| Layer | Features | Named | Correlation with the closest | untrained | Same name there | untrained |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder, randomised(twin.network, [""], seed=0):
+        untrained = name_layers(twin, layers, 0, Path(folder) / "untrained", notes)
+    with tempfile.TemporaryDirectory() as folder:
+        first = name_layers(own, layers, 0, Path(folder) / "own", notes)
+        second = name_layers(twin, layers, 0, Path(folder) / "twin", notes)
+    for layer in layers:
+        named = [i for i, f in enumerate(first.names[layer]) if f["name"] not in ("", "dead")]
+        cells = []
+        for key in ("correlation", "same"):
+            for other in (second, untrained):
+                rows = beside_twin(first, other, layer)
+                some = rows if key == "correlation" else [rows[i] for i in named]
+                values = np.array([float(row[key]) for row in some])
+                found = bootstrap(values) if len(values) else None
+                cells.append("–" if found is None else f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})")
+        print(f"| {layer} | {len(first.names[layer])} | {len(named)} | " + " | ".join(cells) + " |")
+
+
 STEMS = ("kick_drum", "hi_hat", "bass_line", "chord_pad")
 
 
@@ -223,7 +255,8 @@ def music(options: argparse.Namespace) -> None:
     """For each layer and instrument of a piece: the feature that follows it best, chosen on one piece, judged on another."""
     classifier = otoscope.load_classifier(options.model, options.weights).eval()
     layers = options.layers or default_layers(classifier)
-    pieces = [piece(classifier.sample_rate, seed) for seed in (0, 1)]
+    notes = Notes(options.notes) if options.notes else None
+    pieces = [piece(classifier.sample_rate, seed, notes) for seed in (0, 1)]
     heard = [layer_responses(classifier, layers, [p.clip.samples[0]]) for p in pieces]
     print(
         "| Layer | " + " | ".join(s.replace("_", " ") for s in STEMS) + " |\n| --- | " + " | ".join(["---"] * 4) + " |"
@@ -243,11 +276,11 @@ def music(options: argparse.Namespace) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def piece(sample_rate: int, seed: int) -> Scene:
+def piece(sample_rate: int, seed: int, notes: Notes | None = None) -> Scene:
     """Eight seconds of drums, bass and chords; the chords leave out every second bar, the bass every third."""
     events = {"chord_pad": [(0.0, 2.0), (4.0, 6.0)], "bass_line": [(1.0, 4.0), (5.0, 8.0)]}
     events |= {"kick_drum": [(0.0, 3.0), (4.5, 8.0)], "hi_hat": [(2.0, 7.0)]}
-    return make_scene(STEMS, 8.0, sample_rate, snr_db=0.0, seed=seed, events=events)
+    return make_scene(STEMS, 8.0, sample_rate, snr_db=0.0, seed=seed, events=events, notes=notes)
 
 
 def followed(profile: np.ndarray, stem: np.ndarray, frames: int) -> float:
@@ -286,7 +319,14 @@ def main() -> None:
     three.add_argument("model")
     three.add_argument("--weights", default="published")
     three.add_argument("--layers", nargs="+", default=[])
+    three.add_argument("--notes", default="", help="folder of the data set instruments")
     three.set_defaults(run=music)
+    four = parts.add_parser("trainings")
+    four.add_argument("model")
+    four.add_argument("twin")
+    four.add_argument("--layers", nargs="+", default=[])
+    four.add_argument("--notes", default="", help="folder of the data set instruments")
+    four.set_defaults(run=trainings)
     options = parser.parse_args()
     options.run(options)
 
