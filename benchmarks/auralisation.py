@@ -4,6 +4,7 @@
     python benchmarks/auralisation.py speed
     python benchmarks/auralisation.py atlases atlas-vgg5 atlas-mn04
     python benchmarks/auralisation.py music runs/vgg5/model --notes instruments
+    python benchmarks/auralisation.py sounds runs/vgg5/model block4 17 --notes instruments --out docs/sounds
     python benchmarks/auralisation.py trainings runs/vgg5/model runs/vgg5-2/model
 
 ``ways``: for some clips, the strongest features of each layer, by each way; means over features with 95 % bootstrap intervals over
@@ -26,7 +27,7 @@ import torch
 
 import otoscope
 from otoscope.attribution.deconvolution import BATCH, deconvolve
-from otoscope.audio import open_audio
+from otoscope.audio import encode, open_audio
 from otoscope.auralisation import layer_responses, layer_sounds
 from otoscope.auralisation.atlas import default_layers
 from otoscope.auralisation.auralise import Way, hear_feature
@@ -276,6 +277,26 @@ def music(options: argparse.Namespace) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def sounds(options: argparse.Namespace) -> None:
+    """The piece that features were judged on, and what one feature responds to in it, as files; correlations with the stems."""
+    classifier = otoscope.load_classifier(options.model, options.weights).eval()
+    notes = Notes(options.notes) if options.notes else None
+    scene, out = piece(classifier.sample_rate, 1, notes), Path(options.out)
+    features = layer_features(classifier, options.layer)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "piece.ogg").write_bytes(encode(scene.clip.samples, scene.clip.sample_rate, "OGG")[0])
+    for way in options.ways:
+        (one,) = layer_sounds(features, scene.clip, [options.feature], Way(way))
+        if one.kept is None or one.measures is None:
+            raise RuntimeError("the feature does not respond to the piece")
+        file = out / f"{options.name or classifier.name}-{options.layer}-{options.feature}-{way}.ogg"
+        file.write_bytes(encode(one.kept, scene.clip.sample_rate, "OGG")[0])
+        stems = {s: f"{followed(one.kept[0], scene.stem(s).samples, 172):.2f}" for s in STEMS}
+        print(
+            f"{file.name}: kept {one.measures.kept:.2f}, selectivity {one.measures.selectivity:.2f}; level follows {stems}"
+        )
+
+
 def piece(sample_rate: int, seed: int, notes: Notes | None = None) -> Scene:
     """Eight seconds of drums, bass and chords; the chords leave out every second bar, the bass every third."""
     events = {"chord_pad": [(0.0, 2.0), (4.0, 6.0)], "bass_line": [(1.0, 4.0), (5.0, 8.0)]}
@@ -321,6 +342,16 @@ def main() -> None:
     three.add_argument("--layers", nargs="+", default=[])
     three.add_argument("--notes", default="", help="folder of the data set instruments")
     three.set_defaults(run=music)
+    five = parts.add_parser("sounds")
+    five.add_argument("model")
+    five.add_argument("layer")
+    five.add_argument("feature", type=int)
+    five.add_argument("--weights", default="published")
+    five.add_argument("--ways", nargs="+", default=["deconvolution", "mask_optimisation"])
+    five.add_argument("--notes", default="", help="folder of the data set instruments")
+    five.add_argument("--name", default="", help="of the model, in the files' names")
+    five.add_argument("--out", required=True)
+    five.set_defaults(run=sounds)
     four = parts.add_parser("trainings")
     four.add_argument("model")
     four.add_argument("twin")
