@@ -139,7 +139,7 @@ def speed(_options: argparse.Namespace) -> None:
             rows[name].append(time.perf_counter() - start)
             print(f"{name}: {rows[name][-1]:.1f} s", flush=True)
     start = time.perf_counter()
-    loops = _loops(model, torch.from_numpy(clip.samples[0]))
+    loops = _loops(model, torch.from_numpy(clip.samples[0].copy()))
     plain = sum(len(some) * _work(depth) for depth, some in enumerate(numbers, 1)) / loops
     best = {name: min(found) for name, found in rows.items()}
     ratios = [np.array(rows[a]) / np.array(rows[b]) for a, b in (("maps", "bare maps"), ("sounds", "bare sounds"))]
@@ -152,7 +152,7 @@ def speed(_options: argparse.Namespace) -> None:
 
 
 def _maps(features: Classifier, clip: otoscope.Clip, numbers: list[int]) -> None:
-    deconvolve(features, torch.from_numpy(clip.samples[0]), numbers)
+    deconvolve(features, torch.from_numpy(clip.samples[0].copy()), numbers)
 
 
 def _sounds(features: Classifier, clip: otoscope.Clip, numbers: list[int]) -> None:
@@ -161,7 +161,7 @@ def _sounds(features: Classifier, clip: otoscope.Clip, numbers: list[int]) -> No
 
 
 def _bare_maps(features: Classifier, clip: otoscope.Clip, numbers: list[int]) -> None:
-    given = features.features(torch.from_numpy(clip.samples)).repeat(BATCH, 1, 1, 1).requires_grad_()
+    given = features.features(torch.from_numpy(clip.samples.copy())).repeat(BATCH, 1, 1, 1).requires_grad_()
     maps = features.network.maps(given)
     for k in range(0, len(numbers), BATCH):
         torch.autograd.grad(maps, given, torch.ones_like(maps), retain_graph=k + BATCH < len(numbers))
@@ -169,7 +169,7 @@ def _bare_maps(features: Classifier, clip: otoscope.Clip, numbers: list[int]) ->
 
 def _bare(features: Classifier, clip: otoscope.Clip, numbers: list[int]) -> None:
     for k in range(0, len(numbers), BATCH):
-        waves = torch.from_numpy(clip.samples).repeat(len(numbers[k : k + BATCH]), 1)
+        waves = torch.from_numpy(clip.samples.copy()).repeat(len(numbers[k : k + BATCH]), 1)
         given = features.features(waves).requires_grad_()
         logits = features.network(given)
         torch.autograd.grad(logits.sum(), given)

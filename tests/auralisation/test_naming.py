@@ -116,3 +116,13 @@ def test_a_layer_of_few_frames(made, frames):
     responses = LayerResponses(strength, np.repeat(strength[:, :, None], frames, 2))
     (found,) = name_features(stimuli, responses, described, bank, RATE)
     assert (found.onset, found.sustain, found.offset) == (1.0, 1.0, 1.0)
+
+
+def test_what_draws_nothing_bounds_the_contrast(made):
+    stimuli, _, described, bank = made
+    strength = np.array([[float(s.values.get("timbre") == "odd")] for s in stimuli])
+    (found,) = name_features(
+        stimuli, LayerResponses(strength, np.repeat(strength[:, :, None], 10, 2)), described, bank, RATE
+    )
+    assert (found.timbre, found.timbre_contrast) == ("odd", 1000.0)
+    assert np.isnan(found.modulation_contrast)

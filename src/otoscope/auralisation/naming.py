@@ -21,6 +21,7 @@ NAMED = 0.5  # of the variance on stimuli that did not choose the name
 SPLITS = 5
 DEAD = 1e-6  # of the layer's strongest response
 TWINS = 0.98  # correlation of responses
+MOST_CONTRAST = 1000.0  # 60 dB: what responds less does not respond
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,8 @@ def _strongest(stimuli: Sequence[Stimulus], strength: np.ndarray, group: str, ke
 
 
 def _contrast(values: np.ndarray) -> float:
-    """The largest over the smallest; NaN where all are 0."""
-    return float(values.max() / max(values.min(), 1e-12)) if values.max() > 0 else float("nan")
+    """The largest over the smallest, at most `MOST_CONTRAST`; NaN where all are 0."""
+    return float(values.max() / max(values.min(), values.max() / MOST_CONTRAST)) if values.max() > 0 else float("nan")
 
 
 def _in_time(stimuli: Sequence[Stimulus], profile: np.ndarray, seconds: float) -> dict[str, float]:

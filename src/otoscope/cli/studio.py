@@ -30,6 +30,8 @@ def studio(
 ) -> None:
     """Open a local page to look at, hear and edit a model.
 
+    Features of its layers can be heard in any clip; their atlas is made in the background and kept in DIR/atlas.
+
     With a prototype network (apnet), prototypes can be heard, deleted, merged, renamed, made of clips and tuned; every edit is
     written to DIR/prototypes/edits.jsonl at once. The page is for this machine alone; its address holds a token.
     """

@@ -1,6 +1,7 @@
 // Features of layers as small pictures: searched, sorted, walked through by keys. The page says what choosing one does.
 
 const asNumber = (value, digits = 2) => (value === null || value === undefined ? '\u2013' : value.toFixed(digits).replace('-', '\u2212'));
+const overWeakest = (value) => (value >= 1000 ? 'the weakest draws nothing' : `${asNumber(value, 1)} times the weakest`);
 const featureTitle = (f) => `${f.layer}, feature ${f.number}`;
 const featureName = (f) => f.name || 'no name';
 
@@ -23,9 +24,9 @@ function featureFacts(f) {
     ['Strongest tone', f.centre_hz === null ? '\u2013' : `${Math.round(f.centre_hz)} Hz, over ${asNumber(f.bandwidth_octaves, 1)} octaves`],
     ['Begins, lasts, ends', `${asNumber(f.onset)}, ${asNumber(f.sustain)}, ${asNumber(f.offset)}`],
     ['Latency', `${asNumber(1000 * f.latency_s, 0)} ms`],
-    ['Modulation', `${asNumber(f.modulation_hz, 0)} Hz, ${asNumber(f.modulation_contrast, 1)} times the weakest`],
-    ['Pitch', `${asNumber(f.pitch_hz, 0)} Hz, ${asNumber(f.pitch_contrast, 1)} times the weakest`],
-    ['Timbre', `${f.timbre}, ${asNumber(f.timbre_contrast, 1)} times the weakest`],
+    ['Modulation', `${asNumber(f.modulation_hz, 0)} Hz, ${overWeakest(f.modulation_contrast)}`],
+    ['Pitch', `${asNumber(f.pitch_hz, 0)} Hz, ${overWeakest(f.pitch_contrast)}`],
+    ['Timbre', `${f.timbre}, ${overWeakest(f.timbre_contrast)}`],
     ['Grows with level', `to the power of ${asNumber(f.level_exponent)}`],
     ['Near twin', f.twin >= 0 ? `feature ${f.twin}` : 'none'],
   ];
