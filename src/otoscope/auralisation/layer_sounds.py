@@ -46,7 +46,7 @@ class LayerSound(NamedTuple):
     --------
     >>> features = layer_features(build("vgg5", 2), "block1")
     >>> [(s.number, s.kept.shape) for s in layer_sounds(features, Clip(noise, 11025), [3, 17])]
-    [(3, (1, 11025)), (17, (1, 11025))]
+    [(3, (1, 22050)), (17, (1, 22050))]
     """
 
     number: int
