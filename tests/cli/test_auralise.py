@@ -34,6 +34,32 @@ def test_the_table(otoscope, sound, tmp_path):
     assert line.split()[0] == "4"
 
 
+def test_every_feature(otoscope, sound, tmp_path):
+    run = otoscope("auralise", sound, "--layer", "features.3", "--all", "--out", tmp_path / "o", "--json")
+    assert run.code == 0, run.err
+    folder = tmp_path / "o" / "noise"
+    rows = run.json["features"]
+    heard = [row for row in rows if "file" in row]
+    assert len(rows) == 16
+    assert all((folder / row["file"]).is_file() for row in heard)
+    assert (folder / "features.csv").read_text().count("\n") == 17
+    alone = otoscope("auralise", sound, "--layer", "features.3", "--feature", "4", "--out", tmp_path / "p", "--json")
+    assert rows[4]["kept"] == pytest.approx(alone.json["features"][0]["measures"]["kept"], rel=2e-3)
+    table = otoscope("auralise", sound, "--layer", "features.3", "--all", "--out", tmp_path / "o")
+    assert table.out.startswith(f"{len(heard)} of 16 features respond")
+
+
+def test_silence_and_long_sounds_with_all(otoscope, tmp_path):
+    soundfile.write(tmp_path / "still.wav", np.zeros(32000), 32000)
+    run = otoscope("auralise", tmp_path / "still.wav", "--layer", "features.3", "--all", "--out", tmp_path / "o")
+    assert run.code == 0
+    assert "0 of 16 features respond" in run.out
+    soundfile.write(tmp_path / "long.wav", np.zeros(32000 * 40), 32000)
+    run = otoscope("auralise", tmp_path / "long.wav", "--layer", "features.3", "--all", "--out", tmp_path / "o")
+    assert run.code == 2
+    assert "takes at once; cut it" in run.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -41,6 +67,9 @@ def test_the_table(otoscope, sound, tmp_path):
         (["--layer", "features.3", "--feature", "999"], "layer 'features.3' has features 0 to"),
         (["--way", "gradientt"], "unknown method 'gradientt'; did you mean 'gradient'"),
         (["--layer", "features.3", "--mode", "magnitude"], "are no magnitudes of an STFT"),
+        (["--layer", "features.3", "--all", "--feature", "3"], "--all goes with neither --feature"),
+        (["--layer", "features.3", "--all", "--mode", "magnitude"], "--all goes with neither --feature"),
+        (["--layer", "features.3:heads", "--all"], "has no heads that can be read"),
         (["--layer", "classifier"], "gives shape|unknown layer"),
     ],
 )

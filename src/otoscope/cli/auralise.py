@@ -53,6 +53,8 @@ def auralise(
     from otoscope.explanation.explain import open_sound
     from otoscope.explanation.request import make_request, resolve_model
 
+    if every and (features or mode == "magnitude" or peak):
+        raise click.UsageError("--all goes with neither --feature nor --mode magnitude; leave one of them out")
     make_request(way, domain, mask, None, seed, batch_size)  # faults are found before a model is loaded
     source = open_sound(audio)
     classifier = resolve_model(model, weights, device, labels, options)
