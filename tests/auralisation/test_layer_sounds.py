@@ -40,6 +40,12 @@ def test_as_alone(how):
     compare(layer_features(planted_classifier(), "planted"), clip(SOUND), how, 3)
 
 
+def test_as_alone_where_cells_belong_together():
+    pytest.importorskip("skimage", reason="needs the extra components")
+    how = Way("gradient", "superpixels", "topk:0.3,smooth_time=0.1")
+    compare(layer_features(planted_classifier(), "planted"), clip(SOUND), how, 3)
+
+
 def test_as_alone_at_another_rate_in_stereo():
     torch.manual_seed(0)
     features = layer_features(build("vgg5", 2, settings={"channels": 5}), "block2")
