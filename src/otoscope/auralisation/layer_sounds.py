@@ -152,10 +152,7 @@ class _Desk:
     def _mask(self, pipeline: Pipeline, i: int, attribution: Attribution) -> Mask:
         if pipeline.explainer.gives == "mask":
             return Mask(attribution.values, attribution.grid, "itself")
-        joined = pipeline.inspected.analysis.segments() is not None  # cells that belong together have one value
-        if joined or is_searched(self.request.mask):
-            return pipeline.masks[i][0]
-        return to_mask(attribution, self.request.mask)
+        return pipeline.masks[i][0] if is_searched(self.request.mask) else to_mask(attribution, self.request.mask)
 
 
 def save_layer_sounds(
