@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -125,16 +126,30 @@ def test_bad_input(work, desk):
     assert work.job is None
 
 
-def test_one_thing_at_a_time(work, desk):
-    import threading
-
+def test_one_job_at_a_time(work, desk):
     go = threading.Event()
     work.begin("something", 1, lambda job: go.wait(30))
     with pytest.raises(BusyError, match="something is running"):
         desk.make(["planted"], 3)
-    with pytest.raises(BusyError, match="something is being made"):
-        desk.sounds_of("planted", 0, 0)
     go.set()
+
+
+def test_one_can_listen_while_the_atlas_is_made(work, desk):
+    """The job has a model of its own: its hooks do not meet other passes, and others' do not meet it."""
+    expected = desk.sounds_of("planted", BAND, 0)["versions"][1]["facts"]
+    desk.make(["planted"], 3)
+    heard = 0
+    while work.busy:
+        assert desk.sounds_of("planted", BAND, 0)["versions"][1]["facts"] == expected
+        heard += 1
+    assert heard > 3
+    assert wait(work)["state"] == "done"
+
+
+def test_a_model_that_cannot_be_copied(work, desk):
+    work.model.lock = threading.Lock()
+    with pytest.raises(UnsupportedError, match=r"'planted' cannot be copied \(TypeError\).*otoscope atlas"):
+        desk.make(["planted"], 3)
 
 
 def test_a_model_whose_layers_are_not_declared(work):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from otoscope.core.records import Clip
 from otoscope.datasets import waveform
 from otoscope.report.templating import showable
 from otoscope.studio.stage import Stage
-from otoscope.studio.workspace import BackgroundJob, BusyError, Workspace
+from otoscope.studio.workspace import BackgroundJob, Workspace
 
 FOLDER = "atlas"
 WAYS = ("deconvolution", "guided_backprop", "gradient", "lrp", "grad_cam", "mask_optimisation")
@@ -116,6 +117,8 @@ class FeatureDesk:
             rounds = [len(chosen), *(len(self._features(name).labels) for name in wanted)]
             total = 2 + sum(math.ceil(n / CHUNK) for n in rounds)
 
+            model = self._copied()  # hooks of the job are not to meet passes for other requests
+
             def work(job: BackgroundJob) -> None:
                 done = 0
 
@@ -125,11 +128,20 @@ class FeatureDesk:
                     if job.step(done):
                         raise CancelledError("the atlas was stopped; what is made stays, and is not made again")
 
-                make_atlas(self.work.model, chosen, self.folder, wanted, log=note)
+                make_atlas(model, chosen, self.folder, wanted, log=note)
                 with self.work.lock:
                     self._atlas = self._read()
 
             return {"job": self.work.begin("the atlas", total, work).row()}
+
+    def _copied(self) -> Classifier:
+        try:
+            return copy.deepcopy(self.work.model)
+        except Exception as error:  # whatever a model of somebody else's holds
+            raise UnsupportedError(
+                f"{self.work.model.name!r} cannot be copied ({type(error).__name__}), so its atlas cannot be made "
+                f"beside other work; make it with 'otoscope atlas ... --out {self.folder}'"
+            ) from error
 
     # --- one feature --------------------------------------------------------------------------------------------------
 
@@ -151,15 +163,11 @@ class FeatureDesk:
         ------
         UnknownNameError, ParameterError
             For a layer, feature, clip or way that is not there.
-        BusyError
-            While the atlas is made.
         """
         if way not in WAYS:
             raise UnknownNameError("way", way[:60], WAYS)
         if not 0 <= place < len(self.examples):
             raise UnknownNameError("training clip", str(place)[:20], ["0", str(len(self.examples) - 1)])
-        if self.work.busy and self.work.job is not None:
-            raise BusyError(f"{self.work.job.name} is being made; wait for it or cancel it, then try again")
         with self.work.lock:
             features, model = self._features(layer), self.work.model
             example, key = self.examples[place], f"{layer}-{number}-{place}-{way}"
