@@ -57,6 +57,24 @@ def test_the_atlas_is_made_in_the_background_and_found_again(work, desk):
         assert features[ONSET]["clips"][0]["place"] == 1
 
 
+def test_clips_of_one_name_are_told_apart(tmp_path):
+    """Files of one name in several folders, and several parts of one file."""
+    examples = []
+    for i, (folder, sound) in enumerate({"u": 0 * tone(100), "v": bursts((1.2,)), "w": tone(1100)}.items()):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "1.wav", sound, RATE, subtype="FLOAT")
+        examples.append(Example(tmp_path / folder / "1.wav", "a", fold=1, source=folder, index=i))
+    work = Workspace(
+        planted_classifier(), {"training": Dataset("c", ("a",), tuple(examples), "none")}, tmp_path / "studio"
+    )
+    desk = FeatureDesk(work)
+    desk.make(["planted"], 3)
+    assert wait(work)["state"] == "done"
+    features = desk.state()["atlas"]["layers"][0]["features"]
+    assert [features[n]["clips"][0]["place"] for n in (ONSET, BAND)] == [1, 2]
+    work.close()
+
+
 def test_an_atlas_of_another_model_is_not_shown(work, tmp_path):
     other = planted_classifier()
     other.network.conv.weight.data *= 2

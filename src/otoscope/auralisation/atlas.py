@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,7 @@ CHUNK = 20  # clips in a part, features between two lines of progress
 STRETCH_S = 1.0
 ROWS, COLUMNS = 24, 48  # of a small picture
 Log = Callable[[str], object]
+T = TypeVar("T")
 
 
 def make_atlas(
@@ -121,7 +122,7 @@ def make_atlas(
     return plain
 
 
-def spread(examples: Sequence[Example], most: int) -> list[Example]:
+def spread(examples: Sequence[T], most: int) -> list[T]:
     """So many examples at most, evenly over all of them.
 
     Examples
@@ -249,7 +250,7 @@ class _Work:
                 row["clips"][0]["why"] = "activation and relevance"
                 continue
             stretch = self._stretch(layer, number, clip, float(clips.peak_s[clip, number]))
-            row["clips"].append({"why": why, "strength": float(clips.strength[clip, number]), **stretch})
+            row["clips"].append({"why": why, "place": clip, "strength": float(clips.strength[clip, number]), **stretch})
         return row
 
     def _stretch(self, layer: str, number: int, clip: int, peak_s: float) -> dict[str, Any]:

@@ -81,14 +81,20 @@ class FeatureDesk:
             atlas = dict(read_json(self.folder / FILE))
             if atlas["model"]["sha256"] != self.work.model.digest():
                 return None
-            places = {(e.path.name, e.label): i for i, e in reversed(list(enumerate(self.examples)))}
+            chosen = spread(range(len(self.examples)), atlas["clips"])
             for layer in atlas["layers"]:
                 for feature in layer["features"]:
                     for clip in feature["clips"]:
-                        clip["place"] = places.get((clip["clip"], clip["label"]), -1)
+                        clip["place"] = self._place(clip, chosen)
             return atlas
         except (OtoscopeError, KeyError, TypeError):
             return None
+
+    def _place(self, clip: dict[str, Any], chosen: Sequence[int]) -> int:
+        """The number of an atlas's clip among those for training: where it was taken from, else by its name; -1 if it is not there."""
+        named = [i for i, e in enumerate(self.examples) if (e.path.name, e.label) == (clip["clip"], clip["label"])]
+        taken = chosen[clip["place"]] if 0 <= clip["place"] < len(chosen) else -1
+        return taken if taken in named else next(iter(named), -1)
 
     # --- the atlas ----------------------------------------------------------------------------------------------------
 
