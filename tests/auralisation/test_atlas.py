@@ -16,6 +16,7 @@ from otoscope.auralisation.atlas import default_layers
 from otoscope.classifiers import build, load_classifier
 from otoscope.core.errors import ParameterError, UnknownNameError, UnsupportedError
 from otoscope.datasets import Example, Notes
+from otoscope.spectral import FrameConfig, LinearStft
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +103,30 @@ def test_beside_another_training(examples, tmp_path):
     assert atlas["twin"]["name"] == "planted"
 
 
+def trained_again():
+    twin = planted_classifier()
+    twin.network.conv.weight.data *= 2.0
+    return twin
+
+
 def test_a_twin_must_be_another_training_of_the_same_network(examples, tmp_path):
     with pytest.raises(ParameterError, match="has the same weights as 'planted'"):
         make_atlas(planted_classifier(), examples, tmp_path, ["planted"], twin=planted_classifier())
-    with pytest.raises(ParameterError, match="'vgg5' has no layer 'planted'; give another training"):
-        make_atlas(planted_classifier(), examples, tmp_path, ["planted"], twin=build("vgg5", 2))
+    for twin, why in (
+        (build("vgg5", 2), "'vgg5' has no layer 'planted'"),
+        (planted_classifier(1), "'planted' has .* as the shape of plain"),
+        (planted_classifier(), "'planted' hears through LinearStft"),
+        (planted_classifier(), "'planted' takes 16000 Hz, not 8000"),
+    ):
+        twin.network.state_dict()[next(iter(twin.network.state_dict()))].mul_(2)
+        if "hears" in why:
+            twin.frontend = LinearStft(FrameConfig(RATE, 256, 32, minimum_frames=8))
+        if "Hz" in why:
+            twin.sample_rate = 16000
+        with pytest.raises(ParameterError, match=f"{why}.*give another training"):
+            make_atlas(planted_classifier(), examples, tmp_path, ["planted"], twin=twin)
+    with pytest.raises(UnknownNameError, match="unknown layer 'plantd'"):
+        make_atlas(planted_classifier(), examples, tmp_path, ["plantd"], twin=trained_again())
 
 
 def test_notes_are_among_the_stimuli(made, examples, tmp_path):

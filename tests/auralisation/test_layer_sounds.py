@@ -78,10 +78,20 @@ def test_features_are_batched_and_memory_is_not_kept(monkeypatch):
     assert sum(sizes) == 1 + 3 * (1 + sum(one.kept is not None for one in more))
 
 
+def test_repeated_numbers_are_asked_once():
+    features = layer_features(planted_classifier(), "planted")
+    found = list(layer_sounds(features, clip(SOUND), [0, 2, 0, 2, 3], batch_size=2))
+    assert [one.number for one in found] == [0, 2, 3]
+    assert all(one.kept is not None for one in found)
+
+
 def test_table_and_files(tmp_path):
     world = planted_classifier()
     world.network.conv.weight.data[1] = 0
     features = layer_features(world, "planted")
+    (tmp_path / "out").mkdir()
+    for name in ("99.wav", "notes.wav"):
+        (tmp_path / "out" / name).write_bytes(b"")
     seen = []
     rows = save_layer_sounds(features, clip(SOUND), tmp_path / "out", progress=seen.append)
     assert [one.number for one in seen] == [0, 1, 2, 3]
@@ -89,6 +99,7 @@ def test_table_and_files(tmp_path):
         read = list(csv.DictReader(table))
     assert [row["file"] for row in read] == ["0.wav", "", "2.wav", "3.wav"]
     assert float(read[2]["kept"]) == pytest.approx(rows[2]["kept"])
+    assert {p.name for p in (tmp_path / "out").glob("*.wav")} == {"0.wav", "2.wav", "3.wav", "notes.wav"}
     sound, rate = soundfile.read(tmp_path / "out" / "2.wav")
     assert (len(sound), rate) == (len(SOUND), RATE)
 
@@ -97,5 +108,7 @@ def test_bad_input():
     features = layer_features(planted_classifier(), "planted")
     with pytest.raises(ParameterError, match="has features 0 to 3; got 4"):
         next(layer_sounds(features, clip(SOUND), [0, 4]))
+    with pytest.raises(ParameterError, match=r"has features 0 to 3; got 1\.5"):
+        next(layer_sounds(features, clip(SOUND), [1.5]))
     with pytest.raises(ParameterError, match=r"60\.0 s\) is longer than 'planted, planted' takes at once; cut it"):
         next(layer_sounds(features, Clip(np.zeros((1, 60 * RATE), np.float32), RATE)))

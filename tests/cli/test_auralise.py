@@ -37,7 +37,8 @@ def test_the_table(otoscope, sound, tmp_path):
 def test_every_feature(otoscope, sound, tmp_path):
     run = otoscope("auralise", sound, "--layer", "features.3", "--all", "--out", tmp_path / "o", "--json")
     assert run.code == 0, run.err
-    folder = tmp_path / "o" / "noise"
+    folder = tmp_path / "o" / "noise" / "features.3"
+    assert (run.json["folder"], run.json["layer"]) == (str(folder), "features.3")
     rows = run.json["features"]
     heard = [row for row in rows if "file" in row]
     assert len(rows) == 16
@@ -67,8 +68,10 @@ def test_silence_and_long_sounds_with_all(otoscope, tmp_path):
         (["--layer", "features.3", "--feature", "999"], "layer 'features.3' has features 0 to"),
         (["--way", "gradientt"], "unknown method 'gradientt'; did you mean 'gradient'"),
         (["--layer", "features.3", "--mode", "magnitude"], "are no magnitudes of an STFT"),
-        (["--layer", "features.3", "--all", "--feature", "3"], "--all goes with neither --feature"),
-        (["--layer", "features.3", "--all", "--mode", "magnitude"], "--all goes with neither --feature"),
+        (["--layer", "features.3", "--all", "--feature", "3"], "--all goes with none of"),
+        (["--layer", "features.3", "--all", "--mode", "magnitude"], "--all goes with none of"),
+        (["--layer", "features.3", "--all", "--peak"], "--all goes with none of .*--peak"),
+        (["--layer", "features.3", "--all", "--top", "2"], "--all goes with none of"),
         (["--layer", "features.3:heads", "--all"], "has no heads that can be read"),
         (["--layer", "classifier"], "gives shape|unknown layer"),
     ],

@@ -52,9 +52,35 @@ def test_bad_input(notes, tmp_path):
         notes.play("organ", 85.0, 1.0, 8000)
     with pytest.raises(ParameterError, match="for 0 s"):
         notes.play("organ", 60.0, 0.0, 8000)
+    for midi, seconds in ((float("nan"), 1.0), (60.0, float("inf")), (60.0, float("nan")), (60.0, 1e-6)):
+        with pytest.raises(ParameterError, match="plays an octave beyond"):
+            notes.play("organ", midi, seconds, 8000)
     with pytest.raises(DatasetError, match="notes"):
         Notes(tmp_path)
     folder = write_notes(tmp_path / "broken", {"organ": (60,)})
     (folder / "organ" / "60.wav").write_bytes(b"no sound")
     with pytest.raises(AudioReadError, match=r"60\.wav"):
         Notes(folder).play("organ", 60, 1.0, 8000)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("organ/60.wav,organ,x,60,100000", "must be from 0 to 127; got 100000 for organ/60.wav"),
+        ("organ/60.wav,organ,x,60,-1", "must be from 0 to 127"),
+        ("../other.wav,organ,x,60,61", "leads out of"),
+        (",organ,x,60,61", "names no file"),
+    ],
+)
+def test_strange_rows(tmp_path, row, why):
+    folder = write_notes(tmp_path, {"organ": (60,)})
+    (folder / "notes.csv").write_text((folder / "notes.csv").read_text() + row + "\n")
+    with pytest.raises(DatasetError, match=why):
+        Notes(folder)
+
+
+def test_the_digest_knows_recordings(tmp_path):
+    before = Notes(write_notes(tmp_path, {"organ": (60,)})).digest
+    assert Notes(tmp_path).digest == before
+    write_notes(tmp_path, {"organ": (60,)}, seconds=2.0)
+    assert Notes(tmp_path).digest != before

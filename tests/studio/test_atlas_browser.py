@@ -95,6 +95,40 @@ def test_what_goes_wrong_is_said(open_page):
     assert page.is_enabled("#make-go")
 
 
+def test_a_search_leaves_what_is_heard(open_page):
+    page = open_page()
+    make(page)
+    page.locator(".feature").nth(3).click()
+    until(page, "s.feature === 'planted|3' && s.item === 'planted|3'")
+    page.fill("#search", "onsets")
+    assert (state(page)["found"], state(page)["feature"]) == (1, "planted|3")
+    page.fill("#search", "nothing like it")
+    assert (state(page)["found"], state(page)["feature"]) == (0, "planted|3")
+    page.select_option("#atlas-way", "lrp")
+    until(page, "s.way === 'lrp'")
+    assert page.inner_text("#one-name").startswith("planted, feature 3")
+    page.fill("#search", "")
+    page.locator(".feature").nth(1).click()
+    until(page, "s.feature === 'planted|1' && s.item === 'planted|1'")
+
+
+def test_an_address_of_a_feature_that_is_not_there(open_page):
+    page = open_page()
+    make(page)
+    page.goto(page.url.split("#")[0] + "#atlas/planted%7C99")
+    until(page, "s && s.trouble")
+    assert "has no feature 99 of planted" in state(page)["trouble"]
+
+
+def test_a_job_that_fails_is_told(open_page, tmp_path):
+    page = open_page()
+    (tmp_path / "studio" / "atlas").write_text("in the way")
+    page.fill("#make-layers", "planted")
+    page.click("#make-go")
+    until(page, "s.trouble")
+    until(page, "document.getElementById('make-go').disabled === false")
+
+
 def test_the_theme_changes_once_a_click(open_page):
     page = open_page()
     make(page)

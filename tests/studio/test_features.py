@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 
 import numpy as np
@@ -79,6 +80,10 @@ def test_an_atlas_of_another_model_is_not_shown(work, tmp_path):
     other = planted_classifier()
     other.network.conv.weight.data *= 2
     make_atlas(other, work.data["training"], work.folder / "atlas", ["planted"])
+    assert FeatureDesk(work).state()["atlas"] is None
+    made = make_atlas(work.model, work.data["training"], work.folder / "atlas", ["planted"])
+    assert FeatureDesk(work).state()["atlas"] is not None
+    (work.folder / "atlas" / "atlas.json").write_text(json.dumps({**made, "format": 1}))
     assert FeatureDesk(work).state()["atlas"] is None
     (work.folder / "atlas" / "atlas.json").write_text("[1]")
     assert FeatureDesk(work).state()["atlas"] is None

@@ -94,3 +94,17 @@ def test_what_cannot_be_opened(tones, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="choose another folder"):
         Workspace(model, {"training": data}, tmp_path / "file" / "folder")
+
+
+def test_a_job_that_ends_in_any_way_is_not_running_any_more(workspace):
+    class Ends(BaseException):
+        pass
+
+    def work(job):
+        raise Ends("somehow")
+
+    job = workspace.begin("something", 1, work)
+    job.wait(30)
+    assert job.row()["state"] == "failed"
+    assert "Ends" in job.row()["error"]
+    assert not workspace.busy

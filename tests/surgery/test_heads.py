@@ -99,6 +99,40 @@ def test_a_head_is_a_feature():
     assert float(logits[1].detach()) < -9
 
 
+class Odd(nn.Module):
+    """Says that it has heads, which do not divide its width."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.num_heads, self.proj = heads, nn.Linear(12, 12)
+
+
+@pytest.mark.parametrize("heads", [5, 0, -1, True, 2.0, "4"])
+def test_what_only_looks_like_attention(heads):
+    assert layers_with_heads(nn.Sequential(Odd(heads))) == []
+    assert layers_with_heads(nn.Sequential(Odd(4))) == ["0:heads"]
+
+
+def test_a_projection_that_others_share_and_keywords():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Odd(4), Odd(4)
+            self.second.proj = self.first.proj
+            for module in (self.first, self.second):
+                module.forward = lambda x, m=module: m.proj(input=x)
+
+        def forward(self, x):
+            return self.second(2 * self.first(x))
+
+    net, x = Block(), torch.randn(1, 5, 12)
+    with record_layers(net, ["first:heads", "second:heads"]) as seen:
+        net(x)
+    (first,), (second,) = seen.values()
+    assert torch.equal(first, x)
+    torch.testing.assert_close(second, 2 * net.first.proj(x))
+
+
 def test_names():
     model = build("passt", 4, settings={"dim": 24, "depth": 2, "heads": 3})
     assert layers_with_heads(model.network) == ["blocks.0.attn:heads", "blocks.1.attn:heads"]

@@ -125,3 +125,24 @@ def test_a_pass_ends_at_the_layer():
         output_of(net, "pair", x)
     with pytest.raises(UnknownNameError):
         output_of(net, "third", x)
+
+
+def test_passes_of_other_threads_are_not_ended():
+    import threading
+
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    found = []
+
+    class Meets(torch.nn.Module):
+        """In the middle of a pass that ends early, another thread makes a pass of its own."""
+
+        def forward(self, x):
+            if threading.current_thread() is threading.main_thread():
+                other = threading.Thread(target=lambda: found.append(whole(torch.ones(1, 4)).shape))
+                other.start()
+                other.join()
+            return x
+
+    whole = torch.nn.Sequential(Meets(), net)
+    assert output_of(whole, "1.0", torch.zeros(5, 4)).shape == (5, 3)
+    assert found == [(1, 2)]

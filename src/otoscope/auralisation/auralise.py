@@ -190,7 +190,7 @@ def auralise_source(
         asked = _numbers(numbers, responses, top, name)
         explained = asked_by(heard, how)
         found = [hear_feature(heard, source, number, how, seed, batch_size, responses, explained) for number in asked]
-    return Auralisation(name, tuple(found), responses, heard, _notes(heard, source, responses))
+    return Auralisation(name, tuple(found), responses, heard, notes_on(heard, source, responses))
 
 
 def layer_of(classifier: Classifier, layer: str | None) -> str:
@@ -266,7 +266,7 @@ def _numbers(numbers: Sequence[int] | None, responses: np.ndarray, top: int, lay
     return found
 
 
-def _notes(features: Classifier, source: AudioSource, responses: np.ndarray) -> tuple[str, ...]:
+def notes_on(features: Classifier, source: AudioSource, responses: np.ndarray) -> tuple[str, ...]:
     """What to bear in mind with this clip."""
     notes, silent = [], int((responses <= SILENT).sum())
     if silent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def layer_sounds(
     sound : AudioSource or Clip
         Of any rate; no longer than the classifier takes at once.
     numbers : sequence of int, optional
-        Features; by default all of the layer.
+        Features, each of which is asked once; by default all of the layer.
     how : Way, optional
         Method, domain and mask; by default deconvolution.
     seed : int
@@ -96,9 +97,9 @@ def layer_sounds(
     >>> len(list(layer_sounds(features, Clip(noise, 11025))))
     64
     """
-    wanted = range(len(features.labels)) if numbers is None else numbers
-    if strange := [n for n in wanted if not 0 <= n < len(features.labels)]:
-        raise ParameterError(f"this layer has features 0 to {len(features.labels) - 1}; got {strange[0]}")
+    wanted = list(dict.fromkeys(range(len(features.labels)) if numbers is None else numbers))
+    if strange := [n for n in wanted if not isinstance(n, int | np.integer) or not 0 <= n < len(features.labels)]:
+        raise ParameterError(f"this layer has features 0 to {len(features.labels) - 1}; got {strange[0]!r}")
     desk = _Desk(features, sound, how or Way(), seed, batch_size)
     audible = [n for n in wanted if desk.responses[n] > SILENT]
     batches = (audible[i : i + batch_size] for i in range(0, len(audible), batch_size))
@@ -166,6 +167,8 @@ def save_layer_sounds(
 ) -> list[dict[str, Any]]:
     """Write the kept sound of every feature of a layer, ``NUMBER.wav``, and ``features.csv`` with their measures.
 
+    Sounds of that form that were there before go.
+
     Returns
     -------
     list of dict
@@ -184,6 +187,9 @@ def save_layer_sounds(
     """
     out, rows = make_folder(folder), []
     width = len(str(len(features.labels) - 1))
+    for old in out.iterdir():
+        if re.fullmatch(r"[0-9]+\.wav", old.name):
+            old.unlink()
     for one in layer_sounds(features, sound, None, how, seed, batch_size):
         row: dict[str, Any] = {"feature": one.number}
         if one.measures is not None and one.kept is not None:

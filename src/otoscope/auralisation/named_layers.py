@@ -19,6 +19,7 @@ from otoscope.auralisation.responses import LayerResponses, layer_responses
 from otoscope.auralisation.similarity import closest_features, drives
 from otoscope.auralisation.stimuli import make_stimuli
 from otoscope.classifiers import Classifier
+from otoscope.classifiers.describe import describe_frontend
 from otoscope.core.errors import OtoscopeError, ParameterError
 from otoscope.core.files import atomic_write, read_json, write_text
 from otoscope.core.jsonable import to_jsonable
@@ -109,11 +110,21 @@ def check_twin(classifier: Classifier, twin: Classifier, layers: Sequence[str]) 
     ------
     ParameterError
     """
-    missing = [name for name in layers if name not in twin.layers()]
-    if missing or twin.sample_rate != classifier.sample_rate:
-        why = (
-            f"has no layer {missing[0]!r}" if missing else f"takes {twin.sample_rate} Hz, not {classifier.sample_rate}"
-        )
+    missing = [name for name in layers if name in classifier.layers() and name not in twin.layers()]
+    shapes, others = ({n: tuple(t.shape) for n, t in c.network.state_dict().items()} for c in (classifier, twin))
+    different = [name for name in {**shapes, **others} if shapes.get(name) != others.get(name)]
+    frontends = [describe_frontend(c.frontend) for c in (classifier, twin)]
+    why = ""
+    if missing:
+        why = f"has no layer {missing[0]!r}"
+    elif twin.sample_rate != classifier.sample_rate:
+        why = f"takes {twin.sample_rate} Hz, not {classifier.sample_rate}"
+    elif different:
+        name = different[0]
+        why = f"has {others.get(name, 'no')} as the shape of {name}, not {shapes.get(name, 'none')}"
+    elif frontends[0] != frontends[1]:
+        why = f"hears through {frontends[1]}, not {frontends[0]}"
+    if why:
         raise ParameterError(f"{twin.name!r} {why}; give another training of the network of {classifier.name!r}")
     if twin.digest() == classifier.digest():
         raise ParameterError(f"{twin.name!r} has the same weights as {classifier.name!r}; give another training of it")
@@ -125,7 +136,14 @@ def beside_twin(own: NamedLayers, other: NamedLayers, layer: str) -> list[dict[s
     rows = []
     for mine, number, r in zip(own.names[layer], numbers.tolist(), correlations.tolist(), strict=True):
         name = other.names[layer][number]["name"]
-        rows.append({"number": number, "correlation": r, "name": name, "same": name == mine["name"]})
+        rows.append(
+            {
+                "number": number,
+                "correlation": r,
+                "name": name,
+                "same": name == mine["name"] and name not in ("", "dead"),
+            }
+        )
     return rows
 
 

@@ -61,7 +61,7 @@ def save_auralisation(
     for one in found.features:
         row: dict[str, Any] = {"feature": one.number, "silent": one.explanation is None}
         if one.explanation is not None and one.measures is not None:
-            place = out / _folder_name(found.layer, one.number)
+            place = out / f"{layer_folder(found.layer)}-{one.number}"
             files = one.explanation.save(place)
             source = one.explanation.source
             pages.append(result_row(source.source, one.explanation, files))
@@ -77,8 +77,15 @@ def save_auralisation(
     return plain
 
 
-def _folder_name(layer: str, number: int) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', layer).strip('.-') or 'layer'}-{number}"
+def layer_folder(layer: str) -> str:
+    """A layer's name as that of a folder.
+
+    Examples
+    --------
+    >>> layer_folder("blocks.2.attn:heads")
+    'blocks.2.attn-heads'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", layer).strip(".-") or "layer"
 
 
 def _write_magnitudes(

@@ -68,7 +68,7 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
         "minimum_s": model.minimum_length / model.sample_rate,
         "multilabel": model.multilabel,
         "labels": [] if entry is not None and entry.kind == "architecture" else list(model.labels),
-        "frontend": _said(model.frontend),
+        "frontend": describe_frontend(model.frontend),
         "cam_layer": model.cam_layer,
         "layers": model.layers(),
         "weights": {
@@ -90,7 +90,7 @@ def _entry(text: str) -> registry.Entry | None:
     return registry.get("architecture", name) if name in registry.names("architecture") else None
 
 
-def _said(frontend: nn.Module | None) -> str:
+def describe_frontend(frontend: nn.Module | None) -> str:
     """A front end as text: its class and its plain settings."""
     if frontend is None:
         return "none: the network takes the waveform"

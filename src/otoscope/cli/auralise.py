@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from otoscope.cli.columns import echo_json, echo_table, one_line
@@ -46,15 +47,18 @@ def auralise(
     DIR/<stem>/ gets a folder for each feature with original.wav, kept.wav, removed.wav and report.html, comparison.html, and
     auralisation.json. Strength is the response over that to standard sounds (noise, clicks, a sweep); kept and removed are
     shares of the response that each sound still draws; selectivity is that share over the mean share of the layer's other features.
-    With --all, DIR/<stem>/ gets NUMBER.wav for each feature and features.csv.
+    With --all, DIR/<stem>/LAYER/ gets NUMBER.wav for each feature and features.csv.
     """
     from otoscope.auralisation import save_auralisation
     from otoscope.auralisation.auralise import Way, auralise_source
     from otoscope.explanation.explain import open_sound
     from otoscope.explanation.request import make_request, resolve_model
 
-    if every and (features or mode == "magnitude" or peak):
-        raise click.UsageError("--all goes with neither --feature nor --mode magnitude; leave one of them out")
+    top_given = click.get_current_context().get_parameter_source("top") is ParameterSource.COMMANDLINE
+    if every and (features or top_given or mode == "magnitude" or peak):
+        raise click.UsageError(
+            "--all goes with none of --feature, --top, --mode magnitude and --peak; leave one of them out"
+        )
     make_request(way, domain, mask, None, seed, batch_size)  # faults are found before a model is loaded
     source = open_sound(audio)
     classifier = resolve_model(model, weights, device, labels, options)
@@ -78,16 +82,24 @@ def _every(
     source: Any, classifier: Any, layer: str | None, how: Any, folder: Path, seed: int, batch_size: int, as_json: bool
 ) -> None:
     """Sounds of all features of a layer."""
-    from otoscope.auralisation.auralise import layer_of
+    from otoscope.auralisation.auralise import layer_of, notes_on
     from otoscope.auralisation.layer_sounds import save_layer_sounds
+    from otoscope.auralisation.measures import feature_responses
+    from otoscope.auralisation.save import layer_folder
     from otoscope.classifiers.layer_features import layer_features
 
-    features = layer_features(classifier, layer_of(classifier, layer))
+    name = layer_of(classifier, layer)
+    features, folder = layer_features(classifier, name), folder / layer_folder(name)
     with tqdm(total=len(features.labels), desc="hearing", unit="feature", delay=2, leave=False) as bar:
         rows = save_layer_sounds(features, source, folder, how, seed, batch_size, lambda _one: bar.update())
-    heard = [row for row in rows if "file" in row]
+    heard, notes = (
+        [row for row in rows if "file" in row],
+        notes_on(features, source, feature_responses(features, source, batch_size)),
+    )
+    for note in notes:
+        log(note)
     if as_json:
-        echo_json({"file": source.source, "folder": str(folder), "features": rows})
+        echo_json({"file": source.source, "folder": str(folder), "layer": name, "notes": notes, "features": rows})
         return
     click.echo(one_line(f"{len(heard)} of {len(rows)} features respond; sounds and features.csv are in {folder}"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from otoscope.core.errors import ParameterError, UnknownNameError
 from otoscope.datasets.cache import decoded
 from otoscope.datasets.instruments import COLUMNS
 from otoscope.datasets.records import DatasetError
-from otoscope.datasets.tables import read_rows, whole_number
+from otoscope.datasets.tables import inside, read_rows, whole_number
 
 BEGIN_DB = -40.0  # of the peak: where a note begins
 LEAD_S, RELEASE_S = 0.005, 0.02
 RATE = 44100  # Hz, at which recordings are read
+MIN_S, MAX_S = 0.005, 60.0  # of a played note
 NEAR = 3.0  # semitones from a recorded note
 
 
@@ -32,7 +34,7 @@ class Notes:
     Raises
     ------
     DatasetError
-        If there is no such table.
+        If there is no such table, or a row names no file in the folder or no MIDI number.
 
     Examples
     --------
@@ -47,10 +49,15 @@ class Notes:
         self._files: dict[str, dict[int, Path]] = {}
         for row in rows:
             own = self._files.setdefault(row["instrument"], {})
-            own[whole_number(table, row, "midi_sounding")] = self.root / row["filename"]
+            midi = whole_number(table, row, "midi_sounding")
+            if not 0 <= midi <= 127:
+                raise DatasetError(f"{table}: midi_sounding must be from 0 to 127; got {midi} for {row['filename']}")
+            own.setdefault(midi, inside(self.root, row["filename"], table))
         if not self._files:
             raise DatasetError(f"{table} names no notes")
-        self._digest = hashlib.sha256(table.read_bytes()).hexdigest()
+        files = [file for own in self._files.values() for file in own.values() if file.is_file()]
+        sizes = ",".join(str(file.stat().st_size) for file in files)
+        self._digest = hashlib.sha256(table.read_bytes() + sizes.encode()).hexdigest()
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -59,7 +66,7 @@ class Notes:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the table."""
+        """SHA-256 of the table and the sizes of the recordings."""
         return self._digest
 
     def recorded(self, instrument: str) -> tuple[int, ...]:
@@ -92,16 +99,18 @@ class Notes:
         UnknownNameError
             For an instrument that is not there.
         ParameterError
-            For a pitch more than an octave from all recorded ones, or a length that is not above 0.
+            For a pitch more than an octave from all recorded ones, or a length out of range.
         AudioReadError
-            If the recording cannot be read, or is silent.
+            If the recording cannot be read.
+        DatasetError
+            If it is silent.
         """
-        number = self.nearest(instrument, midi)
-        if abs(number - midi) > 12 or not seconds > 0:
-            low, *_, high = (*self.recorded(instrument)[:1], *self.recorded(instrument))
+        low, high = self.recorded(instrument)[0], self.recorded(instrument)[-1]
+        number = self.nearest(instrument, midi) if math.isfinite(midi) else low
+        if not abs(number - midi) <= 12 or not MIN_S <= seconds <= MAX_S:
             raise ParameterError(
-                f"{instrument} has notes from MIDI {low} to {high}, and plays an octave beyond, for some time; got {midi:g} for "
-                f"{seconds:g} s"
+                f"{instrument} has notes from MIDI {low} to {high}, and plays an octave beyond, for {MIN_S:g} to {MAX_S:g} s; got "
+                f"{midi:g} for {seconds:g} s"
             )
         file, wanted, speed = self._files[instrument][number], round(seconds * sample_rate), 2 ** ((midi - number) / 12)
         whole = decoded(file, RATE)

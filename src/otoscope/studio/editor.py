@@ -244,7 +244,8 @@ class Editor:
         if not 0 <= number < len(self.training):
             raise UnknownNameError("training clip", str(number)[:20], ["0", str(len(self.training) - 1)])
         file, label = self._files[number], self.model.labels[int(self.training.targets[number])]
-        shown = self.stage.version(self.model, f"clip-{number}", self._clip(number), "original", file, label)
+        with self.work.lock:
+            shown = self.stage.version(self.model, f"clip-{number}", self._clip(number), "original", file, label)
         return self.stage.content([shown]) | {"of": file}
 
     def audio(self, key: str) -> bytes:

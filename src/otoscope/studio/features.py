@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.auralisation.atlas import CHUNK, FILE, default_layers, make_atlas, spread
+from otoscope.auralisation.atlas import CHUNK, FILE, FORMAT, default_layers, make_atlas, spread
 from otoscope.auralisation.auralise import Way
 from otoscope.auralisation.layer_sounds import layer_sounds
 from otoscope.classifiers import Classifier
@@ -79,7 +81,7 @@ class FeatureDesk:
         """The atlas that was made, with the number of each clip; None without one of this model."""
         try:
             atlas = dict(read_json(self.folder / FILE))
-            if atlas["model"]["sha256"] != self.work.model.digest():
+            if atlas["format"] != FORMAT or atlas["model"]["sha256"] != self.work.model.digest():
                 return None
             chosen = spread(range(len(self.examples)), atlas["clips"])
             for layer in atlas["layers"]:
@@ -91,7 +93,7 @@ class FeatureDesk:
             return None
 
     def _place(self, clip: dict[str, Any], chosen: Sequence[int]) -> int:
-        """The number of an atlas's clip among those for training: where it was taken from, else by its name; -1 if it is not there."""
+        """The number of an atlas's clip among those for training: where it was taken from, else by name; -1 where it is not."""
         named = [i for i, e in enumerate(self.examples) if (e.path.name, e.label) == (clip["clip"], clip["label"])]
         taken = chosen[clip["place"]] if 0 <= clip["place"] < len(chosen) else -1
         return taken if taken in named else next(iter(named), -1)
@@ -176,7 +178,8 @@ class FeatureDesk:
             raise UnknownNameError("training clip", str(place)[:20], ["0", str(len(self.examples) - 1)])
         with self.work.lock:
             features, model = self._features(layer), self.work.model
-            example, key = self.examples[place], f"{layer}-{number}-{place}-{way}"
+            example = self.examples[place]
+            key = hashlib.sha256(json.dumps([layer, number, place, way]).encode()).hexdigest()[:16]
             (one,) = layer_sounds(features, Clip(self._sound(place)[None], model.sample_rate), [number], Way(way))
             file = str(showable(example.path.name))
             versions = [self._version(f"clip-{place}", self._sound(place), "original", "Original", file)]

@@ -49,7 +49,7 @@ class BackgroundJob:
                 self.state = "done"
             except OtoscopeError as error:
                 self.state, self.error = ("cancelled", "") if self._stop.is_set() else ("failed", str(error))
-            except Exception as error:
+            except BaseException as error:  # whatever ends the thread: the job is not running any more
                 log.exception("%s failed", self.name)
                 self.state, self.error = (
                     "failed",

@@ -39,10 +39,12 @@ def heads_of(module: nn.Module) -> Heads | None:
     >>> heads_of(torch.nn.MultiheadAttention(8, 2)).number
     2
     """
-    counts = [c for c in (getattr(module, name, None) for name in COUNTS) if isinstance(c, int) and c > 0]
+    counts = [c for c in (getattr(module, name, None) for name in COUNTS) if type(c) is int and c > 0]
     children = dict(module.named_children())
-    projections = [children[name] for name in PROJECTIONS if isinstance(children.get(name), nn.Linear)]
-    return Heads(counts[0], projections[0]) if counts and projections else None
+    for child in (children.get(name) for name in PROJECTIONS):
+        if counts and isinstance(child, nn.Linear) and child.in_features % counts[0] == 0:
+            return Heads(counts[0], child)
+    return None
 
 
 def layers_with_heads(model: nn.Module) -> list[str]:
@@ -91,7 +93,7 @@ def listen_to_heads(module: nn.Module, layer: str, keep: Callable[[Tensor], None
         for handle in (
             module.register_forward_pre_hook(lambda _module, _inputs: mode.enter()),
             module.register_forward_hook(lambda _module, _inputs, _output: mode.leave(), always_call=True),
-            heads.projection.register_forward_pre_hook(lambda _module, inputs: keep(inputs[0])),
+            heads.projection.register_forward_pre_hook(mode.projected, with_kwargs=True),
         ):
             stack.callback(handle.remove)
         stack.enter_context(mode)
@@ -110,6 +112,11 @@ class _TorchAttention(TorchFunctionMode):
 
     def leave(self) -> None:
         self.depth = max(0, self.depth - 1)
+
+    def projected(self, _module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """What the module hands to its projection; passes of others that share it are not heard."""
+        if self.depth:
+            self.keep(inputs[0] if inputs else named["input"])
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not functional.multi_head_attention_forward or not self.depth:

@@ -7,6 +7,7 @@ several times in a pass appends several outputs.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -133,8 +134,11 @@ def output_of(model: nn.Module, name: str, given: Tensor) -> Tensor:
     torch.Size([5, 3])
     """
 
+    own = threading.get_ident()
+
     def stop(output: object) -> None:
-        raise _Reached(output)
+        if threading.get_ident() == own:  # a pass of another thread goes on
+            raise _Reached(output)
 
     try:
         with _listen(model, name, stop):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,21 @@ def test_recorded_notes_are_what_is_heard(tmp_path):
     assert np.array_equal(render("hi_hat", 1.0, RATE, 0, notes).samples, render("hi_hat", 1.0, RATE, 0).samples)
 
 
+def test_one_instrument_plays_all_parts_of_a_stem(tmp_path):
+    reach = tuple(range(54, 74, 3))
+    notes = Notes(write_notes(tmp_path, dict.fromkeys(("a", "b", "c", "organ"), reach)))
+    played = []
+    notes.play = lambda player, *more: played.append(player) or Notes.play(notes, player, *more)
+    heard = set()
+    for seed in range(6):
+        played.clear()
+        events = {"chord_pad": [(0.0, 1.0), (2.0, 3.0)]}
+        make_scene(["chord_pad", "hi_hat"], 3.0, 8000, seed=seed, events=events, notes=notes)
+        assert len(set(played)) == 1
+        heard |= set(played)
+    assert len(heard) > 1
+
+
 def test_instruments_that_do_not_reach(tmp_path):
     notes = Notes(write_notes(tmp_path, {"organ": (60, 61)}))
     with pytest.raises(
@@ -93,6 +110,7 @@ def test_a_data_set_with_notes(tmp_path):
     assert "notes" not in (tmp_path / "a" / "scenes.json").read_text()
     sums = [example.path.read_bytes() for data in (plain, played) for example in data.examples]
     assert sums[0] != sums[2]
+    shutil.rmtree(notes)  # they are not needed any more
     assert load_dataset(f"{name},notes={notes}", tmp_path / "b").examples == played.examples
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,7 @@ def read_scenes(
 def _make(folder: Path, settings: SceneSettings, plans: list[dict[str, Any]]) -> None:
     """Write what is not there; the record last."""
     make_folder(folder)
-    notes = Notes(settings.notes) if settings.notes else None
-    records = [
-        _record(folder, settings, plan, notes) for plan in tqdm(plans, desc="making scenes", delay=2, leave=False)
-    ]
+    records = [_record(folder, settings, plan) for plan in tqdm(plans, desc="making scenes", delay=2, leave=False)]
     if not (folder / SCENES.record).is_file():
         SCENES.write_record(folder, settings.said(), records)
 
@@ -175,12 +173,19 @@ def _plan(settings: SceneSettings, i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any], notes: Notes | None) -> dict[str, Any]:
+@lru_cache(maxsize=4)
+def _notes(folder: str) -> Notes | None:
+    """Recorded notes, opened when the first scene needs them."""
+    return Notes(folder) if folder else None
+
+
+def _record(folder: Path, settings: SceneSettings, plan: dict[str, Any]) -> dict[str, Any]:
     """Write a scene where it is not there; its record."""
     labels = (plan["label"], plan["background"])
     if (folder / SCENES.record).is_file() and is_complete(folder, plan):
         return plan
-    scene: Scene = make_scene(labels, settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"], notes=notes)
+    form = settings.seconds, settings.sample_rate, plan["snr_db"], plan["seed"]
+    scene: Scene = make_scene(labels, *form, notes=_notes(settings.notes))
     stems = {stem.label: stem.samples for stem in scene.stems}
     write_stems(folder, plan["name"], stems, settings.sample_rate, scene.clip.samples[0])
     return {**plan, "events": [[e.label, e.onset, e.offset, e.low_hz, e.high_hz] for e in scene.events]}

@@ -43,8 +43,7 @@ def _player(canvas: Canvas, notes: Notes, lowest: int, highest: int, first: str 
             f"{canvas.label} needs an instrument with notes near MIDI {lowest} to {highest}; {notes.root} has "
             f"{', '.join(notes.instruments)}, none of which reaches all of them"
         )
-    drawn = able[int(canvas.rng.integers(len(able)))]
-    return first if first in able else drawn
+    return first if first in able else able[int(canvas.player * len(able))]
 
 
 def kick_drum(canvas: Canvas) -> None:

@@ -252,10 +252,11 @@ def _drawn(
         raise UnknownNameError("sound", kind, SOUNDS)
     samples = np.zeros(round(duration * sample_rate))
     key = int(np.random.default_rng([seed, zlib.crc32(b"key")]).integers(12))
+    player = float(np.random.default_rng([seed, zlib.crc32(kind.encode())]).random())
     events: list[Event] = []
     for index, (onset, offset) in enumerate(intervals if intervals is not None else [(0.0, duration)]):
         rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), index])
-        canvas = Canvas(kind, offset - onset, sample_rate, rng, key, notes)
+        canvas = Canvas(kind, offset - onset, sample_rate, rng, key, notes, player)
         SOUNDS[kind](canvas)
         start = round(onset * sample_rate)
         part = samples[start : start + len(canvas.samples)]

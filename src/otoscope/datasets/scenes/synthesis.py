@@ -49,7 +49,8 @@ class Event:
 class Canvas:
     """A stem while it is drawn; ``rng`` draws its structure.
 
-    ``key`` (semitones, the same for all stems of a scene) and ``notes`` (recorded ones, if any) are for music.
+    For music: ``key`` in semitones, the same for all stems of a scene; recorded ``notes``, if any; and ``player``, a number in
+    [0, 1), the same for all parts of a stem, which chooses among instruments.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class Canvas:
         rng: np.random.Generator,
         key: int = 0,
         notes: Notes | None = None,
+        player: float = 0.0,
     ):
         self.label, self.duration, self.sample_rate, self.rng = label, duration, sample_rate, rng
-        self.key, self.notes = key, notes
+        self.key, self.notes, self.player = key, notes, player
         self.samples: Array = np.zeros(round(duration * sample_rate))
         self.events: list[Event] = []
 

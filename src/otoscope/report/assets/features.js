@@ -49,8 +49,9 @@ function drawSmall(canvas, picture) {
   context.putImageData(pixels, 0, 0);
 }
 
-// `chosen(feature, byUser)` is called when one is chosen; with null when nothing is found.
-function featureBrowser(layers, chosen) {
+// `chosen(feature, byUser)` is called when one is chosen; with null when nothing is found. With `follows`, a search chooses its
+// first find; without, what was chosen stays.
+function featureBrowser(layers, chosen, follows = true) {
   const every = layers.flatMap((layer, l) => layer.features.map((f) => ({ ...f, layer: layer.name, l })));
   const list = $('features');
   let [shown, current] = [[], null];
@@ -84,7 +85,8 @@ function featureBrowser(layers, chosen) {
     if (sort === 'strength') shown.sort((a, b) => strongest(b) - strongest(a));
     $('count').textContent = `${shown.length} of ${every.length} features`;
     list.replaceChildren(...shown.map(tile));
-    pick(shown.includes(current) ? current : shown[0] ?? null, false);
+    const stays = current && (!follows || shown.includes(current));
+    pick(stays ? current : shown[0] ?? null, false);
   }
 
   function pick(f, byUser) {

@@ -16,8 +16,14 @@ function takeAtlas(state) {
   $('atlas-summary').textContent = atlas
     ? `${count} features in ${atlas.layers.length} layers, ${named} with a name, looked for in ${atlas.clips} clips.`
     : 'There is no atlas of this model yet.';
-  if (atlas) desk.browser = featureBrowser(atlas.layers, (f, byUser) => { desk.feature = f; offerClips(f); if (byUser && f) select(itemOf(f), 'atlas'); });
-  if (state.job?.state === 'running') watchAtlas(state.job);
+  if (atlas) desk.browser = featureBrowser(atlas.layers, (f, byUser) => { if (byUser) select(itemOf(f), 'atlas'); }, false);
+  if (atlas && !desk.feature) setFeature(desk.browser.current());
+  if (state.job?.state === 'running' && state.job.name === 'the atlas') watchAtlas(state.job);
+}
+
+function setFeature(f) {
+  desk.feature = f;
+  offerClips(f);
 }
 
 function offerClips(f) { // first the clips of the atlas, then all others
@@ -32,9 +38,13 @@ function offerClips(f) { // first the clips of the atlas, then all others
 }
 
 async function showFeature(item) {
-  const [layer, number] = (item ?? '').split('|');
   if (!desk.browser) return;
-  if (item && itemOf(desk.feature ?? { layer: '', number: '' }) !== item && !desk.browser.choose(layer, Number(number))) trouble(new Error(`The atlas has no feature ${number} of ${layer}.`));
+  if (item && (!desk.feature || itemOf(desk.feature) !== item || desk.browser.current() !== desk.feature)) {
+    const [layer, number] = item.split('|');
+    const found = desk.browser.choose(layer, Number(number));
+    if (!found) { trouble(new Error(`The atlas has no feature ${number} of ${layer}.`)); return; }
+    setFeature(found);
+  }
   const f = desk.feature;
   if (!f) return;
   $('one-name').textContent = `${featureTitle(f)}: ${featureEvidence(f)}`;
@@ -44,6 +54,7 @@ async function showFeature(item) {
 
 async function hearFeature() {
   const f = desk.feature;
+  if (!f) return;
   const turn = ++desk.turn;
   const asked = new URLSearchParams({ layer: f.layer, number: f.number, clip: $('atlas-clip').value, way: $('atlas-way').value });
   const content = await attempt(() => ask(`atlas/sounds?${asked}`));

@@ -118,9 +118,9 @@ for (let i = 1; i <= 9; i++) letters[i] = () => { const sound = page.sounds[i - 
 let watching = null;
 
 function showJob(job, ended = () => {}) {
-  const running = job?.state === 'running';
-  $('job').hidden = !running;
-  if (!running) return;
+  $('job').hidden = job?.state !== 'running';
+  if (!job) return;
+  if (job.state !== 'running') { jobEnded(job, ended); return; }
   $('job-text').textContent = `${job.name[0].toUpperCase()}${job.name.slice(1)}: ${job.done} of ${job.total}${job.loss === null ? '' : `, loss ${job.loss.toFixed(3)}`}`;
   $('job-bar').value = job.total ? job.done / job.total : 0;
   clearTimeout(watching);
@@ -128,9 +128,13 @@ function showJob(job, ended = () => {}) {
     const found = await attempt(() => ask('job'));
     if (!found) { showJob(job, ended); return; } // asked again
     if (found.job?.state === 'running') { showJob(found.job, ended); return; }
-    $('job').hidden = true;
-    if (found?.job?.state === 'failed') trouble(new Error(found.job.error));
-    say(`${found?.job?.name ?? 'the job'}: ${found?.job?.state ?? 'unknown'}`);
-    ended(found?.job);
+    jobEnded(found.job, ended);
   }, 250);
+}
+
+async function jobEnded(job, ended) {
+  $('job').hidden = true;
+  say(`${job?.name ?? 'the job'}: ${job?.state ?? 'unknown'}`);
+  await ended(job);
+  if (job?.state === 'failed') trouble(new Error(job.error)); // last, since what `ended` asks for clears it
 }
