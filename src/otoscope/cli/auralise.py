@@ -92,15 +92,13 @@ def _every(
     features, folder = layer_features(classifier, name), folder / layer_folder(name)
     with tqdm(total=len(features.labels), desc="hearing", unit="feature", delay=2, leave=False) as bar:
         rows = save_layer_sounds(features, source, folder, how, seed, batch_size, lambda _one: bar.update())
-    heard, notes = (
-        [row for row in rows if "file" in row],
-        notes_on(features, source, feature_responses(features, source, batch_size)),
-    )
+    notes = notes_on(features, source, feature_responses(features, source, batch_size))
     for note in notes:
         log(note)
     if as_json:
         echo_json({"file": source.source, "folder": str(folder), "layer": name, "notes": notes, "features": rows})
         return
+    heard = [row for row in rows if "file" in row]
     click.echo(one_line(f"{len(heard)} of {len(rows)} features respond; sounds and features.csv are in {folder}"))
 
 

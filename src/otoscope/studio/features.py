@@ -84,19 +84,16 @@ class FeatureDesk:
             if atlas["format"] != FORMAT or atlas["model"]["sha256"] != self.work.model.digest():
                 return None
             chosen = spread(range(len(self.examples)), atlas["clips"])
+            named: dict[tuple[str, str], list[int]] = {}
+            for i, example in enumerate(self.examples):
+                named.setdefault((example.path.name, example.label), []).append(i)
             for layer in atlas["layers"]:
                 for feature in layer["features"]:
                     for clip in feature["clips"]:
-                        clip["place"] = self._place(clip, chosen)
+                        clip["place"] = _place(clip, chosen, named.get((clip["clip"], clip["label"]), []))
             return atlas
         except (OtoscopeError, KeyError, TypeError):
             return None
-
-    def _place(self, clip: dict[str, Any], chosen: Sequence[int]) -> int:
-        """The number of an atlas's clip among those for training: where it was taken from, else by name; -1 where it is not."""
-        named = [i for i, e in enumerate(self.examples) if (e.path.name, e.label) == (clip["clip"], clip["label"])]
-        taken = chosen[clip["place"]] if 0 <= clip["place"] < len(chosen) else -1
-        return taken if taken in named else next(iter(named), -1)
 
     # --- the atlas ----------------------------------------------------------------------------------------------------
 
@@ -219,6 +216,12 @@ class FeatureDesk:
     ) -> dict[str, Any]:
         self.stage.keep(key, sound)
         return self.stage.version(self.work.model, key, sound, kind, title, note, facts)
+
+
+def _place(clip: dict[str, Any], chosen: Sequence[int], named: Sequence[int]) -> int:
+    """The number of an atlas's clip among all: where it was taken from, else the first of its name; -1 where there is none."""
+    taken = chosen[clip["place"]] if 0 <= clip["place"] < len(chosen) else -1
+    return taken if taken in named else next(iter(named), -1)
 
 
 def _number(value: float) -> str:
