@@ -33,9 +33,11 @@ from otoscope.auralisation.atlas import default_layers
 from otoscope.auralisation.auralise import Way, hear_feature
 from otoscope.auralisation.measures import SILENT, feature_responses, measure_feature
 from otoscope.auralisation.named_layers import beside_twin, name_layers
+from otoscope.auralisation.naming import NO_RESPONSE, is_named
 from otoscope.classifiers import Classifier, build
 from otoscope.classifiers.layer_features import layer_features
 from otoscope.datasets import Notes, load_dataset
+from otoscope.datasets.records import spread
 from otoscope.datasets.scenes import Scene, make_scene
 from otoscope.metrics import bootstrap
 from otoscope.surgery import randomised
@@ -94,14 +96,11 @@ def ways(options: argparse.Namespace) -> None:
     """The table of ways."""
     classifier = otoscope.load_classifier(options.model, options.weights).eval()
     data = load_dataset(options.data, options.root)
-    spread = np.linspace(0, len(data.examples) - 1, options.clips).round().astype(int)
     rows: list[dict[str, object]] = []
-    for i in spread:
+    for example in spread(data.examples, options.clips):
         for layer in options.layers:
-            rows += rows_of(
-                classifier, layer, data.examples[i].path, options.ways, options.top, options.mask, options.seed
-            )
-        print(f"{data.examples[i].path.name} done", flush=True)
+            rows += rows_of(classifier, layer, example.path, options.ways, options.top, options.mask, options.seed)
+        print(f"{example.path.name} done", flush=True)
     print(
         "\n| Layer | Way | Kept | Removed | Selectivity of the kept | of the removed |\n| --- | --- | --- | --- | --- | --- |"
     )
@@ -209,9 +208,14 @@ def atlases(options: argparse.Namespace) -> None:
         atlas = json.loads((Path(folder) / "atlas.json").read_text())
         for layer in atlas["layers"]:
             f = layer["features"]
-            named = [one for one in f if one["name"] not in ("", "dead")]
+            named = [one for one in f if is_named(one["name"])]
             drives = [f"{d['drive']:.2f} ({d['low']:.2f}–{d['high']:.2f})" for d in layer["drives"].values()]
-            numbers = [len(f), len(named), sum(one["stable"] for one in named), sum(one["name"] == "dead" for one in f)]
+            numbers = [
+                len(f),
+                len(named),
+                sum(one["stable"] for one in named),
+                sum(one["name"] == NO_RESPONSE for one in f),
+            ]
             numbers.append(sum(one["twin"] >= 0 for one in f))
             explained = f"{np.median([one['explained'] for one in f]):.2f}"
             print(
@@ -237,7 +241,7 @@ def trainings(options: argparse.Namespace) -> None:
         first = name_layers(own, layers, 0, Path(folder) / "own", notes)
         second = name_layers(twin, layers, 0, Path(folder) / "twin", notes)
     for layer in layers:
-        named = [i for i, f in enumerate(first.names[layer]) if f["name"] not in ("", "dead")]
+        named = [i for i, f in enumerate(first.names[layer]) if is_named(f["name"])]
         cells = []
         for key in ("correlation", "same"):
             for other in (second, untrained):

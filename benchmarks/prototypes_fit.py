@@ -23,6 +23,7 @@ import otoscope
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import OtoscopeError
 from otoscope.datasets import Dataset, load_dataset
+from otoscope.datasets.records import spread
 from otoscope.metrics import bootstrap
 from otoscope.metrics.statistics import wilson_interval
 from otoscope.prototypes import (
@@ -109,11 +110,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def every_nth(clips: Sequence[LayerClip], most: int) -> list[LayerClip]:
-    """At most so many clips, spread over all."""
-    return [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).round().astype(int))]
-
-
 def cross(
     classifier: Classifier, data: Dataset, clips: Sequence[LayerClip], settings: FitSettings, classes: Sequence[str]
 ) -> Row:
@@ -159,7 +155,7 @@ def main() -> None:
     clips = record_clips(classifier, training, options.layer)
     seconds = time.perf_counter() - started
     held = [] if options.cross else record_clips(classifier, data.folds(test), options.layer)
-    deletion = every_nth(held, options.deletion) if held and options.deletion else []
+    deletion = spread(held, options.deletion) if held and options.deletion else []
     rows = []
     for parts in options.parts:
         for window_s in options.window_s if parts in ("time", "both") else [1.0]:

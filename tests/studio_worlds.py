@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -46,3 +47,17 @@ def raw(port, text):
         while part := connection.recv(65536):
             found += part
         return found
+
+
+def state(page):
+    """What the studio's page says of itself."""
+    return page.evaluate("window.otoscope.state()")
+
+
+def until(page, condition, seconds=30):
+    """Until a condition of the state `s` holds; the page's policy forbids Playwright's own way of waiting."""
+    end = time.monotonic() + seconds
+    script = f"(() => {{ const s = window.otoscope && window.otoscope.state(); return Boolean({condition}); }})()"
+    while not page.evaluate(script):
+        assert time.monotonic() < end, (condition, state(page))
+        time.sleep(0.05)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import functools
 
 import pytest
 import soundfile
 
+import studio_worlds
 from feature_worlds import RATE, bursts, planted_classifier, tone
 from otoscope.datasets import Dataset, Example
 from otoscope.studio import Workspace
+from studio_worlds import state
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 780}
-WAIT_S = 60
+until = functools.partial(studio_worlds.until, seconds=60)  # the atlas is made
 
 
 @pytest.fixture
@@ -44,18 +46,6 @@ def open_page(browser, client):
     for context in contexts:
         context.close()
     assert errors == []
-
-
-def state(page):
-    return page.evaluate("window.otoscope.state()")
-
-
-def until(page, condition):
-    end = time.monotonic() + WAIT_S
-    script = f"(() => {{ const s = window.otoscope && window.otoscope.state(); return Boolean({condition}); }})()"
-    while not page.evaluate(script):
-        assert time.monotonic() < end, (condition, state(page))
-        time.sleep(0.05)
 
 
 def make(page):

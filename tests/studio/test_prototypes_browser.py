@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
+
+from studio_worlds import state, until
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 740}
 WAIT = 30_000
@@ -30,20 +31,6 @@ def open_page(browser, client):
     for context in contexts:
         context.close()
     assert errors == []
-
-
-def state(page):
-    return page.evaluate("window.otoscope.state()")
-
-
-def until(page, condition):
-    """Until a condition of the state `s` holds; the page's policy forbids Playwright's own way of waiting."""
-    end = time.monotonic() + WAIT / 1000
-    while not page.evaluate(
-        f"(() => {{ const s = window.otoscope && window.otoscope.state(); return Boolean({condition}); }})()"
-    ):
-        assert time.monotonic() < end, (condition, state(page))
-        time.sleep(0.05)
 
 
 def row(page, id):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from otoscope.auralisation.named_layers import (
     read_arrays,
     write_arrays,
 )
+from otoscope.auralisation.naming import NO_RESPONSE
 from otoscope.classifiers import Classifier
 from otoscope.classifiers.layer_features import check_layers, layer_features
 from otoscope.core import registry
@@ -44,7 +45,6 @@ CHUNK = 20  # clips in a part, features between two lines of progress
 STRETCH_S = 1.0
 ROWS, COLUMNS = 24, 48  # of a small picture
 Log = Callable[[str], object]
-T = TypeVar("T")
 
 
 def make_atlas(
@@ -120,18 +120,6 @@ def make_atlas(
     write_text(Path(out) / FILE, json.dumps(plain, indent=1) + "\n")
     registry.get("view", "atlas").target(plain, Path(out) / "atlas.html")
     return plain
-
-
-def spread(examples: Sequence[T], most: int) -> list[T]:
-    """So many examples at most, evenly over all of them.
-
-    Examples
-    --------
-    >>> spread(range(10), 4)
-    [0, 3, 6, 9]
-    """
-    chosen = np.unique(np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int))
-    return [examples[i] for i in chosen]
 
 
 def default_layers(classifier: Classifier) -> list[str]:
@@ -237,7 +225,7 @@ class _Work:
         self, layer: str, number: int, facts: dict[str, Any], second: str, clips: ClipResponses
     ) -> dict[str, Any]:
         row: dict[str, Any] = {"number": number, **facts, "stable": facts["name"] == second, "clips": []}
-        if facts["name"] == "dead" and float(clips.strength[:, number].max()) <= 0:
+        if facts["name"] == NO_RESPONSE and float(clips.strength[:, number].max()) <= 0:
             return row
         asked = {
             "activation": int(clips.strength[:, number].argmax()),

@@ -17,15 +17,12 @@ from otoscope.auralisation.measures import SILENT, FeatureMeasures, feature_resp
 from otoscope.classifiers import Classifier
 from otoscope.core.errors import ParameterError
 from otoscope.core.files import make_folder, write_text
-from otoscope.core.records import Attribution, Mask
 from otoscope.explanation.batch import ClipBatch
 from otoscope.explanation.explain import explainer_of
 from otoscope.explanation.pipeline import Pipeline
 from otoscope.explanation.request import make_request
 from otoscope.explanation.scoring import score_sounds
-from otoscope.explanation.search import is_searched
 from otoscope.explanation.windows import ensure_one_window
-from otoscope.masks import to_mask
 from otoscope.surgery import preserve_state
 
 TABLE = "features.csv"
@@ -126,34 +123,21 @@ class _Desk:
                 "single features"
             )
         with preserve_state(features):
-            self.responses = feature_responses(features, sound, batch_size)
-            if self.asked is features:  # scored already
-                self.first.__dict__["original"] = (self.responses / (1 + self.responses))[None].astype(np.float32)
+            scored = self.asked is features
+            self.responses = odds(self.first.original[0]) if scored else feature_responses(features, sound, batch_size)
 
     def hear(self, numbers: Sequence[int]) -> dict[int, LayerSound]:
         """Sounds and measures of a batch of features."""
         with preserve_state(self.features):
-            pipeline = self._pipeline(numbers)
-            masks = [self._mask(pipeline, i, one) for i, one in enumerate(pipeline.attributions)]
-            kept = pipeline.kept(0, masks)
+            clips = self.first.repeated(len(numbers))
+            clips.choose_targets(numbers)
+            pipeline = Pipeline(clips, self.explainer, self.request.domain, [self.request.mask], self.request.seed)
+            kept = pipeline.kept(0, [masks[0] for masks in pipeline.made_masks])
             removed = self.sound.read(0, self.sound.frames) - kept
             mono = np.stack([downmix(x) for x in (*kept, *removed)])
             found = odds(score_sounds(mono, self.sound.sample_rate, self.features, self.request.batch_size))
         rows = zip(numbers, kept, removed, found[: len(kept)], found[len(kept) :], strict=True)
         return {n: LayerSound(n, measure_feature(self.responses, p, q, n), k, r) for n, k, r, p, q in rows}
-
-    def _pipeline(self, numbers: Sequence[int]) -> Pipeline:
-        """The same clip once for each feature; what is known of it is not computed again."""
-        clips = ClipBatch([self.sound] * len(numbers), self.asked, self.request.batch_size)
-        clips.__dict__["_short"] = self.first.waveforms(self.first.windows()[0]).expand(len(numbers), -1)
-        clips.__dict__["original"] = np.repeat(self.first.original, len(numbers), 0)
-        clips.choose_targets(numbers)
-        return Pipeline(clips, self.explainer, self.request.domain, [self.request.mask], self.request.seed)
-
-    def _mask(self, pipeline: Pipeline, i: int, attribution: Attribution) -> Mask:
-        if pipeline.explainer.gives == "mask":
-            return Mask(attribution.values, attribution.grid, "itself")
-        return pipeline.masks[i][0] if is_searched(self.request.mask) else to_mask(attribution, self.request.mask)
 
 
 def save_layer_sounds(

@@ -14,7 +14,7 @@ import numpy as np
 
 from otoscope.audio import fit_length
 from otoscope.auralisation.descriptors import describe_sounds, descriptor_bank
-from otoscope.auralisation.naming import name_features
+from otoscope.auralisation.naming import is_named, name_features
 from otoscope.auralisation.responses import LayerResponses, layer_responses
 from otoscope.auralisation.similarity import closest_features, drives
 from otoscope.auralisation.stimuli import make_stimuli
@@ -141,7 +141,7 @@ def beside_twin(own: NamedLayers, other: NamedLayers, layer: str) -> list[dict[s
                 "number": number,
                 "correlation": r,
                 "name": name,
-                "same": name == mine["name"] and name not in ("", "dead"),
+                "same": name == mine["name"] and is_named(name),
             }
         )
     return rows

@@ -19,6 +19,7 @@ from otoscope.auralisation.stimuli import Stimulus
 
 NAMED = 0.5  # of the variance on stimuli that did not choose the name
 SPLITS = 5
+NO_RESPONSE = "dead"  # in place of a name
 DEAD = 1e-6  # of the layer's strongest response
 TWINS = 0.98  # correlation of responses
 MOST_CONTRAST = 1000.0  # 60 dB: what responds less does not respond
@@ -82,6 +83,17 @@ class FeatureName:
     twin: int = -1
 
 
+def is_named(name: str) -> bool:
+    """Whether a feature's name says what it responds to.
+
+    Examples
+    --------
+    >>> is_named("onsets"), is_named(""), is_named("dead")
+    (True, False, False)
+    """
+    return name not in ("", NO_RESPONSE)
+
+
 def name_features(
     stimuli: Sequence[Stimulus],
     responses: LayerResponses,
@@ -121,7 +133,7 @@ def name_features(
     for k in range(strength.shape[1]):
         facts = _tuning(stimuli, strength[:, k], responses.profile[:, k], len(stimuli[0].samples) / sample_rate)
         said = _in_order(bank[best[k]], facts).words(sample_rate)
-        name = "dead" if not alive[k] else said if explained[k] >= NAMED else ""
+        name = NO_RESPONSE if not alive[k] else said if explained[k] >= NAMED else ""
         found.append(FeatureName(name, float(explained[k]) if alive[k] else 0.0, said, **facts, twin=twins[k]))
     return found
 

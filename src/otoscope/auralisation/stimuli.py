@@ -12,6 +12,7 @@ import numpy as np
 
 from otoscope.core.errors import ParameterError
 from otoscope.datasets.notes import Notes
+from otoscope.datasets.records import spread
 
 LEVEL_DB = -20.0
 SECONDS = 1.0
@@ -162,8 +163,8 @@ class _Maker:
         chords = [(k, kind, s) for k in range(KEYS) for kind, s in KINDS.items()]
         for player in notes.instruments:
             recorded = [m for m in notes.recorded(player) if 440 * 2 ** ((m - 69) / 12) < self.top / 2]
-            for place in np.unique(np.linspace(0, len(recorded) - 1, min(NOTES, len(recorded))).round().astype(int)):
-                self.add("note", self.played(notes, player, recorded[place]), timbre=player, midi=recorded[place])
+            for midi in spread(recorded, NOTES):
+                self.add("note", self.played(notes, player, midi), timbre=player, midi=midi)
             if not all(notes.reaches(player, ROOT + key + s) for key, _, steps in chords for s in steps):
                 continue
             for key, kind, steps in chords:

@@ -39,8 +39,8 @@ def atlas(
     DIR gets atlas.html, atlas.json and sounds/. After a crash, the same command computes only what is missing.
     """
     from otoscope.auralisation import make_atlas
-    from otoscope.auralisation.atlas import spread
     from otoscope.datasets import Notes, load_dataset
+    from otoscope.datasets.records import spread
     from otoscope.explanation.request import resolve_model
 
     found = resolve_model(model, weights, "cpu")
@@ -58,11 +58,13 @@ def atlas(
 
 def _row(layer: dict[str, Any]) -> dict[str, Any]:
     """Numbers of one layer."""
+    from otoscope.auralisation.naming import NO_RESPONSE, is_named
+
     features = layer["features"]
-    named = [f for f in features if f["name"] and f["name"] != "dead"]
+    named = [f for f in features if is_named(f["name"])]
     return {
         "layer": layer["name"], "features": len(features), "named": len(named),
-        "stable": sum(f["stable"] for f in named), "dead": sum(f["name"] == "dead" for f in features),
+        "stable": sum(f["stable"] for f in named), "dead": sum(f["name"] == NO_RESPONSE for f in features),
         "twins": sum(f["twin"] >= 0 for f in features),
         **({"same in the twin": sum(f["closest"]["same"] for f in named)} if "closest" in features[0] else {}),
     }  # fmt: skip

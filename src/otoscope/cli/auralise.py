@@ -82,9 +82,10 @@ def _every(
     source: Any, classifier: Any, layer: str | None, how: Any, folder: Path, seed: int, batch_size: int, as_json: bool
 ) -> None:
     """Sounds of all features of a layer."""
+    import numpy as np
+
     from otoscope.auralisation.auralise import layer_of, notes_on
     from otoscope.auralisation.layer_sounds import save_layer_sounds
-    from otoscope.auralisation.measures import feature_responses
     from otoscope.auralisation.save import layer_folder
     from otoscope.classifiers.layer_features import layer_features
 
@@ -92,7 +93,7 @@ def _every(
     features, folder = layer_features(classifier, name), folder / layer_folder(name)
     with tqdm(total=len(features.labels), desc="hearing", unit="feature", delay=2, leave=False) as bar:
         rows = save_layer_sounds(features, source, folder, how, seed, batch_size, lambda _one: bar.update())
-    notes = notes_on(features, source, feature_responses(features, source, batch_size))
+    notes = notes_on(features, source, np.array([row.get("strength", 0.0) for row in rows]))
     for note in notes:
         log(note)
     if as_json:

@@ -7,8 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from otoscope.core.errors import OtoscopeError, ParameterError
+
+T = TypeVar("T")
 
 Fold = int | str
 OFFICIAL = ("train", "validation", "test")
@@ -226,3 +231,15 @@ def _rank(fold: Fold) -> tuple[int, float, str]:
     if fold in OFFICIAL:
         return 1, OFFICIAL.index(fold), ""
     return 2, 0, fold
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of a sequence, evenly over all of it.
+
+    Examples
+    --------
+    >>> spread(range(10), 4)
+    [0, 3, 6, 9]
+    """
+    chosen = np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int))
+    return [items[i] for i in chosen]

@@ -103,6 +103,14 @@ class ClipBatch:
         self.targets = [self.classifier.target(one, p) for one, p in zip(wanted, self.original, strict=True)]
         return self.targets
 
+    def repeated(self, count: int) -> ClipBatch:
+        """The only clip so many times, with what is already computed: one clip, several targets."""
+        many = ClipBatch(self.sounds * count, self.classifier, self.batch_size, self.progress)
+        if self.in_one_window:
+            many.__dict__["_short"] = self._short.expand(count, -1)
+        many.__dict__["original"] = np.repeat(self.original, count, 0)
+        return many
+
     def only(self, i: int) -> ClipBatch:
         """One clip alone, with what is already computed."""
         alone = ClipBatch(self.sounds[i : i + 1], self.classifier, self.batch_size, self.progress)

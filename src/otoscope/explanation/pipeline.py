@@ -187,13 +187,18 @@ class Pipeline:
         ]
 
     @cached_property
-    def _applied(self) -> tuple[list[list[Mask]], np.ndarray]:
+    def made_masks(self) -> list[list[Mask]]:
+        """The masks of each clip as they are made from its attribution, ``[clip][mask]``, before they are applied and scored."""
         if self.explainer.gives == "mask":
-            return self.apply([[Mask(a.values, a.grid, str(ITSELF))] for a in self.attributions])
+            return [[Mask(a.values, a.grid, str(ITSELF))] for a in self.attributions]
         searched = [spec for spec in self.specs if is_searched(spec)]
         found = search_masks(self, searched) if searched else [{} for _ in self.attributions]
         made = zip(self.attributions, found, strict=True)
-        return self.apply([[own.get(str(s)) or to_mask(a, s) for s in self.specs] for a, own in made])
+        return [[own.get(str(s)) or to_mask(a, s) for s in self.specs] for a, own in made]
+
+    @cached_property
+    def _applied(self) -> tuple[list[list[Mask]], np.ndarray]:
+        return self.apply(self.made_masks)
 
     def apply(self, made: list[list[Mask]]) -> tuple[list[list[Mask]], np.ndarray]:
         """Masks of each clip, ``[clip][mask]``, as they are applied, and the scores under them ``(clip, mask, part, class)``.

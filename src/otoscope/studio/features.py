@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from otoscope.auralisation.atlas import CHUNK, FILE, FORMAT, default_layers, make_atlas, spread
+from otoscope.auralisation.atlas import CHUNK, FILE, FORMAT, default_layers, make_atlas
 from otoscope.auralisation.auralise import Way
 from otoscope.auralisation.layer_sounds import layer_sounds
 from otoscope.classifiers import Classifier
@@ -21,6 +21,7 @@ from otoscope.core.errors import OtoscopeError, ParameterError, UnknownNameError
 from otoscope.core.files import read_json
 from otoscope.core.records import Clip
 from otoscope.datasets import waveform
+from otoscope.datasets.records import spread
 from otoscope.report.templating import showable
 from otoscope.studio.stage import Stage
 from otoscope.studio.workspace import BackgroundJob, Workspace
@@ -98,7 +99,7 @@ class FeatureDesk:
     # --- the atlas ----------------------------------------------------------------------------------------------------
 
     def make(self, layers: Sequence[str], clips: int) -> dict[str, Any]:
-        """Make the atlas in the background; what was made before is not made again.
+        """Make the atlas in the background, with the results of earlier runs.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class FeatureDesk:
                     nonlocal done
                     done = min(done + 1, total)
                     if job.step(done):
-                        raise CancelledError("the atlas was stopped; what is made stays, and is not made again")
+                        raise CancelledError("the atlas was stopped; its finished parts are kept for the next run")
 
                 make_atlas(model, chosen, self.folder, wanted, log=note)
                 with self.work.lock:
@@ -175,11 +176,10 @@ class FeatureDesk:
             raise UnknownNameError("training clip", str(place)[:20], ["0", str(len(self.examples) - 1)])
         with self.work.lock:
             features, model = self._features(layer), self.work.model
-            example = self.examples[place]
+            sound, file = self._sound(place), str(showable(self.examples[place].path.name))
             key = hashlib.sha256(json.dumps([layer, number, place, way]).encode()).hexdigest()[:16]
-            (one,) = layer_sounds(features, Clip(self._sound(place)[None], model.sample_rate), [number], Way(way))
-            file = str(showable(example.path.name))
-            versions = [self._version(f"clip-{place}", self._sound(place), "original", "Original", file)]
+            (one,) = layer_sounds(features, Clip(sound[None], model.sample_rate), [number], Way(way))
+            versions = [self._version(f"clip-{place}", sound, "original", "Original", file)]
             title = f"{layer}, feature {number}, in {file}"
             if one.measures is None or one.kept is None or one.removed is None:
                 return self.stage.content(versions) | {"of": f"{title}: it does not respond", "silent": True}

@@ -3,7 +3,7 @@
 All keep time at 120 beats a minute from the start of the clip, and go through the same four chords (the first, sixth, third and
 seventh of a minor key), two beats each; so a scene of several of them is a piece. The seed of a scene draws the key, the same for
 all of them, how hard notes are struck, noise, and the tuning by cents. Bass and chords are drawn, or played with recorded notes:
-the bass by a contrabass where there is one, the chords by an instrument that the seed draws.
+the bass by a contrabass if the notes include one, the chords by an instrument drawn from the seed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from otoscope.auralisation.naming import is_named
 from otoscope.core import registry
 from otoscope.core.files import write_text
 from otoscope.report.templating import render_page
@@ -36,7 +37,7 @@ def write_atlas(atlas: Mapping[str, Any], file: str | os.PathLike[str]) -> str:
         {
             "name": layer["name"],
             "n": len(layer["features"]),
-            "named": sum(1 for f in layer["features"] if f["name"] not in ("", "dead")),
+            "named": sum(1 for f in layer["features"] if is_named(f["name"])),
             "drives": layer["drives"],
         }
         for layer in atlas["layers"]
